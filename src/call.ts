@@ -1,0 +1,194 @@
+// The Call: one HTTP request and its response, or one opaque tunnel, from its first byte to its record. It moves forward
+// only, and each move narrows its type, so that a stage cannot be skipped. `pipeline.ts` moves it; everybody else reads it.
+
+import assert from 'node:assert'
+
+import type { Reason } from './errors.ts'
+import type { Policy } from './policy/compile.ts'
+import type { ConnectDecision, Decision } from './policy/decision.ts'
+import type { Task } from './tasks/task.ts'
+import type { Endpoint } from './wire/authority.ts'
+import type { Body, RawHeaders } from './wire/body.ts'
+import { firstValue } from './wire/headers.ts'
+import type { CanonicalRequest } from './wire/receive.ts'
+
+/** How a call came in: asked for in absolute form, inside an intercepted tunnel, as a WebSocket upgrade, as a tunnel. */
+export type CallKind = 'forward' | 'intercepted' | 'upgrade' | 'tunnel'
+
+/** Who asked, as the socket says. */
+export interface ClientAddress {
+  /** Absent on a unix socket. */
+  readonly address?: string
+  readonly port?: number
+}
+
+/** What the door knows before it has read anything. */
+export interface Arrival {
+  readonly id: string
+  readonly kind: CallKind
+  /** The tunnel's call id. */
+  readonly parent?: string
+  /** Epoch milliseconds. */
+  readonly startedAt: number
+  readonly client: ClientAddress
+}
+
+/** Whose call it is: the task, and the rules in force for it when the call was identified. */
+export interface Identity {
+  readonly task: Task
+  readonly policy: Policy
+}
+
+/** The head that leaves, credentials in place. Never written to a record. */
+export interface OutgoingHead {
+  readonly headers: readonly string[]
+  /** Path and query as sent. */
+  readonly path: string
+}
+
+/** The client's side of an HTTP call, made by a door and driven by the pipeline. */
+export interface ClientSide {
+  readonly body: Body
+  /** Tells a client that waits for it to send the body. */
+  sendContinue(): void
+  /** Passes an informational response on, where the client can take one now. */
+  sendInformational(status: number, headers: RawHeaders): void
+  /** Sends a response and resolves once its last byte is handed to the socket.
+   * @throws EgressError client-gone; whatever reading the body throws */
+  sendResponse(response: UpstreamResponse): Promise<void>
+  /** Answers with the table's words; false when a response had begun already, which is then broken off. */
+  sendRefusal(reason: Reason, call: Call): boolean
+}
+
+/** What the upstream answered; the body follows. */
+export interface UpstreamResponse {
+  readonly status: number
+  readonly statusText: string
+  /** As they arrived. */
+  readonly headers: RawHeaders
+  readonly body: Body
+}
+
+/** What is known of the upstream once it is dialed. */
+export interface UpstreamFacts {
+  readonly address: string
+  readonly port: number
+  readonly tlsVersion?: string
+}
+
+/** A call that has a canonical request. */
+export interface Received {
+  readonly request: CanonicalRequest
+}
+/** A call whose task is known. */
+export interface Identified {
+  readonly identity: Identity
+}
+/** A call that has been decided. */
+export interface Decided extends Identified {
+  readonly decision: Decision
+}
+/** A call whose start is on record: from here on it may leave. */
+export interface Cleared extends Decided {
+  readonly cleared: true
+}
+/** A call whose outgoing head is written. */
+export interface Prepared extends Cleared {
+  readonly outgoing: OutgoingHead
+}
+
+/** One call, growing stage by stage. */
+export class Call {
+  readonly arrival: Arrival
+  readonly #startedAtMs: number = performance.now()
+  request?: CanonicalRequest
+  /** Where a tunnel goes; for HTTP calls see `request`. */
+  tunnel?: Endpoint
+  tunnelMode?: ConnectDecision['mode']
+  identity?: Identity
+  decision?: Decision | ConnectDecision
+  decisionId?: string
+  /** Microseconds the decision took. */
+  decisionUs = 0
+  cleared?: true
+  outgoing?: OutgoingHead
+  credential?: { readonly name: string; readonly action: 'injected' | 'replaced' | 'dropped' }
+  upstream?: UpstreamFacts
+  clientTls?: { readonly serverName?: string; readonly version?: string }
+  response?: { readonly status: number; readonly mimeType?: string }
+  /** Bytes of body or tunnel towards the upstream. */
+  bytesOut = 0
+  /** Bytes of body or tunnel towards the client. */
+  bytesIn = 0
+  reason: Reason = 'allowed'
+  detail?: Readonly<Record<string, string | number>>
+  #cutters: (() => void)[] | undefined
+  #cutReason: Reason | undefined
+
+  constructor(arrival: Arrival) {
+    this.arrival = arrival
+  }
+
+  get id(): string {
+    return this.arrival.id
+  }
+
+  /** What cut the call off, where something did. */
+  get cutReason(): Reason | undefined {
+    return this.#cutReason
+  }
+
+  receive(request: CanonicalRequest): asserts this is this & Received {
+    assert(this.request === undefined, 'a call is received once')
+    this.request = request
+  }
+
+  identify(identity: Identity): asserts this is this & Identified {
+    assert(this.identity === undefined, 'a call is identified once')
+    this.identity = identity
+  }
+
+  decide(decision: Decision, id: string, us: number): asserts this is this & Decided {
+    assert(this.identity !== undefined && this.decision === undefined, 'decided after identified, once')
+    this.decision = decision
+    this.decisionId = id
+    this.decisionUs = us
+  }
+
+  clear(): asserts this is this & Cleared {
+    assert(this.decision?.verdict === 'allow' && this.cleared === undefined, 'only an allowed call is cleared')
+    this.cleared = true
+  }
+
+  prepare(outgoing: OutgoingHead): asserts this is this & Prepared {
+    assert(this.cleared === true, 'a call is cleared before it is prepared')
+    this.outgoing = outgoing
+  }
+
+  /** Keeps what the record says of the response. */
+  noteResponse(response: UpstreamResponse): void {
+    const mimeType = firstValue(response.headers, 'content-type')?.split(';', 1)[0]?.trim()
+    const { status } = response
+    this.response = mimeType === undefined ? { status } : { status, mimeType }
+  }
+
+  /** Registers what to do when the call is cut; called at once if it already was. */
+  onCut(cutter: () => void): void {
+    if (this.#cutReason !== undefined) cutter()
+    else (this.#cutters ??= []).push(cutter)
+  }
+
+  /** Ends the call from outside (client gone, task ended, idle, drain). The first reason stays. */
+  cut(reason: Reason): void {
+    if (this.#cutReason !== undefined) return
+    this.#cutReason = reason
+    const cutters = this.#cutters
+    this.#cutters = undefined
+    if (cutters) for (const cutter of cutters) cutter()
+  }
+
+  /** Nanoseconds since the call began. */
+  elapsedNs(): number {
+    return Math.round((performance.now() - this.#startedAtMs) * 1e6)
+  }
+}

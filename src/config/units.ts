@@ -1,0 +1,104 @@
+// Texts with a unit as the configuration writes them: durations, sizes, listen addresses, names of hosts with a port.
+// Pure; each returns `undefined` where the text is not one, and the schema says what was expected.
+
+import { isIP, isIPv6 } from 'node:net'
+
+import { normalizeHost, type Endpoint } from '../wire/authority.ts'
+
+/** Where a listener is bound. */
+export type ListenAddress =
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string }
+
+/** A host and port that a credential may be sent to. */
+export type HostPort = Pick<Endpoint, 'host' | 'kind' | 'port'>
+
+/** What a duration looks like, for the schema: a whole number and one unit. */
+export const DURATION_PATTERN: RegExp = /^([1-9]\d{0,8})(ms|s|m|h|d)$/
+
+/** What a size looks like, for the schema: a whole number and one unit, or bytes without one. */
+export const SIZE_PATTERN: RegExp = /^([1-9]\d{0,15})(B|KiB|MiB|GiB|TiB)?$/
+
+const DURATION_MS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+}
+
+const SIZE_BYTES: Readonly<Record<string, number>> = {
+  B: 1,
+  KiB: 1024,
+  MiB: 1024 ** 2,
+  GiB: 1024 ** 3,
+  TiB: 1024 ** 4,
+}
+
+/** Reads `30m` as milliseconds. */
+export function parseDuration(text: string): number | undefined {
+  return parseUnit(text, DURATION_PATTERN, DURATION_MS, '')
+}
+
+/** Reads `64MiB`, or a bare number of bytes, as bytes. */
+export function parseSize(text: string): number | undefined {
+  return parseUnit(text, SIZE_PATTERN, SIZE_BYTES, 'B')
+}
+
+function parseUnit(
+  text: string,
+  pattern: RegExp,
+  units: Readonly<Record<string, number>>,
+  bare: string,
+): number | undefined {
+  const match = pattern.exec(text)
+  if (!match) return undefined
+  const amount = Number(match[1]) * (units[match[2] ?? bare] ?? Number.NaN)
+  return Number.isSafeInteger(amount) ? amount : undefined
+}
+
+/** Prints a duration in the largest unit that divides it. */
+export function formatDuration(durationMs: number): string {
+  const unit = ['d', 'h', 'm', 's'].find((name) => durationMs % (DURATION_MS[name] ?? 1) === 0)
+  return unit ? `${durationMs / (DURATION_MS[unit] ?? 1)}${unit}` : `${durationMs}ms`
+}
+
+/**
+ * Reads `HOST:PORT`, `[IPV6]:PORT` or `unix:PATH`. The host is an address or `localhost` (which is 127.0.0.1): a listener
+ * is not bound by asking a resolver. Port 0 takes any free one.
+ */
+export function parseListenAddress(text: string): ListenAddress | undefined {
+  if (text.startsWith('unix:')) {
+    const path = text.slice('unix:'.length)
+    return path === '' || path.includes('\0') ? undefined : { kind: 'unix', path }
+  }
+  const match = /^(?:\[([^\]]+)\]|([^:[\]]+)):(0|[1-9]\d{0,4})$/.exec(text)
+  if (!match) return undefined
+  const host = match[1] ?? (match[2] === 'localhost' ? '127.0.0.1' : (match[2] ?? ''))
+  const port = Number(match[3])
+  if (isIP(host) === 0 || isIPv6(host) !== (match[1] !== undefined) || port > 65_535) return undefined
+  return { kind: 'tcp', host, port }
+}
+
+/** Prints a listen address as it is written. */
+export function formatListenAddress(address: ListenAddress): string {
+  if (address.kind === 'unix') return `unix:${address.path}`
+  return `${isIPv6(address.host) ? `[${address.host}]` : address.host}:${address.port}`
+}
+
+/** Whether only this machine's own processes reach the address. */
+export function isLocalAddress(address: ListenAddress): boolean {
+  return address.kind === 'unix' || address.host === '::1' || /^127\./.test(address.host)
+}
+
+/**
+ * Reads `HOST` or `HOST:PORT`; port 443 unless written.
+ * @throws EgressError malformed-target, malformed-port, scoped-ip
+ */
+export function parseHostPort(text: string): HostPort | undefined {
+  const match = /^(\[[^\]]+\]|[^:]+)(?::([1-9]\d{0,4}))?$/.exec(text)
+  const port = Number(match?.[2] ?? 443)
+  if (!match || port > 65_535) return undefined
+  const { host, kind } = normalizeHost(match[1] ?? '')
+  return { host, kind, port }
+}

@@ -1,0 +1,93 @@
+// The health listener: `/healthz` (the process lives), `/readyz` (it would let calls through, and if not, why not) and
+// `/metrics`. Read-only, bounded, and silent about tasks, hosts and rules: a sandbox may share the address. Made by
+// `sidecar.ts`; deliberately not the control API.
+
+import http, { type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+/** One condition of readiness. */
+export interface Readiness {
+  /** Lower case, hyphens: `journal`, `rules`, `task`, `sink-…`. */
+  readonly name: string
+  readonly ready: boolean
+  /** Says why not, in words that name no task, host or rule. */
+  readonly detail?: string
+}
+
+/** What the listener shows. */
+export interface HealthOptions {
+  readonly connectionsMax: number
+  readonly readiness: () => readonly Readiness[]
+  /** Text in Prometheus' exposition format and its content type. */
+  readonly metrics: () => Promise<{ readonly text: string; readonly contentType: string }>
+}
+
+const READ_TIMEOUT_MS = 5000
+
+/** The listener. */
+export class HealthServer {
+  readonly #server: http.Server
+  readonly #options: HealthOptions
+
+  constructor(options: HealthOptions) {
+    this.#options = options
+    this.#server = http.createServer(
+      {
+        headersTimeout: READ_TIMEOUT_MS,
+        requestTimeout: READ_TIMEOUT_MS,
+        keepAliveTimeout: READ_TIMEOUT_MS,
+        maxHeaderSize: 8192,
+      },
+      (request, response) => {
+        this.#answer(request, response).catch(() => response.destroy())
+      },
+    )
+    this.#server.maxConnections = options.connectionsMax
+    this.#server.on('clientError', (_error, socket) => socket.destroy())
+  }
+
+  listen(address: { readonly host: string; readonly port: number } | { readonly path: string }): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject)
+      this.#server.listen(address, () => {
+        this.#server.off('error', reject)
+        resolve()
+      })
+    })
+  }
+
+  address(): AddressInfo | string | null {
+    return this.#server.address()
+  }
+
+  close(): void {
+    this.#server.close()
+    this.#server.closeAllConnections()
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const path = request.url?.split('?', 1)[0]
+    if (request.method !== 'GET' && request.method !== 'HEAD') return send(response, 405, 'text/plain', 'GET only\n')
+    if (path === '/healthz') return send(response, 200, 'application/json', '{"status":"pass"}\n')
+    if (path === '/readyz') {
+      const checks = this.#options.readiness()
+      const ready = checks.every((check) => check.ready)
+      const body = JSON.stringify({ status: ready ? 'pass' : 'fail', checks })
+      return send(response, ready ? 200 : 503, 'application/json', `${body}\n`)
+    }
+    if (path === '/metrics') {
+      const { text, contentType } = await this.#options.metrics()
+      return send(response, 200, contentType, text)
+    }
+    return send(response, 404, 'text/plain', 'Try /healthz, /readyz or /metrics.\n')
+  }
+}
+
+function send(response: ServerResponse, status: number, contentType: string, body: string): void {
+  response.writeHead(status, {
+    'Content-Type': contentType,
+    'Content-Length': Buffer.byteLength(body),
+    'Cache-Control': 'no-store',
+  })
+  response.end(body)
+}

@@ -1,0 +1,130 @@
+// Upstream connections kept for reuse: never between tasks, never to another address policy, bounded in number and age.
+// Every connection is dialed by `net/dial.ts` with the permit of the call that needs it; undici only speaks HTTP on it.
+// Called by `forward/request.ts`.
+
+import { LRUCache } from 'lru-cache'
+import { Client } from 'undici'
+
+import { EgressError } from '../errors.ts'
+import type { Limits } from '../limits.ts'
+import type { Dialed, Dialer } from '../net/dial.ts'
+import type { CallPermit } from '../net/permit.ts'
+
+/** One upstream connection with an HTTP/1.1 client on it; belongs to one call at a time. */
+export interface UpstreamConnection {
+  readonly client: Client
+  readonly dialed: Dialed
+  /** Whether it has served a call before. */
+  reused: boolean
+  readonly origin: OriginPool
+}
+
+interface OriginPool {
+  readonly key: string
+  readonly idle: UpstreamConnection[]
+  open: number
+}
+
+/** What the pool needs from its surroundings. */
+export interface PoolOptions {
+  readonly dialer: Dialer
+  readonly limits: Limits
+}
+
+/** The pool of one sidecar. */
+export class UpstreamPool {
+  readonly #options: PoolOptions
+  readonly #origins: LRUCache<string, OriginPool>
+
+  constructor(options: PoolOptions) {
+    this.#options = options
+    // A pool that falls out loses its idle connections; those in use close when they come back.
+    this.#origins = new LRUCache({ max: options.limits.upstreamPoolsMax, dispose: closeIdle })
+  }
+
+  /**
+   * An idle connection that this permit may use, or a fresh one.
+   * @throws busy at `upstreamConnectionsMax`; whatever dialing throws
+   */
+  async acquire(permit: CallPermit, signal: AbortSignal, fresh: boolean): Promise<UpstreamConnection> {
+    const key = `${permit.taskId} ${permit.tls ? 'tls' : 'tcp'} ${permit.endpoint.host} ${permit.endpoint.port}`
+    let origin = this.#origins.get(key)
+    if (origin === undefined) {
+      origin = { key, idle: [], open: 0 }
+      this.#origins.set(key, origin)
+    }
+    while (!fresh && origin.idle.length > 0) {
+      const connection = origin.idle.pop()!
+      // I2: an address that this call's rules do not allow is not reached over a connection that others' did.
+      if (connection.dialed.socket.destroyed || !this.#options.dialer.mayReuse(permit, connection.dialed.address))
+        connection.client.destroy().catch(() => undefined)
+      else {
+        connection.reused = true
+        return connection
+      }
+    }
+    if (origin.open >= this.#options.limits.upstreamConnectionsMax)
+      throw new EgressError('busy', { bound: 'upstreamConnectionsMax' })
+    return this.#open(origin, permit, signal)
+  }
+
+  /** Takes a connection back after its call; it is kept only where the exchange was complete and the socket is sound. */
+  release(connection: UpstreamConnection): void {
+    const { origin, dialed, client } = connection
+    if (dialed.socket.destroyed || this.#origins.peek(origin.key) !== origin)
+      client.destroy().catch(() => undefined)
+    else origin.idle.push(connection)
+  }
+
+  /** Closes every idle connection of a task. */
+  closeTask(taskId: string): void {
+    for (const key of this.#origins.keys()) if (key.startsWith(`${taskId} `)) this.#origins.delete(key)
+  }
+
+  /** Closes every idle connection. */
+  close(): void {
+    this.#origins.clear()
+  }
+
+  async #open(origin: OriginPool, permit: CallPermit, signal: AbortSignal): Promise<UpstreamConnection> {
+    const { dialer, limits } = this.#options
+    origin.open += 1
+    let dialed: Dialed
+    try {
+      dialed = await dialer.dial(permit, { tls: permit.tls, signal })
+    } catch (error) {
+      origin.open -= 1
+      throw error
+    }
+    let handedOver = false
+    // The origin here only satisfies undici; where it goes is the socket, what it asks for is the outgoing head.
+    const client = new Client('http://upstream.invalid', {
+      connect: (_options, callback) => {
+        if (handedOver) callback(new EgressError('response-incomplete'), null)
+        else {
+          handedOver = true
+          callback(null, dialed.socket)
+        }
+      },
+      allowH2: false,
+      pipelining: 1,
+      headersTimeout: limits.responseTimeoutMs,
+      bodyTimeout: 0,
+      keepAliveTimeout: limits.upstreamKeepAliveMs,
+      keepAliveMaxTimeout: limits.upstreamKeepAliveMs,
+      maxHeaderSize: limits.responseHeadBytesMax,
+    })
+    const connection: UpstreamConnection = { client, dialed, reused: false, origin }
+    dialed.socket.once('close', () => {
+      origin.open -= 1
+      const at = origin.idle.indexOf(connection)
+      if (at >= 0) origin.idle.splice(at, 1)
+      client.destroy().catch(() => undefined)
+    })
+    return connection
+  }
+}
+
+function closeIdle(origin: OriginPool): void {
+  for (const connection of origin.idle.splice(0)) connection.client.destroy().catch(() => undefined)
+}

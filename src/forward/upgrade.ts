@@ -1,0 +1,140 @@
+// WebSocket upgrades through http-proxy's `ws()`, the one place it is used, inside the guards it lacks: every socket has
+// an error listener before it starts, the connection is ours (checked and verified by `net/dial.ts`), the head is the one
+// `inject/` wrote, an answer that is no upgrade is framed by us, and the two sockets die together.
+// Called by `pipeline.ts`; deliberately never `web()`, which lets a request smuggle another.
+
+import http, { type ClientRequest, type IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+
+import httpProxy from 'http-proxy'
+
+import type { Call, Prepared } from '../call.ts'
+import { EgressError, type Reason } from '../errors.ts'
+import type { RawHeaders } from '../wire/body.ts'
+import { responseFraming, stripResponseHead } from '../wire/headers.ts'
+
+/** One upgrade to carry out. */
+export interface UpgradeOptions {
+  /** The client's request as node parsed it; its headers are replaced by the outgoing ones. */
+  readonly request: IncomingMessage
+  readonly client: Socket
+  /** Bytes the client sent behind its head. */
+  readonly head: Buffer
+  /** The dialed connection, TLS done. */
+  readonly upstream: Socket
+  readonly responseTimeoutMs: number
+  readonly onStatus: (status: number) => void
+}
+
+class DialedAgent extends http.Agent {
+  readonly #socket: Socket
+  constructor(socket: Socket) {
+    super({ keepAlive: false })
+    this.#socket = socket
+  }
+  override createConnection(): Duplex {
+    return this.#socket
+  }
+}
+
+/**
+ * Upgrades and relays until both sides are done; resolves with how it ended.
+ * @throws EgressError upgrade-failed, response-timeout, response-malformed while nothing has been sent to the client
+ */
+export function relayUpgrade(call: Call & Prepared, options: UpgradeOptions): Promise<Reason> {
+  const { request, client, upstream } = options
+  const proxy = httpProxy.createProxyServer({})
+  return new Promise<Reason>((resolve, reject) => {
+    let begun = false
+    let over = false
+    const finish = (reason: Reason): void => {
+      if (over) return
+      over = true
+      clearTimeout(timer)
+      proxy.removeAllListeners()
+      upstream.destroy()
+      const ended = call.cutReason ?? reason
+      if (begun || ended === 'client-gone') {
+        client.destroy()
+        resolve(ended)
+      } else reject(new EgressError(ended))
+    }
+    const timer = setTimeout(() => finish('response-timeout'), options.responseTimeoutMs)
+    client.on('error', () => finish('client-gone'))
+    client.on('close', () => finish(begun ? 'allowed' : 'client-gone'))
+    upstream.on('error', () => finish(begun ? 'upstream-gone' : 'upgrade-failed'))
+    upstream.on('close', () => finish(begun ? 'allowed' : 'upgrade-failed'))
+    call.onCut(() => finish('internal'))
+    proxy.on('error', () => finish(begun ? 'upstream-gone' : 'upgrade-failed'))
+    proxy.on('proxyReqWs', (outgoing) => {
+      writeHead(outgoing, call)
+      outgoing.prependOnceListener('response', (response: IncomingMessage & { upgrade?: boolean }) => {
+        // http-proxy would write this answer unchunked under a chunked head: it skips one that says it is an upgrade.
+        response.upgrade = true
+        begun = true
+        clearTimeout(timer)
+        options.onStatus(response.statusCode ?? 0)
+        passAnswer(response, client, (bytes) => (call.bytesIn += bytes)).then(
+          () => finish('allowed'),
+          () => finish('response-malformed'),
+        )
+      })
+      outgoing.prependOnceListener('upgrade', () => {
+        begun = true
+        clearTimeout(timer)
+        options.onStatus(101)
+        countBytes(call, client, upstream)
+      })
+    })
+    // http-proxy reads what it forwards from the request object.
+    request.headers = toObject(call.outgoing.headers)
+    proxy.ws(request, client, options.head, {
+      target: { protocol: 'http:', host: 'upstream.invalid', port: '80' },
+      agent: new DialedAgent(upstream),
+      prependPath: false,
+      ignorePath: true,
+      xfwd: false,
+      changeOrigin: false,
+    })
+  })
+}
+
+// The order and spelling of `inject/` instead of node's; path and Host exactly as judged.
+function writeHead(outgoing: ClientRequest, call: Call & Prepared): void {
+  for (const name of outgoing.getHeaderNames()) outgoing.removeHeader(name)
+  const { headers } = call.outgoing
+  for (let at = 0; at < headers.length; at += 2) outgoing.appendHeader(headers[at]!, headers[at + 1]!)
+  outgoing.setHeader('Connection', 'Upgrade')
+  outgoing.setHeader('Upgrade', 'websocket')
+  outgoing.path = call.outgoing.path
+}
+
+function toObject(headers: RawHeaders): http.IncomingHttpHeaders {
+  const object: http.IncomingHttpHeaders = {}
+  for (let at = 0; at < headers.length; at += 2) object[headers[at]!.toLowerCase()] = headers[at + 1]!
+  object['connection'] = 'Upgrade'
+  object['upgrade'] = 'websocket'
+  return object
+}
+
+function countBytes(call: Call, client: Socket, upstream: Socket): void {
+  client.on('data', (chunk: Buffer) => (call.bytesOut += chunk.length))
+  upstream.on('data', (chunk: Buffer) => (call.bytesIn += chunk.length))
+}
+
+// An answer that is no upgrade is passed on with a framing of our own: until close.
+async function passAnswer(response: IncomingMessage, client: Socket, count: (bytes: number) => void): Promise<void> {
+  const status = response.statusCode ?? 502
+  responseFraming(response.rawHeaders, status, 'GET')
+  const headers = stripResponseHead(response.rawHeaders)
+  let head = `HTTP/1.1 ${status} ${/^[\t\x20-\x7e]*$/.test(response.statusMessage ?? '') ? response.statusMessage : ''}\r\n`
+  for (let at = 0; at < headers.length; at += 2)
+    if (headers[at]!.toLowerCase() !== 'content-length') head += `${headers[at]}: ${headers[at + 1]}\r\n`
+  client.write(`${head}Connection: close\r\n\r\n`, 'latin1')
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    count(chunk.length)
+    if (!client.write(chunk)) await new Promise((resolve) => client.once('drain', resolve).once('close', resolve))
+  }
+  await new Promise<void>((resolve) => client.end(resolve))
+}

@@ -1,0 +1,35 @@
+// A request body looked through for placeholders while it flows on untouched. Called by `pipeline.ts`.
+
+import type { CredentialDefinition } from '../credentials/sources.ts'
+import type { Body } from '../wire/body.ts'
+import { PlaceholderScan } from './body-scan.ts'
+
+/**
+ * The same bytes; `onFound` is called with the credential's name at the first placeholder seen, and may throw.
+ * @param placeholders by their text, as the credential store gives them
+ */
+export function watchBody(
+  body: Body,
+  placeholders: ReadonlyMap<string, CredentialDefinition>,
+  onFound: (credential: string) => void,
+): Body {
+  const scan = new PlaceholderScan(placeholders.keys())
+  let found = false
+  return {
+    length: body.length,
+    get trailers() {
+      return body.trailers
+    },
+    read() {
+      const chunk = body.read()
+      const placeholder = chunk && !found ? scan.push(chunk) : undefined
+      if (placeholder !== undefined) {
+        found = true
+        onFound(placeholders.get(placeholder)?.name ?? '')
+      }
+      return chunk
+    },
+    wait: () => body.wait(),
+    abort: (cause) => body.abort(cause),
+  }
+}

@@ -1,0 +1,59 @@
+// The stage `cleared`: what an allowed call owes is met, its start is on record, and only then is a permit made.
+// The one importer of `net/issue-call.ts`. Called by `pipeline.ts`.
+
+import type { Call, Decided } from '../call.ts'
+import { EgressError } from '../errors.ts'
+import { issueCallPermit } from '../net/issue-call.ts'
+import type { CallPermit } from '../net/permit.ts'
+import type { Endpoint } from '../wire/authority.ts'
+import type { Body } from '../wire/body.ts'
+
+/** What clearing needs from the record: I4, an allowed call is on record before its first byte leaves. */
+export interface StartRecorder {
+  /** Resolves when `call-started` is written. @throws EgressError audit-unavailable */
+  recordStart(call: Call): Promise<void>
+}
+
+/**
+ * Meets the obligations of an allowed call and makes its permit.
+ * @param tls whether the connection to `endpoint` is verified TLS
+ * @throws body-too-large, audit-unavailable
+ */
+export async function clearCall(
+  call: Call & Decided,
+  endpoint: Endpoint,
+  tls: boolean,
+  recorder: StartRecorder,
+): Promise<CallPermit> {
+  const { bodyBytesMax } = call.decision.obligations
+  const framing = call.request?.framing
+  if (bodyBytesMax !== undefined && framing?.kind === 'length' && framing.length > bodyBytesMax)
+    throw new EgressError('body-too-large', { bytes: framing.length, bytesMax: bodyBytesMax })
+  await recorder.recordStart(call)
+  return issueCallPermit({
+    callId: call.id,
+    taskId: call.identity.task.id,
+    endpoint,
+    addresses: call.decision.addresses,
+    tls,
+  })
+}
+
+/** A body that breaks off with `body-too-large` once more than `bytesMax` bytes were read from it. */
+export function limitBody(body: Body, bytesMax: number): Body {
+  let left = bytesMax
+  return {
+    length: body.length,
+    get trailers() {
+      return body.trailers
+    },
+    read() {
+      const chunk = body.read()
+      if (chunk) left -= chunk.length
+      if (left < 0) throw new EgressError('body-too-large', { bytesMax })
+      return chunk
+    },
+    wait: () => body.wait(),
+    abort: (cause) => body.abort(cause),
+  }
+}

@@ -1,0 +1,115 @@
+// Every bound of the program, with unit and source. The values here are the defaults; `limits:` in the configuration
+// overrides any of them by the same name. A bound that is reached refuses quickly with a reason and harms nobody else.
+
+/** The bounds. Names end in their unit; a count has none. */
+export interface Limits {
+  /** Open client connections on the proxy listener; beyond: `busy`. */
+  readonly connectionsMax: number
+  /** Open CONNECT tunnels (inspected or opaque); beyond: `busy`. */
+  readonly tunnelsMax: number
+  /** Calls in flight; beyond: `busy`. */
+  readonly callsMax: number
+  /** Bytes of a request head, request line included (RFC 9112 section 2.3 leaves it to us); beyond: `head-too-large`. */
+  readonly headBytesMax: number
+  /** Header fields of a message; beyond: `head-too-large`. */
+  readonly headerCountMax: number
+  /** Bytes of an upstream's response head, all fields together; beyond: `response-malformed`. */
+  readonly responseHeadBytesMax: number
+  /** Bytes of one chunk-size line with its extensions; beyond: `malformed-body`. */
+  readonly chunkLineBytesMax: number
+  /** Bytes of a trailer section; beyond: `malformed-body`. */
+  readonly trailerBytesMax: number
+  /** From the first byte of a head (or the accept of a connection) to its end; beyond: `head-timeout`. */
+  readonly headTimeoutMs: number
+  /** From a 200 to CONNECT to a parsed ClientHello or request line, and for the TLS handshake. */
+  readonly handshakeTimeoutMs: number
+  /** A kept client connection without a request. */
+  readonly keepAliveTimeoutMs: number
+  /** A call or tunnel on which no byte moves in either direction: `idle-timeout`. */
+  readonly idleTimeoutMs: number
+  /** From dialing to an accepted connection, TLS included: `connect-timeout`. */
+  readonly connectTimeoutMs: number
+  /** From the end of the request to the response head: `response-timeout`. */
+  readonly responseTimeoutMs: number
+  /** For one DNS answer: `resolve-failed`. */
+  readonly resolveTimeoutMs: number
+  /** An address is used at most this long after it was resolved. */
+  readonly dnsCacheMs: number
+  /** Names in the DNS cache. */
+  readonly dnsCacheMax: number
+  /** Upstream connections a task keeps to one origin. */
+  readonly upstreamConnectionsMax: number
+  /** Pools of upstream connections, all tasks together. */
+  readonly upstreamPoolsMax: number
+  /** An unused upstream connection is closed after this. */
+  readonly upstreamKeepAliveMs: number
+  /** Names for which a certificate may be minted a second, all tasks together; beyond: `busy`. */
+  readonly mintsPerSecond: number
+  /** Secure contexts kept. */
+  readonly secureContextsMax: number
+  /** Bytes of a ClientHello that are read before giving up. */
+  readonly clientHelloBytesMax: number
+  /** Bytes buffered a direction of a call before its source is paused. */
+  readonly bufferBytesMax: number
+  /** Records waiting to be written; beyond: `audit-unavailable`. */
+  readonly recordsQueuedMax: number
+  /** Longest life of a task. */
+  readonly taskLifetimeMs: number
+  /** How long open calls may go on after SIGTERM. */
+  readonly drainTimeoutMs: number
+  /** A rule file. */
+  readonly ruleFileBytesMax: number
+  /** Rules a set. */
+  readonly rulesPerSetMax: number
+  /** A credential's source file or variable. */
+  readonly secretBytesMax: number
+  /** `call-progress` after this time, and again each such time. */
+  readonly progressMs: number
+  /** `call-progress` after this many bytes, both directions together, and again each. */
+  readonly progressBytes: number
+  /** Requests handled at once on the health listener. */
+  readonly healthConnectionsMax: number
+  /** Records in one batch to a sink. */
+  readonly sinkBatchMax: number
+  /** For one answer of a sink. */
+  readonly sinkTimeoutMs: number
+}
+
+/** The defaults. */
+export const DEFAULT_LIMITS: Limits = {
+  connectionsMax: 4096,
+  tunnelsMax: 2048,
+  callsMax: 4096,
+  headBytesMax: 64 * 1024,
+  headerCountMax: 200,
+  responseHeadBytesMax: 64 * 1024,
+  chunkLineBytesMax: 4096,
+  trailerBytesMax: 8192,
+  headTimeoutMs: 10_000,
+  handshakeTimeoutMs: 5000,
+  keepAliveTimeoutMs: 75_000,
+  idleTimeoutMs: 300_000,
+  connectTimeoutMs: 10_000,
+  responseTimeoutMs: 300_000,
+  resolveTimeoutMs: 5000,
+  dnsCacheMs: 30_000,
+  dnsCacheMax: 2000,
+  upstreamConnectionsMax: 128,
+  upstreamPoolsMax: 512,
+  upstreamKeepAliveMs: 15_000,
+  mintsPerSecond: 200,
+  secureContextsMax: 500,
+  clientHelloBytesMax: 16 * 1024,
+  bufferBytesMax: 256 * 1024,
+  recordsQueuedMax: 20_000,
+  taskLifetimeMs: 24 * 3_600_000,
+  drainTimeoutMs: 10_000,
+  ruleFileBytesMax: 1024 * 1024,
+  rulesPerSetMax: 10_000,
+  secretBytesMax: 64 * 1024,
+  progressMs: 60_000,
+  progressBytes: 10 * 1024 * 1024,
+  healthConnectionsMax: 64,
+  sinkBatchMax: 500,
+  sinkTimeoutMs: 10_000,
+}

@@ -1,0 +1,45 @@
+// Our own answers: a row of the table as a response, written for an agent to read and act on (contract section 7).
+// Called by the client sides in this room.
+
+import type { Call } from '../call.ts'
+import { REASONS, type Reason } from '../errors.ts'
+import { formatProxyStatus, problemBody } from '../wire/proxy-status.ts'
+
+/** An answer of our own, head and body. */
+export interface Answer {
+  readonly status: number
+  /** Carries the token: many clients show nothing else of a refused CONNECT. */
+  readonly statusText: string
+  readonly headers: readonly string[]
+  readonly body: string
+}
+
+// Seconds a client is asked to wait where the reason passes by itself.
+const RETRY_AFTER_SECONDS = '1'
+
+/** The refusal of one call. */
+export function makeAnswer(reason: Reason, call: Call): Answer {
+  const row = REASONS[reason]
+  const body = problemBody(reason, call.id, call.identity?.task.id)
+  const headers = [
+    'Proxy-Status',
+    formatProxyStatus(reason),
+    'Content-Type',
+    'application/problem+json',
+    'Content-Length',
+    String(Buffer.byteLength(body)),
+    'Cache-Control',
+    'no-store',
+  ]
+  if (row.status === 407) headers.push('Proxy-Authenticate', 'Basic realm="sallyport"')
+  if (row.status === 429 || row.status === 503) headers.push('Retry-After', RETRY_AFTER_SECONDS)
+  return { status: row.status, statusText: `Sallyport: ${reason}`, headers, body }
+}
+
+/** The same as bytes, for sockets that no HTTP server writes to; the connection closes behind it. */
+export function formatAnswer(answer: Answer): string {
+  let head = `HTTP/1.1 ${answer.status} ${answer.statusText}\r\n`
+  for (let at = 0; at < answer.headers.length; at += 2)
+    head += `${answer.headers[at]}: ${answer.headers[at + 1]}\r\n`
+  return `${head}Connection: close\r\n\r\n${answer.body}`
+}

@@ -1,0 +1,108 @@
+// The calls that are open: counted against the bounds, swept for those on which nothing moves, cut when their task ends
+// or the sidecar stops. Filled by `server.ts` and `tunnel-side.ts`.
+
+import type { Call } from '../call.ts'
+import { EgressError, type Reason } from '../errors.ts'
+import type { Limits } from '../limits.ts'
+
+/** What the sweep does besides cutting. */
+export interface SweepOptions {
+  readonly limits: Limits
+  readonly now: () => number
+  /** Writes `call-progress`. */
+  readonly onProgress: (call: Call) => void
+}
+
+interface Watch {
+  movedAt: number
+  movedBytes: number
+  progressAt: number
+  progressBytes: number
+}
+
+const SWEEP_MS_MAX = 1000
+
+/** All open calls of a sidecar. */
+export class OpenCalls {
+  readonly #options: SweepOptions
+  readonly #calls: Map<Call, Watch> = new Map()
+  #tunnels = 0
+  readonly #timer: NodeJS.Timeout
+  #emptied: () => void = () => undefined
+
+  constructor(options: SweepOptions) {
+    this.#options = options
+    const { idleTimeoutMs, progressMs } = options.limits
+    const everyMs = Math.max(10, Math.min(SWEEP_MS_MAX, idleTimeoutMs / 4, progressMs / 2))
+    this.#timer = setInterval(() => this.#sweep(), everyMs)
+    this.#timer.unref()
+  }
+
+  get size(): number {
+    return this.#calls.size
+  }
+
+  get tunnels(): number {
+    return this.#tunnels
+  }
+
+  /** @throws busy at the bound; the call is not open then */
+  add(call: Call): void {
+    const { callsMax, tunnelsMax } = this.#options.limits
+    const isTunnel = call.arrival.kind === 'tunnel'
+    if (isTunnel && this.#tunnels >= tunnelsMax) throw new EgressError('busy', { bound: 'tunnelsMax' })
+    // Tunnels have a bound of their own, so that the calls inside them find room.
+    if (!isTunnel && this.#calls.size - this.#tunnels >= callsMax)
+      throw new EgressError('busy', { bound: 'callsMax' })
+    if (isTunnel) this.#tunnels += 1
+    const { startedAt } = call.arrival
+    this.#calls.set(call, { movedAt: startedAt, movedBytes: 0, progressAt: startedAt, progressBytes: 0 })
+  }
+
+  delete(call: Call): void {
+    if (!this.#calls.delete(call)) return
+    if (call.arrival.kind === 'tunnel') this.#tunnels -= 1
+    if (this.#calls.size === 0) this.#emptied()
+  }
+
+  /** Cuts every open call. */
+  cutAll(reason: Reason): void {
+    for (const call of this.#calls.keys()) call.cut(reason)
+  }
+
+  /** Resolves when no call is open, or after the time. */
+  async drained(timeoutMs: number): Promise<void> {
+    if (this.#calls.size === 0) return
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, timeoutMs)
+      this.#emptied = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+  }
+
+  close(): void {
+    clearInterval(this.#timer)
+  }
+
+  #sweep(): void {
+    const now = this.#options.now()
+    const { idleTimeoutMs, progressMs, progressBytes } = this.#options.limits
+    for (const [call, watch] of this.#calls) {
+      const bytes = call.bytesIn + call.bytesOut
+      if (bytes !== watch.movedBytes) {
+        watch.movedBytes = bytes
+        watch.movedAt = now
+      }
+      // What moves inside an inspected tunnel are calls of their own; its idleness is its HTTP server's to judge.
+      else if (now - watch.movedAt >= idleTimeoutMs && call.tunnelMode !== 'inspect') call.cut('idle-timeout')
+      if (call.cleared !== true) continue
+      if (now - watch.progressAt >= progressMs || bytes - watch.progressBytes >= progressBytes) {
+        watch.progressAt = now
+        watch.progressBytes = bytes
+        this.#options.onProgress(call)
+      }
+    }
+  }
+}

@@ -1,0 +1,337 @@
+// The explicit proxy's door: one listener, a strict HTTP/1.1 server on it for absolute-form requests and CONNECT, and a
+// second one that never listens for what is inside tunnels. Makes the calls and their client sides and hands them to
+// `pipeline.ts`. Deliberately knows nothing of rules. Made by `sidecar.ts`.
+
+import http, { type IncomingMessage, type ServerResponse } from 'node:http'
+import net, { type Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
+
+import { Call, type CallKind, type ClientAddress } from '../call.ts'
+import { EgressError, type Reason } from '../errors.ts'
+import {
+  runRequest,
+  runTunnel,
+  runUpgrade,
+  type CallScope,
+  type Parts,
+  type UpgradeSide,
+} from '../pipeline.ts'
+import type { LeafServers } from '../tls/contexts.ts'
+import type { RequestHead, TunnelScope } from '../wire/receive.ts'
+import { makeUlid } from '../wire/ulid.ts'
+import { formatAnswer, makeAnswer } from './answer.ts'
+import { Http1Side } from './http1.ts'
+import { lingerClose } from './linger.ts'
+import type { OpenCalls } from './open-calls.ts'
+import { nameParserFailure } from './parser-failure.ts'
+import { ConnectSide, type TunnelHost } from './tunnel-side.ts'
+import { endTls } from './tls-end.ts'
+
+/** What a door needs. */
+export interface ProxyServerOptions {
+  readonly parts: Parts
+  readonly openCalls: OpenCalls
+  readonly leafServers: LeafServers
+  readonly now: () => number
+}
+
+/** What is known of one client connection, or of the inside of one tunnel. */
+interface Connection {
+  readonly client: ClientAddress
+  readonly kind: CallKind
+  readonly scope: CallScope
+  readonly parent?: string
+  /** Calls of this connection that are open. */
+  readonly calls: Set<Call>
+  requests: number
+}
+
+/** The door. */
+export class ProxyServer implements TunnelHost {
+  readonly handshakeTimeoutMs: number
+  readonly clientHelloBytesMax: number
+  readonly #options: ProxyServerOptions
+  readonly #listener: net.Server
+  readonly #outer: http.Server
+  readonly #inner: http.Server
+  readonly #connections: WeakMap<object, Connection> = new WeakMap()
+  readonly #sockets: Set<Socket> = new Set()
+  #draining = false
+
+  constructor(options: ProxyServerOptions) {
+    this.#options = options
+    const { limits } = options.parts
+    this.handshakeTimeoutMs = limits.handshakeTimeoutMs
+    this.clientHelloBytesMax = limits.clientHelloBytesMax
+    this.#outer = this.#makeServer()
+    this.#inner = this.#makeServer()
+    // A client that sends its request and closes its half still gets the answer.
+    this.#listener = net.createServer({ noDelay: true, allowHalfOpen: true }, (socket) => this.#accept(socket))
+  }
+
+  /** Client connections that are open. */
+  get connections(): number {
+    return this.#sockets.size
+  }
+
+  /** Starts to listen. @throws Error of the system where the address cannot be had */
+  listen(address: { readonly host: string; readonly port: number } | { readonly path: string }): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#listener.once('error', reject)
+      this.#listener.listen(address, () => {
+        this.#listener.off('error', reject)
+        resolve()
+      })
+    })
+  }
+
+  /** The address that is listened on. */
+  address(): net.AddressInfo | string | null {
+    return this.#listener.address()
+  }
+
+  /** Takes no new connection and no new call from now on. */
+  drain(): void {
+    this.#draining = true
+    this.#listener.close()
+    this.#outer.closeIdleConnections()
+    this.#inner.closeIdleConnections()
+  }
+
+  /** Ends every connection. */
+  close(): void {
+    this.#draining = true
+    this.#listener.close()
+    for (const socket of this.#sockets) socket.destroy()
+    this.#outer.close()
+    this.#inner.close()
+  }
+
+  async serveTls(
+    call: Call,
+    socket: Socket,
+    scope: TunnelScope,
+    refusal: Reason | undefined,
+  ): Promise<Reason> {
+    const server = this.#options.leafServers.serverFor(scope.endpoint)
+    return endTls(call, socket, server, (secure) => this.#serveInside(call, secure, scope, refusal))
+  }
+
+  serveCleartext(
+    call: Call,
+    socket: Socket,
+    scope: TunnelScope,
+    refusal: Reason | undefined,
+  ): Promise<Reason> {
+    return new Promise((resolve) => {
+      socket.once('close', () => resolve(call.cutReason ?? 'allowed'))
+      this.#serveInside(call, socket, scope, refusal)
+    })
+  }
+
+  #serveInside(call: Call, socket: Socket, tunnel: TunnelScope, refusal: Reason | undefined): void {
+    this.#connections.set(socket, {
+      client: call.arrival.client,
+      kind: 'intercepted',
+      scope: refusal === undefined ? { tunnel } : { tunnel, refusal },
+      parent: call.id,
+      calls: new Set(),
+      requests: 0,
+    })
+    this.#inner.emit('connection', socket)
+  }
+
+  #makeServer(): http.Server {
+    const { limits } = this.#options.parts
+    const server = http.createServer({
+      noDelay: true,
+      keepAliveTimeout: limits.keepAliveTimeoutMs,
+      headersTimeout: limits.headTimeoutMs,
+      // Long uploads are bounded by the sweep of open calls, not by a clock over the whole request.
+      requestTimeout: 0,
+      connectionsCheckingInterval: Math.max(10, Math.min(1000, limits.headTimeoutMs / 4)),
+      maxHeaderSize: limits.headBytesMax,
+      insecureHTTPParser: false,
+      requireHostHeader: false,
+      shouldUpgradeCallback: isWebSocket,
+    })
+    // Node would hide the fields past its count while its parser frames by them; `wire/receive.ts` counts and refuses.
+    server.maxHeadersCount = 0
+    server.on('request', (request, response) => this.#onRequest(request, response))
+    server.on('checkContinue', (request, response) => this.#onRequest(request, response))
+    server.on('checkExpectation', (request, response) => this.#onRequest(request, response))
+    server.on('connect', (request, socket, head) => this.#onConnect(request, socket as Socket, head))
+    server.on('upgrade', (request, socket, head) => this.#onUpgrade(request, socket as Socket, head))
+    server.on('clientError', (error, socket) => this.#onClientError(error, socket as Socket))
+    // A server that never listens checks no head time-out until it believes it does.
+    server.emit('listening')
+    return server
+  }
+
+  #accept(socket: Socket): void {
+    const { limits } = this.#options.parts
+    socket.on('error', () => socket.destroy())
+    const connection: Connection = {
+      client: addressOf(socket),
+      kind: 'forward',
+      scope: {},
+      calls: new Set(),
+      requests: 0,
+    }
+    this.#connections.set(socket, connection)
+    if (this.#draining || this.#sockets.size >= limits.connectionsMax) {
+      this.#refuseConnection(socket, connection, this.#draining ? 'draining' : 'busy')
+      return
+    }
+    this.#sockets.add(socket)
+    socket.once('close', () => this.#sockets.delete(socket))
+    this.#outer.emit('connection', socket)
+  }
+
+  // Refused before anything is read, and still one record.
+  #refuseConnection(socket: Socket, connection: Connection, reason: Reason): void {
+    const call = this.#newCall(connection, connection.kind)
+    call.reason = reason
+    socket.write(formatAnswer(makeAnswer(reason, call)), 'latin1')
+    lingerClose(socket)
+    this.#options.parts.recorder.recordEnd(call)
+  }
+
+  #newCall(connection: Connection, kind: CallKind): Call {
+    const startedAt = this.#options.now()
+    connection.requests += 1
+    return new Call({
+      id: makeUlid(startedAt),
+      kind,
+      ...(connection.parent !== undefined && { parent: connection.parent }),
+      startedAt,
+      client: connection.client,
+    })
+  }
+
+  #onRequest(request: IncomingMessage, response: ServerResponse): void {
+    const connection = this.#connections.get(request.socket)
+    if (connection === undefined) {
+      request.socket.destroy()
+      return
+    }
+    const call = this.#newCall(connection, connection.kind)
+    const side = new Http1Side(call, request, response)
+    if (!this.#open(call, connection, (reason) => side.sendRefusal(reason, call))) return
+    runRequest(call, headOf(request, false), connection.scope, side, this.#options.parts)
+      .finally(() => this.#closed(call, connection))
+      .catch((error: unknown) => this.#options.parts.onUnexpected(error, call))
+  }
+
+  #onUpgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
+    const connection = this.#connections.get(request.socket)
+    if (connection === undefined) {
+      socket.destroy()
+      return
+    }
+    const call = this.#newCall(connection, 'upgrade')
+    socket.on('error', () => call.cut('client-gone'))
+    socket.on('close', () => call.cut('client-gone'))
+    const side: UpgradeSide = {
+      detach: () => ({ request, client: socket, head }),
+      sendRefusal: (reason) => {
+        if (!socket.writable) return false
+        socket.write(formatAnswer(makeAnswer(reason, call)), 'latin1')
+        lingerClose(socket)
+        return true
+      },
+    }
+    if (!this.#open(call, connection, (reason) => side.sendRefusal(reason, call))) return
+    runUpgrade(call, headOf(request, true), connection.scope, side, this.#options.parts)
+      .finally(() => this.#closed(call, connection))
+      .catch((error: unknown) => this.#options.parts.onUnexpected(error, call))
+  }
+
+  #onConnect(request: IncomingMessage, socket: Socket, head: Buffer): void {
+    const connection = this.#connections.get(request.socket)
+    if (connection === undefined) {
+      socket.destroy()
+      return
+    }
+    const call = this.#newCall(connection, 'tunnel')
+    const side = new ConnectSide(call, socket, head, request.httpVersion === '1.0' ? '1.0' : '1.1', this)
+    const refuse = (reason: Reason): void => side.sendRefusal(reason, call)
+    if (!this.#open(call, connection, refuse)) return
+    // A tunnel inside a tunnel would be judged by nobody.
+    if (connection.scope.tunnel) {
+      this.#endEarly(call, connection, 'protocol-not-allowed', refuse)
+      return
+    }
+    runTunnel(call, headOf(request, false), side, this.#options.parts)
+      .finally(() => this.#closed(call, connection))
+      .catch((error: unknown) => this.#options.parts.onUnexpected(error, call))
+  }
+
+  // False where the call was refused at once.
+  #open(call: Call, connection: Connection, refuse: (reason: Reason) => void): boolean {
+    try {
+      if (this.#draining) throw new EgressError('draining')
+      this.#options.openCalls.add(call)
+    } catch (error) {
+      this.#endEarly(call, connection, error instanceof EgressError ? error.reason : 'internal', refuse)
+      return false
+    }
+    connection.calls.add(call)
+    return true
+  }
+
+  #endEarly(call: Call, connection: Connection, reason: Reason, refuse: (reason: Reason) => void): void {
+    call.reason = reason
+    refuse(reason)
+    this.#options.parts.recorder.recordEnd(call)
+    this.#closed(call, connection)
+  }
+
+  #closed(call: Call, connection: Connection): void {
+    this.#options.openCalls.delete(call)
+    connection.calls.delete(call)
+  }
+
+  // What node's parser refuses: a call of its own with a record, or the end of the one whose body it is.
+  #onClientError(error: Error, socket: Socket): void {
+    const connection = this.#connections.get(socket)
+    if (connection === undefined || socket.destroyed || !socket.writable) {
+      socket.destroy()
+      return
+    }
+    const reason = nameParserFailure(error, connection.requests === 0)
+    if (reason === undefined) {
+      for (const call of connection.calls) call.cut('client-gone')
+      socket.destroy()
+      return
+    }
+    if (connection.calls.size > 0) {
+      for (const call of connection.calls) call.cut(reason === 'head-timeout' ? 'client-gone' : 'malformed-body')
+      return
+    }
+    this.#refuseConnection(socket, connection, reason)
+  }
+}
+
+function isWebSocket(request: IncomingMessage): boolean {
+  return request.headers.upgrade?.toLowerCase() === 'websocket'
+}
+
+function headOf(request: IncomingMessage, upgrade: boolean): RequestHead {
+  return {
+    method: request.method ?? '',
+    target: request.url ?? '',
+    version: request.httpVersion,
+    headers: request.rawHeaders,
+    upgrade,
+  }
+}
+
+function addressOf(socket: Socket): ClientAddress {
+  const { remoteAddress, remotePort } = socket
+  if (remoteAddress === undefined || remotePort === undefined) return {}
+  return { address: remoteAddress.startsWith('::ffff:') ? remoteAddress.slice(7) : remoteAddress, port: remotePort }
+}
+
+/** A socket that TLS was ended on, as the inner server takes it. */
+export type SecureSocket = TLSSocket

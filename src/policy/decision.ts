@@ -1,0 +1,79 @@
+// The question a call asks of the rules and the answer it gets. Values only; `decide.ts` makes the answer.
+
+import type { Reason } from '../errors.ts'
+import type { DataClass } from '../tasks/task.ts'
+import type { Endpoint } from '../wire/authority.ts'
+import type { Cidr } from '../wire/address.ts'
+import type { RawHeaders } from '../wire/body.ts'
+import type { PathReadings } from '../wire/path.ts'
+
+/** One call as the rules see it. A CONNECT asks with `decideConnect` and has neither method nor path. */
+export interface Question {
+  readonly endpoint: Endpoint
+  /** `http`/`https`: inspected calls; a WebSocket upgrade sets `upgrade`. */
+  readonly scheme: 'http' | 'https'
+  readonly upgrade: boolean
+  readonly method: string
+  readonly path: PathReadings
+  /** Without `?`; undefined where the target has none. */
+  readonly query: string | undefined
+  readonly headers: RawHeaders
+}
+
+/** Which rule decided. */
+export interface RuleRef {
+  readonly id: string
+  readonly ruleset: string
+  /** `sha256:` of the rule set's file. */
+  readonly version: string
+}
+
+/** What an allowed call owes and gets. */
+export interface Obligations {
+  /** Name of the credential to inject. */
+  readonly credential?: string
+  /** Bytes of request body at the most, the smallest of all matching rules. */
+  readonly bodyBytesMax?: number
+  readonly data: DataClass
+  /** `drop`: what the sandbox sends to authenticate is dropped where the destination is brokered. */
+  readonly clientAuth: 'drop' | 'pass'
+  readonly placeholderInBody: 'pass' | 'refuse'
+}
+
+/** Which resolved addresses may be dialed beyond the public ones, and which never. */
+export interface AddressPolicy {
+  /** Ranges that matching rules list under `addresses`, and literal range rules that cover this port. */
+  readonly allowed: readonly Cidr[]
+  /** Ranges of deny rules that cover this port and scheme. */
+  readonly denied: readonly Cidr[]
+}
+
+/** One rule looked at, for `explain`. */
+export interface TraceStep {
+  readonly rule: RuleRef
+  readonly verdict: 'allow' | 'deny' | 'hold'
+  readonly matched: boolean
+  /** The furthest dimension that the call did not meet, where it did not match. */
+  readonly failedAt?: 'host' | 'scheme' | 'port' | 'method' | 'path' | 'query' | 'headers' | 'expired' | 'always-allow'
+  /** `file:line:column` of the rule. */
+  readonly at: string
+}
+
+/** The answer for one call. */
+export interface Decision {
+  readonly verdict: 'allow' | 'deny'
+  readonly reason: Reason
+  readonly rule?: RuleRef
+  readonly obligations: Obligations
+  readonly addresses: AddressPolicy
+  /** In observe mode: the reason for which an enforcing rule set would have denied. */
+  readonly wouldDeny?: Reason
+  /** `sha256:` over all sets in force for the task. */
+  readonly policy: string
+}
+
+/** The answer for a CONNECT: may a tunnel to this host and port open, and what is looked at inside. */
+export interface ConnectDecision extends Decision {
+  /** `inspect`: TLS is intercepted and HTTP judged call by call; `tls`: passed through, SNI compared; `tcp`: relayed. */
+  readonly mode: 'inspect' | 'tls' | 'tcp'
+}

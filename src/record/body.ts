@@ -1,0 +1,119 @@
+// The shape of one record: ECS field names nested, our own below `sallyport`, which is always the last member so that
+// the journal can add the chain without writing the text twice. Types only; `ecs.ts` builds records, `journal.ts` keeps them.
+
+/** ECS `event.*` of a record. */
+export interface RecordEvent {
+  /** A ULID; sinks may deliver a record twice, and this is what tells the copies. */
+  readonly id: string
+  readonly kind: 'event' | 'alert'
+  readonly category: readonly string[]
+  readonly action: string
+  readonly type: readonly string[]
+  readonly outcome: 'success' | 'failure' | 'unknown'
+  readonly reason: string | undefined
+  /** Nanoseconds. */
+  readonly duration: number | undefined
+}
+
+/** Who acted, as far as a record says. */
+export interface RecordTask {
+  readonly id: string
+  readonly path: readonly string[]
+  readonly agent: string
+  readonly instance: string
+  readonly owner: string
+  readonly team: string
+  readonly sandbox: string
+  /** `sha256:` of the intent. */
+  readonly intent: string
+}
+
+/** Where a record stands in the chain; the journal alone makes it. */
+export interface RecordChain {
+  /** 1 for the first record of a journal. */
+  readonly seq: number
+  /** Lower-case hex SHA-256 of the line before, without its newline; zeros for the first. */
+  readonly prev: string
+}
+
+/** Our own part of a record. */
+export interface RecordSallyport {
+  readonly schema: 1
+  readonly mode: 'enforce' | 'observe' | undefined
+  readonly call:
+    | { readonly id: string; readonly kind: string | undefined; readonly parent: string | undefined }
+    | undefined
+  readonly task: RecordTask | undefined
+  readonly decision:
+    | {
+        readonly id: string
+        readonly verdict: 'allow' | 'deny'
+        readonly reason: string
+        readonly policy: string
+        readonly us: number
+        readonly would_deny: string | undefined
+      }
+    | undefined
+  readonly credential: { readonly name: string; readonly action: string | undefined } | undefined
+  readonly inspection: 'full' | 'connect' | 'none' | undefined
+  readonly upstream: { readonly tls: string } | undefined
+  readonly detail: Readonly<Record<string, unknown>> | undefined
+  readonly chain?: RecordChain
+}
+
+/** One record before it has its place in the chain, or as it was read back. Absent members are undefined. */
+export interface RecordBody {
+  readonly '@timestamp': string
+  readonly ecs: { readonly version: string }
+  readonly message: string | undefined
+  readonly event: RecordEvent
+  readonly rule:
+    | { readonly id: string; readonly ruleset: string; readonly version: string }
+    | undefined
+  readonly source:
+    | { readonly ip: string | undefined; readonly port: number | undefined }
+    | undefined
+  readonly destination:
+    | {
+        readonly domain: string | undefined
+        readonly ip: string | undefined
+        readonly port: number
+      }
+    | undefined
+  readonly url:
+    | {
+        readonly full: string
+        readonly scheme: string
+        readonly domain: string
+        readonly port: number
+        readonly path: string | undefined
+        readonly query: string | undefined
+      }
+    | undefined
+  readonly http:
+    | {
+        readonly version: string
+        readonly request: {
+          readonly id: string
+          readonly method: string
+          readonly bytes: number
+        }
+        readonly response:
+          | {
+              readonly status_code: number
+              readonly bytes: number
+              readonly mime_type: string | undefined
+            }
+          | undefined
+      }
+    | undefined
+  readonly tls:
+    | {
+        readonly established: true
+        readonly version: string | undefined
+        readonly client: { readonly server_name: string | undefined }
+      }
+    | undefined
+  readonly user_agent: { readonly original: string } | undefined
+  readonly sallyport: RecordSallyport
+}

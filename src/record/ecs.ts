@@ -1,0 +1,292 @@
+// Turns what is known of a call, or of an event beside the calls, into a record in ECS field names. Pure.
+// Deliberately writes nothing and knows no chain: `journal.ts` does. Called twice a call by `pipeline.ts`, so the record
+// is one object literal with every member in place (one hidden class); JSON leaves the undefined ones out.
+
+import type { Reason } from '../errors.ts'
+import type { Task } from '../tasks/task.ts'
+import type { Endpoint } from '../wire/authority.ts'
+import { makeUlid } from '../wire/ulid.ts'
+import type { RecordBody, RecordTask } from './body.ts'
+import type { CallAction, CallFacts } from './facts.ts'
+
+const ECS = { version: '9.1.0' } as const
+const WEB = ['network', 'web'] as const
+const NETWORK = ['network'] as const
+
+const CALL_TYPES: Readonly<Record<CallAction, readonly string[]>> = {
+  'call-started': ['allowed', 'start'],
+  'call-progress': ['allowed', 'info'],
+  'call-ended': ['allowed', 'end'],
+  'call-denied': ['denied'],
+}
+
+/** Longest `User-Agent` that a record keeps, in characters; ECS stores ignore longer ones. */
+const USER_AGENT_CHARACTERS_MAX = 1024
+
+/** Builds the record of one stage of a call. */
+export function callRecord(facts: CallFacts, action: CallAction, now: number): RecordBody {
+  const { target, decision, request, response, credential, clientTls, upstream } = facts
+  return {
+    '@timestamp': isoTime(now),
+    ecs: ECS,
+    message: undefined,
+    event: {
+      id: makeUlid(now),
+      kind: 'event',
+      category: facts.kind === 'tunnel' ? NETWORK : WEB,
+      action,
+      type: CALL_TYPES[action],
+      outcome: outcomeOf(action, facts.reason),
+      reason: facts.reason,
+      duration: action === 'call-started' ? undefined : facts.durationNs,
+    },
+    rule: decision?.rule,
+    source:
+      facts.client.address === undefined
+        ? undefined
+        : { ip: facts.client.address, port: facts.client.port },
+    destination: target === undefined ? undefined : destinationOf(target.endpoint, upstream),
+    url: target === undefined ? undefined : urlOf(target),
+    http:
+      request === undefined
+        ? undefined
+        : {
+            version: request.version,
+            request: { id: facts.id, method: request.method, bytes: request.bytes },
+            response:
+              response === undefined
+                ? undefined
+                : {
+                    status_code: response.status,
+                    bytes: response.bytes,
+                    mime_type: response.mimeType,
+                  },
+          },
+    tls:
+      clientTls === undefined
+        ? undefined
+        : {
+            established: true,
+            version: tlsVersion(clientTls.version),
+            client: { server_name: clientTls.serverName },
+          },
+    user_agent:
+      request?.userAgent === undefined
+        ? undefined
+        : { original: request.userAgent.slice(0, USER_AGENT_CHARACTERS_MAX) },
+    sallyport: {
+      schema: 1,
+      mode: facts.mode,
+      call: { id: facts.id, kind: facts.kind, parent: facts.parent },
+      task: facts.task === undefined ? undefined : taskOf(facts.task),
+      decision:
+        decision === undefined
+          ? undefined
+          : {
+              id: decision.id,
+              verdict: decision.verdict,
+              reason: decision.reason,
+              policy: decision.policy,
+              us: decision.us,
+              would_deny: decision.wouldDeny,
+            },
+      credential,
+      inspection: facts.inspection,
+      upstream:
+        upstream?.tlsVersion === undefined
+          ? undefined
+          : { tls: tlsVersion(upstream.tlsVersion) ?? upstream.tlsVersion },
+      detail: facts.detail,
+    },
+  }
+}
+
+/** What an event beside the calls says; members left out take the action's usual value. */
+export interface EventFields {
+  readonly category?: readonly string[]
+  readonly type?: readonly string[]
+  readonly kind?: 'event' | 'alert'
+  readonly outcome?: 'success' | 'failure' | 'unknown'
+  readonly reason?: Reason
+  readonly task?: Task
+  /** The call it belongs to. */
+  readonly callId?: string
+  readonly endpoint?: Endpoint
+  /** Name of a credential, never its value. */
+  readonly credential?: string
+  readonly message?: string
+  /** Further facts, never secrets. */
+  readonly detail?: Readonly<Record<string, unknown>>
+  /** Epoch milliseconds. */
+  readonly now: number
+}
+
+/** Builds the record of something that is no call: `task-created`, `rules-loaded`, `placeholder-misused`, …. */
+export function eventRecord(action: string, fields: EventFields): RecordBody {
+  const usual = usualOf(action)
+  const { endpoint, task } = fields
+  return {
+    '@timestamp': isoTime(fields.now),
+    ecs: ECS,
+    message: fields.message,
+    event: {
+      id: makeUlid(fields.now),
+      kind: fields.kind ?? usual.kind,
+      category: fields.category ?? usual.category,
+      action,
+      type: fields.type ?? usual.type,
+      outcome: fields.outcome ?? usual.outcome,
+      reason: fields.reason,
+      duration: undefined,
+    },
+    rule: undefined,
+    source: undefined,
+    destination: endpoint === undefined ? undefined : destinationOf(endpoint, undefined),
+    url: undefined,
+    http: undefined,
+    tls: undefined,
+    user_agent: undefined,
+    sallyport: {
+      schema: 1,
+      mode: undefined,
+      call:
+        fields.callId === undefined
+          ? undefined
+          : { id: fields.callId, kind: undefined, parent: undefined },
+      task: task === undefined ? undefined : taskOf(task),
+      decision: undefined,
+      credential:
+        fields.credential === undefined
+          ? undefined
+          : { name: fields.credential, action: undefined },
+      inspection: undefined,
+      upstream: undefined,
+      detail: fields.detail,
+    },
+  }
+}
+
+/** Builds the terminal record of a call that was open when the sidecar died, from its `call-started` as it was read back. */
+export function crashedCallRecord(started: RecordBody, now: number): RecordBody {
+  const { chain: _, ...own } = started.sallyport
+  return {
+    ...started,
+    '@timestamp': isoTime(now),
+    event: {
+      ...started.event,
+      id: makeUlid(now),
+      action: 'call-ended',
+      type: CALL_TYPES['call-ended'],
+      // Whether the upstream got and did what was asked, nobody knows.
+      outcome: 'unknown',
+      reason: 'sidecar-crashed' satisfies Reason,
+    },
+    sallyport: own,
+  }
+}
+
+interface Usual {
+  readonly kind: 'event' | 'alert'
+  readonly category: readonly string[]
+  readonly type: readonly string[]
+  readonly outcome: 'success' | 'failure' | 'unknown'
+}
+
+const usual = (
+  category: readonly string[],
+  type: readonly string[],
+  outcome: Usual['outcome'] = 'success',
+  kind: Usual['kind'] = 'event',
+): Usual => ({ kind, category, type, outcome })
+
+const USUAL: Readonly<Record<string, Usual>> = {
+  'task-created': usual(['session'], ['start']),
+  'task-renewed': usual(['session'], ['start']),
+  'task-ended': usual(['session'], ['end']),
+  'rules-loaded': usual(['configuration'], ['change']),
+  'rules-refused': usual(['configuration'], ['denied'], 'failure'),
+  'placeholder-misused': usual(['intrusion_detection'], ['denied'], 'failure', 'alert'),
+  'client-rejected-certificate': usual(['network'], ['error'], 'failure'),
+  'call-denied-repeated': usual(['network', 'web'], ['denied'], 'failure'),
+  'journal-recovered': usual(['process'], ['info']),
+}
+const USUAL_ELSE = usual(['configuration'], ['info'])
+
+function usualOf(action: string): Usual {
+  return USUAL[action] ?? USUAL_ELSE
+}
+
+function outcomeOf(action: CallAction, reason: Reason): 'success' | 'failure' | 'unknown' {
+  if (action === 'call-denied') return 'failure'
+  if (action !== 'call-ended') return 'unknown'
+  return reason === 'allowed' ? 'success' : 'failure'
+}
+
+function taskOf(task: Task): RecordTask {
+  return {
+    id: task.id,
+    path: task.path,
+    agent: task.agent.account,
+    instance: task.agent.instance,
+    owner: task.owner.name,
+    team: task.owner.team,
+    sandbox: task.sandbox.id,
+    intent: task.intentDigest,
+  }
+}
+
+function destinationOf(
+  endpoint: Endpoint,
+  upstream: CallFacts['upstream'],
+): RecordBody['destination'] {
+  const isName = endpoint.kind === 'name'
+  return {
+    domain: isName ? endpoint.host : undefined,
+    ip: upstream?.address ?? (isName ? undefined : endpoint.host),
+    port: endpoint.port,
+  }
+}
+
+const DEFAULT_PORTS: Readonly<Record<string, number>> = { https: 443, wss: 443, http: 80, ws: 80 }
+
+function urlOf(target: NonNullable<CallFacts['target']>): RecordBody['url'] {
+  const { scheme, endpoint } = target
+  const domain = endpoint.kind === 'ipv6' ? `[${endpoint.host}]` : endpoint.host
+  const port = DEFAULT_PORTS[scheme] === endpoint.port ? '' : `:${String(endpoint.port)}`
+  const path = target.path === undefined ? undefined : asciiOf(target.path)
+  const query = target.query === undefined ? undefined : asciiOf(target.query)
+  return {
+    full: `${scheme}://${domain}${port}${path ?? ''}${query === undefined ? '' : `?${query}`}`,
+    scheme,
+    domain,
+    port: endpoint.port,
+    path,
+    query,
+  }
+}
+
+const BEYOND_ASCII = /[^\u0000-\u007f]/g // eslint-disable-line no-control-regex
+
+/** Bytes above 0x7f of a latin1 string become percent escapes: what was sent can be told from the record, byte by byte. */
+function asciiOf(latin1: string): string {
+  return latin1.replace(
+    BEYOND_ASCII,
+    (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`,
+  )
+}
+
+function tlsVersion(version: string | undefined): string | undefined {
+  return version?.startsWith('TLSv') === true ? version.slice(4) : version
+}
+
+let lastTime = -1
+let lastIsoTime = ''
+
+/** The same millisecond is asked for many times under load. */
+function isoTime(now: number): string {
+  if (now !== lastTime) {
+    lastIsoTime = new Date(now).toISOString()
+    lastTime = now
+  }
+  return lastIsoTime
+}

@@ -1,0 +1,313 @@
+// The journal: every record, in order, in a hash chain, on the disk before `append` resolves. One write a turn of the
+// event loop. Where it cannot write it says so (`audit-unavailable`) and goes on as soon as it can. Deliberately knows no
+// sinks: they read its files. Called by `pipeline.ts`, the rooms that record events, and `sidecar.ts`.
+
+import { mkdirSync } from 'node:fs'
+
+import { EgressError } from '../errors.ts'
+import type { Limits } from '../limits.ts'
+import {
+  DenialCount,
+  isAlwaysTaken,
+  isOwed,
+  makeBatch,
+  queuedRecord,
+  type Batch,
+  type QueuedRecord,
+} from './batch.ts'
+import type { RecordBody } from './body.ts'
+import { crashedCallRecord, eventRecord } from './ecs.ts'
+import { lockDirectory, type DirectoryLock } from './lock.ts'
+import { recoverDirectory, type Recovered } from './recovery.ts'
+import { reserveBytes } from './retention.ts'
+import { ChainWriter, type JournalHead } from './writer.ts'
+
+/** What a part of this room tells the operator; a pino logger is one. */
+export interface RecordLog {
+  info(detail: object, message: string): void
+  warn(detail: object, message: string): void
+  error(detail: object, message: string): void
+}
+
+/** How a journal is kept. */
+export interface JournalOptions {
+  readonly dir: string
+  /** `process`: survives the death of the process; `disk`: also that of the machine. */
+  readonly sync: 'process' | 'disk'
+  /** A segment is closed before it grows beyond this; at most 1 GiB. */
+  readonly segmentBytes: number
+  readonly retainMs: number
+  readonly maxBytes: number
+  readonly limits: Pick<Limits, 'recordsQueuedMax'>
+  readonly now: () => number
+  readonly log: RecordLog
+}
+
+/** Numbers for metrics and `/readyz`. */
+export interface JournalStats {
+  /** False while the last write failed or `maxBytes` is reached: no new call can be recorded. */
+  readonly available: boolean
+  /** Sequence number of the last record on the disk. */
+  readonly seq: number
+  /** Bytes of all segments. */
+  readonly bytes: number
+  readonly segments: number
+  /** Records that wait for a write. */
+  readonly queued: number
+  /** Failed writes since the start. */
+  readonly errors: number
+}
+
+const RETRY_MS = 1000
+const RETENTION_MS = 60_000
+
+/** Owed records that are tried first after a failure, so that a disk that is still full costs little. */
+const PROBE_RECORDS = 16
+
+/** An append-only, chained journal of records in one directory. */
+export class Journal {
+  readonly #options: JournalOptions
+  readonly #lock: DirectoryLock
+  readonly #writer: ChainWriter
+  readonly #reserveBytes: number
+  readonly #passed = new Map<string, number>()
+  readonly #listeners = new Set<() => void>()
+  readonly #denials = new DenialCount()
+  readonly #retentionTimer: NodeJS.Timeout
+  #retryTimer: NodeJS.Timeout | undefined
+  #queue: QueuedRecord[] = []
+  #queuedBytes = 0
+  /** How many records at the head of the queue have failed before. */
+  #owed = 0
+  #batch: Batch = makeBatch()
+  #isScheduled = false
+  #syncing: Promise<void> | undefined
+  #isFailing = false
+  #isClosed = false
+  #errors = 0
+
+  /**
+   * Opens a journal directory, makes it where there is none, and closes what a crash left open.
+   * @throws audit-unavailable when another sidecar uses it or it cannot be read and written
+   */
+  static open(options: JournalOptions): Journal {
+    try {
+      mkdirSync(options.dir, { recursive: true, mode: 0o750 })
+      const lock = lockDirectory(options.dir)
+      try {
+        return new Journal(options, lock)
+      } catch (error) {
+        lock.release()
+        throw error
+      }
+    } catch (error) {
+      if (error instanceof EgressError) throw error
+      throw new EgressError('audit-unavailable', { journal: options.dir }, { cause: error })
+    }
+  }
+
+  private constructor(options: JournalOptions, lock: DirectoryLock) {
+    this.#options = options
+    this.#lock = lock
+    this.#reserveBytes = reserveBytes(options.maxBytes)
+    const recovered = recoverDirectory(options.dir)
+    this.#writer = new ChainWriter(options, recovered)
+    this.#recordRecovery(recovered)
+    this.#retentionTimer = setInterval(() => this.deleteExpired(), RETENTION_MS)
+    this.#retentionTimer.unref()
+  }
+
+  /** The directory of the segments. */
+  get dir(): string {
+    return this.#options.dir
+  }
+
+  /** How far the files may be read. */
+  get head(): JournalHead {
+    return this.#writer.head
+  }
+
+  /** Numbers as of now. */
+  get stats(): JournalStats {
+    return {
+      available: !this.#isFailing && this.#hasRoomFor('call-started'),
+      seq: this.#writer.seq,
+      bytes: this.#writer.bytes,
+      segments: this.#writer.segments,
+      queued: this.#queue.length,
+      errors: this.#errors,
+    }
+  }
+
+  /**
+   * Appends a record; resolves once it is written, together with all records of the same turn of the event loop.
+   * After a rejection a `call-started` or `call-progress` is gone and its call must not go on. Every other record is
+   * owed: the journal keeps it, or counts it, and writes it when it can again, so it must not be appended a second time.
+   * @throws audit-unavailable as a rejection
+   */
+  append(record: RecordBody): Promise<void> {
+    if (!this.#hasRoomFor(record.event.action)) return this.#refuse(record)
+    const queued = queuedRecord(record)
+    this.#queue.push(queued)
+    this.#queuedBytes += queued.text.length
+    this.#schedule()
+    return this.#batch.written
+  }
+
+  /** Remembers that a sink needs nothing up to and including a sequence number; 0 for a sink that has read nothing. */
+  passed(sinkName: string, seq: number): void {
+    this.#passed.set(sinkName, seq)
+  }
+
+  /** Calls a listener after each accepted write, within its turn, so it must be quick; returns how to end that. */
+  onWritten(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => {
+      this.#listeners.delete(listener)
+    }
+  }
+
+  /** Deletes segments that `retain` and every sink have passed; the journal does so by itself once a minute. */
+  deleteExpired(): void {
+    const { now, retainMs, log } = this.#options
+    try {
+      const deleted = this.#writer.deleteExpired(this.#passed.values(), now() - retainMs)
+      if (deleted > 0) log.info({ segments: deleted }, 'journal segments past their retention deleted')
+    } catch (error) {
+      log.error({ err: error }, 'journal segments could not be deleted')
+    }
+  }
+
+  /** Writes what is queued, closes the files and gives the directory free; later appends are refused. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    clearInterval(this.#retentionTimer)
+    await this.#syncing
+    this.#flush()
+    await this.#syncing
+    clearTimeout(this.#retryTimer)
+    this.#writer.close()
+    this.#lock.release()
+  }
+
+  #hasRoomFor(action: string): boolean {
+    if (this.#isClosed) return false
+    if (isAlwaysTaken(action)) return true
+    const { maxBytes, limits } = this.#options
+    if (this.#queue.length >= limits.recordsQueuedMax) return false
+    const bytes = this.#writer.bytes + this.#queuedBytes
+    return bytes < maxBytes - (isOwed(action) ? this.#reserveBytes / 2 : this.#reserveBytes)
+  }
+
+  #refuse(record: RecordBody): Promise<never> {
+    this.#denials.add(record)
+    return Promise.reject(
+      new EgressError('audit-unavailable', { queued: this.#queue.length, errors: this.#errors }),
+    )
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled) return
+    this.#isScheduled = true
+    setImmediate(() => this.#flush())
+  }
+
+  #flush(): void {
+    this.#isScheduled = false
+    // Records that arrive until the disk has answered go out together after that.
+    if (this.#syncing !== undefined || this.#queue.length === 0) return
+    const batch = this.#batch
+    let entries = this.#queue
+    const owed = this.#owed
+    this.#batch = makeBatch()
+    this.#queue = []
+    this.#queuedBytes = 0
+    this.#owed = 0
+    try {
+      if (owed > 0) {
+        this.#writer.accept(entries.slice(0, Math.min(owed, PROBE_RECORDS)))
+        entries = entries.slice(Math.min(owed, PROBE_RECORDS))
+      }
+      if (this.#options.sync === 'disk' && entries.length > 0) {
+        this.#acceptLater(entries, batch)
+        return
+      }
+      this.#writer.accept(entries)
+    } catch (error) {
+      this.#fail(entries, batch, error)
+      return
+    }
+    this.#succeed(batch)
+  }
+
+  #acceptLater(entries: QueuedRecord[], batch: Batch): void {
+    this.#syncing = this.#writer.acceptLater(entries).then(
+      () => {
+        this.#syncing = undefined
+        this.#succeed(batch)
+        if (this.#queue.length > 0) this.#schedule()
+      },
+      (error: unknown) => {
+        this.#syncing = undefined
+        this.#fail(entries, batch, error)
+      },
+    )
+  }
+
+  #succeed(batch: Batch): void {
+    if (this.#isFailing) {
+      this.#isFailing = false
+      this.#options.log.info({ seq: this.#writer.seq }, 'journal takes records again')
+    }
+    batch.resolve()
+    for (const listener of this.#listeners) listener()
+    if (!this.#denials.isEmpty && !this.#isClosed && this.#hasRoomFor('call-denied')) {
+      const now = this.#options.now()
+      const detail = this.#denials.take()
+      void this.append(eventRecord('call-denied-repeated', { now, detail }))
+    }
+  }
+
+  #fail(entries: readonly QueuedRecord[], batch: Batch, cause: unknown): void {
+    this.#errors += 1
+    const owed = entries.filter(({ action }) => isOwed(action))
+    if (!this.#isFailing) {
+      this.#isFailing = true
+      this.#options.log.error({ err: cause }, 'journal cannot be written: calls are refused')
+      // Owed as well, so that there is something to try with, and the journal tells its own gap.
+      owed.push(queuedRecord(this.#failureRecord(cause)))
+    }
+    this.#queue = [...owed, ...this.#queue]
+    this.#owed = owed.length
+    for (const { text } of owed) this.#queuedBytes += text.length
+    clearTimeout(this.#retryTimer)
+    this.#retryTimer = setTimeout(() => this.#flush(), RETRY_MS)
+    this.#retryTimer.unref()
+    batch.reject(new EgressError('audit-unavailable', { errors: this.#errors }, { cause }))
+  }
+
+  #failureRecord(cause: unknown): RecordBody {
+    const code = (cause as NodeJS.ErrnoException).code ?? 'unknown'
+    return eventRecord('journal-failed', {
+      now: this.#options.now(),
+      outcome: 'failure',
+      reason: 'audit-unavailable',
+      detail: { code },
+    })
+  }
+
+  #recordRecovery(recovered: Recovered): void {
+    const { now, log } = this.#options
+    const { torn, openCalls } = recovered
+    if (torn === undefined && openCalls.size === 0) return
+    const detail = { openCalls: openCalls.size, torn }
+    log.warn(detail, 'journal recovered after a crash')
+    const records = [eventRecord('journal-recovered', { now: now(), detail })]
+    for (const line of openCalls.values()) {
+      records.push(crashedCallRecord(JSON.parse(line) as RecordBody, now()))
+    }
+    for (const record of records) this.#queue.push(queuedRecord(record))
+    this.#flush()
+  }
+}

@@ -1,0 +1,41 @@
+// Which records a sink gets. Pure. Called by `feed.ts`.
+
+import type { RecordBody } from '../body.ts'
+
+/** What a sink asks for; members left out do not restrict. */
+export interface SinkFilter {
+  readonly verdict?: 'allow' | 'deny'
+  readonly reason?: string
+  /** A task's id. */
+  readonly task?: string
+}
+
+const NOT_TERMINAL = /"action":"call-(?:started|progress)"/
+
+/** Where `event.action` of a record stands, at the latest, in characters. */
+const ACTION_WITHIN = 512
+
+/**
+ * Makes the test of a line: terminal records and events only unless all are asked for.
+ * A sink without a filter costs no `JSON.parse`: in a JSON string every quote has a backslash before it, so this text
+ * cannot come from a stranger.
+ */
+export function lineFilter(all: boolean, filter: SinkFilter = {}): (line: Buffer) => boolean {
+  const { verdict, reason, task } = filter
+  const isFiltered = verdict !== undefined || reason !== undefined || task !== undefined
+  return (line) => {
+    if (!all && NOT_TERMINAL.test(line.toString('latin1', 0, ACTION_WITHIN))) return false
+    if (!isFiltered) return true
+    const { event, sallyport } = JSON.parse(line.toString()) as RecordBody
+    return (
+      (verdict === undefined || verdictOf(event.action, sallyport.decision?.verdict) === verdict) &&
+      (reason === undefined || event.reason === reason) &&
+      (task === undefined || sallyport.task?.path.includes(task) === true)
+    )
+  }
+}
+
+/** A call refused before or after its decision was refused all the same. */
+function verdictOf(action: string, decided: string | undefined): string | undefined {
+  return action.startsWith('call-denied') ? 'deny' : decided
+}

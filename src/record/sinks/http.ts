@@ -1,0 +1,37 @@
+// The HTTP sink: batches of records as NDJSON in a POST. Deliberately opens no connection itself: `sidecar.ts` passes
+// `net/`'s client for operators as a `Post`. Started by `sidecar.ts`.
+
+import { SinkFeed, type Delivery, type FeedOptions } from './feed.ts'
+
+/** Sends a body to the one URL it was made for. */
+export interface Post {
+  (
+    body: Uint8Array,
+    headers: Record<string, string>,
+    signal: AbortSignal,
+  ): Promise<{ status: number }>
+}
+
+/** How an HTTP sink is fed. */
+export interface HttpSinkOptions extends FeedOptions {
+  /** The operator's own; they may hold a secret, so they are in no message. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly post: Post
+}
+
+/** Starts an HTTP sink; a receiver tells repeated records by `event.id`. */
+export function startHttpSink(options: HttpSinkOptions): SinkFeed {
+  const headers = { 'content-type': 'application/x-ndjson', ...options.headers }
+  return new SinkFeed(options, async (batch, signal) => {
+    const { status } = await options.post(batch, headers, signal)
+    return deliveryOf(status)
+  })
+}
+
+/** What a status means for the batch; a redirect is a refusal, because records go where the operator said. */
+export function deliveryOf(status: number): Delivery {
+  if (status >= 200 && status < 300) return 'taken'
+  if (status === 413) return 'smaller'
+  if (status >= 300 && status < 500 && status !== 408 && status !== 429) return 'refused'
+  return 'later'
+}

@@ -1,0 +1,204 @@
+// Puts records into the chain and onto the disk: composes a batch, writes it whole or not at all, begins new segments,
+// keeps what calls are open. Deliberately has no queue, no timer and no promise of its own. Called by `journal.ts` only.
+
+import { fdatasync, rmSync } from 'node:fs'
+
+import type { QueuedRecord } from './batch.ts'
+import { chainLine, lineDigest } from './chain.ts'
+import { noteOpenCalls } from './open-calls.ts'
+import type { Recovered } from './recovery.ts'
+import { expiredSegments, type SegmentCount } from './retention.ts'
+import {
+  closeSegment,
+  cutBack,
+  openSegment,
+  syncDirectory,
+  syncSegment,
+  writeWhole,
+  type OpenSegment,
+} from './segments.ts'
+
+/** How far the files of a journal may be read: what lies behind is not accepted yet. */
+export interface JournalHead {
+  /** Sequence number of the last accepted record, 0 where there is none. */
+  readonly seq: number
+  /** First sequence number of the segment in use. */
+  readonly firstSeq: number
+  /** Accepted bytes of the segment in use. */
+  readonly bytes: number
+}
+
+/** What the writer needs to know. */
+export interface WriterOptions {
+  readonly dir: string
+  readonly sync: 'process' | 'disk'
+  readonly segmentBytes: number
+  readonly now: () => number
+}
+
+interface Written {
+  readonly entries: readonly QueuedRecord[]
+  readonly seq: number
+  readonly prev: string
+  readonly bytes: number
+}
+
+/** A segment is read in one piece after a crash. */
+const SEGMENT_BYTES_MAX = 1024 * 1024 * 1024
+
+/** The chain's end and the files that hold it. */
+export class ChainWriter {
+  readonly #options: WriterOptions
+  readonly #openCalls: Map<string, string>
+  #closed: readonly SegmentCount[]
+  #closedBytes = 0
+  #segment: OpenSegment
+  #seq: number
+  #prev: string
+  /** There may be bytes behind the accepted ones that could not be cut off yet. */
+  #isDirty = false
+
+  constructor(options: WriterOptions, recovered: Recovered) {
+    this.#options = options
+    this.#seq = recovered.seq
+    this.#prev = recovered.prev
+    this.#openCalls = new Map(recovered.openCalls)
+    this.#closed = recovered.segments.slice(0, -1)
+    for (const segment of this.#closed) this.#closedBytes += segment.bytes
+    const last = recovered.segments.at(-1)
+    if (last === undefined) noteOpenCalls(options.dir, 1, this.#openCalls)
+    this.#segment = openSegment(options.dir, last?.firstSeq ?? recovered.seq + 1)
+  }
+
+  /** How far the files may be read. */
+  get head(): JournalHead {
+    return { seq: this.#seq, firstSeq: this.#segment.firstSeq, bytes: this.#segment.bytes }
+  }
+
+  /** Accepted bytes of all segments. */
+  get bytes(): number {
+    return this.#closedBytes + this.#segment.bytes
+  }
+
+  /** How many files there are. */
+  get segments(): number {
+    return this.#closed.length + 1
+  }
+
+  /** Sequence number of the last accepted record. */
+  get seq(): number {
+    return this.#seq
+  }
+
+  /**
+   * Writes records and accepts them, with `sync: disk` after the disk has them; all or none.
+   * @throws the system's error
+   */
+  accept(entries: readonly QueuedRecord[]): void {
+    if (entries.length === 0) return
+    const written = this.#write(entries)
+    try {
+      if (this.#options.sync === 'disk') syncSegment(this.#segment)
+    } catch (error) {
+      this.#cutBack()
+      throw error
+    }
+    this.#commit(written)
+  }
+
+  /** The same with `sync: disk`, without making the event loop wait for the disk; one at a time. */
+  async acceptLater(entries: readonly QueuedRecord[]): Promise<void> {
+    const written = this.#write(entries)
+    try {
+      await new Promise<void>((resolve, reject) => {
+        fdatasync(this.#segment.fd, (error) => {
+          if (error === null) resolve()
+          else reject(error)
+        })
+      })
+    } catch (error) {
+      this.#cutBack()
+      throw error
+    }
+    this.#commit(written)
+  }
+
+  /** Deletes segments older than a time (epoch milliseconds) that every sink has passed; tells how many. */
+  deleteExpired(passed: Iterable<number>, oldestKept: number): number {
+    const expired = expiredSegments([...this.#closed, this.#current()], passed, oldestKept)
+    for (const segment of this.#closed.slice(0, expired)) {
+      rmSync(segment.path, { force: true })
+      this.#closedBytes -= segment.bytes
+      this.#closed = this.#closed.slice(1)
+    }
+    return expired
+  }
+
+  /** Closes the segment in use. */
+  close(): void {
+    closeSegment(this.#segment)
+  }
+
+  #write(entries: readonly QueuedRecord[]): Written {
+    if (this.#isDirty) this.#cutBack()
+    if (this.#isDirty) throw new Error('the journal holds bytes that cannot be cut off')
+    let seq = this.#seq
+    let prev = this.#prev
+    let text = ''
+    for (const entry of entries) {
+      seq += 1
+      const line = chainLine(entry.text, seq, prev)
+      prev = lineDigest(line)
+      text += `${line}\n`
+    }
+    const bytes = Buffer.from(text)
+    const { segmentBytes } = this.#options
+    const isFull = this.#segment.bytes + bytes.length > Math.min(segmentBytes, SEGMENT_BYTES_MAX)
+    if (isFull && this.#segment.bytes > 0) this.#beginSegment()
+    try {
+      writeWhole(this.#segment, bytes)
+    } catch (error) {
+      this.#cutBack()
+      throw error
+    }
+    return { entries, seq, prev, bytes: bytes.length }
+  }
+
+  #commit(written: Written): void {
+    this.#seq = written.seq
+    this.#prev = written.prev
+    this.#segment.bytes += written.bytes
+    for (const { action, callId, text } of written.entries) {
+      if (callId === undefined) continue
+      if (action === 'call-started') this.#openCalls.set(callId, text)
+      else if (action === 'call-ended' || action === 'call-denied') this.#openCalls.delete(callId)
+    }
+  }
+
+  #beginSegment(): void {
+    const { dir, sync } = this.#options
+    const firstSeq = this.#seq + 1
+    noteOpenCalls(dir, firstSeq, this.#openCalls)
+    const next = openSegment(dir, firstSeq)
+    if (sync === 'disk') syncDirectory(dir)
+    closeSegment(this.#segment)
+    const closed = this.#current()
+    this.#closed = [...this.#closed, closed]
+    this.#closedBytes += closed.bytes
+    this.#segment = next
+  }
+
+  #current(): SegmentCount {
+    const { path, firstSeq, bytes } = this.#segment
+    return { path, firstSeq, bytes, writtenAt: this.#options.now() }
+  }
+
+  #cutBack(): void {
+    try {
+      cutBack(this.#segment)
+      this.#isDirty = false
+    } catch {
+      this.#isDirty = true
+    }
+  }
+}

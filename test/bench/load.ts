@@ -1,0 +1,135 @@
+// The load generator: a closed loop of connections that each send their next request when the last answer is read.
+// Raw sockets, so that the generator costs as little as it can. Used by `bench.ts`.
+
+import net from 'node:net'
+import tls from 'node:tls'
+
+/** How a request reaches the origin. */
+export type Way = 'direct-http' | 'direct-https' | 'plain' | 'tunnel' | 'intercepted'
+
+/** One measured run. */
+export interface LoadOptions {
+  readonly way: Way
+  readonly connections: number
+  /** A new connection, with all its handshakes, for each request. */
+  readonly fresh: boolean
+  readonly seconds: number
+  readonly host: string
+  readonly originPort: number
+  readonly proxyPort: number
+  readonly ca: string
+}
+
+/** What a run measured. */
+export interface LoadResult {
+  readonly requests: number
+  readonly seconds: number
+  readonly errors: number
+  /** Milliseconds, sorted. */
+  readonly latencies: readonly number[]
+}
+
+/** Runs the load and measures it. */
+export async function runLoad(options: LoadOptions): Promise<LoadResult> {
+  const latencies: number[] = []
+  let errors = 0
+  const startedAt = performance.now()
+  const endsAt = startedAt + options.seconds * 1000
+  const client = async (): Promise<void> => {
+    let connection: net.Socket | undefined
+    while (performance.now() < endsAt) {
+      const at = performance.now()
+      try {
+        connection ??= await open(options)
+        await exchange(connection, requestBytes(options))
+        latencies.push(performance.now() - at)
+      } catch {
+        errors += 1
+        connection?.destroy()
+        connection = undefined
+      }
+      if (options.fresh) {
+        connection?.destroy()
+        connection = undefined
+      }
+    }
+    connection?.destroy()
+  }
+  await Promise.all(Array.from({ length: options.connections }, client))
+  const seconds = (performance.now() - startedAt) / 1000
+  return { requests: latencies.length, seconds, errors, latencies: latencies.sort((a, b) => a - b) }
+}
+
+function requestBytes({ way, host, originPort }: LoadOptions): string {
+  const target = way === 'plain' ? `http://${host}:${originPort}/bytes` : '/bytes'
+  return `GET ${target} HTTP/1.1\r\nHost: ${host}:${originPort}\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n`
+}
+
+async function open(options: LoadOptions): Promise<net.Socket> {
+  const { way, host, originPort, proxyPort, ca } = options
+  const direct = way === 'direct-http' || way === 'direct-https'
+  const socket = net.connect({ host: '127.0.0.1', port: direct ? originPort : proxyPort, noDelay: true })
+  socket.on('error', () => socket.destroy())
+  await once(socket, 'connect')
+  if (way === 'direct-http' || way === 'plain') return socket
+  if (!direct) {
+    socket.write(`CONNECT ${host}:${originPort} HTTP/1.1\r\nHost: ${host}:${originPort}\r\n\r\n`)
+    const head = await readUntil(socket, '\r\n\r\n')
+    if (!head.startsWith('HTTP/1.1 200')) throw new Error(head)
+  }
+  const secure = tls.connect({ socket, servername: host, ca })
+  secure.on('error', () => secure.destroy())
+  await once(secure, 'secureConnect')
+  return secure
+}
+
+function exchange(socket: net.Socket, request: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let received = ''
+    let wanted = -1
+    const onData = (chunk: Buffer): void => {
+      received += chunk.latin1Slice()
+      if (wanted < 0) {
+        const end = received.indexOf('\r\n\r\n')
+        if (end < 0) return
+        if (!received.startsWith('HTTP/1.1 200')) return finish(new Error(received.slice(0, end)))
+        const length = /content-length: (\d+)/i.exec(received.slice(0, end))?.[1]
+        wanted = end + 4 + Number(length ?? 0)
+      }
+      if (received.length >= wanted) finish()
+    }
+    const onClose = (): void => finish(new Error('closed'))
+    const finish = (error?: Error): void => {
+      socket.off('data', onData)
+      socket.off('close', onClose)
+      if (error) reject(error)
+      else resolve()
+    }
+    if (socket.destroyed) return finish(new Error('closed'))
+    socket.on('data', onData)
+    socket.on('close', onClose)
+    socket.write(request)
+  })
+}
+
+function once(socket: net.Socket, event: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    socket.once(event, () => resolve())
+    socket.once('close', () => reject(new Error('closed')))
+  })
+}
+
+function readUntil(socket: net.Socket, mark: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = ''
+    const onData = (chunk: Buffer): void => {
+      text += chunk.latin1Slice()
+      if (!text.includes(mark)) return
+      socket.off('data', onData)
+      socket.pause()
+      resolve(text)
+    }
+    socket.on('data', onData)
+    socket.once('close', () => reject(new Error('closed')))
+  })
+}
