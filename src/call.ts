@@ -149,14 +149,20 @@ export class Call {
   }
 
   decide(decision: Decision, id: string, us: number): asserts this is this & Decided {
-    assert(this.identity !== undefined && this.decision === undefined, 'decided after identified, once')
+    assert(
+      this.identity !== undefined && this.decision === undefined,
+      'decided after identified, once',
+    )
     this.decision = decision
     this.decisionId = id
     this.decisionUs = us
   }
 
   clear(): asserts this is this & Cleared {
-    assert(this.decision?.verdict === 'allow' && this.cleared === undefined, 'only an allowed call is cleared')
+    assert(
+      this.decision?.verdict === 'allow' && this.cleared === undefined,
+      'only an allowed call is cleared',
+    )
     this.cleared = true
   }
 

@@ -5,53 +5,32 @@
 // Steps are functions that return values and never call each other; this file alone branches, alone turns an error into
 // an answer, and its `finally` alone writes the terminal record: one a call on every path (I4). Called by `listen/`.
 
-import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 
-import type { Call, Cleared, ClientSide, Decided, Identified, Prepared, Received } from './call.ts'
-import { EgressError, REASONS, type Reason } from './errors.ts'
-import type { CredentialStore } from './credentials/store.ts'
-import type { UpstreamPool } from './forward/pool.ts'
+import type { Call, ClientSide, Decided } from './call.ts'
+import { EgressError, type Reason } from './errors.ts'
 import { sendRequest } from './forward/request.ts'
 import { relayTunnel } from './forward/tunnel.ts'
 import { relayUpgrade, type UpgradeOptions } from './forward/upgrade.ts'
-import type { Identifier } from './identify/identify.ts'
-import { prepareHead } from './inject/prepare.ts'
-import { screenPlaceholders } from './inject/screen.ts'
-import { watchBody } from './inject/watch-body.ts'
-import { clearCall, limitBody } from './ledger/clear.ts'
-import type { Limits } from './limits.ts'
-import type { Dialer } from './net/dial.ts'
-import type { CallPermit } from './net/permit.ts'
-import { decide, decideConnect } from './policy/decide.ts'
+import { clearCall } from './ledger/clear.ts'
+import { decideConnect } from './policy/decide.ts'
 import type { ConnectDecision } from './policy/decision.ts'
-import type { CallRecorder } from './record/recorder.ts'
-import { normalizeHost, type Endpoint } from './wire/authority.ts'
-import type { Body } from './wire/body.ts'
+import {
+  admit,
+  checkServerName,
+  dial,
+  fail,
+  guardBody,
+  isSent,
+  prepare,
+  screen,
+  type CallScope,
+  type Parts,
+} from './stages.ts'
+import type { Endpoint } from './wire/authority.ts'
 import type { Sniffed } from './wire/client-hello.ts'
-import { readConnect, readRequest, type RequestHead, type TunnelScope } from './wire/receive.ts'
+import { readConnect, type RequestHead, type TunnelScope } from './wire/receive.ts'
 import { makeUlid } from './wire/ulid.ts'
-
-/** What the stages work with: made once in `sidecar.ts`. */
-export interface Parts {
-  readonly limits: Limits
-  readonly identifier: Identifier
-  readonly credentials: CredentialStore
-  readonly dialer: Dialer
-  readonly pool: UpstreamPool
-  readonly recorder: CallRecorder
-  /** `inside`: a refused CONNECT is accepted and each request in it answered with the refusal; nothing is dialed. */
-  readonly refuseConnect: 'early' | 'inside'
-  /** Told of every error that no table foresees: a programmer's mistake, which fails the call closed. */
-  readonly onUnexpected: (error: unknown, call: Call) => void
-}
-
-/** Where an HTTP call came out of. */
-export interface CallScope {
-  readonly tunnel?: TunnelScope
-  /** Set where the tunnel around it was refused and each request is to say so. */
-  readonly refusal?: Reason
-}
 
 /** The client's side of an upgrade: the socket is ours once the head is judged. */
 export interface UpgradeSide extends Pick<ClientSide, 'sendRefusal'> {
@@ -163,56 +142,6 @@ export async function runTunnel(
   }
 }
 
-// received .. cleared, the same for every HTTP call. No inspector is needed by the rules of this version, so `understood`
-// adds nothing between screening and deciding.
-async function admit(
-  call: Call,
-  head: RequestHead,
-  scope: CallScope,
-  parts: Parts,
-): Promise<{ call: Call & Received & Cleared; permit: CallPermit }> {
-  const request = readRequest(head, scope.tunnel, parts.limits.headerCountMax)
-  call.receive(request)
-  const identity = parts.identifier.identify(call.arrival.client, request.headers)
-  call.identify(identity)
-  if (scope.refusal) throw new EgressError(scope.refusal)
-  screen(
-    call,
-    { endpoint: request.endpoint, headers: request.headers, path: request.path.raw, query: request.query },
-    parts,
-  )
-  const startedAtMs = performance.now()
-  const decision = decide(identity.policy, request)
-  call.decide(decision, makeUlid(Date.now()), (performance.now() - startedAtMs) * 1000)
-  if (decision.verdict === 'deny') throw new EgressError(decision.reason)
-  const permit = await clearCall(call, request.endpoint, request.scheme === 'https', parts.recorder)
-  call.clear()
-  return { call, permit }
-}
-
-async function prepare<C extends Call & Received & Cleared>(call: C, parts: Parts): Promise<C & Prepared> {
-  const { request, decision } = call
-  const { credential: name } = decision.obligations
-  const definition = name === undefined ? undefined : parts.credentials.definition(name)
-  if (name !== undefined && definition === undefined)
-    throw new EgressError('credential-unavailable', { credential: name })
-  const head = prepareHead({
-    method: request.method,
-    headers: request.headers,
-    path: request.path.raw,
-    query: request.query,
-    endpoint: request.endpoint,
-    scheme: request.scheme,
-    obligations: decision.obligations,
-    brokered: parts.credentials.definitionsFor(request.endpoint),
-    ...(definition && { credential: { definition, secret: await parts.credentials.secret(definition.name) } }),
-    upgrade: request.upgrade,
-  })
-  if (head.used) call.credential = head.used
-  call.prepare({ headers: head.headers, path: head.path })
-  return call
-}
-
 // I2: a tunnel without inspection is judged by its name, and for `tls` by what the ClientHello says, before anything is dialed.
 async function openOpaque(
   call: Call & Decided,
@@ -224,7 +153,8 @@ async function openOpaque(
   if (decision.mode === 'tls') {
     side.establish()
     const start = await side.sniff()
-    if (start.kind !== 'hello') throw new EgressError('protocol-not-allowed', { begins: start.kind })
+    if (start.kind !== 'hello')
+      throw new EgressError('protocol-not-allowed', { begins: start.kind })
     checkServerName(call, start, endpoint, 'required')
     if (start.ech) throw new EgressError('protocol-not-allowed', { begins: 'ech' })
   }
@@ -272,68 +202,4 @@ async function serveInside(
   if (start.kind === 'http') return side.serveCleartext({ endpoint, tls: false }, refusal)
   checkServerName(call, start, endpoint, 'optional')
   return side.serveTls({ endpoint, tls: true }, refusal)
-}
-
-function checkServerName(
-  call: Call,
-  hello: Extract<Sniffed, { kind: 'hello' }>,
-  endpoint: Endpoint,
-  presence: 'required' | 'optional',
-): void {
-  const { serverName } = hello
-  if (serverName !== undefined) call.clientTls = { serverName }
-  const agrees =
-    serverName === undefined
-      ? presence === 'optional' || endpoint.kind !== 'name'
-      : normalizeHost(serverName).host === endpoint.host
-  if (!agrees) throw new EgressError('authority-mismatch', { part: 'sni' })
-}
-
-function screen(
-  call: Call & Identified,
-  head: Pick<Parameters<typeof screenPlaceholders>[0], 'endpoint' | 'headers' | 'path' | 'query'>,
-  parts: Parts,
-): void {
-  const placeholders = parts.credentials.placeholders(call.identity.task.id)
-  if (placeholders.size > 0) screenPlaceholders({ ...head, placeholders })
-}
-
-// The body as the obligations let it leave: bounded, and watched for placeholders.
-function guardBody(call: Call & Decided, client: ClientSide, parts: Parts): Body {
-  const { bodyBytesMax, placeholderInBody } = call.decision.obligations
-  if (client.body.length === 0) return client.body
-  const bounded = bodyBytesMax === undefined ? client.body : limitBody(client.body, bodyBytesMax)
-  const placeholders = parts.credentials.placeholders(call.identity.task.id)
-  if (placeholders.size === 0) return bounded
-  return watchBody(bounded, placeholders, (credential) => {
-    parts.recorder.recordPlaceholderInBody(call, credential)
-    if (placeholderInBody === 'refuse') throw new EgressError('placeholder-misused', { place: 'body' })
-  })
-}
-
-async function dial(call: Call, permit: CallPermit, parts: Parts): Promise<Socket> {
-  const abort = new AbortController()
-  call.onCut(() => abort.abort())
-  const { socket, address, port, tlsVersion } = await parts.dialer.dial(permit, {
-    tls: permit.tls,
-    signal: abort.signal,
-  })
-  call.upstream = tlsVersion === undefined ? { address, port } : { address, port, tlsVersion }
-  return socket
-}
-
-function fail(call: Call, error: unknown, parts: Parts): void {
-  if (call.cutReason !== undefined) call.reason = call.cutReason
-  else if (error instanceof EgressError) {
-    call.reason = error.reason
-    call.detail = error.detail
-  } else {
-    call.reason = 'internal'
-    parts.onUnexpected(error, call)
-  }
-}
-
-// Terminal reasons are for the record: there is nobody left to tell, or the answer had begun.
-function isSent(reason: Reason): boolean {
-  return REASONS[reason].status !== 0
 }

@@ -1,9 +1,8 @@
 // Texts with a unit as the configuration writes them: durations, sizes, listen addresses, names of hosts with a port.
 // Pure; each returns `undefined` where the text is not one, and the schema says what was expected.
 
-import { isIP, isIPv6 } from 'node:net'
-
-import { normalizeHost, type Endpoint } from '../wire/authority.ts'
+import { canonicalAddress } from '../wire/address.ts'
+import { formatAuthority, normalizeHost, type Endpoint } from '../wire/authority.ts'
 
 /** Where a listener is bound. */
 export type ListenAddress =
@@ -74,21 +73,23 @@ export function parseListenAddress(text: string): ListenAddress | undefined {
   }
   const match = /^(?:\[([^\]]+)\]|([^:[\]]+)):(0|[1-9]\d{0,4})$/.exec(text)
   if (!match) return undefined
-  const host = match[1] ?? (match[2] === 'localhost' ? '127.0.0.1' : (match[2] ?? ''))
+  const written = match[1] ?? (match[2] === 'localhost' ? '127.0.0.1' : (match[2] ?? ''))
+  const address = canonicalAddress(written)
   const port = Number(match[3])
-  if (isIP(host) === 0 || isIPv6(host) !== (match[1] !== undefined) || port > 65_535) return undefined
-  return { kind: 'tcp', host, port }
+  if (address === undefined || written.includes(':') !== (match[1] !== undefined)) return undefined
+  return port > 65_535 ? undefined : { kind: 'tcp', host: address.host, port }
 }
 
 /** Prints a listen address as it is written. */
 export function formatListenAddress(address: ListenAddress): string {
   if (address.kind === 'unix') return `unix:${address.path}`
-  return `${isIPv6(address.host) ? `[${address.host}]` : address.host}:${address.port}`
+  const { host, port } = address
+  return formatAuthority({ host, kind: host.includes(':') ? 'ipv6' : 'ipv4', port })
 }
 
 /** Whether only this machine's own processes reach the address. */
 export function isLocalAddress(address: ListenAddress): boolean {
-  return address.kind === 'unix' || address.host === '::1' || /^127\./.test(address.host)
+  return address.kind === 'unix' || address.host === '::1' || address.host.startsWith('127.')
 }
 
 /**

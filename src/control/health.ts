@@ -46,7 +46,9 @@ export class HealthServer {
     this.#server.on('clientError', (_error, socket) => socket.destroy())
   }
 
-  listen(address: { readonly host: string; readonly port: number } | { readonly path: string }): Promise<void> {
+  listen(
+    address: { readonly host: string; readonly port: number } | { readonly path: string },
+  ): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject)
       this.#server.listen(address, () => {
@@ -67,7 +69,8 @@ export class HealthServer {
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = request.url?.split('?', 1)[0]
-    if (request.method !== 'GET' && request.method !== 'HEAD') return send(response, 405, 'text/plain', 'GET only\n')
+    if (request.method !== 'GET' && request.method !== 'HEAD')
+      return send(response, 405, 'text/plain', 'GET only\n')
     if (path === '/healthz') return send(response, 200, 'application/json', '{"status":"pass"}\n')
     if (path === '/readyz') {
       const checks = this.#options.readiness()

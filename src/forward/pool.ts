@@ -46,7 +46,11 @@ export class UpstreamPool {
    * An idle connection that this permit may use, or a fresh one.
    * @throws busy at `upstreamConnectionsMax`; whatever dialing throws
    */
-  async acquire(permit: CallPermit, signal: AbortSignal, fresh: boolean): Promise<UpstreamConnection> {
+  async acquire(
+    permit: CallPermit,
+    signal: AbortSignal,
+    fresh: boolean,
+  ): Promise<UpstreamConnection> {
     const key = `${permit.taskId} ${permit.tls ? 'tls' : 'tcp'} ${permit.endpoint.host} ${permit.endpoint.port}`
     let origin = this.#origins.get(key)
     if (origin === undefined) {
@@ -56,7 +60,10 @@ export class UpstreamPool {
     while (!fresh && origin.idle.length > 0) {
       const connection = origin.idle.pop()!
       // I2: an address that this call's rules do not allow is not reached over a connection that others' did.
-      if (connection.dialed.socket.destroyed || !this.#options.dialer.mayReuse(permit, connection.dialed.address))
+      if (
+        connection.dialed.socket.destroyed ||
+        !this.#options.dialer.mayReuse(permit, connection.dialed.address)
+      )
         connection.client.destroy().catch(() => undefined)
       else {
         connection.reused = true
@@ -78,7 +85,8 @@ export class UpstreamPool {
 
   /** Closes every idle connection of a task. */
   closeTask(taskId: string): void {
-    for (const key of this.#origins.keys()) if (key.startsWith(`${taskId} `)) this.#origins.delete(key)
+    for (const key of this.#origins.keys())
+      if (key.startsWith(`${taskId} `)) this.#origins.delete(key)
   }
 
   /** Closes every idle connection. */
@@ -86,7 +94,11 @@ export class UpstreamPool {
     this.#origins.clear()
   }
 
-  async #open(origin: OriginPool, permit: CallPermit, signal: AbortSignal): Promise<UpstreamConnection> {
+  async #open(
+    origin: OriginPool,
+    permit: CallPermit,
+    signal: AbortSignal,
+  ): Promise<UpstreamConnection> {
     const { dialer, limits } = this.#options
     origin.open += 1
     let dialed: Dialed
@@ -100,11 +112,10 @@ export class UpstreamPool {
     // The origin here only satisfies undici; where it goes is the socket, what it asks for is the outgoing head.
     const client = new Client('http://upstream.invalid', {
       connect: (_options, callback) => {
-        if (handedOver) callback(new EgressError('response-incomplete'), null)
-        else {
-          handedOver = true
-          callback(null, dialed.socket)
-        }
+        const error = handedOver ? new EgressError('response-incomplete') : undefined
+        handedOver = true
+        // Not within undici's own call: it would take the socket and never look at its queue again.
+        queueMicrotask(() => (error ? callback(error, null) : callback(null, dialed.socket)))
       },
       allowH2: false,
       pipelining: 1,

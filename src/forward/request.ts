@@ -2,6 +2,8 @@
 // One retry, and only where the request cannot have had an effect: a safe method without a body on a connection that
 // turns out dead. Called by `pipeline.ts` with a permit; the head arrives finished from `inject/`.
 
+import type { Readable } from 'node:stream'
+
 import type { Call, Prepared, UpstreamResponse } from '../call.ts'
 import { EgressError } from '../errors.ts'
 import type { Limits } from '../limits.ts'
@@ -27,7 +29,10 @@ const RETRYABLE = new Set(['response-incomplete'])
  * Sends the call's outgoing head and body; resolves with the response's head, its body still arriving.
  * @throws EgressError of the stage `forwarded`
  */
-export async function sendRequest(call: Call & Prepared, options: SendOptions): Promise<UpstreamResponse> {
+export async function sendRequest(
+  call: Call & Prepared,
+  options: SendOptions,
+): Promise<UpstreamResponse> {
   const { request, body } = options
   const safe = (request.method === 'GET' || request.method === 'HEAD') && body.length === 0
   const connection = await connect(call, options, false)
@@ -35,12 +40,17 @@ export async function sendRequest(call: Call & Prepared, options: SendOptions): 
   try {
     return await exchange(call, options, connection)
   } catch (error) {
-    if (!(error instanceof EgressError && RETRYABLE.has(error.reason)) || call.cutReason) throw error
+    if (!(error instanceof EgressError && RETRYABLE.has(error.reason)) || call.cutReason)
+      throw error
     return exchange(call, options, await connect(call, options, true))
   }
 }
 
-async function connect(call: Call, options: SendOptions, fresh: boolean): Promise<UpstreamConnection> {
+async function connect(
+  call: Call,
+  options: SendOptions,
+  fresh: boolean,
+): Promise<UpstreamConnection> {
   const abort = new AbortController()
   call.onCut(() => abort.abort())
   const connection = await options.pool.acquire(options.permit, abort.signal, fresh)
@@ -98,7 +108,7 @@ function frameHead(headers: readonly string[], request: CanonicalRequest): strin
   return out
 }
 
-function frameBody(call: Call, body: Body, request: CanonicalRequest): Buffer | AsyncIterable<Uint8Array> | null {
+function frameBody(call: Call, body: Body, request: CanonicalRequest): Buffer | Readable | null {
   if (request.framing.kind === 'none' || body.length === 0) return null
   const first = body.read()
   if (first === null) return null
@@ -107,10 +117,15 @@ function frameBody(call: Call, body: Body, request: CanonicalRequest): Buffer | 
     call.bytesOut += first.length
     return Buffer.from(first.buffer, first.byteOffset, first.byteLength)
   }
-  return pull(call, body, first)
+  // undici takes any async iterable here; its types know only streams.
+  return pull(call, body, first) as unknown as Readable
 }
 
-async function* pull(call: Call, body: Body, first: Uint8Array | undefined): AsyncGenerator<Uint8Array> {
+async function* pull(
+  call: Call,
+  body: Body,
+  first: Uint8Array | undefined,
+): AsyncGenerator<Uint8Array> {
   let chunk: Uint8Array | null | undefined = first
   for (;;) {
     if (chunk === null) return

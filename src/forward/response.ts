@@ -43,14 +43,20 @@ export class ResponseReader implements Dispatcher.DispatchHandler, Body {
     if (this.#error) controller.abort(this.#error)
   }
 
-  onResponseStart(controller: Dispatcher.DispatchController, status: number, _headers: unknown, statusText?: string): void {
+  onResponseStart(
+    controller: Dispatcher.DispatchController,
+    status: number,
+    _headers: unknown,
+    statusText?: string,
+  ): void {
     const headers = toLatin1(controller.rawHeaders)
     if (status < 200) {
       this.#options.onInformational(status, stripResponseHead(headers))
       return
     }
     const framing = responseFraming(headers, status, this.#options.method)
-    this.length = framing.kind === 'length' ? framing.length : framing.kind === 'none' ? 0 : undefined
+    this.length =
+      framing.kind === 'length' ? framing.length : framing.kind === 'none' ? 0 : undefined
     this.#state = 'body'
     this.#options.onHead({
       status,
@@ -96,7 +102,8 @@ export class ResponseReader implements Dispatcher.DispatchHandler, Body {
   }
 
   wait(): Promise<void> {
-    if (this.#chunks.length > 0 || this.#state === 'ended' || this.#state === 'failed') return Promise.resolve()
+    if (this.#chunks.length > 0 || this.#state === 'ended' || this.#state === 'failed')
+      return Promise.resolve()
     return new Promise((resolve) => {
       this.#wake = resolve
     })
@@ -125,7 +132,7 @@ export class ResponseReader implements Dispatcher.DispatchHandler, Body {
 function toLatin1(raw: unknown): string[] {
   if (!Array.isArray(raw)) return []
   const list: (Buffer | string)[] = raw
-  return list.map((part) => (typeof part === 'string' ? part : part.latin1Slice(0, part.length)))
+  return list.map((part) => (typeof part === 'string' ? part : part.toString('latin1')))
 }
 
 // A reason phrase is for people; one that could break our own status line is dropped.
@@ -140,7 +147,11 @@ export function explainFailure(error: Error, begun: boolean): Error {
   const detail = { code: code || error.name }
   if (code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT')
     return new EgressError('response-timeout', detail, { cause: error })
-  if (code.startsWith('HPE_') || code === 'UND_ERR_HEADERS_OVERFLOW' || /bad (?:response|upgrade)/.test(error.message))
+  if (
+    code.startsWith('HPE_') ||
+    code === 'UND_ERR_HEADERS_OVERFLOW' ||
+    /bad (?:response|upgrade)/.test(error.message)
+  )
     return new EgressError('response-malformed', detail, { cause: error })
   if (code.startsWith('UND_ERR_INVALID_ARG') || code === 'ERR_ASSERTION')
     return new EgressError('internal', detail, { cause: error })

@@ -10,7 +10,12 @@ import type { Reason } from '../errors.ts'
  * Joins two connected streams until both directions are over; resolves with how it ended. Owns and destroys both.
  * @param head what the client sent before the relay began, already read off its socket
  */
-export function relayTunnel(call: Call, client: Duplex, upstream: Duplex, head: Uint8Array): Promise<Reason> {
+export function relayTunnel(
+  call: Call,
+  client: Duplex,
+  upstream: Duplex,
+  head: Uint8Array,
+): Promise<Reason> {
   return new Promise((resolve) => {
     let ended = 0
     let over = false
@@ -35,7 +40,8 @@ export function relayTunnel(call: Call, client: Duplex, upstream: Duplex, head: 
       from.on('error', () => finish(gone))
       from.on('close', () => {
         // Both directions said their end: what is written still has to leave, so the other side closes by itself.
-        if (from.readableEnded && !to.destroyed && !to.writableFinished) to.once('finish', () => finish('allowed'))
+        if (from.readableEnded && !to.destroyed && !to.writableFinished)
+          to.once('finish', () => finish('allowed'))
         else finish(from.readableEnded ? 'allowed' : gone)
       })
     }

@@ -69,17 +69,20 @@ export function relayUpgrade(call: Call & Prepared, options: UpgradeOptions): Pr
     proxy.on('error', () => finish(begun ? 'upstream-gone' : 'upgrade-failed'))
     proxy.on('proxyReqWs', (outgoing) => {
       writeHead(outgoing, call)
-      outgoing.prependOnceListener('response', (response: IncomingMessage & { upgrade?: boolean }) => {
-        // http-proxy would write this answer unchunked under a chunked head: it skips one that says it is an upgrade.
-        response.upgrade = true
-        begun = true
-        clearTimeout(timer)
-        options.onStatus(response.statusCode ?? 0)
-        passAnswer(response, client, (bytes) => (call.bytesIn += bytes)).then(
-          () => finish('allowed'),
-          () => finish('response-malformed'),
-        )
-      })
+      outgoing.prependOnceListener(
+        'response',
+        (response: IncomingMessage & { upgrade?: boolean }) => {
+          // http-proxy would write this answer unchunked under a chunked head: it skips one that says it is an upgrade.
+          response.upgrade = true
+          begun = true
+          clearTimeout(timer)
+          options.onStatus(response.statusCode ?? 0)
+          passAnswer(response, client, (bytes) => (call.bytesIn += bytes)).then(
+            () => finish('allowed'),
+            () => finish('response-malformed'),
+          )
+        },
+      )
       outgoing.prependOnceListener('upgrade', () => {
         begun = true
         clearTimeout(timer)
@@ -104,7 +107,8 @@ export function relayUpgrade(call: Call & Prepared, options: UpgradeOptions): Pr
 function writeHead(outgoing: ClientRequest, call: Call & Prepared): void {
   for (const name of outgoing.getHeaderNames()) outgoing.removeHeader(name)
   const { headers } = call.outgoing
-  for (let at = 0; at < headers.length; at += 2) outgoing.appendHeader(headers[at]!, headers[at + 1]!)
+  for (let at = 0; at < headers.length; at += 2)
+    outgoing.appendHeader(headers[at]!, headers[at + 1]!)
   outgoing.setHeader('Connection', 'Upgrade')
   outgoing.setHeader('Upgrade', 'websocket')
   outgoing.path = call.outgoing.path
@@ -112,7 +116,8 @@ function writeHead(outgoing: ClientRequest, call: Call & Prepared): void {
 
 function toObject(headers: RawHeaders): http.IncomingHttpHeaders {
   const object: http.IncomingHttpHeaders = {}
-  for (let at = 0; at < headers.length; at += 2) object[headers[at]!.toLowerCase()] = headers[at + 1]!
+  for (let at = 0; at < headers.length; at += 2)
+    object[headers[at]!.toLowerCase()] = headers[at + 1]!
   object['connection'] = 'Upgrade'
   object['upgrade'] = 'websocket'
   return object
@@ -124,17 +129,23 @@ function countBytes(call: Call, client: Socket, upstream: Socket): void {
 }
 
 // An answer that is no upgrade is passed on with a framing of our own: until close.
-async function passAnswer(response: IncomingMessage, client: Socket, count: (bytes: number) => void): Promise<void> {
+async function passAnswer(
+  response: IncomingMessage,
+  client: Socket,
+  count: (bytes: number) => void,
+): Promise<void> {
   const status = response.statusCode ?? 502
   responseFraming(response.rawHeaders, status, 'GET')
   const headers = stripResponseHead(response.rawHeaders)
   let head = `HTTP/1.1 ${status} ${/^[\t\x20-\x7e]*$/.test(response.statusMessage ?? '') ? response.statusMessage : ''}\r\n`
   for (let at = 0; at < headers.length; at += 2)
-    if (headers[at]!.toLowerCase() !== 'content-length') head += `${headers[at]}: ${headers[at + 1]}\r\n`
+    if (headers[at]!.toLowerCase() !== 'content-length')
+      head += `${headers[at]}: ${headers[at + 1]}\r\n`
   client.write(`${head}Connection: close\r\n\r\n`, 'latin1')
   for await (const chunk of response as AsyncIterable<Buffer>) {
     count(chunk.length)
-    if (!client.write(chunk)) await new Promise((resolve) => client.once('drain', resolve).once('close', resolve))
+    if (!client.write(chunk))
+      await new Promise((resolve) => client.once('drain', resolve).once('close', resolve))
   }
   await new Promise<void>((resolve) => client.end(resolve))
 }

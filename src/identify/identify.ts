@@ -36,7 +36,9 @@ export class Identifier {
   identify(client: ClientAddress, headers: RawHeaders): Identity {
     const standing = this.#options.standing()
     if (standing === undefined)
-      throw new EgressError(hasHeader(headers, 'proxy-authorization') ? 'identity-unknown' : 'identity-missing')
+      throw new EgressError(
+        hasHeader(headers, 'proxy-authorization') ? 'identity-unknown' : 'identity-missing',
+      )
     const { task, state } = standing
     if (!this.#isKnownSource(task, client)) throw new EgressError('unknown-client')
     if (state === 'ended' || state === 'revoking') throw new EgressError('task-ended')

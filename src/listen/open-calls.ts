@@ -50,13 +50,19 @@ export class OpenCalls {
   add(call: Call): void {
     const { callsMax, tunnelsMax } = this.#options.limits
     const isTunnel = call.arrival.kind === 'tunnel'
-    if (isTunnel && this.#tunnels >= tunnelsMax) throw new EgressError('busy', { bound: 'tunnelsMax' })
+    if (isTunnel && this.#tunnels >= tunnelsMax)
+      throw new EgressError('busy', { bound: 'tunnelsMax' })
     // Tunnels have a bound of their own, so that the calls inside them find room.
     if (!isTunnel && this.#calls.size - this.#tunnels >= callsMax)
       throw new EgressError('busy', { bound: 'callsMax' })
     if (isTunnel) this.#tunnels += 1
     const { startedAt } = call.arrival
-    this.#calls.set(call, { movedAt: startedAt, movedBytes: 0, progressAt: startedAt, progressBytes: 0 })
+    this.#calls.set(call, {
+      movedAt: startedAt,
+      movedBytes: 0,
+      progressAt: startedAt,
+      progressBytes: 0,
+    })
   }
 
   delete(call: Call): void {
@@ -96,7 +102,8 @@ export class OpenCalls {
         watch.movedAt = now
       }
       // What moves inside an inspected tunnel are calls of their own; its idleness is its HTTP server's to judge.
-      else if (now - watch.movedAt >= idleTimeoutMs && call.tunnelMode !== 'inspect') call.cut('idle-timeout')
+      else if (now - watch.movedAt >= idleTimeoutMs && call.tunnelMode !== 'inspect')
+        call.cut('idle-timeout')
       if (call.cleared !== true) continue
       if (now - watch.progressAt >= progressMs || bytes - watch.progressBytes >= progressBytes) {
         watch.progressAt = now

@@ -3,8 +3,18 @@
 import type { Reason } from '../errors.ts'
 import { explainRequestHead } from '../wire/http1-head.ts'
 
-const REQUEST_LINE = new Set(['HPE_INVALID_METHOD', 'HPE_INVALID_URL', 'HPE_INVALID_VERSION', 'HPE_INVALID_CONSTANT'])
-const BODY = new Set(['HPE_INVALID_CHUNK_SIZE', 'HPE_CHUNK_EXTENSIONS_OVERFLOW', 'HPE_STRICT', 'HPE_INVALID_EOF_STATE'])
+const REQUEST_LINE = new Set([
+  'HPE_INVALID_METHOD',
+  'HPE_INVALID_URL',
+  'HPE_INVALID_VERSION',
+  'HPE_INVALID_CONSTANT',
+])
+const BODY = new Set([
+  'HPE_INVALID_CHUNK_SIZE',
+  'HPE_CHUNK_EXTENSIONS_OVERFLOW',
+  'HPE_STRICT',
+  'HPE_INVALID_EOF_STATE',
+])
 
 /**
  * The reason of a parser's error; undefined where the connection merely broke.

@@ -2,25 +2,20 @@
 // second one that never listens for what is inside tunnels. Makes the calls and their client sides and hands them to
 // `pipeline.ts`. Deliberately knows nothing of rules. Made by `sidecar.ts`.
 
-import http, { type IncomingMessage, type ServerResponse } from 'node:http'
+import type http from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import net, { type Socket } from 'node:net'
-import type { TLSSocket } from 'node:tls'
 
 import { Call, type CallKind, type ClientAddress } from '../call.ts'
 import { EgressError, type Reason } from '../errors.ts'
-import {
-  runRequest,
-  runTunnel,
-  runUpgrade,
-  type CallScope,
-  type Parts,
-  type UpgradeSide,
-} from '../pipeline.ts'
+import { runRequest, runTunnel, runUpgrade, type UpgradeSide } from '../pipeline.ts'
+import type { CallScope, Parts } from '../stages.ts'
 import type { LeafServers } from '../tls/contexts.ts'
-import type { RequestHead, TunnelScope } from '../wire/receive.ts'
+import type { TunnelScope } from '../wire/receive.ts'
 import { makeUlid } from '../wire/ulid.ts'
 import { formatAnswer, makeAnswer } from './answer.ts'
 import { Http1Side } from './http1.ts'
+import { addressOf, headOf, makeHttpServer } from './http-server.ts'
 import { lingerClose } from './linger.ts'
 import type { OpenCalls } from './open-calls.ts'
 import { nameParserFailure } from './parser-failure.ts'
@@ -66,7 +61,9 @@ export class ProxyServer implements TunnelHost {
     this.#outer = this.#makeServer()
     this.#inner = this.#makeServer()
     // A client that sends its request and closes its half still gets the answer.
-    this.#listener = net.createServer({ noDelay: true, allowHalfOpen: true }, (socket) => this.#accept(socket))
+    this.#listener = net.createServer({ noDelay: true, allowHalfOpen: true }, (socket) =>
+      this.#accept(socket),
+    )
   }
 
   /** Client connections that are open. */
@@ -75,7 +72,9 @@ export class ProxyServer implements TunnelHost {
   }
 
   /** Starts to listen. @throws Error of the system where the address cannot be had */
-  listen(address: { readonly host: string; readonly port: number } | { readonly path: string }): Promise<void> {
+  listen(
+    address: { readonly host: string; readonly port: number } | { readonly path: string },
+  ): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#listener.once('error', reject)
       this.#listener.listen(address, () => {
@@ -142,30 +141,12 @@ export class ProxyServer implements TunnelHost {
   }
 
   #makeServer(): http.Server {
-    const { limits } = this.#options.parts
-    const server = http.createServer({
-      noDelay: true,
-      keepAliveTimeout: limits.keepAliveTimeoutMs,
-      headersTimeout: limits.headTimeoutMs,
-      // Long uploads are bounded by the sweep of open calls, not by a clock over the whole request.
-      requestTimeout: 0,
-      connectionsCheckingInterval: Math.max(10, Math.min(1000, limits.headTimeoutMs / 4)),
-      maxHeaderSize: limits.headBytesMax,
-      insecureHTTPParser: false,
-      requireHostHeader: false,
-      shouldUpgradeCallback: isWebSocket,
+    return makeHttpServer(this.#options.parts.limits, {
+      onRequest: (request, response) => this.#onRequest(request, response),
+      onConnect: (request, socket, head) => this.#onConnect(request, socket, head),
+      onUpgrade: (request, socket, head) => this.#onUpgrade(request, socket, head),
+      onClientError: (error, socket) => this.#onClientError(error, socket),
     })
-    // Node would hide the fields past its count while its parser frames by them; `wire/receive.ts` counts and refuses.
-    server.maxHeadersCount = 0
-    server.on('request', (request, response) => this.#onRequest(request, response))
-    server.on('checkContinue', (request, response) => this.#onRequest(request, response))
-    server.on('checkExpectation', (request, response) => this.#onRequest(request, response))
-    server.on('connect', (request, socket, head) => this.#onConnect(request, socket as Socket, head))
-    server.on('upgrade', (request, socket, head) => this.#onUpgrade(request, socket as Socket, head))
-    server.on('clientError', (error, socket) => this.#onClientError(error, socket as Socket))
-    // A server that never listens checks no head time-out until it believes it does.
-    server.emit('listening')
-    return server
   }
 
   #accept(socket: Socket): void {
@@ -254,7 +235,13 @@ export class ProxyServer implements TunnelHost {
       return
     }
     const call = this.#newCall(connection, 'tunnel')
-    const side = new ConnectSide(call, socket, head, request.httpVersion === '1.0' ? '1.0' : '1.1', this)
+    const side = new ConnectSide(
+      call,
+      socket,
+      head,
+      request.httpVersion === '1.0' ? '1.0' : '1.1',
+      this,
+    )
     const refuse = (reason: Reason): void => side.sendRefusal(reason, call)
     if (!this.#open(call, connection, refuse)) return
     // A tunnel inside a tunnel would be judged by nobody.
@@ -273,14 +260,24 @@ export class ProxyServer implements TunnelHost {
       if (this.#draining) throw new EgressError('draining')
       this.#options.openCalls.add(call)
     } catch (error) {
-      this.#endEarly(call, connection, error instanceof EgressError ? error.reason : 'internal', refuse)
+      this.#endEarly(
+        call,
+        connection,
+        error instanceof EgressError ? error.reason : 'internal',
+        refuse,
+      )
       return false
     }
     connection.calls.add(call)
     return true
   }
 
-  #endEarly(call: Call, connection: Connection, reason: Reason, refuse: (reason: Reason) => void): void {
+  #endEarly(
+    call: Call,
+    connection: Connection,
+    reason: Reason,
+    refuse: (reason: Reason) => void,
+  ): void {
     call.reason = reason
     refuse(reason)
     this.#options.parts.recorder.recordEnd(call)
@@ -306,32 +303,10 @@ export class ProxyServer implements TunnelHost {
       return
     }
     if (connection.calls.size > 0) {
-      for (const call of connection.calls) call.cut(reason === 'head-timeout' ? 'client-gone' : 'malformed-body')
+      for (const call of connection.calls)
+        call.cut(reason === 'head-timeout' ? 'client-gone' : 'malformed-body')
       return
     }
     this.#refuseConnection(socket, connection, reason)
   }
 }
-
-function isWebSocket(request: IncomingMessage): boolean {
-  return request.headers.upgrade?.toLowerCase() === 'websocket'
-}
-
-function headOf(request: IncomingMessage, upgrade: boolean): RequestHead {
-  return {
-    method: request.method ?? '',
-    target: request.url ?? '',
-    version: request.httpVersion,
-    headers: request.rawHeaders,
-    upgrade,
-  }
-}
-
-function addressOf(socket: Socket): ClientAddress {
-  const { remoteAddress, remotePort } = socket
-  if (remoteAddress === undefined || remotePort === undefined) return {}
-  return { address: remoteAddress.startsWith('::ffff:') ? remoteAddress.slice(7) : remoteAddress, port: remotePort }
-}
-
-/** A socket that TLS was ended on, as the inner server takes it. */
-export type SecureSocket = TLSSocket

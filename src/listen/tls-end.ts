@@ -76,7 +76,9 @@ function prepareServer(server: Server): void {
   if (prepared.has(server)) return
   prepared.add(server)
   server.on('secureConnection', (secure: TLSSocket) => waitingFor(secure)?.onSecure(secure))
-  server.on('tlsClientError', (error: Error, failed: TLSSocket) => waitingFor(failed)?.onFailure(error, failed))
+  server.on('tlsClientError', (error: Error, failed: TLSSocket) =>
+    waitingFor(failed)?.onFailure(error, failed),
+  )
 }
 
 function waitingFor(secure: TLSSocket): Waiting | undefined {

@@ -17,8 +17,18 @@ import { lingerClose } from './linger.ts'
 export interface TunnelHost {
   readonly handshakeTimeoutMs: number
   readonly clientHelloBytesMax: number
-  serveTls(call: Call, socket: Socket, scope: TunnelScope, refusal: Reason | undefined): Promise<Reason>
-  serveCleartext(call: Call, socket: Socket, scope: TunnelScope, refusal: Reason | undefined): Promise<Reason>
+  serveTls(
+    call: Call,
+    socket: Socket,
+    scope: TunnelScope,
+    refusal: Reason | undefined,
+  ): Promise<Reason>
+  serveCleartext(
+    call: Call,
+    socket: Socket,
+    scope: TunnelScope,
+    refusal: Reason | undefined,
+  ): Promise<Reason>
 }
 
 // RFC 8446 section 6: alert record, fatal, unrecognized_name.
@@ -79,7 +89,10 @@ export class ConnectSide implements TunnelSide {
       }
       const onEnd = (): void => finish(new EgressError('client-gone'))
       const onClose = (): void => finish(new EgressError(this.#call.cutReason ?? 'client-gone'))
-      const timer = setTimeout(() => finish(new EgressError('head-timeout')), this.#host.handshakeTimeoutMs)
+      const timer = setTimeout(
+        () => finish(new EgressError('head-timeout')),
+        this.#host.handshakeTimeoutMs,
+      )
       if (socket.destroyed) return onClose()
       socket.on('data', read)
       socket.on('end', onEnd)

@@ -54,7 +54,16 @@ export interface TraceStep {
   readonly verdict: 'allow' | 'deny' | 'hold'
   readonly matched: boolean
   /** The furthest dimension that the call did not meet, where it did not match. */
-  readonly failedAt?: 'host' | 'scheme' | 'port' | 'method' | 'path' | 'query' | 'headers' | 'expired' | 'always-allow'
+  readonly failedAt?:
+    | 'host'
+    | 'scheme'
+    | 'port'
+    | 'method'
+    | 'path'
+    | 'query'
+    | 'headers'
+    | 'expired'
+    | 'always-allow'
   /** `file:line:column` of the rule. */
   readonly at: string
 }

@@ -58,15 +58,11 @@ export class DenialCount {
 
   /** Counts one refused call, or all of a record that is itself a count. */
   add(record: RecordBody): void {
-    if (record.event.action === 'call-denied') this.addReason(record.event.reason ?? 'internal', 1)
+    if (record.event.action === 'call-denied') this.#addReason(record.event.reason ?? 'internal', 1)
     if (record.event.action !== 'call-denied-repeated') return
-    const reasons = record.sallyport.detail?.['reasons'] as Record<string, number> | undefined
-    for (const [reason, count] of Object.entries(reasons ?? {})) this.addReason(reason, count)
-  }
-
-  /** Counts refusals of one reason. */
-  addReason(reason: string, count: number): void {
-    this.#byReason.set(reason, (this.#byReason.get(reason) ?? 0) + count)
+    const reasons: unknown = record.sallyport.detail?.['reasons']
+    if (typeof reasons !== 'object' || reasons === null) return
+    for (const [reason, count] of Object.entries(reasons)) this.#addReason(reason, Number(count))
   }
 
   /** Hands the counts over and begins anew. */
@@ -76,5 +72,9 @@ export class DenialCount {
     const reasons = Object.fromEntries(this.#byReason)
     this.#byReason = new Map()
     return { count, reasons }
+  }
+
+  #addReason(reason: string, count: number): void {
+    this.#byReason.set(reason, (this.#byReason.get(reason) ?? 0) + count)
   }
 }

@@ -2,7 +2,7 @@
 // the journal can add the chain without writing the text twice. Types only; `ecs.ts` builds records, `journal.ts` keeps them.
 
 /** ECS `event.*` of a record. */
-export interface RecordEvent {
+interface RecordEvent {
   /** A ULID; sinks may deliver a record twice, and this is what tells the copies. */
   readonly id: string
   readonly kind: 'event' | 'alert'
@@ -37,11 +37,15 @@ export interface RecordChain {
 }
 
 /** Our own part of a record. */
-export interface RecordSallyport {
+interface RecordSallyport {
   readonly schema: 1
   readonly mode: 'enforce' | 'observe' | undefined
   readonly call:
-    | { readonly id: string; readonly kind: string | undefined; readonly parent: string | undefined }
+    | {
+        readonly id: string
+        readonly kind: string | undefined
+        readonly parent: string | undefined
+      }
     | undefined
   readonly task: RecordTask | undefined
   readonly decision:
@@ -68,11 +72,9 @@ export interface RecordBody {
   readonly message: string | undefined
   readonly event: RecordEvent
   readonly rule:
-    | { readonly id: string; readonly ruleset: string; readonly version: string }
-    | undefined
+    { readonly id: string; readonly ruleset: string; readonly version: string } | undefined
   readonly source:
-    | { readonly ip: string | undefined; readonly port: number | undefined }
-    | undefined
+    { readonly ip: string | undefined; readonly port: number | undefined } | undefined
   readonly destination:
     | {
         readonly domain: string | undefined

@@ -13,12 +13,24 @@ export function lineDigest(line: string | Uint8Array): string {
   return hash('sha256', line, 'hex')
 }
 
+/** The most bytes that a record of so many characters takes as a line. */
+export function lineBytesMax(characters: number): number {
+  return characters * 3 + CHAIN_BYTES_MAX
+}
+
 /**
- * Puts the chain into the text of a record whose last member is a non-empty `sallyport` object.
- * The text is cut open instead of being made again: a second `JSON.stringify` would double the cost of a record.
+ * Writes a record's text with its place in the chain, without newline, and returns where the line ends.
+ * The text's last member is a non-empty `sallyport` object; it is cut open instead of being made again: a second
+ * `JSON.stringify` would double the cost of a record.
  */
-export function chainLine(text: string, seq: number, prev: string): string {
-  return `${text.slice(0, -2)},"chain":{"seq":${String(seq)},"prev":"${prev}"}}}`
+export function writeLine(
+  target: Buffer,
+  offset: number,
+  text: string,
+  { seq, prev }: RecordChain,
+): number {
+  const cut = offset + target.write(text, offset) - '}}'.length
+  return cut + target.write(`,"chain":{"seq":${String(seq)},"prev":"${prev}"}}}`, cut, 'latin1')
 }
 
 /** Longest `chain` member with the braces that close the record, in bytes. */

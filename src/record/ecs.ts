@@ -47,29 +47,8 @@ export function callRecord(facts: CallFacts, action: CallAction, now: number): R
         : { ip: facts.client.address, port: facts.client.port },
     destination: target === undefined ? undefined : destinationOf(target.endpoint, upstream),
     url: target === undefined ? undefined : urlOf(target),
-    http:
-      request === undefined
-        ? undefined
-        : {
-            version: request.version,
-            request: { id: facts.id, method: request.method, bytes: request.bytes },
-            response:
-              response === undefined
-                ? undefined
-                : {
-                    status_code: response.status,
-                    bytes: response.bytes,
-                    mime_type: response.mimeType,
-                  },
-          },
-    tls:
-      clientTls === undefined
-        ? undefined
-        : {
-            established: true,
-            version: tlsVersion(clientTls.version),
-            client: { server_name: clientTls.serverName },
-          },
+    http: request === undefined ? undefined : httpOf(facts.id, request, response),
+    tls: clientTls === undefined ? undefined : tlsOf(clientTls),
     user_agent:
       request?.userAgent === undefined
         ? undefined
@@ -220,6 +199,29 @@ function outcomeOf(action: CallAction, reason: Reason): 'success' | 'failure' | 
   if (action === 'call-denied') return 'failure'
   if (action !== 'call-ended') return 'unknown'
   return reason === 'allowed' ? 'success' : 'failure'
+}
+
+function httpOf(
+  id: string,
+  request: NonNullable<CallFacts['request']>,
+  response: CallFacts['response'],
+): RecordBody['http'] {
+  return {
+    version: request.version,
+    request: { id, method: request.method, bytes: request.bytes },
+    response:
+      response === undefined
+        ? undefined
+        : { status_code: response.status, bytes: response.bytes, mime_type: response.mimeType },
+  }
+}
+
+function tlsOf(client: NonNullable<CallFacts['clientTls']>): RecordBody['tls'] {
+  return {
+    established: true,
+    version: tlsVersion(client.version),
+    client: { server_name: client.serverName },
+  }
 }
 
 function taskOf(task: Task): RecordTask {

@@ -7,13 +7,8 @@ import type { RuleRef } from '../policy/decision.ts'
 import type { Task } from '../tasks/task.ts'
 import type { Endpoint } from '../wire/authority.ts'
 
-
 /** The `event.action`s of one call. */
-export type CallAction =
-  | 'call-started'
-  | 'call-progress'
-  | 'call-ended'
-  | 'call-denied'
+export type CallAction = 'call-started' | 'call-progress' | 'call-ended' | 'call-denied'
 
 /** The facts, growing as the call moves on. */
 export interface CallFacts {
@@ -56,11 +51,22 @@ export interface CallFacts {
     readonly bytes: number
     readonly userAgent?: string
   }
-  readonly response?: { readonly status: number; readonly bytes: number; readonly mimeType?: string }
-  readonly upstream?: { readonly address: string; readonly port: number; readonly tlsVersion?: string }
+  readonly response?: {
+    readonly status: number
+    readonly bytes: number
+    readonly mimeType?: string
+  }
+  readonly upstream?: {
+    readonly address: string
+    readonly port: number
+    readonly tlsVersion?: string
+  }
   /** What the client showed of TLS towards the proxy. */
   readonly clientTls?: { readonly serverName?: string; readonly version?: string }
-  readonly credential?: { readonly name: string; readonly action: 'injected' | 'replaced' | 'dropped' }
+  readonly credential?: {
+    readonly name: string
+    readonly action: 'injected' | 'replaced' | 'dropped'
+  }
   /** `full`: calls are judged one by one; `connect`: the tunnel around them; `none`: opaque. */
   readonly inspection: 'full' | 'connect' | 'none'
   /** Small facts of a failure, never secrets. */

@@ -16,11 +16,11 @@ import {
   type QueuedRecord,
 } from './batch.ts'
 import type { RecordBody } from './body.ts'
-import { crashedCallRecord, eventRecord } from './ecs.ts'
+import { eventRecord } from './ecs.ts'
 import { lockDirectory, type DirectoryLock } from './lock.ts'
-import { recoverDirectory, type Recovered } from './recovery.ts'
+import { failureRecord, recoverDirectory, recoveryRecords, type Recovered } from './recovery.ts'
 import { reserveBytes } from './retention.ts'
-import { ChainWriter, type JournalHead } from './writer.ts'
+import { ChainWriter, type JournalHead, type JournalStats } from './writer.ts'
 
 /** What a part of this room tells the operator; a pino logger is one. */
 export interface RecordLog {
@@ -41,21 +41,6 @@ export interface JournalOptions {
   readonly limits: Pick<Limits, 'recordsQueuedMax'>
   readonly now: () => number
   readonly log: RecordLog
-}
-
-/** Numbers for metrics and `/readyz`. */
-export interface JournalStats {
-  /** False while the last write failed or `maxBytes` is reached: no new call can be recorded. */
-  readonly available: boolean
-  /** Sequence number of the last record on the disk. */
-  readonly seq: number
-  /** Bytes of all segments. */
-  readonly bytes: number
-  readonly segments: number
-  /** Records that wait for a write. */
-  readonly queued: number
-  /** Failed writes since the start. */
-  readonly errors: number
 }
 
 const RETRY_MS = 1000
@@ -140,7 +125,7 @@ export class Journal {
   }
 
   /**
-   * Appends a record; resolves once it is written, together with all records of the same turn of the event loop.
+   * Appends a record; resolves once it is written, together with all records of the same turn of the event loop (I4).
    * After a rejection a `call-started` or `call-progress` is gone and its call must not go on. Every other record is
    * owed: the journal keeps it, or counts it, and writes it when it can again, so it must not be appended a second time.
    * @throws audit-unavailable as a rejection
@@ -172,7 +157,8 @@ export class Journal {
     const { now, retainMs, log } = this.#options
     try {
       const deleted = this.#writer.deleteExpired(this.#passed.values(), now() - retainMs)
-      if (deleted > 0) log.info({ segments: deleted }, 'journal segments past their retention deleted')
+      if (deleted > 0)
+        log.info({ segments: deleted }, 'journal segments past their retention deleted')
     } catch (error) {
       log.error({ err: error }, 'journal segments could not be deleted')
     }
@@ -184,6 +170,7 @@ export class Journal {
     this.#isClosed = true
     clearInterval(this.#retentionTimer)
     await this.#syncing
+    this.#queueDenials()
     this.#flush()
     await this.#syncing
     clearTimeout(this.#retryTimer)
@@ -230,7 +217,7 @@ export class Journal {
         entries = entries.slice(Math.min(owed, PROBE_RECORDS))
       }
       if (this.#options.sync === 'disk' && entries.length > 0) {
-        this.#acceptLater(entries, batch)
+        this.#syncing = this.#acceptLater(entries, batch)
         return
       }
       this.#writer.accept(entries)
@@ -241,18 +228,17 @@ export class Journal {
     this.#succeed(batch)
   }
 
-  #acceptLater(entries: QueuedRecord[], batch: Batch): void {
-    this.#syncing = this.#writer.acceptLater(entries).then(
-      () => {
-        this.#syncing = undefined
-        this.#succeed(batch)
-        if (this.#queue.length > 0) this.#schedule()
-      },
-      (error: unknown) => {
-        this.#syncing = undefined
-        this.#fail(entries, batch, error)
-      },
-    )
+  async #acceptLater(entries: QueuedRecord[], batch: Batch): Promise<void> {
+    try {
+      await this.#writer.acceptLater(entries)
+    } catch (error) {
+      this.#syncing = undefined
+      this.#fail(entries, batch, error)
+      return
+    }
+    this.#syncing = undefined
+    this.#succeed(batch)
+    if (this.#queue.length > 0) this.#schedule()
   }
 
   #succeed(batch: Batch): void {
@@ -262,11 +248,16 @@ export class Journal {
     }
     batch.resolve()
     for (const listener of this.#listeners) listener()
-    if (!this.#denials.isEmpty && !this.#isClosed && this.#hasRoomFor('call-denied')) {
-      const now = this.#options.now()
-      const detail = this.#denials.take()
-      void this.append(eventRecord('call-denied-repeated', { now, detail }))
-    }
+    if (!this.#hasRoomFor('call-denied') || !this.#queueDenials()) return
+    this.#schedule()
+  }
+
+  #queueDenials(): boolean {
+    if (this.#denials.isEmpty) return false
+    const detail = this.#denials.take()
+    const now = this.#options.now()
+    this.#queue.push(queuedRecord(eventRecord('call-denied-repeated', { now, detail })))
+    return true
   }
 
   #fail(entries: readonly QueuedRecord[], batch: Batch, cause: unknown): void {
@@ -276,7 +267,7 @@ export class Journal {
       this.#isFailing = true
       this.#options.log.error({ err: cause }, 'journal cannot be written: calls are refused')
       // Owed as well, so that there is something to try with, and the journal tells its own gap.
-      owed.push(queuedRecord(this.#failureRecord(cause)))
+      owed.push(queuedRecord(failureRecord(cause, this.#options.now())))
     }
     this.#queue = [...owed, ...this.#queue]
     this.#owed = owed.length
@@ -287,26 +278,12 @@ export class Journal {
     batch.reject(new EgressError('audit-unavailable', { errors: this.#errors }, { cause }))
   }
 
-  #failureRecord(cause: unknown): RecordBody {
-    const code = (cause as NodeJS.ErrnoException).code ?? 'unknown'
-    return eventRecord('journal-failed', {
-      now: this.#options.now(),
-      outcome: 'failure',
-      reason: 'audit-unavailable',
-      detail: { code },
-    })
-  }
-
   #recordRecovery(recovered: Recovered): void {
     const { now, log } = this.#options
+    const records = recoveryRecords(recovered, now())
+    if (records.length === 0) return
     const { torn, openCalls } = recovered
-    if (torn === undefined && openCalls.size === 0) return
-    const detail = { openCalls: openCalls.size, torn }
-    log.warn(detail, 'journal recovered after a crash')
-    const records = [eventRecord('journal-recovered', { now: now(), detail })]
-    for (const line of openCalls.values()) {
-      records.push(crashedCallRecord(JSON.parse(line) as RecordBody, now()))
-    }
+    log.warn({ torn, openCalls: openCalls.size }, 'journal recovered after a crash')
     for (const record of records) this.#queue.push(queuedRecord(record))
     this.#flush()
   }

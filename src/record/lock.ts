@@ -14,6 +14,7 @@ import {
 import { join } from 'node:path'
 
 import { EgressError } from '../errors.ts'
+import { systemErrorCode } from './system-error.ts'
 
 /** How often a holder touches its lock. */
 const TOUCH_MS = 2000
@@ -49,7 +50,10 @@ export function lockDirectory(dir: string): DirectoryLock {
     const found = readText(path)
     if (found === undefined) continue
     if (isHeld(path, found)) {
-      throw new EgressError('audit-unavailable', { journal: dir, heldBy: holderOf(found)?.pid ?? 0 })
+      throw new EgressError('audit-unavailable', {
+        journal: dir,
+        heldBy: holderOf(found)?.pid ?? 0,
+      })
     }
     removeStale(path, found)
   }
@@ -118,14 +122,14 @@ function createFile(path: string, text: string): boolean {
     writeFileSync(path, text, { flag: 'wx', mode: 0o640 })
     return true
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
+    if (systemErrorCode(error) === 'EEXIST') return false
     throw new EgressError('audit-unavailable', { journal: path }, { cause: error })
   }
 }
 
 function holderOf(text: string): Holder | undefined {
   try {
-    const value = JSON.parse(text) as Partial<Holder>
+    const value: Partial<Holder> = JSON.parse(text)
     if (typeof value.pid !== 'number') return undefined
     return {
       pid: value.pid,
@@ -157,7 +161,7 @@ function isAlive(pid: number): boolean {
     process.kill(pid, 0)
     return true
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
+    return systemErrorCode(error) === 'EPERM'
   }
 }
 

@@ -4,7 +4,14 @@
 import { writeSync } from 'node:fs'
 
 import { createColors } from 'picocolors'
-import { destination, pino, stdSerializers, stdTimeFunctions, type Logger, type LoggerOptions } from 'pino'
+import {
+  destination,
+  pino,
+  stdSerializers,
+  stdTimeFunctions,
+  type Logger,
+  type LoggerOptions,
+} from 'pino'
 
 import { escapeUnprintable } from './printable.ts'
 
@@ -38,7 +45,7 @@ export function makeLog(options: LogOptions): Log {
     base: null,
     timestamp: stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
-    serializers: { err: stdSerializers.errWithCause },
+    serializers: { err: stdSerializers.err },
   }
   if (write === undefined) {
     const stderr = destination({ fd: 2, sync: true })
@@ -63,7 +70,7 @@ const OWN_MEMBERS = new Set(['level', 'time', 'msg', 'err'])
 /** Turns pino's JSON line into `12:00:00.000 WARN message name=value`. */
 function prettyLine(json: string, color: boolean): string {
   const paint = createColors(color)
-  const entry = JSON.parse(json) as Record<string, unknown>
+  const entry: Record<string, unknown> = JSON.parse(json)
   const level = String(entry['level'])
   const paintLevel =
     level === 'error' || level === 'fatal'
@@ -77,19 +84,23 @@ function prettyLine(json: string, color: boolean): string {
   const parts = [
     paint.dim(time),
     paintLevel(level.toUpperCase().padEnd(5)),
-    escapeUnprintable(String(entry['msg'] ?? '')),
+    escapeUnprintable(textOf(entry['msg'])),
   ]
   for (const [name, value] of Object.entries(entry)) {
     if (OWN_MEMBERS.has(name)) continue
-    const text = typeof value === 'string' ? value : JSON.stringify(value)
-    parts.push(paint.dim(`${escapeUnprintable(name)}=`) + escapeUnprintable(text))
+    parts.push(paint.dim(`${escapeUnprintable(name)}=`) + escapeUnprintable(textOf(value)))
   }
   return `${parts.join(' ')}${errorLines(entry['err'])}\n`
 }
 
+function textOf(value: unknown): string {
+  if (value === undefined) return ''
+  return typeof value === 'string' ? value : JSON.stringify(value)
+}
+
 function errorLines(error: unknown): string {
   if (typeof error !== 'object' || error === null) return ''
-  const { stack, message } = error as { stack?: string; message?: string }
-  const lines = (stack ?? message ?? '').split('\n')
+  const { stack, message } = Object.fromEntries(Object.entries(error))
+  const lines = textOf(stack ?? message).split('\n')
   return lines.map((line) => `\n    ${escapeUnprintable(line.trim())}`).join('')
 }

@@ -43,16 +43,15 @@ export class Metrics {
   #assertions = 0
 
   constructor(sources: MetricSources) {
-    const registers = [this.#registry]
     this.#decisionSeconds = new Histogram({
       name: 'sallyport_decision_seconds',
       help: 'Time one decision took.',
       buckets: [10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 5e-3, 25e-3, 0.1],
-      registers,
+      registers: [this.#registry],
     })
     this.#registerCounters()
-    registerGauges(registers, sources)
-    registerSinks(registers, sources)
+    registerGauges(this.#registry, sources)
+    registerSinks(this.#registry, sources)
   }
 
   /** Counts a call at its terminal record; seconds its decision took, 0 where it was refused before there was one. */
@@ -89,21 +88,30 @@ export class Metrics {
   }
 
   #registerCounters(): void {
-    const registers = [this.#registry]
-    counter(registers, 'sallyport_calls_total', 'Calls ended, by verdict and reason.', (add) => {
-      for (const [key, count] of this.#calls) {
-        const [verdict = '', reason = ''] = key.split(' ')
-        add({ verdict, reason }, count)
-      }
-    })
-    counter(registers, 'sallyport_upstream_dials_total', 'Connections to upstreams.', (add) => {
-      add({ outcome: 'connected' }, this.#dialsConnected)
-      add({ outcome: 'failed' }, this.#dialsFailed)
-    })
-    counter(registers, 'sallyport_tls_mints_total', 'Leaf certificates made.', (add) => {
+    counter(
+      this.#registry,
+      'sallyport_calls_total',
+      'Calls ended, by verdict and reason.',
+      (add) => {
+        for (const [key, count] of this.#calls) {
+          const [verdict = '', reason = ''] = key.split(' ')
+          add({ verdict, reason }, count)
+        }
+      },
+    )
+    counter(
+      this.#registry,
+      'sallyport_upstream_dials_total',
+      'Connections to upstreams.',
+      (add) => {
+        add({ outcome: 'connected' }, this.#dialsConnected)
+        add({ outcome: 'failed' }, this.#dialsFailed)
+      },
+    )
+    counter(this.#registry, 'sallyport_tls_mints_total', 'Leaf certificates made.', (add) => {
       add({}, this.#mints)
     })
-    counter(registers, 'sallyport_assertions_total', 'Errors of the proxy itself.', (add) => {
+    counter(this.#registry, 'sallyport_assertions_total', 'Errors of the proxy itself.', (add) => {
       add({}, this.#assertions)
     })
   }
@@ -115,33 +123,35 @@ type Add = (labels: Labels, value: number) => void
 /** prom-client wants to know the label names beforehand. */
 const LABEL_NAMES = ['verdict', 'reason', 'outcome', 'sink']
 
-function counter(registers: Registry[], name: string, help: string, fill: (add: Add) => void): void {
-  new Counter({
+function counter(registry: Registry, name: string, help: string, fill: (add: Add) => void): void {
+  const metric = new Counter({
     name,
     help,
-    registers,
+    registers: [],
     labelNames: LABEL_NAMES,
     collect() {
       this.reset()
       fill((labels, value) => this.inc(labels, value))
     },
   })
+  registry.registerMetric(metric)
 }
 
-function gauge(registers: Registry[], name: string, help: string, fill: (add: Add) => void): void {
-  new Gauge({
+function gauge(registry: Registry, name: string, help: string, fill: (add: Add) => void): void {
+  const metric = new Gauge({
     name,
     help,
-    registers,
+    registers: [],
     labelNames: LABEL_NAMES,
     collect() {
       this.reset()
       fill((labels, value) => this.set(labels, value))
     },
   })
+  registry.registerMetric(metric)
 }
 
-function registerGauges(registers: Registry[], sources: MetricSources): void {
+function registerGauges(registry: Registry, sources: MetricSources): void {
   const { openCalls, openTunnels, tasks, journal } = sources
   const numbers: [name: string, help: string, value: () => number][] = [
     ['sallyport_open_calls', 'Calls in flight.', openCalls],
@@ -152,29 +162,29 @@ function registerGauges(registers: Registry[], sources: MetricSources): void {
     ['sallyport_journal_queued_records', 'Records not yet written.', () => journal().queued],
     ['sallyport_journal_available', '1 while calls can be recorded.', () => +journal().available],
   ]
-  for (const [name, help, value] of numbers) gauge(registers, name, help, (add) => add({}, value()))
-  counter(registers, 'sallyport_journal_records_total', 'Records in the chain.', (add) => {
+  for (const [name, help, value] of numbers) gauge(registry, name, help, (add) => add({}, value()))
+  counter(registry, 'sallyport_journal_records_total', 'Records in the chain.', (add) => {
     add({}, journal().seq)
   })
-  counter(registers, 'sallyport_journal_errors_total', 'Failed journal writes.', (add) => {
+  counter(registry, 'sallyport_journal_errors_total', 'Failed journal writes.', (add) => {
     add({}, journal().errors)
   })
 }
 
-function registerSinks(registers: Registry[], { sinks }: MetricSources): void {
-  gauge(registers, 'sallyport_sink_lag_seconds', 'Age of what a sink has yet to take.', (add) => {
+function registerSinks(registry: Registry, { sinks }: MetricSources): void {
+  gauge(registry, 'sallyport_sink_lag_seconds', 'Age of what a sink has yet to take.', (add) => {
     for (const { name, lagMs } of sinks()) add({ sink: name }, lagMs / 1000)
   })
-  gauge(registers, 'sallyport_sink_backlog_records', 'Records a sink has yet to take.', (add) => {
+  gauge(registry, 'sallyport_sink_backlog_records', 'Records a sink has yet to take.', (add) => {
     for (const { name, backlog } of sinks()) add({ sink: name }, backlog)
   })
-  counter(registers, 'sallyport_sink_records_total', 'Records a sink took.', (add) => {
+  counter(registry, 'sallyport_sink_records_total', 'Records a sink took.', (add) => {
     for (const { name, sent } of sinks()) add({ sink: name }, sent)
   })
-  counter(registers, 'sallyport_sink_failures_total', 'Failed deliveries to a sink.', (add) => {
+  counter(registry, 'sallyport_sink_failures_total', 'Failed deliveries to a sink.', (add) => {
     for (const { name, failures } of sinks()) add({ sink: name }, failures)
   })
-  counter(registers, 'sallyport_sink_refusals_total', 'Deliveries a sink refused.', (add) => {
+  counter(registry, 'sallyport_sink_refusals_total', 'Deliveries a sink refused.', (add) => {
     for (const { name, refusals } of sinks()) add({ sink: name }, refusals)
   })
 }

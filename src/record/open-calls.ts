@@ -34,10 +34,9 @@ export function noteOpenCalls(
 /** Reads the note; undefined where there is none that can be read: then the journal has to be read from its beginning. */
 export function readOpenCalls(dir: string): OpenCallsNote | undefined {
   try {
-    const note = JSON.parse(readFileSync(join(dir, FILE), 'utf8')) as {
-      firstSeq: number
-      calls: [string, string][]
-    }
+    const note: { firstSeq: number; calls: [string, string][] } = JSON.parse(
+      readFileSync(join(dir, FILE), 'utf8'),
+    )
     return { firstSeq: note.firstSeq, calls: new Map(note.calls) }
   } catch {
     return undefined

@@ -4,6 +4,7 @@
 import { open, type FileHandle } from 'node:fs/promises'
 
 import { listSegments, segmentPath } from './segments.ts'
+import { systemErrorCode } from './system-error.ts'
 
 /** A place in a journal: between two lines of a segment. */
 export interface JournalPlace {
@@ -44,7 +45,7 @@ export class JournalReader {
       const { lines, place: next } = await this.#readSegment(at, linesMax, limit)
       if (lines.length > 0) return { lines, place: next }
       const segment = this.#segmentBehind(at, limit)
-      if (segment === undefined) return { lines, place: at }
+      if (segment === undefined) return { lines, place: next }
       at = { firstSeq: segment, offset: 0 }
     }
   }
@@ -71,7 +72,9 @@ export class JournalReader {
     // A line longer than a piece makes the piece longer: heads are bounded, so lines are.
     for (let bytes = PIECE_BYTES; ; bytes *= 4) {
       const length = Math.min(bytes, end - place.offset)
-      if (length <= 0) return { lines: [], place }
+      // Bytes of a batch that failed may have been seen, and cut off again.
+      if (length < 0) return { lines: [], place: { firstSeq: place.firstSeq, offset: end } }
+      if (length === 0) return { lines: [], place }
       const buffer = Buffer.allocUnsafe(length)
       const { bytesRead } = await handle.read(buffer, 0, length, place.offset)
       const { lines, used } = splitLines(buffer.subarray(0, bytesRead), linesMax)
@@ -89,7 +92,7 @@ export class JournalReader {
       this.#handle = await open(segmentPath(this.#dir, firstSeq), 'r')
       this.#handleSeq = firstSeq
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+      if (systemErrorCode(error) !== 'ENOENT') throw error
     }
     return this.#handle
   }

@@ -47,7 +47,9 @@ export class CallRecorder {
     metrics.countCall(denied ? 'deny' : 'allow', call.reason, call.decisionUs / 1e6)
     if (denied && !denials.admit(call.identity?.task, call.reason, now())) return
     if (call.reason === 'placeholder-misused')
-      this.#event('placeholder-misused', call, { credential: String(call.detail?.['credential'] ?? '') })
+      this.#event('placeholder-misused', call, {
+        credential: String(call.detail?.['credential'] ?? ''),
+      })
     this.#append(call, denied ? 'call-denied' : 'call-ended')
   }
 
@@ -145,4 +147,3 @@ function inspectionOf(call: Call): CallFacts['inspection'] {
   if (call.arrival.kind !== 'tunnel') return 'full'
   return call.tunnelMode === 'inspect' ? 'connect' : 'none'
 }
-

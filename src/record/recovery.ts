@@ -5,11 +5,14 @@ import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { basename } from 'node:path'
 
 import { CHAIN_START, chainOf, lineDigest } from './chain.ts'
+import type { RecordBody } from './body.ts'
+import { crashedCallRecord, eventRecord } from './ecs.ts'
 import { followLine, readOpenCalls } from './open-calls.ts'
 import { listSegments, type SegmentFile } from './segments.ts'
+import { systemErrorCode } from './system-error.ts'
 
 /** The end of a segment that was not a whole record. */
-export interface TornEnd {
+interface TornEnd {
   /** Name of the file that holds it now. */
   readonly file: string
   readonly bytes: number
@@ -100,7 +103,7 @@ function openCallsOf(dir: string, segments: readonly SegmentFile[]): Map<string,
   for (const segment of segments) {
     if (segment.firstSeq < from) continue
     const bytes = readFileSync(segment.path)
-    for (let start = 0; start < bytes.length; ) {
+    for (let start = 0; start < bytes.length;) {
       const newline = bytes.indexOf(0x0a, start)
       const end = newline < 0 ? bytes.length : newline
       followLine(calls, bytes.toString('utf8', start, end))
@@ -108,4 +111,24 @@ function openCallsOf(dir: string, segments: readonly SegmentFile[]): Map<string,
     }
   }
   return calls
+}
+
+/** Builds the records that tell what was found and close the calls that were open; none after an orderly end. */
+export function recoveryRecords(recovered: Recovered, now: number): RecordBody[] {
+  const { torn, openCalls } = recovered
+  if (torn === undefined && openCalls.size === 0) return []
+  const detail = { openCalls: openCalls.size, torn }
+  const records = [eventRecord('journal-recovered', { now, detail })]
+  for (const line of openCalls.values()) {
+    const started: RecordBody = JSON.parse(line)
+    records.push(crashedCallRecord(started, now))
+  }
+  return records
+}
+
+/** Builds the record with which the journal tells its own gap, written once the disk takes records again. */
+export function failureRecord(cause: unknown, now: number): RecordBody {
+  const detail = { code: systemErrorCode(cause) ?? 'unknown' }
+  const reason = 'audit-unavailable'
+  return eventRecord('journal-failed', { now, outcome: 'failure', reason, detail })
 }

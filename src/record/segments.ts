@@ -14,6 +14,8 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 
+import { systemErrorCode } from './system-error.ts'
+
 const SEGMENT_NAME = /^(\d{10,16})\.ndjson$/
 
 /** A segment as it lies on the disk. */
@@ -55,7 +57,7 @@ function namesIn(dir: string): string[] {
   try {
     return readdirSync(dir)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    if (systemErrorCode(error) === 'ENOENT') return []
     throw error
   }
 }

@@ -4,7 +4,7 @@
 import { fdatasync, rmSync } from 'node:fs'
 
 import type { QueuedRecord } from './batch.ts'
-import { chainLine, lineDigest } from './chain.ts'
+import { lineBytesMax, lineDigest, writeLine } from './chain.ts'
 import { noteOpenCalls } from './open-calls.ts'
 import type { Recovered } from './recovery.ts'
 import { expiredSegments, type SegmentCount } from './retention.ts'
@@ -28,6 +28,21 @@ export interface JournalHead {
   readonly bytes: number
 }
 
+/** Numbers for metrics and `/readyz`. */
+export interface JournalStats {
+  /** False while the last write failed or `maxBytes` is reached: no new call can be recorded. */
+  readonly available: boolean
+  /** Sequence number of the last record on the disk. */
+  readonly seq: number
+  /** Bytes of all segments. */
+  readonly bytes: number
+  readonly segments: number
+  /** Records that wait for a write. */
+  readonly queued: number
+  /** Failed writes since the start. */
+  readonly errors: number
+}
+
 /** What the writer needs to know. */
 export interface WriterOptions {
   readonly dir: string
@@ -43,6 +58,11 @@ interface Written {
   readonly bytes: number
 }
 
+const NEWLINE = 0x0a
+
+/** A batch is composed in one buffer; up to this size it is used again and again. */
+const LINES_BYTES_KEPT = 1024 * 1024
+
 /** A segment is read in one piece after a crash. */
 const SEGMENT_BYTES_MAX = 1024 * 1024 * 1024
 
@@ -53,6 +73,7 @@ export class ChainWriter {
   #closed: readonly SegmentCount[]
   #closedBytes = 0
   #segment: OpenSegment
+  #lines: Buffer = Buffer.allocUnsafeSlow(LINES_BYTES_KEPT)
   #seq: number
   #prev: string
   /** There may be bytes behind the accepted ones that could not be cut off yet. */
@@ -142,26 +163,38 @@ export class ChainWriter {
   #write(entries: readonly QueuedRecord[]): Written {
     if (this.#isDirty) this.#cutBack()
     if (this.#isDirty) throw new Error('the journal holds bytes that cannot be cut off')
-    let seq = this.#seq
-    let prev = this.#prev
-    let text = ''
-    for (const entry of entries) {
-      seq += 1
-      const line = chainLine(entry.text, seq, prev)
-      prev = lineDigest(line)
-      text += `${line}\n`
-    }
-    const bytes = Buffer.from(text)
+    const composed = this.#compose(entries)
     const { segmentBytes } = this.#options
-    const isFull = this.#segment.bytes + bytes.length > Math.min(segmentBytes, SEGMENT_BYTES_MAX)
+    const bytes = this.#segment.bytes + composed.bytes
+    const isFull = bytes > Math.min(segmentBytes, SEGMENT_BYTES_MAX)
     if (isFull && this.#segment.bytes > 0) this.#beginSegment()
     try {
-      writeWhole(this.#segment, bytes)
+      writeWhole(this.#segment, this.#lines.subarray(0, composed.bytes))
     } catch (error) {
       this.#cutBack()
       throw error
     }
-    return { entries, seq, prev, bytes: bytes.length }
+    return composed
+  }
+
+  #compose(entries: readonly QueuedRecord[]): Written {
+    let bytesMax = 0
+    for (const { text } of entries) bytesMax += lineBytesMax(text.length)
+    const isUsual = bytesMax <= LINES_BYTES_KEPT
+    if (this.#lines.length < bytesMax || isUsual !== (this.#lines.length === LINES_BYTES_KEPT)) {
+      this.#lines = Buffer.allocUnsafeSlow(isUsual ? LINES_BYTES_KEPT : bytesMax)
+    }
+    let seq = this.#seq
+    let prev = this.#prev
+    let at = 0
+    for (const { text } of entries) {
+      seq += 1
+      const end = writeLine(this.#lines, at, text, { seq, prev })
+      prev = lineDigest(this.#lines.subarray(at, end))
+      this.#lines[end] = NEWLINE
+      at = end + 1
+    }
+    return { entries, seq, prev, bytes: at }
   }
 
   #commit(written: Written): void {

@@ -99,7 +99,8 @@ export class StaticTask {
       throw error
     }
     const all: unknown = JSON.parse(text)
-    if (typeof all !== 'object' || all === null) throw new Error(`${this.#file} is not a task state file`)
+    if (typeof all !== 'object' || all === null)
+      throw new Error(`${this.#file} is not a task state file`)
     const kept: unknown = Reflect.get(all, this.#options.task.id)
     if (kept === undefined) return undefined
     if (!isKept(kept)) throw new Error(`${this.#file} is not a task state file`)

@@ -5,7 +5,13 @@
 import { EgressError } from '../errors.ts'
 import { isSameAuthority, parseAuthority, type Endpoint } from './authority.ts'
 import type { RawHeaders } from './body.ts'
-import { checkHeaderFields, checkHost, firstValue, requestFraming, type Framing } from './headers.ts'
+import {
+  checkHeaderFields,
+  checkHost,
+  firstValue,
+  requestFraming,
+  type Framing,
+} from './headers.ts'
 import type { PathReadings } from './path.ts'
 import { parseRequestTarget } from './target.ts'
 

@@ -36,12 +36,17 @@ const forbidden: IForbiddenRuleType[] = [
   { name: 'no-cycle', severity: 'error', from: {}, to: { circular: true } },
   { name: 'no-test', severity: 'error', from: { path: '^src/' }, to: { path: '^test/' } },
   ...LAYERS.slice(0, -1).map((layer, at): IForbiddenRuleType => {
-    const lower = LAYERS.slice(0, at).flat().filter((part) => !part.endsWith('/'))
+    const lower = LAYERS.slice(0, at)
+      .flat()
+      .filter((part) => !part.endsWith('/'))
     return {
       name: `downward-from-${layer[0]}`,
       severity: 'error',
       from: { path: pattern(layer), ...(lower.length > 0 && { pathNot: pattern(lower) }) },
-      to: { path: pattern(LAYERS.slice(at + 1).flat()), pathNot: pattern(LAYERS.slice(0, at + 1).flat()) },
+      to: {
+        path: pattern(LAYERS.slice(at + 1).flat()),
+        pathNot: pattern(LAYERS.slice(0, at + 1).flat()),
+      },
     }
   }),
   ...APART.map((room): IForbiddenRuleType => ({
@@ -51,7 +56,11 @@ const forbidden: IForbiddenRuleType[] = [
     to: { path: `^src/(${APART.filter((other) => other !== room).join('|')})/` },
   })),
   only('undici-in-two-rooms', '^node_modules/undici/', '^src/(net|forward)/'),
-  only('http-proxy-in-one-file', '^node_modules/(@types/)?http-proxy/', '^src/forward/upgrade\\.ts$'),
+  only(
+    'http-proxy-in-one-file',
+    '^node_modules/(@types/)?http-proxy/',
+    '^src/forward/upgrade\\.ts$',
+  ),
   only('node-forge-in-tls', '^node_modules/(@types/)?node-forge/', '^src/tls/'),
   only('pino-in-record', '^node_modules/pino/', '^src/record/'),
   only('one-reveal', '^src/credentials/reveal\\.ts$', '^src/(inject|net|credentials)/'),
@@ -61,8 +70,14 @@ const forbidden: IForbiddenRuleType[] = [
   {
     name: 'outward-sockets-in-net',
     severity: 'error',
-    from: { path: '^src/(identify|tasks|credentials|ledger|inject|record|policy|wire|config|cli|call\\.ts|pipeline\\.ts)' },
-    to: { path: '^(node:)?(net|tls|http|https|http2|dgram|dns)$', dependencyTypes: ['core'], dependencyTypesNot: ['type-only'] },
+    from: {
+      path: '^src/(identify|tasks|credentials|ledger|inject|record|policy|wire|config|cli|call\\.ts|pipeline\\.ts)',
+    },
+    to: {
+      path: '^(node:)?(net|tls|http|https|http2|dgram|dns)$',
+      dependencyTypes: ['core'],
+      dependencyTypesNot: ['type-only'],
+    },
   },
   {
     name: 'pure-is-pure',
@@ -82,14 +97,20 @@ t.test('every import of src goes the way ARCHITECTURE.md draws', async (t) => {
       validate: true,
       ruleSet: { forbidden },
       tsPreCompilationDeps: true,
-      enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'types', 'node'] },
+      enhancedResolveOptions: {
+        exportsFields: ['exports'],
+        conditionNames: ['import', 'types', 'node'],
+      },
     },
     undefined,
     { tsConfig: extractTSConfig('tsconfig.json') },
   )
   if (typeof result.output === 'string') throw new Error('expected the result as an object')
   const { summary, modules } = result.output
-  t.ok(modules.filter(({ source }) => source.startsWith('src/')).length > 60, 'the modules were seen')
+  t.ok(
+    modules.filter(({ source }) => source.startsWith('src/')).length > 60,
+    'the modules were seen',
+  )
   t.ok(summary.totalDependenciesCruised ?? 0 > 200, 'their imports were seen')
   t.strictSame(
     summary.violations.map(({ rule, from, to }) => `${rule.name}: ${from} -> ${to}`),
@@ -103,7 +124,14 @@ t.test('the rules bite: a forbidden import is seen', async (t) => {
     {
       validate: true,
       ruleSet: {
-        forbidden: [{ name: 'probe', severity: 'error', from: { path: '^src/pipeline' }, to: { path: '^src/errors' } }],
+        forbidden: [
+          {
+            name: 'probe',
+            severity: 'error',
+            from: { path: '^src/pipeline' },
+            to: { path: '^src/errors' },
+          },
+        ],
       },
       tsPreCompilationDeps: true,
     },

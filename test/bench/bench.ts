@@ -28,16 +28,70 @@ interface Measured extends LoadResult {
 }
 
 const CASES: readonly Case[] = [
-  { name: 'direct http kept', way: 'direct-http', fresh: false, connections: 32, against: 'direct http kept' },
+  {
+    name: 'direct http kept',
+    way: 'direct-http',
+    fresh: false,
+    connections: 32,
+    against: 'direct http kept',
+  },
   { name: 'plain kept', way: 'plain', fresh: false, connections: 32, against: 'direct http kept' },
-  { name: 'direct https kept', way: 'direct-https', fresh: false, connections: 32, against: 'direct https kept' },
-  { name: 'intercepted kept', way: 'intercepted', fresh: false, connections: 32, against: 'direct https kept' },
-  { name: 'direct https one', way: 'direct-https', fresh: false, connections: 1, against: 'direct https one' },
-  { name: 'intercepted one', way: 'intercepted', fresh: false, connections: 1, against: 'direct https one' },
-  { name: 'direct https fresh', way: 'direct-https', fresh: true, connections: 16, against: 'direct https fresh' },
-  { name: 'intercepted fresh', way: 'intercepted', fresh: true, connections: 16, against: 'direct https fresh' },
-  { name: 'tunnelled kept', way: 'tunnel', fresh: false, connections: 32, against: 'direct https kept' },
-  { name: 'tunnelled fresh', way: 'tunnel', fresh: true, connections: 16, against: 'direct https fresh' },
+  {
+    name: 'direct https kept',
+    way: 'direct-https',
+    fresh: false,
+    connections: 32,
+    against: 'direct https kept',
+  },
+  {
+    name: 'intercepted kept',
+    way: 'intercepted',
+    fresh: false,
+    connections: 32,
+    against: 'direct https kept',
+  },
+  {
+    name: 'direct https one',
+    way: 'direct-https',
+    fresh: false,
+    connections: 1,
+    against: 'direct https one',
+  },
+  {
+    name: 'intercepted one',
+    way: 'intercepted',
+    fresh: false,
+    connections: 1,
+    against: 'direct https one',
+  },
+  {
+    name: 'direct https fresh',
+    way: 'direct-https',
+    fresh: true,
+    connections: 16,
+    against: 'direct https fresh',
+  },
+  {
+    name: 'intercepted fresh',
+    way: 'intercepted',
+    fresh: true,
+    connections: 16,
+    against: 'direct https fresh',
+  },
+  {
+    name: 'tunnelled kept',
+    way: 'tunnel',
+    fresh: false,
+    connections: 32,
+    against: 'direct https kept',
+  },
+  {
+    name: 'tunnelled fresh',
+    way: 'tunnel',
+    fresh: true,
+    connections: 16,
+    against: 'direct https fresh',
+  },
 ]
 const WARM_SECONDS = 0.5
 const TICKS_PER_SECOND = 100
@@ -70,13 +124,23 @@ async function measure(): Promise<Map<string, Measured[]>> {
     return at
   }
   const ports = await startOrigin(file('leaf.crt', leaf.certPem), file('leaf.key', leaf.keyPem))
-  const inspecting = await startSidecar('inspect', file, pki.caPem, [
-    `{ id: plain, allow: 'http://${HOST}:${ports.http}', paths: ['/**'], addresses: ['127.0.0.0/8'] }`,
-    `{ id: tls, allow: 'https://${HOST}:${ports.https}', methods: [GET], paths: ['/**'], addresses: ['127.0.0.0/8'], credential: bench }`,
-  ], ports.https)
-  const opaque = await startSidecar('opaque', file, pki.caPem, [
-    `{ id: tunnel, allow: 'tls://${HOST}:${ports.https}', addresses: ['127.0.0.0/8'] }`,
-  ], ports.https)
+  const inspecting = await startSidecar(
+    'inspect',
+    file,
+    pki.caPem,
+    [
+      `{ id: plain, allow: 'http://${HOST}:${ports.http}', paths: ['/**'], addresses: ['127.0.0.0/8'] }`,
+      `{ id: tls, allow: 'https://${HOST}:${ports.https}', methods: [GET], paths: ['/**'], addresses: ['127.0.0.0/8'], credential: bench }`,
+    ],
+    ports.https,
+  )
+  const opaque = await startSidecar(
+    'opaque',
+    file,
+    pki.caPem,
+    [`{ id: tunnel, allow: 'tls://${HOST}:${ports.https}', addresses: ['127.0.0.0/8'] }`],
+    ports.https,
+  )
   const results = new Map<string, Measured[]>()
   for (let round = 0; round < rounds; round += 1) {
     for (const one of round % 2 === 0 ? CASES : CASES.toReversed()) {
@@ -92,7 +156,11 @@ async function measure(): Promise<Map<string, Measured[]>> {
       const before = cpuSeconds(sidecar.pid)
       writeFileSync(`/proc/${sidecar.pid}/clear_refs`, '5')
       const result = await runLoad({ ...options, seconds })
-      const measured = { ...result, cpu: cpuSeconds(sidecar.pid) - before, peakMemory: peakBytes(sidecar.pid) }
+      const measured = {
+        ...result,
+        cpu: cpuSeconds(sidecar.pid) - before,
+        peakMemory: peakBytes(sidecar.pid),
+      }
       results.set(one.name, [...(results.get(one.name) ?? []), measured])
     }
   }
@@ -130,9 +198,10 @@ async function startSidecar(
   const ruleText = rules.map((rule) => `  - ${rule}\n`).join('')
   file(`${name}/rules/bench.yaml`, `ruleset: bench\nowner: bench@example.com\nrules:\n${ruleText}`)
   file(`${name}/upstream.pem`, upstreamCa)
-  const credential = name === 'inspect'
-    ? `credentials: { bench: { source: { env: BENCH_SECRET }, inject: { bearer: true }, hosts: ['${HOST}:${httpsPort}'] } }\n`
-    : ''
+  const credential =
+    name === 'inspect'
+      ? `credentials: { bench: { source: { env: BENCH_SECRET }, inject: { bearer: true }, hosts: ['${HOST}:${httpsPort}'] } }\n`
+      : ''
   const config = file(
     `${name}/sallyport.yaml`,
     `listen: { proxy: '127.0.0.1:${port}', health: '127.0.0.1:${health}' }
@@ -151,11 +220,17 @@ ${credential}task:
   const child = spawn(
     process.execPath,
     [path.join(import.meta.dirname, '../../bin/sallyport.js'), 'start', '--config', config],
-    { stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, BENCH_SECRET: 'bench-secret-0123456789' } },
+    {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      env: { ...process.env, BENCH_SECRET: 'bench-secret-0123456789' },
+    },
   )
   children.push(child)
   for (let attempt = 0; attempt < 200; attempt += 1) {
-    const ready = await fetch(`http://127.0.0.1:${health}/readyz`).then(({ ok }) => ok, () => false)
+    const ready = await fetch(`http://127.0.0.1:${health}/readyz`).then(
+      ({ ok }) => ok,
+      () => false,
+    )
     if (ready) return { pid: child.pid!, port, ca: path.join(directory, name, 'certs/ca.crt') }
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
@@ -182,7 +257,9 @@ function peakBytes(pid: number): number {
 }
 
 function print(results: Map<string, Measured[]>): void {
-  console.log('| case | req/s ratio | req/s | p50 added ms | p99 added ms | sidecar CPU µs/req | peak MiB | errors |')
+  console.log(
+    '| case | req/s ratio | req/s | p50 added ms | p99 added ms | sidecar CPU µs/req | peak MiB | errors |',
+  )
   console.log('|---|---|---|---|---|---|---|---|')
   for (const { name, against, way } of CASES) {
     const mine = results.get(name)!

@@ -68,7 +68,11 @@ function requestBytes({ way, host, originPort }: LoadOptions): string {
 async function open(options: LoadOptions): Promise<net.Socket> {
   const { way, host, originPort, proxyPort, ca } = options
   const direct = way === 'direct-http' || way === 'direct-https'
-  const socket = net.connect({ host: '127.0.0.1', port: direct ? originPort : proxyPort, noDelay: true })
+  const socket = net.connect({
+    host: '127.0.0.1',
+    port: direct ? originPort : proxyPort,
+    noDelay: true,
+  })
   socket.on('error', () => socket.destroy())
   await once(socket, 'connect')
   if (way === 'direct-http' || way === 'plain') return socket
@@ -88,7 +92,7 @@ function exchange(socket: net.Socket, request: string): Promise<void> {
     let received = ''
     let wanted = -1
     const onData = (chunk: Buffer): void => {
-      received += chunk.latin1Slice()
+      received += chunk.toString('latin1')
       if (wanted < 0) {
         const end = received.indexOf('\r\n\r\n')
         if (end < 0) return
@@ -123,7 +127,7 @@ function readUntil(socket: net.Socket, mark: string): Promise<string> {
   return new Promise((resolve, reject) => {
     let text = ''
     const onData = (chunk: Buffer): void => {
-      text += chunk.latin1Slice()
+      text += chunk.toString('latin1')
       if (!text.includes(mark)) return
       socket.off('data', onData)
       socket.pause()

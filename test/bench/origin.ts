@@ -15,7 +15,12 @@ const answer: http.RequestListener = (_request, response) => {
 }
 const plain = http.createServer({ noDelay: true, keepAliveTimeout: 60_000 }, answer)
 const secure = https.createServer(
-  { noDelay: true, keepAliveTimeout: 60_000, cert: readFileSync(certFile!), key: readFileSync(keyFile!) },
+  {
+    noDelay: true,
+    keepAliveTimeout: 60_000,
+    cert: readFileSync(certFile!),
+    key: readFileSync(keyFile!),
+  },
   answer,
 )
 await new Promise<void>((resolve) => plain.listen(0, '127.0.0.1', resolve))

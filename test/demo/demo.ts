@@ -34,11 +34,15 @@ async function story(): Promise<void> {
   say('2. A sidecar for one task: it may read /issues, and nothing else')
   await startSidecar(port, pki.caPem)
   const env: Record<string, string> = JSON.parse(sallyport('env', '--shell', 'json'))
-  say(`   the sandbox gets ${Object.keys(env).length} variables, among them API_TOKEN=${env['API_TOKEN']}\n`)
+  say(
+    `   the sandbox gets ${Object.keys(env).length} variables, among them API_TOKEN=${env['API_TOKEN']}\n`,
+  )
 
   say('3. An allowed call: the client sends the placeholder, the upstream sees the real token')
   show(curl(env, `https://api.demo.test:${port}/issues`))
-  say('4. A refused call: no rule allows it, and the answer says so in words that a model can act on')
+  say(
+    '4. A refused call: no rule allows it, and the answer says so in words that a model can act on',
+  )
   show(curl(env, '-X', 'DELETE', `https://api.demo.test:${port}/issues`))
 
   say('5. Both are on record')
@@ -92,12 +96,19 @@ task:
   expires: 10m
 `,
   )
-  sidecar = spawn(process.execPath, [BIN, 'start', '--config', path.join(directory, 'sallyport.yaml')], {
-    env: { ...process.env, DEMO_SECRET: SECRET },
-    stdio: 'ignore',
-  })
+  sidecar = spawn(
+    process.execPath,
+    [BIN, 'start', '--config', path.join(directory, 'sallyport.yaml')],
+    {
+      env: { ...process.env, DEMO_SECRET: SECRET },
+      stdio: 'ignore',
+    },
+  )
   for (let attempt = 0; attempt < 200; attempt += 1) {
-    const ready = await fetch(`http://127.0.0.1:${health}/readyz`).then(({ ok }) => ok, () => false)
+    const ready = await fetch(`http://127.0.0.1:${health}/readyz`).then(
+      ({ ok }) => ok,
+      () => false,
+    )
     if (ready) return
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
@@ -105,10 +116,14 @@ task:
 }
 
 function sallyport(...words: string[]): string {
-  const run = spawnSync(process.execPath, [BIN, ...words, '--config', path.join(directory, 'sallyport.yaml')], {
-    encoding: 'utf8',
-    env: { ...process.env, ...(process.stdout.isTTY && { FORCE_COLOR: '1' }) },
-  })
+  const run = spawnSync(
+    process.execPath,
+    [BIN, ...words, '--config', path.join(directory, 'sallyport.yaml')],
+    {
+      encoding: 'utf8',
+      env: { ...process.env, ...(process.stdout.isTTY && { FORCE_COLOR: '1' }) },
+    },
+  )
   if (run.status !== 0) throw new Error(`sallyport ${words.join(' ')}: ${run.stdout}${run.stderr}`)
   return run.stdout
 }

@@ -20,7 +20,7 @@ export function cursorPath(stateDir: string, sinkName: string): string {
 /** Reads a cursor; undefined where there is none, or none that can be read: the sink then begins at the beginning. */
 export function loadCursor(path: string): SinkCursor | undefined {
   try {
-    const { seq, firstSeq, offset } = JSON.parse(readFileSync(path, 'utf8')) as SinkCursor
+    const { seq, firstSeq, offset }: SinkCursor = JSON.parse(readFileSync(path, 'utf8'))
     if (![seq, firstSeq, offset].every((number) => Number.isSafeInteger(number) && number >= 0)) {
       return undefined
     }

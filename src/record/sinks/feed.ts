@@ -13,7 +13,7 @@ import { cursorPath, loadCursor, saveCursor, type SinkCursor } from './cursor.ts
 import { lineFilter, type SinkFilter } from './filter.ts'
 
 /** What a sink sees of the journal. */
-export interface JournalSource {
+interface JournalSource {
   readonly dir: string
   readonly head: ReadLimit & { readonly seq: number }
   passed(sinkName: string, seq: number): void
@@ -23,7 +23,7 @@ export interface JournalSource {
 /** What became of one batch: `later` is tried again soon, `refused` slowly, `smaller` in smaller pieces. */
 export type Delivery = 'taken' | 'later' | 'refused' | 'smaller'
 
-/** Hands lines (NDJSON, each with its newline) to a sink; an error counts as `later`. */
+/** Hands lines (NDJSON, each with its newline) to a sink until the feed is closed; an error counts as `later`. */
 export type Deliver = (batch: Uint8Array, signal: AbortSignal) => Promise<Delivery>
 
 /** How a sink is fed. */
@@ -35,7 +35,7 @@ export interface FeedOptions {
   /** Also `call-started` and `call-progress`. */
   readonly all?: boolean
   readonly filter?: SinkFilter
-  readonly limits: Pick<Limits, 'sinkBatchMax' | 'sinkTimeoutMs'>
+  readonly limits: Pick<Limits, 'sinkBatchMax'>
   readonly log: RecordLog
   readonly now: () => number
 }
@@ -74,6 +74,7 @@ export class SinkFeed {
   #linesMax: number
   #wake: (() => void) | undefined
   #isDraining = false
+  #isBackingOff = false
   #behindSince: number | undefined
   #sent = 0
   #failures = 0
@@ -91,6 +92,7 @@ export class SinkFeed {
     options.journal.passed(options.name, this.#cursor.seq)
     this.#noticeWritten()
     this.#unsubscribe = options.journal.onWritten(() => this.#noticeWritten())
+    this.#stop.signal.addEventListener('abort', () => this.#wake?.())
     this.#running = this.#run()
   }
 
@@ -109,8 +111,11 @@ export class SinkFeed {
 
   /** Delivers what is there, for so long at the most, and stops; the rest is delivered after the next start. */
   async close(deadlineMs = 2000): Promise<void> {
+    // What was appended within this turn of the event loop is written at its end.
+    await new Promise((resolve) => setImmediate(resolve))
     this.#isDraining = true
     this.#wake?.()
+    if (this.#isBackingOff) this.#stop.abort()
     const timer = setTimeout(() => this.#stop.abort(), deadlineMs)
     await this.#running
     clearTimeout(timer)
@@ -128,11 +133,14 @@ export class SinkFeed {
     const { signal } = this.#stop
     while (!signal.aborted) {
       try {
-        if (this.#options.journal.head.seq <= this.#cursor.seq) {
+        const waiting = this.#options.journal.head.seq - this.#cursor.seq
+        if (waiting <= 0) {
           if (this.#isDraining) return
           await this.#awaitRecords()
-          if (!this.#isDraining) await sleep(GATHER_MS, undefined, { signal })
+          continue
         }
+        const isEarly = waiting < this.#linesMax && this.#attempt === 0 && !this.#isDraining
+        if (isEarly) await sleep(GATHER_MS, undefined, { signal })
         await this.#deliverNext()
       } catch (error) {
         if (signal.aborted) return
@@ -148,28 +156,25 @@ export class SinkFeed {
         this.#wake = undefined
         resolve()
       }
-      this.#stop.signal.addEventListener('abort', this.#wake, { once: true })
     })
   }
 
   async #deliverNext(): Promise<void> {
-    const { journal, limits, now } = this.#options
+    const { journal, limits, name, log, now } = this.#options
     const { lines, place } = await this.#reader.read(this.#cursor, this.#linesMax, journal.head)
     const first = lines[0]
     const last = lines.at(-1)
     if (first === undefined || last === undefined) {
-      // The files end before the head: someone took a segment away. What is gone cannot be delivered.
-      this.#advance({ ...place, seq: journal.head.seq })
-      return
+      throw new Error('the journal is shorter than it was')
+    }
+    const firstSeq = chainOf(first)?.seq
+    if (firstSeq !== this.#cursor.seq + 1) {
+      log.error({ sink: name, after: this.#cursor.seq, next: firstSeq }, 'records are missing')
     }
     const wanted = lines.filter(this.#accepts)
     if (wanted.length > 0) {
       this.#behindSince = timeOf(first) ?? now()
-      const signal = AbortSignal.any([
-        this.#stop.signal,
-        AbortSignal.timeout(limits.sinkTimeoutMs),
-      ])
-      const delivery = await this.#deliver(joinLines(wanted), signal)
+      const delivery = await this.#deliver(joinLines(wanted), this.#stop.signal)
       if (delivery !== 'taken') {
         await this.#notTaken(delivery)
         return
@@ -191,7 +196,7 @@ export class SinkFeed {
     await this.#backOff(delivery, undefined)
   }
 
-  /** Full jitter, so that many sidecars do not return to a recovered sink at once. */
+  /** Half of it jitter, so that many sidecars do not return to a recovered sink at once. */
   async #backOff(delivery: Delivery, error: unknown): Promise<void> {
     const { name, log } = this.#options
     if (this.#attempt === 0) {
@@ -199,11 +204,16 @@ export class SinkFeed {
       if (delivery === 'later') log.warn(detail, 'sink does not take records; trying on')
       else log.error(detail, 'sink refuses records; trying on slowly')
     }
+    if (this.#isDraining) {
+      this.#stop.abort()
+      return
+    }
     const ceiling = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** this.#attempt)
+    const waitMs = delivery === 'later' ? ceiling * (0.5 + Math.random() / 2) : BACKOFF_MAX_MS
     this.#attempt = Math.min(this.#attempt + 1, 16)
-    const wait = delivery === 'later' ? ceiling * (0.5 + Math.random() / 2) : BACKOFF_MAX_MS
-    if (this.#isDraining && delivery !== 'later') this.#stop.abort()
-    await sleep(wait, undefined, { signal: this.#stop.signal }).catch(() => undefined)
+    this.#isBackingOff = true
+    await sleep(waitMs, undefined, { signal: this.#stop.signal }).catch(() => undefined)
+    this.#isBackingOff = false
   }
 
   #advance(cursor: SinkCursor): void {
@@ -215,19 +225,25 @@ export class SinkFeed {
   }
 }
 
-/** A cursor that does not fit the journal (another one, or segments gone) begins at what is there: rather twice than never. */
+/**
+ * Where a sink goes on. Retention may have taken the segment that it had read to its end; of a cursor that fits nothing
+ * (another journal's, a future one) the nearest beginning is taken: rather twice than never.
+ */
 function startingPlace(options: FeedOptions, cursor: SinkCursor | undefined): SinkCursor {
   const { journal, log, name } = options
   const segments = listSegments(journal.dir)
-  const oldest = segments[0]?.firstSeq ?? 1
-  const beginning = { firstSeq: oldest, offset: 0, seq: oldest - 1 }
-  if (cursor === undefined) return beginning
-  const segment = segments.find(({ firstSeq }) => firstSeq === cursor.firstSeq)
-  const fits =
-    segment !== undefined && cursor.offset <= segment.bytes && cursor.seq <= journal.head.seq
-  if (fits) return cursor
-  log.warn({ sink: name, cursor }, 'sink cursor does not fit the journal; starting over')
-  return beginning
+  const isKnown = cursor !== undefined && cursor.seq <= journal.head.seq
+  const isPlace = segments.some(
+    ({ firstSeq, bytes }) => firstSeq === cursor?.firstSeq && cursor.offset <= bytes,
+  )
+  if (isKnown && isPlace) return cursor
+  const next = isKnown ? cursor.seq + 1 : 0
+  const nearest = segments.findLast(({ firstSeq }) => firstSeq <= next) ?? segments[0]
+  const firstSeq = nearest?.firstSeq ?? 1
+  if (cursor !== undefined && firstSeq !== next) {
+    log.warn({ sink: name, cursor, from: firstSeq }, 'sink cursor does not fit the journal')
+  }
+  return { firstSeq, offset: 0, seq: firstSeq - 1 }
 }
 
 function joinLines(lines: readonly Buffer[]): Buffer {

@@ -26,7 +26,7 @@ export function lineFilter(all: boolean, filter: SinkFilter = {}): (line: Buffer
   return (line) => {
     if (!all && NOT_TERMINAL.test(line.toString('latin1', 0, ACTION_WITHIN))) return false
     if (!isFiltered) return true
-    const { event, sallyport } = JSON.parse(line.toString()) as RecordBody
+    const { event, sallyport }: RecordBody = JSON.parse(line.toString())
     return (
       (verdict === undefined || verdictOf(event.action, sallyport.decision?.verdict) === verdict) &&
       (reason === undefined || event.reason === reason) &&

@@ -1,6 +1,7 @@
 // The HTTP sink: batches of records as NDJSON in a POST. Deliberately opens no connection itself: `sidecar.ts` passes
 // `net/`'s client for operators as a `Post`. Started by `sidecar.ts`.
 
+import type { Limits } from '../../limits.ts'
 import { SinkFeed, type Delivery, type FeedOptions } from './feed.ts'
 
 /** Sends a body to the one URL it was made for. */
@@ -14,6 +15,7 @@ export interface Post {
 
 /** How an HTTP sink is fed. */
 export interface HttpSinkOptions extends FeedOptions {
+  readonly limits: Pick<Limits, 'sinkBatchMax' | 'sinkTimeoutMs'>
   /** The operator's own; they may hold a secret, so they are in no message. */
   readonly headers: Readonly<Record<string, string>>
   readonly post: Post
@@ -22,7 +24,8 @@ export interface HttpSinkOptions extends FeedOptions {
 /** Starts an HTTP sink; a receiver tells repeated records by `event.id`. */
 export function startHttpSink(options: HttpSinkOptions): SinkFeed {
   const headers = { 'content-type': 'application/x-ndjson', ...options.headers }
-  return new SinkFeed(options, async (batch, signal) => {
+  return new SinkFeed(options, async (batch, closed) => {
+    const signal = AbortSignal.any([closed, AbortSignal.timeout(options.limits.sinkTimeoutMs)])
     const { status } = await options.post(batch, headers, signal)
     return deliveryOf(status)
   })

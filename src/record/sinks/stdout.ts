@@ -15,18 +15,24 @@ export interface StdoutSinkOptions extends FeedOptions {
  * lost by that, because the cursor moves only once the descriptor took all bytes.
  */
 export function startStdoutSink(options: StdoutSinkOptions): SinkFeed {
-  const stdout = destination({ fd: options.fd ?? 1, sync: false, minLength: 1 })
-  return new SinkFeed(options, (batch, signal) => {
+  const fd = options.fd ?? 1
+  let stdout = destination({ fd, sync: false })
+  return new SinkFeed(options, (batch, closed) => {
     return new Promise((resolve, reject) => {
       const end = (error?: Error): void => {
-        stdout.off('error', end)
-        stdout.off('drain', end)
-        signal.removeEventListener('abort', abort)
-        if (error === undefined) resolve('taken')
-        else reject(error)
+        closed.removeEventListener('abort', giveUp)
+        stdout.removeAllListeners('drain').removeAllListeners('error')
+        if (error === undefined) {
+          resolve('taken')
+          return
+        }
+        // What pino's buffer still holds would come before the next attempt, and grow with each.
+        stdout.on('error', () => undefined)
+        stdout = destination({ fd, sync: false })
+        reject(error)
       }
-      const abort = (): void => end(new Error('standard output takes nothing'))
-      signal.addEventListener('abort', abort, { once: true })
+      const giveUp = (): void => end(new Error('standard output takes nothing'))
+      closed.addEventListener('abort', giveUp, { once: true })
       stdout.on('error', end)
       stdout.on('drain', end)
       stdout.write(Buffer.from(batch).toString())

@@ -1,0 +1,164 @@
+// `sallyport explain`: the verdict on one call and every rule that was looked at, from the code that decides live traffic.
+// Called by `program.ts`.
+
+import { Option, type Command } from 'commander'
+
+import type { Config } from '../config/config.ts'
+import { compileTaskPolicy, loadRuleSets, type TaskRules } from '../config/rules.ts'
+import { EgressError, REASONS } from '../errors.ts'
+import type { Policy } from '../policy/compile.ts'
+import type { Decision, TraceStep } from '../policy/decision.ts'
+import { explain } from '../policy/explain.ts'
+import { askAbout, type Asked } from '../policy/written-call.ts'
+import { configFor, shortPath, staticTaskFor, type CommonOptions } from './common.ts'
+import { EXIT_CODES, paintFor, printJson, UsageError, type CommandIo } from './io.ts'
+import { formatProblems } from './problems.ts'
+
+interface ExplainFlags {
+  readonly task?: string
+  readonly rules?: readonly string[]
+  readonly param: Readonly<Record<string, string>>
+  readonly header: readonly string[]
+}
+
+const NOT_SERVED = ['--tool <name>', '--at <time>', '--body <file>', '--call <id>']
+
+/** Adds the verb. */
+export function registerExplain(
+  program: Command,
+  io: CommandIo,
+  exit: (code: number) => void,
+): void {
+  const verb = program
+    .command('explain')
+    .description('the verdict on a call, and every rule that was looked at; exit 0 allow, 1 deny')
+    .argument('[METHOD]', 'such as GET, or CONNECT')
+    .argument('[URL]', 'such as https://api.github.com/user, or HOST:PORT for CONNECT')
+    .option('--task <id>', 'under the rules of this task; default: the static one')
+    .option('--rules <name...>', 'under these rule sets instead')
+    .option('--param <name=value>', 'a parameter of the rule sets', addParam, {})
+    .option('--header <name: value>', 'a header of the call', addHeader, [])
+  for (const option of NOT_SERVED) verb.addOption(new Option(option).hideHelp())
+  verb.action(
+    (method: string | undefined, url: string | undefined, _options: unknown, command: Command) => {
+      refuseNotServed(command)
+      const options = command.optsWithGlobals<CommonOptions & ExplainFlags>()
+      if (method === undefined || url === undefined)
+        throw new UsageError(
+          'explain needs METHOD and URL, such as: explain GET https://api.github.com/user',
+        )
+      const policy = policyFor(configFor(options, io, true), options, io)
+      exit(explainCall(policy, method, url, options, io))
+    },
+  )
+}
+
+function refuseNotServed(command: Command): void {
+  for (const option of NOT_SERVED) {
+    const [flag = ''] = option.split(' ')
+    if (command.getOptionValueSource(flag.slice(2)) !== undefined)
+      throw new UsageError(`\`${flag}\` is not served by this version.`)
+  }
+}
+
+function policyFor(config: Config, options: ExplainFlags, io: CommandIo): Policy {
+  const { sets, problems: parsed } = loadRuleSets(config.rules.dir, config.limits)
+  const { policy, problems } = compileTaskPolicy(
+    sets,
+    config.rules.always,
+    rulesFor(config, options),
+  )
+  if (policy !== undefined) return policy
+  // A set that could not be read is why it seems to be missing.
+  const text = formatProblems([...parsed, ...problems], io).trimEnd()
+  throw new UsageError(`these rules are not valid\n${text}`)
+}
+
+function rulesFor(config: Config, { task: taskId, rules, param }: ExplainFlags): TaskRules {
+  if (rules !== undefined) {
+    if (taskId !== undefined) throw new UsageError('give `--task` or `--rules`, not both')
+    return { rules, params: param }
+  }
+  const task = staticTaskFor(config, taskId)
+  if (task === undefined)
+    throw new UsageError('there is no static task: name rule sets with `--rules`')
+  return { rules: task.rules, params: { ...task.params, ...param } }
+}
+
+function explainCall(
+  policy: Policy,
+  method: string,
+  url: string,
+  options: ExplainFlags & { readonly json?: boolean },
+  io: CommandIo,
+): number {
+  let explained: { readonly decision: Decision; readonly trace: readonly TraceStep[] }
+  try {
+    explained = explain(policy, questionOf(method, url, options.header))
+  } catch (error) {
+    if (!(error instanceof EgressError)) throw error
+    // What cannot be read is refused before any rule is looked at.
+    printRefusal(error, options.json === true, io)
+    return EXIT_CODES.no
+  }
+  const { decision, trace } = explained
+  if (options.json === true) printJson(io, { ...decision, trace })
+  else printDecision(decision, trace, io)
+  return decision.verdict === 'allow' ? EXIT_CODES.ok : EXIT_CODES.no
+}
+
+function questionOf(method: string, url: string, header: readonly string[]): Asked {
+  const headers = header.flatMap((line) => {
+    const [, name, value] = /^([^:\s]+):\s*(.*)$/s.exec(line) ?? []
+    if (name === undefined || value === undefined)
+      throw new UsageError(`\`--header ${line}\` is not 'name: value'`)
+    return [name, value]
+  })
+  return askAbout(method.toUpperCase(), url, headers)
+}
+
+function printRefusal(error: EgressError, json: boolean, io: CommandIo): void {
+  const { reason } = error
+  if (json) printJson(io, { verdict: 'deny', reason, trace: [] })
+  else io.out(`${paintFor(io).red('deny')} ${reason}: ${REASONS[reason].title}\n`)
+}
+
+function printDecision(decision: Decision, trace: readonly TraceStep[], io: CommandIo): void {
+  const paint = paintFor(io)
+  const { verdict, reason, rule, obligations, wouldDeny } = decision
+  const word = verdict === 'allow' ? paint.green('allow') : paint.red('deny')
+  const by = rule ? ` by ${rule.ruleset}/${rule.id}` : ''
+  const why = verdict === 'allow' ? '' : ` ${reason}: ${REASONS[reason].title}`
+  io.out(`${word}${by}${why}\n`)
+  if (wouldDeny !== undefined)
+    io.out(`${paint.yellow('observed only')}: enforced, it would be ${wouldDeny}\n`)
+  if (verdict === 'allow' && obligations.credential !== undefined)
+    io.out(`credential: ${obligations.credential}\n`)
+  if (verdict === 'allow' && obligations.bodyBytesMax !== undefined)
+    io.out(`body: ${obligations.bodyBytesMax} bytes at the most\n`)
+  for (const step of trace) {
+    const mark = step.matched
+      ? paint.bold('matched')
+      : paint.dim(`not by ${step.failedAt ?? 'condition'}`)
+    const at = step.at.replace(
+      /^(.*?)(:\d+:\d+)$/,
+      (_all, file: string, place: string) => `${shortPath(file)}${place}`,
+    )
+    io.out(
+      `  ${step.verdict.padEnd(5)} ${step.rule.ruleset}/${step.rule.id}  ${mark}  ${paint.dim(at)}\n`,
+    )
+  }
+}
+
+function addParam(
+  written: string,
+  before: Readonly<Record<string, string>>,
+): Record<string, string> {
+  const at = written.indexOf('=')
+  if (at < 1) throw new UsageError(`\`--param ${written}\` is not name=value`)
+  return { ...before, [written.slice(0, at)]: written.slice(at + 1) }
+}
+
+function addHeader(written: string, before: readonly string[]): string[] {
+  return [...before, written]
+}

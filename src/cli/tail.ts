@@ -1,0 +1,69 @@
+// `sallyport tail`: records of the journal, one line each, and on as they come. Reads the files, so it needs no running
+// sidecar. Called by `program.ts`.
+
+import type { Command } from 'commander'
+import { Option } from 'commander'
+
+import { parseDuration } from '../config/units.ts'
+import { renderRecord } from '../record/render.ts'
+import { tailRecords, type TailFilter } from '../record/tail.ts'
+import { configFor, type CommonOptions } from './common.ts'
+import { EXIT_CODES, UsageError, type CommandIo } from './io.ts'
+
+interface TailFlags extends Omit<TailFilter, 'since'> {
+  readonly since?: string
+  readonly follow?: boolean
+  readonly tool?: string
+}
+
+/** Adds the verb. */
+export function registerTail(program: Command, io: CommandIo, exit: (code: number) => void): void {
+  program
+    .command('tail')
+    .description('show call records, one line each')
+    .argument('[DIR]', "default: the configuration's journal")
+    .option('--task <id>', 'of this task or its children')
+    .option('--host <name>', 'to this host, or *.name for those below it')
+    .addOption(new Option('--verdict <verdict>', 'with this verdict').choices(['allow', 'deny']))
+    .option('--reason <token>', 'with this reason')
+    .option('--rule <id>', 'decided by this rule, ID or RULESET/ID')
+    .option('--credential <name>', 'with this credential')
+    .option('--since <time>', 'from this time on: 15m, 2h, or 2027-01-31T12:00:00Z')
+    .option('--grep <expression>', 'with a match of this RE2 expression in their JSON')
+    .option('--all', 'also call-started and call-progress')
+    .option('-f, --follow', 'go on as records are written')
+    .addOption(new Option('--tool <name>').hideHelp())
+    .action(async (dir: string | undefined, _options: unknown, command: Command) => {
+      const options = command.optsWithGlobals<CommonOptions & TailFlags>()
+      if (options.tool !== undefined)
+        throw new UsageError('`--tool` is not served by this version.')
+      const journalDir = dir ?? configFor(options, io, false).journal.dir
+      exit(await printRecords(journalDir, options, io))
+    })
+}
+
+async function printRecords(
+  dir: string,
+  options: TailFlags & { readonly json?: boolean },
+  io: CommandIo,
+): Promise<number> {
+  const { since, ...wanted } = options
+  const records = tailRecords(dir, {
+    filter: since === undefined ? wanted : { ...wanted, since: timeOf(since) },
+    follow: options.follow === true,
+    signal: io.signal,
+    onBadLine: () => io.err('a line of the journal is no record: see `sallyport verify`\n'),
+  })
+  for await (const { line, record } of records)
+    io.out(`${options.json === true ? line : renderRecord(record, io.color)}\n`)
+  return EXIT_CODES.ok
+}
+
+function timeOf(since: string): number {
+  const agoMs = parseDuration(since)
+  if (agoMs !== undefined) return Date.now() - agoMs
+  const time = Date.parse(since)
+  if (Number.isNaN(time))
+    throw new UsageError(`\`--since ${since}\` is neither a duration nor a time`)
+  return time
+}

@@ -1,0 +1,146 @@
+// Checks a configuration together with its rules: what the rules name must be there, and what the task is given must fit.
+// Pure but for reading the rule files. Called by `cli/check.ts`; a start makes the same demands of the rules.
+
+import { checkRuleSet, checkTogether } from '../policy/check.ts'
+import type { CredentialDefinition } from '../credentials/sources.ts'
+import type { Problem } from '../policy/problem.ts'
+import type { Destination, Rule, RuleSet } from '../policy/rule-set.ts'
+import { suggestName } from '../policy/suggest.ts'
+import type { Config } from './config.ts'
+import type { Loaded } from './load.ts'
+import { compileTaskPolicy, failedTests, loadRuleSets, missingSet } from './rules.ts'
+
+/** Checks rule sets by themselves: what is wrong with each, its failing tests, its breadth. */
+export function checkRuleFiles(places: readonly string[]): {
+  readonly sets: ReadonlyMap<string, RuleSet>
+  readonly problems: Problem[]
+} {
+  const { sets, problems } = loadRuleSets(places)
+  return {
+    sets,
+    problems: [
+      ...problems,
+      ...[...sets.values()].flatMap((set) => [...checkRuleSet(set), ...failedTests(set)]),
+    ],
+  }
+}
+
+/**
+ * Checks what a configuration asks of its rules and what the rules in use ask of it. Sets that no task uses may name
+ * credentials that are not there: shipped sets do.
+ */
+export function checkInstallation(
+  config: Config,
+  sets: ReadonlyMap<string, RuleSet>,
+  placeOf: Loaded['placeOf'],
+): Problem[] {
+  const { task, rules } = config
+  const names = (task?.rules ?? []).map((rule) => rule.replace(/@.*$/, ''))
+  const used = names.flatMap((name) => sets.get(name) ?? [])
+  const binding = rules.always
+    .filter((name) => !names.includes(name))
+    .flatMap((name) => sets.get(name) ?? [])
+  const compiled = task === undefined ? [] : compileTaskPolicy(sets, rules.always, task).problems
+  return uniqueProblems([
+    ...missingSets(names, ['task', 'rules'], sets, placeOf),
+    ...missingSets(rules.always, ['rules', 'always'], sets, placeOf),
+    ...compiled
+      .filter(({ code }) => code !== 'missing-rule-set')
+      .map((problem) =>
+        problem.code === 'param-unknown' ? { ...problem, ...placeOf(['task', 'params']) } : problem,
+      ),
+    // Of a set that binds every task only the denies count.
+    ...checkTogether([...binding.map(withoutAllows), ...used]),
+    ...used.flatMap((set) => checkCredentials(set, config)),
+  ])
+}
+
+function missingSets(
+  names: readonly string[],
+  keys: readonly string[],
+  sets: ReadonlyMap<string, RuleSet>,
+  placeOf: Loaded['placeOf'],
+): Problem[] {
+  return names.flatMap((name, index) =>
+    sets.has(name) ? [] : [{ ...missingSet(name, sets), ...placeOf([...keys, index]) }],
+  )
+}
+
+function withoutAllows(set: RuleSet): RuleSet {
+  return { ...set, rules: set.rules.filter(({ verdict }) => verdict === 'deny') }
+}
+
+function checkCredentials(set: RuleSet, config: Config): Problem[] {
+  return set.rules.flatMap((rule) => {
+    if (rule.credential === undefined) return []
+    const report = (code: string, message: string, hint: string): Problem[] => [
+      { file: set.file, ...rule.place, severity: 'error', message, hint, code },
+    ]
+    const definition = config.credentials.find(({ name }) => name === rule.credential)
+    if (definition !== undefined) return checkReach(rule, definition, config, report)
+    const meant = suggestName(
+      rule.credential,
+      config.credentials.map(({ name }) => name),
+    )
+    return report(
+      'unknown-credential',
+      `rule \`${rule.id}\` names the credential \`${rule.credential}\`, which is not configured`,
+      meant === undefined
+        ? `add it under \`credentials:\`, or leave the rule set away`
+        : `did you mean \`${meant}\`?`,
+    )
+  })
+}
+
+/** A credential is sent to its own hosts only: a destination beyond them would never get it. */
+function checkReach(
+  rule: Rule,
+  definition: CredentialDefinition,
+  config: Config,
+  report: (code: string, message: string, hint: string) => Problem[],
+): Problem[] {
+  return rule.destinations.flatMap((destination) => {
+    const { name } = definition
+    const { scheme, text } = destination
+    const isPlain = scheme === 'http' || scheme === 'ws'
+    if (isPlain && !definition.insecurePlaintext)
+      return report(
+        'credential-plaintext',
+        `rule \`${rule.id}\` would send \`${name}\` to ${text} without TLS`,
+        'allow https instead',
+      )
+    const params = config.task?.params ?? {}
+    if (definition.hosts.some((host) => covers(destination, host, params))) return []
+    return report(
+      'credential-host',
+      `the credential \`${name}\` of rule \`${rule.id}\` is not for ${text}`,
+      `add the host to \`credentials.${name}.hosts\`, or use another credential`,
+    )
+  })
+}
+
+function covers(
+  { host: pattern, port }: Destination,
+  { host, kind, port: hostPort }: CredentialDefinition['hosts'][number],
+  params: Readonly<Record<string, string>>,
+): boolean {
+  if (port !== hostPort) return false
+  switch (pattern.kind) {
+    case 'exact':
+      return pattern.host === host
+    case 'param':
+      return params[pattern.name]?.toLowerCase() === host
+    case 'below':
+      return kind === 'name' && host.endsWith(`.${pattern.suffix}`)
+    case 'any':
+      return kind === 'name'
+    case 'range':
+    default:
+      // Which addresses a range has is known when a call comes.
+      return kind !== 'name'
+  }
+}
+
+function uniqueProblems(problems: readonly Problem[]): Problem[] {
+  return [...new Map(problems.map((problem) => [JSON.stringify(problem), problem])).values()]
+}

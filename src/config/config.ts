@@ -1,0 +1,94 @@
+// The configuration as the running program reads it: one plain, resolved, read-only object. Paths are absolute, times are
+// milliseconds, sizes bytes. Data only; `load.ts` makes it, `sidecar.ts` and the command line read it.
+
+import type { CredentialDefinition } from '../credentials/sources.ts'
+import type { Limits } from '../limits.ts'
+import type { SinkFilter } from '../record/sinks/filter.ts'
+import type { Task } from '../tasks/task.ts'
+import type { ListenAddress } from './units.ts'
+
+/** A task as the configuration defines it: what a task is, before it has an id and a time. */
+export interface TaskDefinition extends Omit<
+  Task,
+  'id' | 'path' | 'intentDigest' | 'startsAt' | 'expiresAt'
+> {
+  /** From its start to its end; at most `limits.taskLifetimeMs`. */
+  readonly lifetimeMs: number
+}
+
+/** Where records are copied to. */
+export type SinkDefinition =
+  | (SinkSelection & {
+      readonly kind: 'http'
+      readonly url: string
+      /** Sent with every batch; may hold a token, so it is never printed. */
+      readonly headers: Readonly<Record<string, string>>
+    })
+  | (SinkSelection & { readonly kind: 'stdout' })
+
+/** Which records a sink is given, and the name under which its cursor is kept. */
+export interface SinkSelection {
+  /** Unique; the same as long as the URL is. */
+  readonly name: string
+  /** Also `call-started` and `call-progress`. */
+  readonly all: boolean
+  readonly filter: SinkFilter
+}
+
+/** Everything that can be configured. */
+export interface Config {
+  /** Absolute path of the file this was read from; undefined where there was none. */
+  readonly file: string | undefined
+  readonly listen: {
+    /** The explicit proxy. */
+    readonly proxy: ListenAddress
+    /** `/healthz`, `/readyz`, `/metrics`. */
+    readonly health: ListenAddress
+  }
+  readonly control: {
+    readonly listen: ListenAddress
+    /** Holds the one administrator's token; required where `listen` is TCP. */
+    readonly tokenFile: string | undefined
+  }
+  readonly ca: {
+    /** Public material only: `ca.crt`, `ca-bundle.crt`. */
+    readonly dir: string
+    readonly keyFile: string
+    readonly lifetimeMs: number
+  }
+  readonly rules: {
+    readonly dir: string
+    /** Names of the sets whose denies and limits bind every task. */
+    readonly always: readonly string[]
+  }
+  /** Tasks, cursors and keys; made with mode 0700. */
+  readonly stateDir: string
+  /** The sidecar's one static task; undefined: nobody is known, so everything is refused. */
+  readonly task: TaskDefinition | undefined
+  readonly credentials: readonly CredentialDefinition[]
+  readonly journal: {
+    readonly dir: string
+    readonly sync: 'process' | 'disk'
+    readonly segmentBytes: number
+    readonly retainMs: number
+    readonly maxBytes: number
+    /** Refusals beyond this are counted in one record. */
+    readonly denialsPerTaskPerSecond: number
+  }
+  readonly sinks: readonly SinkDefinition[]
+  readonly refusals: {
+    /** `early`: a CONNECT is refused; `inside`: it is accepted and the requests in it are answered, nothing is dialed. */
+    readonly connect: 'early' | 'inside'
+  }
+  readonly upstream: {
+    /** Fixed answers by normalised name; addresses are canonical. */
+    readonly hosts: Readonly<Record<string, readonly string[]>>
+    /** DNS servers as `ADDRESS:PORT`; undefined: the system's. */
+    readonly resolver: readonly string[] | undefined
+    /** CIDRs that names may resolve to although they are special-purpose. */
+    readonly allowAddresses: readonly string[]
+    /** PEM files of roots trusted for upstreams besides the public ones; each existed when the configuration was read. */
+    readonly caFiles: readonly string[]
+  }
+  readonly limits: Limits
+}

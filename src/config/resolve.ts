@@ -1,0 +1,89 @@
+// The last step of loading: sections as written become the one resolved object, paths absolute. Pure; called by `load.ts`.
+
+import { createHash } from 'node:crypto'
+import path from 'node:path'
+
+import type { CredentialDefinition } from '../credentials/sources.ts'
+import type { Config, SinkDefinition, TaskDefinition } from './config.ts'
+import { completePlaceholder, type CredentialSection } from './credential-schema.ts'
+import type { Sections, TaskSection } from './schema.ts'
+import type { SinkSection } from './sink-schema.ts'
+import type { ListenAddress } from './units.ts'
+
+/** Resolves complete sections against the directory that relative paths are relative to. */
+export function resolveConfig(
+  sections: Sections,
+  file: string | undefined,
+  baseDir: string,
+): Config {
+  const absolute = (written: string): string => path.resolve(baseDir, written)
+  const bind = (address: ListenAddress): ListenAddress =>
+    address.kind === 'unix' ? { kind: 'unix', path: absolute(address.path) } : address
+  const { listen, control, ca, rules, state, journal, upstream } = sections
+  const { retain, ...kept } = journal
+  return {
+    file,
+    listen: { proxy: bind(listen.proxy), health: bind(listen.health) },
+    control: {
+      listen: bind(control.listen),
+      tokenFile: control.tokenFile === undefined ? undefined : absolute(control.tokenFile),
+    },
+    ca: { dir: absolute(ca.dir), keyFile: absolute(ca.key), lifetimeMs: ca.lifetime },
+    rules: { dir: absolute(rules.dir), always: rules.always },
+    stateDir: absolute(state.dir),
+    task: sections.task && resolveTask(sections.task),
+    credentials: Object.entries(sections.credentials).map(([name, credential]) =>
+      resolveCredential(name, credential, absolute),
+    ),
+    journal: { ...kept, dir: absolute(journal.dir), retainMs: retain },
+    sinks: sections.sinks.map(resolveSink),
+    refusals: sections.refusals,
+    upstream: {
+      hosts: upstream.hosts,
+      resolver: upstream.resolver,
+      allowAddresses: upstream.allowAddresses,
+      caFiles: upstream.ca.map(absolute),
+    },
+    limits: sections.limits,
+  }
+}
+
+function resolveTask({ expires, identity, sandbox, ...task }: TaskSection): TaskDefinition {
+  const { id, image } = sandbox
+  return {
+    ...task,
+    sandbox: image === undefined ? { id } : { id, image },
+    sources: identity.sources ?? [],
+    lifetimeMs: expires,
+  }
+}
+
+function resolveCredential(
+  name: string,
+  { source, placeholder, ...credential }: CredentialSection,
+  absolute: (written: string) => string,
+): CredentialDefinition {
+  return {
+    ...credential,
+    name,
+    source: 'file' in source ? { file: absolute(source.file) } : source,
+    placeholder: completePlaceholder(name, placeholder),
+  }
+}
+
+function resolveSink({ http, stdout }: SinkSection): SinkDefinition {
+  const { all, filter } = http ?? stdout ?? { all: false, filter: {} }
+  const { verdict, reason, task } = filter
+  const selected = {
+    all,
+    filter: {
+      ...(verdict !== undefined && { verdict }),
+      ...(reason !== undefined && { reason }),
+      ...(task !== undefined && { task }),
+    },
+  }
+  if (http === undefined) return { kind: 'stdout', name: 'stdout', ...selected }
+  const { url, headers } = http
+  const name = `http-${createHash('sha256').update(url).digest('hex').slice(0, 12)}`
+  return { kind: 'http', name, url, headers, ...selected }
+}

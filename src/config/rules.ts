@@ -1,0 +1,150 @@
+// From rule files to rule sets, and from the sets a task names to its policy: read, compiled and tested, with every problem.
+// Deliberately does not watch anything: that is `rule-watch.ts`. Called by it and by the command line.
+
+import { DEFAULT_LIMITS, type Limits } from '../limits.ts'
+import { checkTests } from '../policy/check.ts'
+import { compilePolicy, type Policy } from '../policy/compile.ts'
+import { parseRuleSet } from '../policy/parse.ts'
+import type { Problem } from '../policy/problem.ts'
+import type { RuleSet } from '../policy/rule-set.ts'
+import type { Task } from '../tasks/task.ts'
+import { RuleFileReader, type RuleFilesRead } from './rule-files.ts'
+import { suggestName } from '../policy/suggest.ts'
+
+/** All sets of a directory. */
+export interface LoadedRuleSets {
+  /** By name. */
+  readonly sets: ReadonlyMap<string, RuleSet>
+  readonly problems: readonly Problem[]
+}
+
+/** What a task says of its rules. */
+export type TaskRules = Pick<Task, 'rules' | 'params'>
+
+/** What is asked of rules beyond that each set is sound. */
+export interface RuleDemands {
+  /** `rules.always` of the configuration. */
+  readonly always: readonly string[]
+  /** The static task. */
+  readonly task: TaskRules | undefined
+}
+
+/** Rules that were found sound, all together. */
+export interface LoadedRules {
+  readonly sets: ReadonlyMap<string, RuleSet>
+  /** The static task's; undefined where there is no task, or a set of it is missing or not the pinned one. */
+  readonly policy: Policy | undefined
+  /** Warnings, and why the task has no policy. */
+  readonly problems: readonly Problem[]
+  /** Over the names and contents of all files. */
+  readonly digest: string
+}
+
+/** Reads and parses rule files, and every `*.yaml` below directories; a place that does not exist holds none. */
+export function loadRuleSets(
+  places: string | readonly string[],
+  limits: Pick<Limits, 'ruleFileBytesMax'> = DEFAULT_LIMITS,
+): LoadedRuleSets {
+  const list = typeof places === 'string' ? [places] : places
+  return parseRuleFiles(new RuleFileReader(list, limits.ruleFileBytesMax).read())
+}
+
+function parseRuleFiles({ files }: RuleFilesRead): LoadedRuleSets {
+  const sets = new Map<string, RuleSet>()
+  const places = new Map<string, string>()
+  const problems: Problem[] = []
+  for (const { file, text, failure } of files) {
+    if (text === undefined) {
+      problems.push(problemIn(file, 'file-unreadable', failure ?? 'the file cannot be read'))
+      continue
+    }
+    const parsed = parseRuleSet(text, file)
+    problems.push(...parsed.problems)
+    if (parsed.ruleSet === undefined) continue
+    const { name } = parsed.ruleSet
+    const other = places.get(name)
+    if (other === undefined) {
+      sets.set(name, parsed.ruleSet)
+      places.set(name, file)
+    } else
+      problems.push(problemIn(file, 'duplicate', `the rule set \`${name}\` is in ${other} too`))
+  }
+  return { sets, problems }
+}
+
+/**
+ * Compiles the policy of a task from the sets it names, in its order.
+ * @returns no policy where a set is missing, is not the pinned one, or does not compile with the task's parameters
+ */
+export function compileTaskPolicy(
+  sets: ReadonlyMap<string, RuleSet>,
+  always: readonly string[],
+  task: TaskRules,
+): { readonly policy?: Policy; readonly problems: readonly Problem[] } {
+  const problems: Problem[] = []
+  const find = (reference: string): RuleSet[] => {
+    const [name = '', pinned] = reference.split('@', 2)
+    const set = sets.get(name)
+    if (set !== undefined && (pinned === undefined || pinned === set.version)) return [set]
+    if (set === undefined) problems.push(missingSet(name, sets))
+    else
+      problems.push({
+        ...problemIn(set.file, 'pin-mismatch', `the rule set \`${name}\` is not the pinned one`),
+        hint: `it is ${set.version}`,
+      })
+    return []
+  }
+  const named = task.rules.flatMap(find)
+  const binding = always.flatMap(find)
+  if (problems.length > 0) return { problems }
+  return compilePolicy({ sets: named, always: binding, params: task.params })
+}
+
+/** The problem of a set that is named and not there. */
+export function missingSet(name: string, sets: ReadonlyMap<string, RuleSet>): Problem {
+  const meant = suggestName(name, sets.keys())
+  const hint =
+    meant === undefined
+      ? `known: ${[...sets.keys()].join(', ') || 'none'}`
+      : `did you mean \`${meant}\`?`
+  return { ...problemIn('rules', 'missing-rule-set', `there is no rule set \`${name}\``), hint }
+}
+
+/** Judges one reading of the files: sound together, or every problem and no rules. */
+export function judgeRules(
+  read: RuleFilesRead,
+  demands: RuleDemands,
+): { readonly rules?: LoadedRules; readonly problems: readonly Problem[] } {
+  const { sets, problems: parsed } = parseRuleFiles(read)
+  const problems = [...parsed]
+  for (const set of sets.values()) problems.push(...failedTests(set))
+  for (const name of demands.always) if (!sets.has(name)) problems.push(missingSet(name, sets))
+  if (problems.some(({ severity }) => severity === 'error')) return { problems }
+  const { digest } = read
+  if (demands.task === undefined)
+    return { rules: { sets, policy: undefined, problems, digest }, problems }
+  const { policy, problems: own } = compileTaskPolicy(sets, demands.always, demands.task)
+  // A set that is gone or is another one than pinned leaves the task without a policy: what was withdrawn stays so.
+  const withdrawn = own.some(({ code }) => code === 'missing-rule-set' || code === 'pin-mismatch')
+  problems.push(...own)
+  if (policy === undefined && !withdrawn) return { problems }
+  return { rules: { sets, policy, problems, digest }, problems }
+}
+
+/** Runs a set's own tests; each that fails is a problem. */
+export function failedTests(set: RuleSet): Problem[] {
+  return checkTests(set)
+    .filter(({ passed }) => !passed)
+    .map(({ name, expected, got, file, line, column }) => ({
+      file,
+      line,
+      column,
+      severity: 'error',
+      message: `the test \`${name}\` expected ${expected} and got ${got}`,
+      code: 'test-failed',
+    }))
+}
+
+function problemIn(file: string, code: string, message: string): Problem {
+  return { file, line: 1, column: 1, severity: 'error', message, code }
+}

@@ -1,0 +1,246 @@
+// The grammar of `sallyport.yaml`, section by section: what may be written, what it means unless written, and how its
+// texts become numbers. Deliberately no check across sections and no path resolution: `load.ts` does both.
+// The JSON Schema for editors is made from it.
+
+import { z } from 'zod'
+
+import { DEFAULT_LIMITS, type Limits } from '../limits.ts'
+import { DATA_CLASSES } from '../tasks/task.ts'
+import type { Config, TaskDefinition } from './config.ts'
+import { credentialSchema, type CredentialSection } from './credential-schema.ts'
+import {
+  address,
+  boundedText,
+  cidr,
+  duration,
+  hostName,
+  limitValue,
+  listenAddress,
+  positiveInteger,
+  resolverAddress,
+  size,
+} from './scalars.ts'
+import { sinkSchema, type SinkSection } from './sink-schema.ts'
+
+/** The static task as it is written. */
+export interface TaskSection extends Omit<TaskDefinition, 'lifetimeMs' | 'sources' | 'sandbox'> {
+  readonly identity: { readonly sources?: readonly string[] | undefined }
+  readonly sandbox: { readonly id: string; readonly image?: string | undefined }
+  /** Milliseconds. */
+  readonly expires: number
+}
+
+/** What each section of a file becomes; paths are as written. */
+export interface Sections {
+  readonly listen: Config['listen']
+  readonly control: {
+    readonly listen: Config['control']['listen']
+    readonly tokenFile?: string | undefined
+  }
+  readonly ca: { readonly dir: string; readonly key: string; readonly lifetime: number }
+  readonly rules: Config['rules']
+  readonly state: { readonly dir: string }
+  readonly task: TaskSection | undefined
+  readonly identity: { readonly token: boolean }
+  readonly credentials: Readonly<Record<string, CredentialSection>>
+  readonly journal: Omit<Config['journal'], 'retainMs'> & { readonly retain: number }
+  readonly sinks: readonly SinkSection[]
+  readonly refusals: Config['refusals']
+  readonly upstream: {
+    readonly hosts: Readonly<Record<string, readonly string[]>>
+    readonly resolver?: readonly string[] | undefined
+    readonly allowAddresses: readonly string[]
+    readonly ca: readonly string[]
+  }
+  readonly limits: Limits
+}
+
+const filePath = boundedText(4096)
+const label = boundedText(256)
+const ruleSetName = z
+  .string({ error: 'expected the name of a rule set' })
+  .regex(/^[A-Za-z0-9][\w.-]{0,127}$/, { error: 'expected the name of a rule set' })
+const pinnedRuleSet = z
+  .string({ error: 'expected the name of a rule set' })
+  .regex(/^[A-Za-z0-9][\w.-]{0,127}(@sha256:[0-9a-f]{64})?$/, {
+    error: 'expected the name of a rule set, or NAME@sha256: and its 64 hex digits',
+  })
+const paramValue = z.string({ error: 'expected a text: put it in quotes' })
+
+const listen: z.ZodType<Sections['listen']> = z
+  .strictObject({
+    proxy: listenAddress
+      .prefault('127.0.0.1:3128')
+      .describe('The explicit proxy: ADDRESS:PORT or unix:PATH.'),
+    health: listenAddress.prefault('127.0.0.1:15020').describe('/healthz, /readyz and /metrics.'),
+  })
+  .prefault({})
+
+const control: z.ZodType<Sections['control']> = z
+  .strictObject({
+    listen: listenAddress
+      .prefault('unix:state/control.sock')
+      .describe("The operators' door; never the data port's."),
+    tokenFile: filePath
+      .optional()
+      .describe("Holds the administrator's token; required where listen is TCP."),
+  })
+  .prefault({})
+
+const ca: z.ZodType<Sections['ca']> = z
+  .strictObject({
+    dir: filePath.default('certs').describe('Public material only; may be mounted into a sandbox.'),
+    key: filePath.default('state/ca.key').describe("The CA's private key; made on first start."),
+    lifetime: duration.prefault('30d'),
+  })
+  .prefault({})
+
+const rules: z.ZodType<Sections['rules']> = z
+  .strictObject({
+    dir: filePath.default('rules').describe('Every *.yaml below it is one rule set.'),
+    always: z
+      .array(ruleSetName)
+      .default([])
+      .describe('Sets whose denies and limits bind every task.'),
+  })
+  .prefault({})
+
+const state: z.ZodType<Sections['state']> = z
+  .strictObject({
+    dir: filePath.default('state').describe('Tasks, cursors and keys; never mounted.'),
+  })
+  .prefault({})
+
+const task: z.ZodType<Sections['task']> = z
+  .strictObject({
+    intent: boundedText(8192).describe('What the task declares it will do.'),
+    owner: z.strictObject({ name: label, team: label }).describe('Who is accountable.'),
+    agent: z.strictObject({ account: label, instance: label }).describe('Which agent acts.'),
+    identity: z
+      .strictObject({
+        sources: z
+          .array(cidr)
+          .min(1)
+          .optional()
+          .describe("Ranges that the client's address must be in."),
+      })
+      .prefault({}),
+    sandbox: z
+      .strictObject({ id: label, image: label.optional() })
+      .describe('What is revoked with the task.'),
+    rules: z
+      .array(pinnedRuleSet)
+      .min(1, { error: 'expected at least one rule set' })
+      .describe('Rule sets in the order in which they are asked; NAME@sha256:… is pinned.'),
+    params: z
+      .record(z.string(), paramValue)
+      .default({})
+      .describe('Values of the parameters of the rule sets.'),
+    environment: label.describe('Such as dev or prod.'),
+    ceiling: z.enum(DATA_CLASSES).describe('Highest class of data that the task may touch.'),
+    expires: duration.describe('Life of the task; at most limits.taskLifetimeMs.'),
+  })
+  .optional()
+  .describe("This sidecar's one task, active from its start.")
+
+const identity: z.ZodType<Sections['identity']> = z
+  .strictObject({ token: z.boolean({ error: 'expected true or false' }).default(true) })
+  .prefault({})
+
+const credentials: z.ZodType<Sections['credentials']> = z
+  .record(
+    z.string().regex(/^[A-Za-z0-9][\w-]{0,62}$/, {
+      error: 'expected letters, digits, _ and - only, 63 at the most',
+    }),
+    credentialSchema,
+  )
+  .prefault({})
+
+const journal: z.ZodType<Sections['journal']> = z
+  .strictObject({
+    dir: filePath.default('journal'),
+    sync: z
+      .enum(['process', 'disk'])
+      .default('process')
+      .describe('What a record survives: the death of the process, or also that of the machine.'),
+    segmentBytes: size.prefault('64MiB'),
+    retain: duration.prefault('30d'),
+    maxBytes: size.prefault('4GiB').describe('All segments together; beyond it calls are refused.'),
+    denialsPerTaskPerSecond: positiveInteger
+      .default(50)
+      .describe('Refusals beyond are counted in one record.'),
+  })
+  .prefault({})
+
+const sinks: z.ZodType<Sections['sinks']> = z
+  .array(sinkSchema)
+  .prefault([])
+  .describe('Where records are copied to.')
+
+const refusals: z.ZodType<Sections['refusals']> = z
+  .strictObject({
+    connect: z
+      .enum(['early', 'inside'])
+      .default('early')
+      .describe(
+        'early: refuse the CONNECT; inside: accept it and answer the requests in it, dialing nothing.',
+      ),
+  })
+  .prefault({})
+
+const upstream: z.ZodType<Sections['upstream']> = z
+  .strictObject({
+    hosts: z
+      .record(hostName, z.array(address).min(1, { error: 'expected at least one address' }))
+      .default({})
+      .describe(
+        'Fixed answers, asked before any resolver; their addresses are checked like any other.',
+      ),
+    resolver: z
+      .array(resolverAddress)
+      .min(1)
+      .optional()
+      .describe("DNS servers; the system's unless given."),
+    allowAddresses: z
+      .array(cidr)
+      .default([])
+      .describe('Ranges that names may resolve to although special-purpose.'),
+    ca: z.array(filePath).default([]).describe('PEM files of further roots for upstreams.'),
+  })
+  .prefault({})
+
+const limits: z.ZodType<Sections['limits']> = limitsSchema()
+
+/** The schema of each section; what is not written has its default. */
+export const SECTIONS: { readonly [Name in keyof Sections]: z.ZodType<Sections[Name]> } = {
+  listen,
+  control,
+  ca,
+  rules,
+  state,
+  task,
+  identity,
+  credentials,
+  journal,
+  sinks,
+  refusals,
+  upstream,
+  limits,
+}
+
+/** Makes the JSON Schema by which editors complete and check `sallyport.yaml`. */
+export function configJsonSchema(): object {
+  const document = z.strictObject(SECTIONS).meta({ title: 'Sallyport configuration' })
+  return z.toJSONSchema(document, { io: 'input', target: 'draft-2020-12' })
+}
+
+/** Every bound of `limits.ts` by its name; a shape that is written out twice would drift. */
+function limitsSchema(): z.ZodType<Limits> {
+  const shape: Record<string, z.ZodType<number>> = {}
+  for (const [name, value] of Object.entries(DEFAULT_LIMITS))
+    shape[name] = limitValue(name).prefault(value)
+  return z
+    .strictObject(shape)
+    .prefault({})
+    .transform((values): Limits => ({ ...DEFAULT_LIMITS, ...values }))
+}

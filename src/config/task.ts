@@ -1,0 +1,47 @@
+// The static task: its definition as configured, and the task that it becomes when it starts.
+// Deliberately gives it no life: that is `tasks/static.ts`. Called by `load.ts` and `sidecar.ts`.
+
+import { createHash } from 'node:crypto'
+
+import type { Task } from '../tasks/task.ts'
+import type { TaskDefinition } from './config.ts'
+
+const CROCKFORD = '0123456789abcdefghjkmnpqrstvwxyz'
+const ID_CHARACTERS = 26
+
+/**
+ * Makes the task that a definition describes, starting now. The id is a digest of the definition: the same definition is
+ * the same task over restarts, and any change makes another one.
+ * @param now epoch milliseconds
+ */
+export function buildStaticTask(definition: TaskDefinition, now: number): Task {
+  const { lifetimeMs, ...defined } = definition
+  const id = `t_${encodeBase32(createHash('sha256').update(canonicalJson(definition)).digest())}`
+  return {
+    ...defined,
+    id,
+    path: [id],
+    intentDigest: `sha256:${createHash('sha256').update(definition.intent).digest('hex')}`,
+    startsAt: now,
+    expiresAt: now + lifetimeMs,
+  }
+}
+
+/** JSON with the keys of every object in order, so that the order in a file does not count. */
+function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_key, item: unknown) =>
+    typeof item === 'object' && item !== null && !Array.isArray(item)
+      ? Object.fromEntries(Object.entries(item).toSorted(([a], [b]) => (a < b ? -1 : 1)))
+      : item,
+  )
+}
+
+function encodeBase32(digest: Buffer): string {
+  let bits = BigInt(`0x${digest.toString('hex')}`) >> BigInt(digest.length * 8 - ID_CHARACTERS * 5)
+  let text = ''
+  for (let index = 0; index < ID_CHARACTERS; index += 1) {
+    text = (CROCKFORD[Number(bits & 31n)] ?? '') + text
+    bits >>= 5n
+  }
+  return text
+}

@@ -1,0 +1,165 @@
+// Credentials as they are defined, and where their values come from: the environment, or a file that is read again when it
+// changes. Errors name the credential and why, never the value. Called by `store.ts`.
+
+import { statSync, type Stats } from 'node:fs'
+import { open, type FileHandle } from 'node:fs/promises'
+
+import { EgressError } from '../errors.ts'
+import type { Endpoint } from '../wire/authority.ts'
+import type { Secret } from './secret.ts'
+import { makeSecret } from './vault.ts'
+
+/** Where a value is put into a request. */
+export type Injection =
+  | { readonly kind: 'bearer' }
+  | { readonly kind: 'basic'; readonly user: string }
+  /** `{}` in the format is the value. */
+  | { readonly kind: 'header'; readonly name: string; readonly format: string }
+  | { readonly kind: 'query'; readonly name: string }
+
+/** A credential as the configuration defines it. */
+export interface CredentialDefinition {
+  readonly name: string
+  readonly source: { readonly env: string } | { readonly file: string }
+  readonly inject: Injection
+  /** The only hosts it is ever sent to. */
+  readonly hosts: readonly Pick<Endpoint, 'host' | 'kind' | 'port'>[]
+  readonly placeholder: {
+    /** The sandbox's variable. */
+    readonly env: string
+    readonly prefix: string
+    /** Characters in all. */
+    readonly length: number
+  }
+  /** May be sent over `http://`, where the rule lists the addresses. */
+  readonly insecurePlaintext: boolean
+}
+
+/** Where the value of one credential comes from. */
+export interface SecretSource {
+  /** Gives the value as it is now. @throws credential-unavailable */
+  secret(): Promise<Secret>
+}
+
+/** What tells one state of a file from another. */
+type Stamp = Pick<Stats, 'ino' | 'size' | 'mtimeMs' | 'ctimeMs'>
+
+interface Kept {
+  readonly stamp: Stamp
+  /** Whether a later write must show in the stamp. */
+  readonly settled: boolean
+  readonly secret: Secret
+}
+
+// RFC 9110 section 5.5, without the tab and beyond-ASCII: what may stand in a field value without being changed.
+const HEADER_TEXT = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/
+const NEWLINE_BYTES_MAX = 2
+// File times move in ticks of some milliseconds: two writes within one are told apart by neither time nor size.
+const TICK_MS = 100
+
+/** Opens a credential's source; `NAME_FILE` stands in for a variable that is not set. */
+export function openSource(
+  { name, source }: Pick<CredentialDefinition, 'name' | 'source'>,
+  environment: Readonly<Record<string, string | undefined>>,
+  bytesMax: number,
+): SecretSource {
+  if ('file' in source) return new SecretFile(name, source.file, bytesMax)
+  const value = environment[source.env]
+  const file = environment[`${source.env}_FILE`]
+  if (value === undefined && file !== undefined) return new SecretFile(name, file, bytesMax)
+  let secret: Secret | undefined
+  return {
+    secret: async () => {
+      if (value === undefined) throw unavailable(name, 'the variable is not set')
+      return (secret ??= keepValue(name, value, bytesMax))
+    },
+  }
+}
+
+class SecretFile implements SecretSource {
+  readonly #name: string
+  readonly #file: string
+  readonly #bytesMax: number
+  #kept: Kept | undefined
+  #reading: Promise<Secret> | undefined
+
+  constructor(name: string, file: string, bytesMax: number) {
+    this.#name = name
+    this.#file = file
+    this.#bytesMax = bytesMax
+  }
+
+  async secret(): Promise<Secret> {
+    // Synchronous on purpose: every call with this credential asks, and a local stat costs less than a trip to the threads.
+    let stats: Stats
+    try {
+      stats = statSync(this.#file)
+    } catch (error) {
+      throw unavailable(this.#name, 'the file cannot be read', error)
+    }
+    // Opening a pipe would wait for its writer.
+    if (!stats.isFile()) throw unavailable(this.#name, 'it is not a regular file')
+    if (this.#kept?.settled && isSame(this.#kept.stamp, stats)) return this.#kept.secret
+    this.#reading ??= this.#read().finally(() => (this.#reading = undefined))
+    return this.#reading
+  }
+
+  async #read(): Promise<Secret> {
+    this.#kept = undefined
+    const handle = await open(this.#file, 'r').catch((error: unknown) => {
+      throw unavailable(this.#name, 'the file cannot be read', error)
+    })
+    try {
+      const before = await handle.stat()
+      const value = await readText(handle, this.#bytesMax + NEWLINE_BYTES_MAX + 1)
+      const stamp = await handle.stat()
+      const settled =
+        isSame(before, stamp) && Date.now() - Math.max(stamp.mtimeMs, stamp.ctimeMs) > TICK_MS
+      const secret = keepValue(this.#name, value, this.#bytesMax)
+      this.#kept = { stamp, settled, secret }
+      return secret
+    } finally {
+      await handle.close()
+    }
+  }
+}
+
+function isSame(one: Stamp, other: Stamp): boolean {
+  return (
+    one.ino === other.ino &&
+    one.size === other.size &&
+    one.mtimeMs === other.mtimeMs &&
+    one.ctimeMs === other.ctimeMs
+  )
+}
+
+async function readText(handle: FileHandle, bytesMax: number): Promise<string> {
+  const buffer = Buffer.alloc(bytesMax)
+  let length = 0
+  for (;;) {
+    const { bytesRead } = await handle.read(buffer, length, bytesMax - length, length)
+    length += bytesRead
+    if (bytesRead === 0 || length === bytesMax) break
+  }
+  const text = buffer.toString('latin1', 0, length)
+  buffer.fill(0)
+  return text
+}
+
+function keepValue(name: string, text: string, bytesMax: number): Secret {
+  const value = text.replace(/\r?\n$/, '')
+  if (value === '') throw unavailable(name, 'the value is empty')
+  if (value.length > bytesMax) throw unavailable(name, 'the value is too long')
+  // Anything else would break the head it stands in, or be changed on the way.
+  if (!HEADER_TEXT.test(value))
+    throw unavailable(name, 'the value has characters that no header may have')
+  return makeSecret(name, value)
+}
+
+function unavailable(name: string, why: string, cause?: unknown): EgressError {
+  return new EgressError(
+    'credential-unavailable',
+    { credential: name, why },
+    cause === undefined ? {} : { cause },
+  )
+}

@@ -1,0 +1,25 @@
+// Finds placeholders in a body that streams by, across chunk borders, whatever way it is cut. Deliberately finds them as
+// they are, not encoded: in a body they are worthless and only worth an alert. Called by `watch-body.ts`.
+
+import { TextFinder } from './text-finder.ts'
+
+/** Looks for any of some placeholders in a stream of chunks. */
+export class PlaceholderScan {
+  readonly #finder: TextFinder<string>
+  /** The end of what went before: too short to hold a placeholder, long enough to begin one. */
+  #tail: string = ''
+
+  constructor(placeholders: Iterable<string>) {
+    this.#finder = new TextFinder([...placeholders].map((text) => [text, text]))
+  }
+
+  /** Gives the first placeholder seen with this chunk, whole or ending in it; undefined where there is none. */
+  push(chunk: Uint8Array): string | undefined {
+    const text = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength).latin1Slice()
+    const overlap = Math.max(0, this.#finder.lengthMax - 1)
+    const border = this.#tail + text.slice(0, overlap)
+    const seen = this.#finder.find(border) ?? this.#finder.find(text)
+    this.#tail = overlap === 0 ? '' : (text.length < overlap ? border : text).slice(-overlap)
+    return seen
+  }
+}

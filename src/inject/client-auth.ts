@@ -1,0 +1,96 @@
+// What a sandbox might send to authenticate as somebody else: dropped for destinations that a credential is for. The table
+// is in docs/credentials.md, and a test holds the two together. Called by `prepare.ts`.
+
+import type { CredentialDefinition } from '../credentials/sources.ts'
+import { placeHeader } from './places.ts'
+import { decodePercent } from './query.ts'
+
+/** Header fields, lower case. */
+export const CLIENT_AUTH_HEADERS: readonly string[] = [
+  'authorization',
+  'cookie',
+  'x-api-key',
+  'api-key',
+  'x-goog-api-key',
+  'x-auth-token',
+  'x-auth-key',
+  'x-access-token',
+  'x-amz-security-token',
+  'x-github-token',
+  'private-token',
+  'job-token',
+  'deploy-token',
+  'x-vault-token',
+  'x-shopify-access-token',
+  'npm-token',
+  'token',
+]
+
+/** Query parameters, lower case. */
+export const CLIENT_AUTH_QUERY: readonly string[] = [
+  'access_token',
+  'api_key',
+  'apikey',
+  'api-key',
+  'key',
+  'token',
+  'auth_token',
+  'private_token',
+  'job_token',
+  'x-amz-credential',
+  'x-amz-signature',
+  'x-amz-security-token',
+  'sig',
+  'signature',
+  'client_secret',
+]
+
+/** Names of header fields and of query parameters, lower case. */
+export interface ClientAuth {
+  readonly headers: ReadonlySet<string>
+  readonly query: ReadonlySet<string>
+}
+
+/** Nothing: where the client may authenticate itself. */
+export const NO_CLIENT_AUTH: ClientAuth = { headers: new Set(), query: new Set() }
+
+const known = new WeakMap<readonly CredentialDefinition[], ClientAuth>()
+
+/**
+ * Lists where a client could authenticate to a brokered destination: the tables, and the places of its credentials.
+ * @param brokered the same list for the same destination: what is made of it is kept with it
+ */
+export function clientAuthOf(brokered: readonly CredentialDefinition[]): ClientAuth {
+  if (brokered.length === 0) return NO_CLIENT_AUTH
+  let places = known.get(brokered)
+  if (places === undefined) {
+    const headers = new Set(CLIENT_AUTH_HEADERS)
+    const query = new Set(CLIENT_AUTH_QUERY)
+    for (const { inject } of brokered) {
+      const header = placeHeader(inject)
+      if (header !== undefined) headers.add(readHeaderName(header))
+      if (inject.kind === 'query') query.add(inject.name.toLowerCase())
+    }
+    places = { headers, query }
+    known.set(brokered, places)
+  }
+  return places
+}
+
+/** Reads a header's name as upstreams do that make variables of names: `X_Api_Key` is X-Api-Key to them. */
+export function readHeaderName(name: string): string {
+  const lower = name.toLowerCase()
+  return lower.includes('_') ? lower.replaceAll('_', '-') : lower
+}
+
+/**
+ * Tells which of some parameters a part of a query is, in any way an upstream may read its name: decoded once or twice,
+ * in either case.
+ */
+export function matchParameter(name: string, names: ReadonlySet<string>): string | undefined {
+  const lower = name.toLowerCase()
+  if (names.has(lower)) return lower
+  if (!lower.includes('%')) return undefined
+  const again = decodePercent(lower).toLowerCase()
+  return names.has(again) ? again : undefined
+}

@@ -1,0 +1,81 @@
+// The operator's HTTP client: posts what sinks deliver, over connections that `dial.ts` opened with an operator's permit.
+// Follows no redirect and heeds no proxy variable. Made by `config/sinks.ts`.
+
+import { Client } from 'undici'
+
+import { EgressError } from '../errors.ts'
+import type { Limits } from '../limits.ts'
+import { formatAuthority } from '../wire/authority.ts'
+import type { Dialer } from './dial.ts'
+import type { OperatorPermit } from './permit.ts'
+
+/** Posts to one URL. */
+export class HttpPoster {
+  readonly #dialer: Dialer
+  readonly #permit: OperatorPermit
+  readonly #path: string
+  readonly #timeoutMs: number
+  #client: Client | undefined
+
+  /** @param path with its query */
+  constructor(
+    dialer: Dialer,
+    permit: OperatorPermit,
+    path: string,
+    limits: Pick<Limits, 'sinkTimeoutMs'>,
+  ) {
+    this.#dialer = dialer
+    this.#permit = permit
+    this.#path = path
+    this.#timeoutMs = limits.sinkTimeoutMs
+  }
+
+  /**
+   * Sends a body and waits for the status; the answer's body is read and dropped.
+   * @throws EgressError of dialing; Error of the connection
+   */
+  async post(
+    body: Uint8Array,
+    headers: Record<string, string>,
+    signal: AbortSignal,
+  ): Promise<{ status: number }> {
+    const client = this.#connectedClient()
+    const { statusCode, body: answer } = await client.request({
+      method: 'POST',
+      path: this.#path,
+      headers: {
+        host: formatAuthority(this.#permit.endpoint, this.#permit.tls ? 443 : 80),
+        ...headers,
+      },
+      body,
+      signal,
+    })
+    await answer.dump()
+    return { status: statusCode }
+  }
+
+  /** Ends the connection. */
+  async close(): Promise<void> {
+    await this.#client?.destroy()
+  }
+
+  #connectedClient(): Client {
+    const permit = this.#permit
+    this.#client ??= new Client('http://operator.invalid', {
+      allowH2: false,
+      pipelining: 1,
+      headersTimeout: this.#timeoutMs,
+      bodyTimeout: this.#timeoutMs,
+      connect: (_options, callback) => {
+        this.#dialer
+          .dial(permit, { tls: permit.tls, signal: AbortSignal.timeout(this.#timeoutMs) })
+          .then(
+            ({ socket }) => callback(null, socket),
+            (error: unknown) =>
+              callback(error instanceof Error ? error : new EgressError('internal'), null),
+          )
+      },
+    })
+    return this.#client
+  }
+}

@@ -1,0 +1,85 @@
+// Permits: nothing is dialed without one (I1). Nominal at compile time by their private fields and proved at run time by
+// `isPermit`. Deliberately not made here: `issue-call.ts` is the ledger's, `issue-operator.ts` the configuration's.
+
+import type { AddressPolicy } from '../policy/decision.ts'
+import type { Endpoint } from '../wire/authority.ts'
+
+/** What a call's permit allows. */
+export interface CallPermitFields {
+  readonly callId: string
+  readonly taskId: string
+  readonly endpoint: Endpoint
+  readonly addresses: AddressPolicy
+  /** Whether the connection is verified TLS. */
+  readonly tls: boolean
+}
+
+/** What an operator's permit allows. */
+export interface OperatorPermitFields {
+  /** The configuration key it comes from. */
+  readonly purpose: string
+  readonly endpoint: Endpoint
+  readonly tls: boolean
+}
+
+const issued = new WeakSet<object>()
+let isOpen = false
+
+/** Leave to dial for one cleared call. */
+export class CallPermit implements CallPermitFields {
+  readonly callId: string
+  readonly taskId: string
+  readonly endpoint: Endpoint
+  readonly addresses: AddressPolicy
+  readonly tls: boolean
+  readonly #nominal = true
+
+  constructor(fields: CallPermitFields) {
+    if (!isOpen) throw new TypeError('permits are issued, not made')
+    this.callId = fields.callId
+    this.taskId = fields.taskId
+    this.endpoint = fields.endpoint
+    this.addresses = fields.addresses
+    this.tls = fields.tls
+  }
+
+  static is(value: unknown): value is CallPermit {
+    return typeof value === 'object' && value !== null && #nominal in value && issued.has(value)
+  }
+}
+
+/** Leave to dial for the operator: sinks, named in the configuration. */
+export class OperatorPermit implements OperatorPermitFields {
+  readonly purpose: string
+  readonly endpoint: Endpoint
+  readonly tls: boolean
+  readonly #nominal = true
+
+  constructor(fields: OperatorPermitFields) {
+    if (!isOpen) throw new TypeError('permits are issued, not made')
+    this.purpose = fields.purpose
+    this.endpoint = fields.endpoint
+    this.tls = fields.tls
+  }
+
+  static is(value: unknown): value is OperatorPermit {
+    return typeof value === 'object' && value !== null && #nominal in value && issued.has(value)
+  }
+}
+
+/** Whether a value is a permit that was issued. */
+export function isPermit(value: unknown): value is CallPermit | OperatorPermit {
+  return CallPermit.is(value) || OperatorPermit.is(value)
+}
+
+/** Makes and marks a permit; for the two issuing modules alone. */
+export function issue<P extends object>(make: () => P): P {
+  isOpen = true
+  try {
+    const permit = make()
+    issued.add(permit)
+    return permit
+  } finally {
+    isOpen = false
+  }
+}

@@ -1,0 +1,113 @@
+// What is worth a second look in one allow: how wide it is, and what it does not do although it seems to. Pure; called by
+// `check.ts`, which looks at several rules together.
+
+import type { Finding } from './problem.ts'
+import { isInspected } from './destination.ts'
+import { pathsOf } from './overlap.ts'
+import { bindPath, matchPath, type PathPattern } from './path-pattern.ts'
+import type { Destination, Rule } from './rule-set.ts'
+
+/** Looks an allow over. */
+export function reviewAllow(rule: Rule): Finding[] {
+  return [
+    ...rule.destinations.flatMap((destination) => reviewDestination(rule, destination)),
+    ...reviewMethods(rule),
+    ...reviewTrailingSlashes(rule),
+    ...reviewObserve(rule),
+  ]
+}
+
+function reviewDestination(rule: Rule, destination: Destination): Finding[] {
+  const findings: Finding[] = []
+  const { host, scheme, text } = destination
+  if (host.kind === 'any')
+    findings.push({
+      severity: 'warning',
+      message: `\`${text}\` is every host there is`,
+      hint: 'name the hosts that the task needs',
+      code: 'any-host',
+    })
+  if (host.kind === 'below' && !rule.methods && !pathsOf({ rule, destination }))
+    findings.push({
+      severity: 'warning',
+      message: `\`${text}\` is every host below ${host.suffix}, with nothing that narrows it`,
+      hint: 'name the hosts, or add `methods:` or `paths:`',
+      code: 'wide-wildcard',
+    })
+  if (scheme === 'http' || scheme === 'ws')
+    findings.push({
+      severity: 'warning',
+      message: `\`${text}\` is sent in the clear: whoever is on the way reads and changes it`,
+      hint: `write ${scheme === 'http' ? 'https' : 'wss'}:// where the host serves it`,
+      code: 'plain-http',
+    })
+  return findings
+}
+
+function reviewMethods({ methods, destinations }: Rule): Finding[] {
+  const isSeen = destinations.some(({ scheme }) => isInspected(scheme ?? 'https'))
+  if (methods || !isSeen) return []
+  return [
+    {
+      severity: 'warning',
+      message: 'allows any method, those that write and delete too',
+      hint: 'add `methods:`, such as [GET, HEAD]',
+      code: 'any-method',
+    },
+  ]
+}
+
+// `/a/` is read as `/a` too, and an allow holds for all readings or not at all.
+function reviewTrailingSlashes(rule: Rule): Finding[] {
+  return rule.destinations.slice(0, 1).flatMap((destination) => {
+    const shorthand = rule.destinations.map(({ path }) => path).filter((path) => path !== undefined)
+    const paths = shorthand.length > 0 ? shorthand : (pathsOf({ rule, destination }) ?? [])
+    return paths
+      .filter((path) => isTrailing(path) && !paths.some((each) => matchesWithoutSlash(each, path)))
+      .map((path) => ({
+        severity: 'warning' as const,
+        message: `\`${path.text}\` alone matches no call: a path is also read without its trailing slash`,
+        hint: `add \`${path.text.slice(0, -1)}\``,
+        code: 'trailing-slash',
+      }))
+  })
+}
+
+function isTrailing({ segments }: PathPattern): boolean {
+  const last = segments.at(-1)
+  return segments.length > 1 && last !== 'deep' && last?.length === 0
+}
+
+function matchesWithoutSlash(pattern: PathPattern, { segments }: PathPattern): boolean {
+  const sample = segments
+    .slice(0, -1)
+    .map((segment) =>
+      segment === 'deep'
+        ? 'x'
+        : segment.map((part) => (part.kind === 'text' ? part.text : 'x')).join(''),
+    )
+  const values = Object.fromEntries(
+    pattern.segments
+      .filter((segment) => segment !== 'deep')
+      .flat()
+      .filter((part) => part.kind === 'param')
+      .map(({ name }) => [name, 'x']),
+  )
+  return matchPath(bindPath(pattern, values), sample)
+}
+
+/** Says loudly that a rule only watches. */
+export function reviewObserve({ observe, verdict }: Rule): Finding[] {
+  if (!observe) return []
+  return [
+    {
+      severity: 'warning',
+      message:
+        verdict === 'allow'
+          ? 'lets pass what no rule allows, and only records it'
+          : 'denies nothing, and only records what it would deny',
+      hint: 'take `observe: true` out once you have seen enough',
+      code: 'observe',
+    },
+  ]
+}

@@ -1,0 +1,227 @@
+// What is well formed and yet worth a second look: rules that are wide, rules that get in each other's way, rules that do
+// not do what they seem to. And the tests of a rule file, run by the code that decides live traffic.
+// Pure; called by the `check` and `test` verbs, and by `config/` before a changed file counts.
+
+import { EgressError } from '../errors.ts'
+import { compilePolicy } from './compile.ts'
+import { decide, decideConnect } from './decide.ts'
+import type { Decision } from './decision.ts'
+import { reviewDeny } from './check-deny.ts'
+import { reviewAllow } from './check-allow.ts'
+import { callsOverlap, hostsOverlap } from './overlap.ts'
+import { findParamUse } from './params.ts'
+import type { Finding, Problem } from './problem.ts'
+import type { Destination, Rule, RuleSet, RuleTest } from './rule-set.ts'
+import { isInspected } from './destination.ts'
+import { askAbout, CALL_PATTERN } from './written-call.ts'
+
+/** How one test of a rule file ended. */
+export interface TestResult {
+  /** The call as it is written. */
+  readonly name: string
+  readonly passed: boolean
+  readonly expected: string
+  readonly got: string
+  readonly file: string
+  readonly line: number
+  readonly column: number
+}
+
+interface Ruled {
+  readonly set: RuleSet
+  readonly rule: Rule
+  readonly destination: Destination
+}
+
+/** Looks one rule set over. */
+export function checkRuleSet(set: RuleSet): Problem[] {
+  const findings = set.rules.flatMap((rule) =>
+    (rule.verdict === 'allow' ? reviewAllow(rule) : reviewDeny(rule)).map((finding) =>
+      placed(finding, set, rule.place),
+    ),
+  )
+  return [...findings, ...checkUnusedParams(set), ...checkTogether([set])].sort(
+    (one, other) => one.line - other.line || one.column - other.column,
+  )
+}
+
+/** Looks for rules that get in each other's way, among all sets that are in force together. */
+export function checkTogether(sets: readonly RuleSet[]): Problem[] {
+  const all = sets.flatMap((set) =>
+    set.rules.flatMap((rule) =>
+      rule.destinations.map((destination): Ruled => ({ set, rule, destination })),
+    ),
+  )
+  const allows = all.filter(({ rule }) => rule.verdict === 'allow')
+  const inspected = allows.filter(({ destination }) => isInspected(destination.scheme ?? 'https'))
+  const opaque = allows.filter(({ destination }) => !isInspected(destination.scheme ?? 'https'))
+  const partial = all.filter(({ rule }) => isPartialDeny(rule))
+  return distinct([
+    ...opaque.flatMap((one) => findInspection(one, inspected)),
+    ...partial.flatMap((one) => findOpaque(one, opaque)),
+    ...findCredentialConflicts(inspected.filter(({ rule }) => rule.credential !== undefined)),
+  ])
+}
+
+function findInspection(one: Ruled, inspected: readonly Ruled[]): Problem[] {
+  const other = inspected.find(
+    ({ destination }) =>
+      destination.port === one.destination.port &&
+      hostsOverlap(destination.host, one.destination.host),
+  )
+  if (!other) return []
+  return [
+    placed(
+      {
+        severity: 'error',
+        message: `\`${one.destination.text}\` does not apply where rule \`${other.rule.id}\` has the connection inspected`,
+        hint: `take one of them out: \`${other.destination.text}\` covers the same host and port`,
+        code: 'opaque-overlap',
+      },
+      one.set,
+      one.rule.place,
+    ),
+  ]
+}
+
+function isPartialDeny({ verdict, methods, paths, query, headers, destinations }: Rule): boolean {
+  return (
+    verdict === 'deny' &&
+    ((methods ?? paths ?? query ?? headers) !== undefined ||
+      destinations.some(({ path }) => path !== undefined))
+  )
+}
+
+function findOpaque(one: Ruled, opaque: readonly Ruled[]): Problem[] {
+  const other = opaque.find(
+    ({ destination }) =>
+      (one.rule.ports?.includes(destination.port ?? 0) ?? true) &&
+      hostsOverlap(destination.host, one.destination.host),
+  )
+  if (!other) return []
+  return [
+    placed(
+      {
+        severity: 'warning',
+        message: `denies all of \`${other.destination.text}\`: nobody sees which part of it is asked for`,
+        hint: `take the destination out of rule \`${other.rule.id}\`, or have it inspected`,
+        code: 'deny-of-part',
+      },
+      one.set,
+      one.rule.place,
+    ),
+  ]
+}
+
+function findCredentialConflicts(brokered: readonly Ruled[]): Problem[] {
+  const problems: Problem[] = []
+  for (const [at, one] of brokered.entries())
+    for (const other of brokered.slice(at + 1)) {
+      if (one.rule.credential === other.rule.credential) continue
+      if (!shareCalls(one, other)) continue
+      problems.push(
+        placed(
+          {
+            severity: 'error',
+            message: `adds credential \`${String(other.rule.credential)}\` to calls to which rule \`${one.rule.id}\` adds \`${String(one.rule.credential)}\``,
+            hint: 'a call has one credential: make the rules apart by method, path, query or headers',
+            code: 'credential-conflict',
+          },
+          other.set,
+          other.rule.place,
+        ),
+      )
+    }
+  return problems
+}
+
+function shareCalls(one: Ruled, other: Ruled): boolean {
+  const isSecure = ({ destination: { scheme } }: Ruled): boolean =>
+    scheme === 'https' || scheme === 'wss'
+  return (
+    one.destination.port === other.destination.port &&
+    isSecure(one) === isSecure(other) &&
+    hostsOverlap(one.destination.host, other.destination.host) &&
+    callsOverlap(one, other)
+  )
+}
+
+function checkUnusedParams(set: RuleSet): Problem[] {
+  const { hosts, paths, values } = findParamUse(set.rules)
+  return [...set.params]
+    .filter(([name]) => ![hosts, paths, values].some((names) => names.has(name)))
+    .map(([name, { place }]) =>
+      placed(
+        {
+          severity: 'warning',
+          message: `no rule uses the parameter \`${name}\``,
+          hint: `write {${name}} where the task's value is meant, or take it out`,
+          code: 'unused-param',
+        },
+        set,
+        place,
+      ),
+    )
+}
+
+function placed(finding: Finding, { file }: RuleSet, { line, column }: Rule['place']): Problem {
+  return { file, line, column, ...finding }
+}
+
+// Two destinations of a rule say the same thing once.
+function distinct(problems: readonly Problem[]): Problem[] {
+  return [...new Map(problems.map((problem) => [JSON.stringify(problem), problem])).values()]
+}
+
+/** Runs the tests of a rule set through `decide`. */
+export function checkTests(set: RuleSet): TestResult[] {
+  const policies = new Map<string, ReturnType<typeof compilePolicy>>()
+  const policyFor = (params: RuleTest['params']): ReturnType<typeof compilePolicy> => {
+    const key = JSON.stringify(params)
+    const known = policies.get(key) ?? compilePolicy({ sets: [set], always: [], params })
+    policies.set(key, known)
+    return known
+  }
+  return set.tests.map((test) => {
+    const { expect } = test
+    const expected = `${expect.verdict} ${expect.verdict === 'allow' ? expect.rule : expect.reason}`
+    const got = runTest(policyFor(test.params), test)
+    const { line, column } = test.place
+    return {
+      name: test.call,
+      passed: got === expected,
+      expected,
+      got,
+      file: set.file,
+      line,
+      column,
+    }
+  })
+}
+
+function runTest(
+  { policy, problems }: ReturnType<typeof compilePolicy>,
+  { call, headers }: RuleTest,
+): string {
+  if (!policy) return `error ${problems.map(({ message }) => message).join('; ')}`
+  const [, method = '', target = ''] = CALL_PATTERN.exec(call) ?? []
+  try {
+    const asked = askAbout(method, target, flatten(headers))
+    return summarize(
+      'connect' in asked ? decideConnect(policy, asked.connect) : decide(policy, asked),
+    )
+  } catch (error) {
+    if (error instanceof EgressError) return `deny ${error.reason}`
+    throw error
+  }
+}
+
+function flatten(headers: RuleTest['headers']): string[] {
+  return Object.entries(headers).flatMap(([name, values]) =>
+    [values].flat().flatMap((value) => [name, value]),
+  )
+}
+
+function summarize({ verdict, reason, rule }: Decision): string {
+  return verdict === 'allow' ? `allow ${rule?.id ?? ''}` : `deny ${reason}`
+}

@@ -1,0 +1,115 @@
+// Checks of a rule file that look at several keys together. They work on what was written, not on what was read, so that
+// they find what they can also where something else is wrong. Pure; called by `parse.ts`.
+
+import type { Report } from './issues.ts'
+import { suggestName } from './suggest.ts'
+import { PARAM_NAME } from './template.ts'
+import { EXPECT_PATTERN } from './written-call.ts'
+import { isMapping, valueAt, type KeyPath, type RawMapping } from './yaml-text.ts'
+
+// prettier-ignore
+const KEYS_OF_INSPECTED_CALLS = [
+  'methods', 'paths', 'query', 'headers', 'credential', 'limit', 'clientAuth', 'placeholderInBody',
+]
+
+/** Finds keys of one rule that do not go together. */
+export function checkKeysTogether(
+  rule: RawMapping,
+  verdict: 'allow' | 'deny',
+  verdictKey: string | undefined,
+  base: KeyPath,
+  report: Report,
+): void {
+  const destinations = verdictKey === undefined ? [] : asList(rule[verdictKey])
+  const opaque = destinations.map(opaqueScheme).find((scheme) => scheme !== undefined)
+  if (verdict === 'allow' && opaque !== undefined)
+    for (const key of KEYS_OF_INSPECTED_CALLS.filter((each) => each in rule))
+      report.add(
+        [...base, key],
+        'key',
+        'opaque-key',
+        `\`${key}\` has no meaning for ${opaque}://, which is not inspected`,
+        'take it out, or make it two rules',
+      )
+  const hasShorthand = destinations.some(
+    (each) => typeof each === 'string' && /^[a-z]+:\/\/[^/]+\/./.test(each),
+  )
+  if (hasShorthand && 'paths' in rule)
+    report.add(
+      [...base, 'paths'],
+      'key',
+      'paths-twice',
+      'a destination of this rule has a path already',
+      'write all of them under `paths:`',
+    )
+  if (rule['observe'] === true && ['confidential', 'restricted'].includes(String(rule['data'])))
+    report.add(
+      [...base, 'observe'],
+      'key',
+      'observe-guarded',
+      `\`observe\` is refused for ${String(rule['data'])} data`,
+    )
+}
+
+/** Finds parameters that are used and not declared. */
+export function checkParamsKnown(
+  file: RawMapping,
+  rules: readonly unknown[],
+  report: Report,
+): void {
+  const params = file['params']
+  const known = isMapping(params) ? Object.keys(params) : []
+  const look = (value: unknown, path: KeyPath): void => {
+    if (typeof value === 'string') {
+      for (const [, name = ''] of value.matchAll(/\{([^{}]*)\}/g)) {
+        if (known.includes(name) || !PARAM_NAME.test(name)) continue
+        const near = suggestName(name, known)
+        const hint = near === undefined ? 'declare it under `params:`' : `did you mean \`${near}\`?`
+        report.add(path, 'value', 'unknown-param', `\`${name}\` is no parameter of this set`, hint)
+      }
+    } else if (typeof value === 'object' && value !== null)
+      for (const [key, below] of Object.entries(value))
+        look(below, [...path, Array.isArray(value) ? Number(key) : key])
+  }
+  for (const [at, rule] of rules.entries())
+    if (isMapping(rule))
+      for (const [key, value] of Object.entries(rule))
+        if (['allow', 'deny', 'hold', 'paths', 'query', 'headers'].includes(key))
+          look(value, ['rules', at, key])
+}
+
+/** Finds tests that name rules which are not there. */
+export function checkTestRules(
+  rules: readonly unknown[],
+  tests: readonly unknown[],
+  report: Report,
+): void {
+  const ids = rules.map((rule) => String(valueAt(rule, ['id'])))
+  for (const [at, test] of tests.entries()) {
+    const expected = valueAt(test, ['expect'])
+    const match = typeof expected === 'string' ? EXPECT_PATTERN.exec(expected) : null
+    const id = match?.[2] ?? ''
+    if (match?.[1] !== 'allow' || ids.includes(id)) continue
+    const near = suggestName(id, ids)
+    const hint = near === undefined ? undefined : `did you mean \`${near}\`?`
+    report.add(
+      ['tests', at, 'expect'],
+      'value',
+      'unknown-rule',
+      `no rule has the id \`${id}\``,
+      hint,
+    )
+  }
+}
+
+function asList(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [value]
+}
+
+function opaqueScheme(destination: unknown): string | undefined {
+  const scheme =
+    typeof destination === 'string'
+      ? /^(tls|tcp):\/\//.exec(destination)?.[1]
+      : valueAt(destination, ['scheme'])
+  return scheme === 'tls' || scheme === 'tcp' ? scheme : undefined
+}

@@ -1,0 +1,222 @@
+// Reads a rule file: all that is wrong with it at once, each problem with its place and how to mend it. A file with one
+// problem is no rule set at all. Pure; called by `config/`, and by the `check` and `test` verbs.
+
+import { createHash } from 'node:crypto'
+
+import { DEFAULT_LIMITS, type Limits } from '../limits.ts'
+import {
+  FILE_SCHEMA,
+  KEYS,
+  RULE_SCHEMAS,
+  TEST_SCHEMA,
+  type FileSection,
+  type RuleSection,
+  type TestSection,
+} from './grammar.ts'
+import { Report, reportIssues } from './issues.ts'
+import type { Problem } from './problem.ts'
+import { checkKeysTogether, checkParamsKnown, checkTestRules } from './parse-across.ts'
+import type { Rule, RuleSet, RuleTest } from './rule-set.ts'
+import { suggestName } from './suggest.ts'
+import type { Alternatives } from './scalars.ts'
+import type { ValuePattern } from './value-pattern.ts'
+import {
+  isMapping,
+  readYamlText,
+  type KeyPath,
+  type RawMapping,
+  type YamlText,
+} from './yaml-text.ts'
+
+export type { Problem } from './problem.ts'
+export type { RuleSet } from './rule-set.ts'
+
+/**
+ * Reads a rule file.
+ * @param file the name that problems and traces give it
+ * @returns no rule set where there is a problem
+ */
+export function parseRuleSet(
+  source: string,
+  file: string,
+  limits: Pick<Limits, 'ruleFileBytesMax' | 'rulesPerSetMax'> = DEFAULT_LIMITS,
+): { ruleSet?: RuleSet; problems: Problem[] } {
+  const whole = (message: string, code: string): { problems: Problem[] } => ({
+    problems: [{ file, line: 1, column: 1, severity: 'error', message, code }],
+  })
+  if (Buffer.byteLength(source) > limits.ruleFileBytesMax)
+    return whole(`larger than ${limits.ruleFileBytesMax} bytes`, 'file-too-large')
+  const yaml = readYamlText(source, file)
+  if (yaml.problems.length > 0) return { problems: [...yaml.problems] }
+  if (!isMapping(yaml.value)) return whole('expected a rule set: a mapping', 'wrong-type')
+  const report = new Report(yaml, file)
+  const read = readFile(yaml.value, yaml, report, limits.rulesPerSetMax)
+  if (report.hasErrors || read === undefined) return { problems: report.sorted() }
+  const version = `sha256:${createHash('sha256').update(source).digest('hex')}`
+  return { ruleSet: { ...read, file, version }, problems: [] }
+}
+
+function readFile(
+  raw: RawMapping,
+  yaml: YamlText,
+  report: Report,
+  rulesMax: number,
+): Omit<RuleSet, 'file' | 'version'> | undefined {
+  const parsed = FILE_SCHEMA.safeParse(raw)
+  if (!parsed.success)
+    reportIssues(parsed.error.issues, { section: 'file', base: [], value: raw }, report)
+  const rawRules = listAt(raw, 'rules')
+  const rawTests = listAt(raw, 'tests')
+  if (rawRules.length > rulesMax)
+    report.add(['rules', rulesMax], 'value', 'too-many-rules', `more than ${rulesMax} rules`)
+  const rules = rawRules.map((rule, at) => readRule(rule, ['rules', at], yaml, report))
+  const tests = rawTests.map((test, at) => readTest(test, ['tests', at], yaml, report))
+  checkIds(rawRules, report)
+  checkParamsKnown(raw, rawRules, report)
+  checkTestRules(rawRules, rawTests, report)
+  if (!parsed.success) return undefined
+  return {
+    ...describeFile(parsed.data, yaml),
+    rules: rules.filter((rule) => rule !== undefined),
+    tests: tests.filter((test) => test !== undefined),
+  }
+}
+
+function listAt(raw: RawMapping, key: string): readonly unknown[] {
+  const value = raw[key]
+  return Array.isArray(value) ? value : []
+}
+
+function describeFile(
+  file: FileSection,
+  yaml: YamlText,
+): Omit<RuleSet, 'file' | 'version' | 'rules' | 'tests'> {
+  return {
+    name: file.ruleset,
+    description: file.description,
+    owner: file.owner,
+    for: file.for,
+    params: new Map(
+      Object.entries(file.params ?? {}).map(([name, { pattern, description }]) => [
+        name,
+        { pattern, description, place: yaml.place(['params', name], 'key') },
+      ]),
+    ),
+  }
+}
+
+function readRule(raw: unknown, base: KeyPath, yaml: YamlText, report: Report): Rule | undefined {
+  if (!isMapping(raw)) {
+    report.add(base, 'value', 'wrong-type', 'expected a rule: a mapping')
+    return undefined
+  }
+  const { verdict, verdictKey } = findVerdict(raw, base, report)
+  checkKeysTogether(raw, verdict, verdictKey, base, report)
+  // All verdict keys but the one that counts are reported already.
+  const rest = Object.entries(raw).filter(
+    ([key]) => key !== verdictKey && !['allow', 'deny', 'hold'].includes(key),
+  )
+  const asked = { ...Object.fromEntries(rest), ...(verdictKey && { [verdict]: raw[verdictKey] }) }
+  const parsed = RULE_SCHEMAS[verdict].safeParse(asked)
+  if (parsed.success) return makeRule(parsed.data, verdict, yaml.place(base, 'value'))
+  const issues = parsed.error.issues.filter(
+    ({ path }) => verdictKey !== undefined || path[0] !== verdict,
+  )
+  const applied = { section: verdict, base, value: raw }
+  reportIssues(issues, verdictKey === undefined ? applied : { ...applied, verdictKey }, report)
+  return undefined
+}
+
+/** Chooses the branch of the grammar by the verdict key, before anything of the rule is read. */
+function findVerdict(
+  raw: RawMapping,
+  base: KeyPath,
+  report: Report,
+): { verdict: 'allow' | 'deny'; verdictKey: string | undefined } {
+  const written = Object.keys(raw).filter((key) => ['allow', 'deny', 'hold'].includes(key))
+  for (const extra of written.slice(1))
+    report.add(
+      [...base, extra],
+      'key',
+      'several-verdicts',
+      'a rule has one verdict',
+      'make it two rules',
+    )
+  if (written.includes('hold'))
+    report.add(
+      [...base, 'hold'],
+      'key',
+      'not-served',
+      '`hold` is not served by this version',
+      'write allow or deny: it is refused, not ignored',
+    )
+  const first = written[0]
+  if (first !== undefined)
+    return { verdict: first === 'deny' ? 'deny' : 'allow', verdictKey: first }
+  const known = [...KEYS.allow, ...KEYS.deny]
+  for (const key of Object.keys(raw)) {
+    const near = known.includes(key) ? undefined : suggestName(key, ['allow', 'deny', 'hold'])
+    if (near === undefined) continue
+    const hint = `did you mean \`${near}\`?`
+    report.add([...base, key], 'key', 'unknown-key', `unknown key \`${key}\``, hint)
+    return { verdict: near === 'deny' ? 'deny' : 'allow', verdictKey: key }
+  }
+  report.add(base, 'value', 'no-verdict', 'a rule has a verdict', 'write `allow:` or `deny:`')
+  return { verdict: 'ports' in raw ? 'deny' : 'allow', verdictKey: undefined }
+}
+
+function makeRule(read: RuleSection, verdict: 'allow' | 'deny', place: Rule['place']): Rule {
+  return {
+    id: read.id,
+    verdict,
+    description: read.description,
+    owner: read.owner,
+    destinations: read[verdict] ?? [],
+    methods: read.methods,
+    paths: read.paths,
+    query: read.query && Object.entries(read.query).map(([key, each]) => valuePattern(key, each)),
+    headers:
+      read.headers &&
+      Object.entries(read.headers).map(([key, each]) => valuePattern(key.toLowerCase(), each)),
+    ports: read.ports,
+    addresses: read.addresses ?? [],
+    credential: read.credential,
+    data: read.data,
+    bodyBytesMax: read.limit?.bodyBytes,
+    clientAuth: read.clientAuth,
+    placeholderInBody: read.placeholderInBody,
+    observe: read.observe ?? false,
+    place,
+  }
+}
+
+function valuePattern(key: string, each: Alternatives): ValuePattern {
+  return { key, alternatives: each }
+}
+
+function readTest(
+  raw: unknown,
+  base: KeyPath,
+  yaml: YamlText,
+  report: Report,
+): RuleTest | undefined {
+  const parsed = TEST_SCHEMA.safeParse(raw)
+  if (parsed.success) return makeTest(parsed.data, yaml.place(base, 'value'))
+  reportIssues(parsed.error.issues, { section: 'test', base, value: raw }, report)
+  return undefined
+}
+
+function makeTest(read: TestSection, place: RuleTest['place']): RuleTest {
+  const { call, params = {}, headers = {}, expect } = read
+  return { call, params, headers, expect, place }
+}
+
+function checkIds(rawRules: readonly unknown[], report: Report): void {
+  const seen = new Set<unknown>()
+  for (const [at, rule] of rawRules.entries()) {
+    const id = isMapping(rule) ? rule['id'] : undefined
+    if (typeof id === 'string' && seen.has(id))
+      report.add(['rules', at, 'id'], 'value', 'duplicate-id', `\`${id}\` names two rules`)
+    seen.add(id)
+  }
+}

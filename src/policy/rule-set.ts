@@ -1,0 +1,100 @@
+// A rule set as it is written: one file, read and checked, parameters not yet filled. Values only; `parse.ts` makes them,
+// `compile.ts` binds them to a task, `check.ts` looks them over.
+
+import type { Reason } from '../errors.ts'
+import type { DataClass } from '../tasks/task.ts'
+import type { Cidr } from '../wire/address.ts'
+import type { PathPattern } from './path-pattern.ts'
+import type { ValuePattern } from './value-pattern.ts'
+import type { Place } from './yaml-text.ts'
+
+/** The schemes of destinations: what is inspected, what is passed through, what is relayed. */
+export type Scheme = 'http' | 'https' | 'ws' | 'wss' | 'tls' | 'tcp'
+
+/** Which hosts a destination covers. */
+export type HostPattern =
+  /** A name in normal form, or one address. */
+  | { readonly kind: 'exact'; readonly host: string; readonly isAddress: boolean }
+  | { readonly kind: 'param'; readonly name: string }
+  /** `*.SUFFIX`: one label or more below it. */
+  | { readonly kind: 'below'; readonly suffix: string }
+  /** Any name, never an address. */
+  | { readonly kind: 'any' }
+  /** Addresses written as such. */
+  | { readonly kind: 'range'; readonly cidr: Cidr }
+
+/** One destination of a rule. */
+export interface Destination {
+  readonly text: string
+  /** Undefined on a deny of a range: a deny covers every scheme. */
+  readonly scheme: Scheme | undefined
+  readonly host: HostPattern
+  /** As written, or the scheme's; undefined on a deny that has neither. */
+  readonly port: number | undefined
+  readonly isPortWritten: boolean
+  /** The path of the URL, shorthand for `paths`. */
+  readonly path: PathPattern | undefined
+}
+
+/** One rule. What a verdict cannot have is undefined. */
+export interface Rule {
+  readonly id: string
+  readonly verdict: 'allow' | 'deny'
+  readonly description: string | undefined
+  readonly owner: string | undefined
+  readonly destinations: readonly Destination[]
+  /** Undefined: any. */
+  readonly methods: readonly string[] | undefined
+  /** Undefined: any, save what destinations say in shorthand. */
+  readonly paths: readonly PathPattern[] | undefined
+  readonly query: readonly ValuePattern[] | undefined
+  readonly headers: readonly ValuePattern[] | undefined
+  /** The ports that a deny covers; undefined: all. */
+  readonly ports: readonly number[] | undefined
+  readonly addresses: readonly Cidr[]
+  readonly credential: string | undefined
+  readonly data: DataClass | undefined
+  readonly bodyBytesMax: number | undefined
+  readonly clientAuth: 'drop' | 'pass' | undefined
+  readonly placeholderInBody: 'pass' | 'refuse' | undefined
+  readonly observe: boolean
+  readonly place: Place
+}
+
+/** What a test expects. */
+export type Expectation =
+  | { readonly verdict: 'allow'; readonly rule: string }
+  | { readonly verdict: 'deny'; readonly reason: Reason }
+
+/** One entry of `tests:`. */
+export interface RuleTest {
+  /** `METHOD URL`, or `CONNECT HOST:PORT`. */
+  readonly call: string
+  readonly params: Readonly<Record<string, string>>
+  readonly headers: Readonly<Record<string, string | readonly string[]>>
+  readonly expect: Expectation
+  readonly place: Place
+}
+
+/** A parameter that a task supplies. */
+export interface Param {
+  /** RE2; the whole value has to match. */
+  readonly pattern: string
+  readonly description: string | undefined
+  readonly place: Place
+}
+
+/** One rule file. */
+export interface RuleSet {
+  readonly name: string
+  readonly file: string
+  /** `sha256:` and 64 hex digits of the file. */
+  readonly version: string
+  readonly description: string | undefined
+  readonly owner: string | undefined
+  /** Who may be given this set; undefined: anyone. Kept for whoever hands out sets; no decision looks at it. */
+  readonly for: { readonly teams: readonly string[] } | undefined
+  readonly params: ReadonlyMap<string, Param>
+  readonly rules: readonly Rule[]
+  readonly tests: readonly RuleTest[]
+}

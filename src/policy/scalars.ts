@@ -1,0 +1,181 @@
+// The scalars of a rule file as schemas: each says in its message what was expected. Pure; called by `grammar.ts`.
+
+import { RE2JS, RE2JSSyntaxException } from 're2js'
+import { z } from 'zod'
+
+import { parseCidr, type Cidr } from '../wire/address.ts'
+import { parseDestination, parseRange } from './destination.ts'
+import { parsePathPattern, type PathPattern, type PatternFault } from './path-pattern.ts'
+import type { Destination } from './rule-set.ts'
+import { parseTemplate, type Part } from './template.ts'
+
+/** Values of one key of `query` or `headers`, read. */
+export type Alternatives = readonly (readonly Part[])[]
+
+const SIZE_BYTES: Readonly<Record<string, number>> = {
+  '': 1,
+  B: 1,
+  KiB: 2 ** 10,
+  MiB: 2 ** 20,
+  GiB: 2 ** 30,
+}
+const SIZE_EXPECTED = 'expected a size such as 512KiB or 64MiB'
+const ID = /^[A-Za-z0-9][\w.-]{0,127}$/
+const METHOD = /^[A-Z][A-Z0-9!#$%&'*+.^_`|~-]{0,31}$/
+const TEXT_MAX = 4096
+
+/** Reads a value by a function that says what is wrong with it. */
+export function readBy<Value, Input>(
+  source: z.ZodType<Input, Input>,
+  read: (written: Input) => Value | PatternFault,
+): z.ZodType<Value, Input> {
+  return source.transform((written, context) => {
+    const value = read(written)
+    if (!isFault(value)) return value
+    const { fault, hint } = value
+    context.addIssue({
+      code: 'custom',
+      message: fault,
+      ...(hint !== undefined && { params: { hint } }),
+    })
+    return z.NEVER
+  })
+}
+
+function isFault(value: unknown): value is PatternFault {
+  return typeof value === 'object' && value !== null && 'fault' in value
+}
+
+/** A list that is not empty: an empty one would look like any and mean none. */
+export function list<Value, Input>(
+  item: z.ZodType<Value, Input>,
+  what: string,
+): z.ZodType<Value[], Input[]> {
+  return z
+    .array(item, { error: `expected a list of ${what}` })
+    .min(1, { error: `expected at least one: leave the key out where any of the ${what} will do` })
+}
+
+/** One value, or a list of them. */
+function oneOrMore<Value, Input>(
+  item: z.ZodType<Value, Input>,
+  error: string,
+  what: string,
+): z.ZodType<Value[], Input | Input[]> {
+  return z.union([item.transform((single) => [single]), list(item, what)], { error })
+}
+
+/** A text that is not empty. */
+export function text(expected: string): z.ZodType<string, string> {
+  return z
+    .string({ error: `expected ${expected}: put it in quotes` })
+    .min(1, { error: `expected ${expected}` })
+    .max(TEXT_MAX, { error: `expected at most ${TEXT_MAX} characters` })
+}
+
+/** A name of ours. */
+export function identifier(what: string): z.ZodType<string, string> {
+  return z
+    .string({ error: `expected ${what}: put it in quotes` })
+    .regex(ID, { error: `expected ${what}: letters, digits, \`.\`, \`_\` and \`-\`` })
+}
+
+/** One of a few words. */
+export function oneOf<const Word extends string>(
+  words: readonly [Word, ...Word[]],
+): z.ZodType<Word, Word> {
+  return z.enum(words, { error: `expected ${words.slice(0, -1).join(', ')} or ${words.at(-1)}` })
+}
+
+/** An RE2 that compiles. */
+export const re2: z.ZodType<string, string> = readBy<string, string>(
+  text('a regular expression'),
+  (written) => {
+    try {
+      RE2JS.compile(written)
+      return written
+    } catch (error) {
+      if (!(error instanceof RE2JSSyntaxException)) throw error
+      return {
+        fault: `not an RE2: ${error.getDescription()}`,
+        hint: 'the whole value has to match',
+      }
+    }
+  },
+)
+
+/** Bytes, with a unit or as a bare number. */
+export const size: z.ZodType<number, string | number> = z.union(
+  [
+    z.int().positive(),
+    readBy(z.string(), (written): number | PatternFault => {
+      const match = /^([1-9]\d{0,12})(|B|KiB|MiB|GiB)$/.exec(written)
+      if (!match) return { fault: SIZE_EXPECTED }
+      const bytes = Number(match[1]) * (SIZE_BYTES[match[2] ?? ''] ?? Number.NaN)
+      return Number.isSafeInteger(bytes) ? bytes : { fault: SIZE_EXPECTED }
+    }),
+  ],
+  { error: SIZE_EXPECTED },
+)
+
+/** A port. */
+export const port: z.ZodType<number, number> = z
+  .int({ error: 'expected a port from 1 to 65535' })
+  .min(1, { error: 'expected a port from 1 to 65535' })
+  .max(65_535, { error: 'expected a port from 1 to 65535' })
+
+/** A range of addresses. */
+export const cidr: z.ZodType<Cidr, string> = readBy<Cidr, string>(
+  text('a range such as 10.1.2.0/24'),
+  (written) =>
+    parseCidr(written) ?? {
+      fault: `\`${written}\` is no range of addresses`,
+      hint: 'write such as 10.1.2.0/24, without bits set behind the prefix',
+    },
+)
+
+/** A method, in upper case as it is on the wire. */
+export const method: z.ZodType<string, string> = readBy<string, string>(
+  text('a method'),
+  (written) => {
+    if (written === 'CONNECT')
+      return {
+        fault: 'CONNECT is no call',
+        hint: 'leave it out: a tunnel opens where a rule covers it',
+      }
+    if (METHOD.test(written)) return written
+    const upper = written.toUpperCase()
+    return {
+      fault: `\`${written}\` is no method`,
+      ...(METHOD.test(upper) && { hint: `write ${upper}` }),
+    }
+  },
+)
+
+/** A path pattern. */
+export const path: z.ZodType<PathPattern, string> = readBy(text('a path'), parsePathPattern)
+
+/** A value of `query` or `headers`: one pattern or a list. */
+export const alternatives: z.ZodType<Alternatives, string | string[]> = oneOrMore(
+  readBy(z.string(), (written): readonly Part[] | PatternFault => {
+    const parts = parseTemplate(written)
+    return typeof parts === 'string' ? { fault: parts } : parts
+  }),
+  'expected a text or a list of texts: put numbers and words such as true in quotes',
+  'values',
+)
+
+/** The value of a verdict. */
+export function destinations(verdict: 'allow' | 'deny'): z.ZodType<Destination[]> {
+  const url = readBy(text('scheme://host[:port]'), (written) => parseDestination(written, verdict))
+  const range = readBy(
+    z.strictObject({
+      scheme: text('a scheme').optional(),
+      cidr: text('a range such as 10.1.2.0/24'),
+      port: port.optional(),
+    }),
+    (written) => parseRange(written, verdict),
+  )
+  const error = 'expected scheme://host[:port] or { scheme, cidr, port }, one or a list'
+  return oneOrMore(z.union([url, range], { error }), error, 'destinations')
+}

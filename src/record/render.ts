@@ -1,0 +1,106 @@
+// One record as one line for a person at a terminal. Pure. Whatever a stranger chose (paths, names, user agents) is
+// shown with its control and invisible characters escaped. Called by the CLI's `tail`.
+
+import { createColors } from 'picocolors'
+
+import type { RecordBody } from './body.ts'
+import { escapeUnprintable } from './printable.ts'
+
+type Paint = (text: string) => string
+
+/** Renders a record as one line without a newline; colours where asked. */
+export function renderRecord(record: RecordBody, color: boolean): string {
+  const paint = createColors(color)
+  const { event, rule, sallyport } = record
+  const verdict = verdictWord(record)
+  const isCall = event.action.startsWith('call-') && record.url !== undefined
+  const parts: [text: string | undefined, paint: Paint][] = [
+    [timeOf(record), paint.dim],
+    [verdict.padEnd(5), verdictPaint(verdict, paint)],
+    ...(isCall ? callParts(record, paint) : [[eventText(record), String] as [string, Paint]]),
+    [event.reason === 'allowed' ? undefined : event.reason, paint.yellow],
+    [rule && `${rule.ruleset}/${rule.id}`, paint.dim],
+    [sallyport.credential && credentialText(record), paint.magenta],
+    [sallyport.task?.id, paint.dim],
+  ]
+  return parts
+    .flatMap(([text, paintPart]) =>
+      text === undefined ? [] : [paintPart(escapeUnprintable(text))],
+    )
+    .join(' ')
+}
+
+function timeOf(record: RecordBody): string {
+  return record['@timestamp'].replace('T', ' ').replace('Z', '')
+}
+
+function verdictWord({ event, sallyport }: RecordBody): string {
+  if (event.action === 'call-started') return 'START'
+  if (event.action === 'call-progress') return 'OPEN'
+  if (event.action.startsWith('call-denied')) return 'DENY'
+  if (event.action === 'call-ended') {
+    if (event.outcome !== 'success') return 'FAIL'
+    return sallyport.mode === 'observe' ? 'WATCH' : 'ALLOW'
+  }
+  return event.kind === 'alert' ? 'ALERT' : 'EVENT'
+}
+
+function verdictPaint(
+  verdict: string,
+  paint: Record<'red' | 'green' | 'yellow' | 'cyan', Paint>,
+): Paint {
+  if (verdict === 'DENY' || verdict === 'ALERT') return paint.red
+  if (verdict === 'FAIL' || verdict === 'WATCH') return paint.yellow
+  return verdict === 'ALLOW' ? paint.green : paint.cyan
+}
+
+function callParts(
+  { http, url, event }: RecordBody,
+  paint: Record<'bold' | 'dim', Paint>,
+): [text: string | undefined, paint: Paint][] {
+  const numbers: string[] = []
+  if (event.duration !== undefined) numbers.push(durationText(event.duration))
+  if (http?.request.bytes !== undefined) numbers.push(`↑${bytesText(http.request.bytes)}`)
+  if (http?.response !== undefined) numbers.push(`↓${bytesText(http.response.bytes)}`)
+  return [
+    [String(http?.response?.status_code ?? '-').padEnd(3), String],
+    [http?.request.method ?? '-', paint.bold],
+    [url?.full ?? '-', String],
+    [numbers.length === 0 ? undefined : numbers.join(' '), paint.dim],
+  ]
+}
+
+function eventText({ event, message, destination, sallyport }: RecordBody): string {
+  const parts = [event.action]
+  if (message !== undefined) parts.push(message)
+  const host = destination?.domain ?? destination?.ip
+  if (host !== undefined) parts.push(`${host}:${String(destination?.port)}`)
+  for (const [name, value] of Object.entries(sallyport.detail ?? {})) {
+    parts.push(`${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
+  }
+  return parts.join(' ')
+}
+
+function credentialText({ sallyport }: RecordBody): string {
+  const { name, action } = sallyport.credential ?? { name: '', action: undefined }
+  return action === undefined ? name : `${name}:${action}`
+}
+
+function durationText(nanoseconds: number): string {
+  const ms = nanoseconds / 1e6
+  if (ms < 10) return `${ms.toFixed(1)}ms`
+  return ms < 10_000 ? `${ms.toFixed(0)}ms` : `${(ms / 1000).toFixed(1)}s`
+}
+
+function bytesText(bytes: number): string {
+  if (bytes < 1000) return String(bytes)
+  const units = ['k', 'M', 'G', 'T']
+  let value = bytes
+  let unit = ''
+  for (const next of units) {
+    if (value < 1000) break
+    value /= 1000
+    unit = next
+  }
+  return `${value.toFixed(value < 10 ? 1 : 0)}${unit}`
+}

@@ -1,0 +1,139 @@
+// Reads records out of a journal for a person: from the beginning or a time on, filtered, and on as they come, over the
+// borders of segments. Reads only, also while a sidecar writes. Called by the CLI's `tail` and `summary`.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+
+import { RE2JS } from 're2js'
+
+import type { RecordBody } from './body.ts'
+import { JournalReader, type JournalPlace } from './reader.ts'
+import { listSegments } from './segments.ts'
+
+/** Which records are wanted; members left out do not restrict. */
+export interface TailFilter {
+  /** A task's id; its children count as its own. */
+  readonly task?: string
+  /** A host, or with a leading `*.` every host below it. */
+  readonly host?: string
+  readonly verdict?: 'allow' | 'deny'
+  readonly reason?: string
+  /** A rule's id, or `ruleset/id`. */
+  readonly rule?: string
+  /** A credential's name. */
+  readonly credential?: string
+  /** Epoch milliseconds. */
+  readonly since?: number
+  /** A regular expression (RE2) found anywhere in the record's JSON. */
+  readonly grep?: string
+  /** Also `call-started` and `call-progress`. */
+  readonly all?: boolean
+}
+
+/** A record and the line it was read from. */
+export interface TailedRecord {
+  readonly line: string
+  readonly record: RecordBody
+}
+
+/** How to read. */
+export interface TailOptions {
+  readonly filter: TailFilter
+  /** Whether to wait for more at the end. */
+  readonly follow: boolean
+  readonly signal?: AbortSignal
+  /** Told of a line that is no record; it is skipped. */
+  readonly onBadLine?: (line: string) => void
+}
+
+const POLL_MS = 100
+const LINES_AT_ONCE = 1000
+
+/**
+ * Reads a journal's records in order.
+ * @throws Error when `grep` is no regular expression
+ */
+export async function* tailRecords(
+  dir: string,
+  options: TailOptions,
+): AsyncGenerator<TailedRecord, void, undefined> {
+  const { filter, follow, signal } = options
+  const accepts = recordFilter(filter)
+  const reader = new JournalReader(dir)
+  let place = firstPlace(dir, filter.since)
+  try {
+    for (;;) {
+      if (signal?.aborted === true) return
+      const read = await reader.read(place, LINES_AT_ONCE)
+      place = read.place
+      for (const bytes of read.lines) {
+        const line = bytes.toString()
+        const record = parseRecord(line)
+        if (record === undefined) options.onBadLine?.(line)
+        else if (accepts(record, line)) yield { line, record }
+      }
+      if (read.lines.length > 0) continue
+      if (!follow) return
+      await sleep(POLL_MS, undefined, { signal }).catch(() => undefined)
+    }
+  } finally {
+    await reader.close()
+  }
+}
+
+/** Makes the test of a record; `line` is its JSON. @throws Error when `grep` is no regular expression */
+function recordFilter(filter: TailFilter): (record: RecordBody, line: string) => boolean {
+  const grep = filter.grep === undefined ? undefined : RE2JS.compile(filter.grep)
+  return (record, line) =>
+    (filter.all === true || isTerminal(record)) &&
+    (filter.since === undefined || Date.parse(record['@timestamp']) >= filter.since) &&
+    isOfCall(record, filter) &&
+    (grep === undefined || grep.matcher(line).find())
+}
+
+function isTerminal({ event }: RecordBody): boolean {
+  return event.action !== 'call-started' && event.action !== 'call-progress'
+}
+
+function isOfCall({ event, sallyport, ...record }: RecordBody, filter: TailFilter): boolean {
+  const { task, host, verdict, reason, rule, credential } = filter
+  const decided = event.action.startsWith('call-denied') ? 'deny' : sallyport.decision?.verdict
+  const ruleName = record.rule && `${record.rule.ruleset}/${record.rule.id}`
+  const place = record.destination?.domain ?? record.destination?.ip
+  return (
+    (task === undefined || sallyport.task?.path.includes(task) === true) &&
+    (host === undefined || isHost(place, host.toLowerCase())) &&
+    (verdict === undefined || decided === verdict) &&
+    (reason === undefined || event.reason === reason) &&
+    (rule === undefined || record.rule?.id === rule || ruleName === rule) &&
+    (credential === undefined || sallyport.credential?.name === credential)
+  )
+}
+
+function isHost(host: string | undefined, wanted: string): boolean {
+  if (wanted.startsWith('*.')) return host?.endsWith(wanted.slice(1)) === true
+  return host === wanted
+}
+
+function parseRecord(line: string): RecordBody | undefined {
+  try {
+    const value: Partial<RecordBody> | null = JSON.parse(line)
+    return value !== null && isRecord(value) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function isRecord(value: Partial<RecordBody>): value is RecordBody {
+  return (
+    typeof value['@timestamp'] === 'string' &&
+    typeof value.event?.action === 'string' &&
+    value.sallyport !== undefined
+  )
+}
+
+/** Segments whose last write is older than asked for need not be read; an empty journal begins with its first record. */
+function firstPlace(dir: string, since: number | undefined): JournalPlace {
+  const segments = listSegments(dir)
+  const wanted = segments.find(({ writtenAt }) => since === undefined || writtenAt >= since)
+  return { firstSeq: (wanted ?? segments.at(-1))?.firstSeq ?? 1, offset: 0 }
+}

@@ -1,0 +1,309 @@
+// The composition root: a configuration becomes running parts. Starts them in order, refuses to start half, stops them in
+// reverse. Deliberately no logic of its own about calls. Called by `main.ts`.
+
+import { mkdirSync, readFileSync } from 'node:fs'
+
+import type { Config } from './config/config.ts'
+import { placeholderKey } from './config/placeholder-key.ts'
+import { RuleWatch } from './config/rule-watch.ts'
+import type { LoadedRules } from './config/rules.ts'
+import { startSinks } from './config/sinks.ts'
+import { buildStaticTask } from './config/task.ts'
+import type { ListenAddress } from './config/units.ts'
+import { HealthServer, type Readiness } from './control/health.ts'
+import { CredentialStore } from './credentials/store.ts'
+import { UpstreamPool } from './forward/pool.ts'
+import { Identifier } from './identify/identify.ts'
+import { OpenCalls } from './listen/open-calls.ts'
+import { ProxyServer } from './listen/server.ts'
+import type { OwnListener } from './net/classify.ts'
+import { Dialer } from './net/dial.ts'
+import { Resolver } from './net/resolve.ts'
+import type { Problem } from './policy/problem.ts'
+import { DenialLimiter } from './record/flood.ts'
+import { Journal } from './record/journal.ts'
+import type { Log } from './record/log.ts'
+import { Metrics } from './record/metrics.ts'
+import { CallRecorder } from './record/recorder.ts'
+import type { SinkFeed } from './record/sinks/feed.ts'
+import type { Parts } from './stages.ts'
+import { StaticTask } from './tasks/static.ts'
+import { loadOrMakeCa, type Ca } from './tls/ca.ts'
+import { LeafServers } from './tls/contexts.ts'
+import { parseCidr } from './wire/address.ts'
+
+/** What starting takes besides the configuration. */
+export interface SidecarOptions {
+  readonly config: Config
+  readonly environment: Readonly<Record<string, string | undefined>>
+  /** Start the static task anew even where it has ended. */
+  readonly renew: boolean
+  readonly log: Log
+}
+
+const CA_CHECK_MS = 3_600_000
+const CUT_TIMEOUT_MS = 2000
+
+/** A running sidecar. */
+export class Sidecar {
+  readonly ca: Ca
+  readonly #config: Config
+  readonly #log: Log
+  readonly #metrics: Metrics
+  readonly #journal: Journal
+  readonly #denials: DenialLimiter
+  readonly #recorder: CallRecorder
+  readonly #task: StaticTask | undefined
+  readonly #rules: RuleWatch
+  readonly #openCalls: OpenCalls
+  readonly #pool: UpstreamPool
+  readonly #proxy: ProxyServer
+  readonly #health: HealthServer
+  readonly #sinks: readonly SinkFeed[]
+  readonly #caTimer: NodeJS.Timeout
+  #ca: Ca
+
+  /** Starts everything; what was started is stopped again where a later part cannot. @throws Error saying which part and why */
+  static async start(options: SidecarOptions): Promise<Sidecar> {
+    const sidecar = new Sidecar(options)
+    try {
+      await sidecar.#listen()
+    } catch (error) {
+      await sidecar.stop(0)
+      throw error
+    }
+    return sidecar
+  }
+
+  private constructor({ config, environment, renew, log }: SidecarOptions) {
+    const { limits, stateDir } = config
+    const now = Date.now
+    this.#config = config
+    this.#log = log
+    mkdirSync(stateDir, { recursive: true, mode: 0o700 })
+    const caOptions = { ...config.ca, now }
+    this.#ca = loadOrMakeCa(caOptions)
+    this.ca = this.#ca
+    this.#caTimer = setInterval(() => this.#renewCa(() => loadOrMakeCa(caOptions)), CA_CHECK_MS)
+    this.#caTimer.unref()
+    this.#journal = Journal.open({ ...config.journal, limits, now, log })
+    this.#metrics = new Metrics({
+      openCalls: () => this.#openCalls.size,
+      openTunnels: () => this.#openCalls.tunnels,
+      tasks: () => (this.#task?.state === 'active' ? 1 : 0),
+      journal: () => this.#journal.stats,
+      sinks: () => this.#sinks.map(({ stats }) => stats),
+    })
+    this.#denials = new DenialLimiter({
+      perSecond: config.journal.denialsPerTaskPerSecond,
+      append: (record) => this.#journal.append(record),
+      now,
+    })
+    this.#recorder = new CallRecorder({
+      journal: this.#journal,
+      denials: this.#denials,
+      metrics: this.#metrics,
+      now,
+      onLost: (error) =>
+        log.error({ err: error }, 'a record could not be written; it is kept until it can'),
+    })
+    this.#openCalls = new OpenCalls({
+      limits,
+      now,
+      onProgress: (call) => this.#recorder.recordProgress(call),
+    })
+    this.#rules = new RuleWatch({
+      dir: config.rules.dir,
+      limits,
+      always: config.rules.always,
+      task: config.task,
+      onLoaded: (rules, before) => this.#onRulesLoaded(rules, before),
+      onRefused: (problems) => this.#onRulesRefused(problems),
+    })
+    this.#task =
+      config.task &&
+      new StaticTask({
+        task: buildStaticTask(config.task, now()),
+        stateDir,
+        renew,
+        now,
+        onChange: (change, task) => this.#recorder.recordEvent(change, { task }),
+        onEnd: () => this.#onTaskEnd(),
+      })
+    const dialer = this.#makeDialer()
+    this.#pool = new UpstreamPool({ dialer, limits })
+    this.#sinks = startSinks(config.sinks, {
+      journal: this.#journal,
+      stateDir,
+      dialer,
+      limits,
+      log,
+      now,
+    })
+    const parts: Parts = {
+      limits,
+      identifier: new Identifier({
+        standing: () => this.#task,
+        policyFor: () => this.#rules.inForce?.policy,
+      }),
+      credentials: new CredentialStore(config.credentials, {
+        environment,
+        limits,
+        placeholderKey: placeholderKey(stateDir),
+      }),
+      dialer,
+      pool: this.#pool,
+      recorder: this.#recorder,
+      refuseConnect: config.refusals.connect,
+      onUnexpected: (error, call) => {
+        this.#metrics.countAssertion()
+        log.error(
+          { err: error, call: call.id },
+          'a call failed closed on an error of the proxy itself',
+        )
+      },
+    }
+    this.#proxy = new ProxyServer({
+      parts,
+      openCalls: this.#openCalls,
+      leafServers: new LeafServers({
+        ca: () => this.#ca,
+        limits,
+        now,
+        onMint: () => this.#metrics.countMint(),
+      }),
+      now,
+    })
+    this.#health = new HealthServer({
+      connectionsMax: limits.healthConnectionsMax,
+      readiness: () => this.#readiness(),
+      metrics: async () => ({
+        text: await this.#metrics.render(),
+        contentType: this.#metrics.contentType,
+      }),
+    })
+  }
+
+  /** The task that runs; undefined where none is configured. */
+  get task(): StaticTask | undefined {
+    return this.#task
+  }
+
+  /** Loads the rule files now. */
+  reloadRules(): void {
+    this.#rules.reload()
+  }
+
+  /** Takes no more calls, lets open ones go on for a while, then ends everything in reverse order. */
+  async stop(drainMs: number = this.#config.limits.drainTimeoutMs): Promise<void> {
+    this.#proxy.drain()
+    await this.#openCalls.drained(drainMs)
+    this.#openCalls.cutAll('draining')
+    this.#proxy.close()
+    this.#health.close()
+    // What was cut writes its records before the journal closes.
+    await this.#openCalls.drained(CUT_TIMEOUT_MS)
+    this.#pool.close()
+    this.#rules.close()
+    this.#task?.close()
+    this.#openCalls.close()
+    clearInterval(this.#caTimer)
+    this.#denials.close()
+    await Promise.all(this.#sinks.map((sink) => sink.close()))
+    await this.#journal.close()
+  }
+
+  async #listen(): Promise<void> {
+    await this.#health.listen(addressOf(this.#config.listen.health))
+    await this.#proxy.listen(addressOf(this.#config.listen.proxy))
+  }
+
+  #makeDialer(): Dialer {
+    const { upstream, limits } = this.#config
+    return new Dialer({
+      resolver: new Resolver({ servers: upstream.resolver, hosts: upstream.hosts, limits }),
+      allowAddresses: upstream.allowAddresses.flatMap((text) => parseCidr(text) ?? []),
+      ownListeners: () => this.#ownListeners(),
+      limits,
+      upstreamRoots: upstream.caFiles.map((file) => readFileSync(file, 'utf8')),
+      onDial: (outcome) => this.#metrics.countDial(outcome),
+    })
+  }
+
+  #ownListeners(): OwnListener[] {
+    const { proxy, health } = this.#config.listen
+    return [proxy, health, this.#config.control.listen].flatMap((address) =>
+      address.kind === 'tcp' ? [{ host: address.host, port: address.port }] : [],
+    )
+  }
+
+  #readiness(): Readiness[] {
+    const state = this.#task?.state
+    const refused = this.#rules.refusedProblems.length > 0
+    const inForce = this.#rules.inForce
+    return [
+      { name: 'journal', ready: this.#journal.stats.available },
+      {
+        name: 'rules',
+        ready: inForce !== undefined,
+        ...(refused && {
+          detail: 'the rule files as they are now were refused; the last good ones are in force',
+        }),
+      },
+      {
+        name: 'task',
+        ready: state === undefined || state === 'active',
+        ...(state && { detail: state }),
+      },
+    ]
+  }
+
+  #onRulesLoaded(rules: LoadedRules, before: LoadedRules | undefined): void {
+    const sets = [...rules.sets.values()].map(({ name, version }) => `${name}@${version}`)
+    this.#log.info(
+      { sets: sets.length },
+      before ? 'changed rules are in force' : 'rules are in force',
+    )
+    this.#recorder.recordEvent('rules-loaded', {
+      detail: {
+        digest: rules.digest,
+        ...(before && { before: before.digest }),
+        ...(rules.policy && { policy: rules.policy.digest }),
+        sets,
+      },
+    })
+  }
+
+  #onRulesRefused(problems: readonly Problem[]): void {
+    const errors = problems.filter(({ severity }) => severity === 'error')
+    for (const { file, line, column, message } of errors)
+      this.#log.error(`${file}:${line}:${column} ${message}`)
+    this.#log.error('the rule files were refused; what was in force stays so')
+    this.#recorder.recordEvent('rules-refused', {
+      outcome: 'failure',
+      detail: {
+        problems: errors.map(({ file, line, column, code }) => `${file}:${line}:${column} ${code}`),
+      },
+    })
+  }
+
+  #onTaskEnd(): void {
+    this.#log.warn('the task has ended: nothing more leaves')
+    this.#openCalls.cutAll('task-ended-midway')
+    this.#pool.close()
+  }
+
+  #renewCa(load: () => Ca): void {
+    try {
+      this.#ca = load()
+    } catch (error) {
+      this.#log.error({ err: error }, 'the CA could not be renewed')
+    }
+  }
+}
+
+function addressOf(address: ListenAddress): { host: string; port: number } | { path: string } {
+  return address.kind === 'tcp'
+    ? { host: address.host, port: address.port }
+    : { path: address.path }
+}

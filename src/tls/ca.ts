@@ -1,0 +1,162 @@
+// The interception CA: made at first start, its public part in `certs/`, its key in `state/` with mode 0600, its name and
+// serial unique to the installation. What is there and good is kept; what cannot be read is an error, never silently
+// replaced. Called by `sidecar.ts` and `cli/ca.ts`.
+
+import {
+  createPrivateKey,
+  generateKeyPairSync,
+  randomBytes,
+  X509Certificate,
+  type KeyObject,
+} from 'node:crypto'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import path from 'node:path'
+import tls from 'node:tls'
+
+import { keyIdOf, makeCertificate, publicKeyOf, type NameAttribute } from './certificate.ts'
+
+/** Where the CA lives and how long. */
+export interface CaOptions {
+  /** Public material only; may be mounted into a sandbox. */
+  readonly dir: string
+  readonly keyFile: string
+  readonly lifetimeMs: number
+  readonly now: () => number
+}
+
+/** A CA that can sign. */
+export interface Ca {
+  readonly certPem: string
+  readonly key: KeyObject
+  readonly keyId: Buffer
+  readonly name: readonly NameAttribute[]
+  /** Epoch milliseconds. */
+  readonly notAfter: number
+  /** The file to trust, absolute. */
+  readonly certFile: string
+  /** The public roots and ours, absolute. */
+  readonly bundleFile: string
+}
+
+const CERT_FILE = 'ca.crt'
+const BUNDLE_FILE = 'ca-bundle.crt'
+const BACKDATE_MS = 3_600_000
+// Renewed when less than this share of its life is left.
+const RENEW_SHARE = 0.2
+const ORGANISATION: NameAttribute = { oid: '2.5.4.10', text: 'Sallyport' }
+
+/**
+ * Loads the CA, or makes it where there is none or it is about to end. The key is kept over a renewal.
+ * @throws Error in one sentence where a file is there and cannot be used
+ */
+export function loadOrMakeCa(options: CaOptions): Ca {
+  mkdirSync(options.dir, { recursive: true, mode: 0o755 })
+  mkdirSync(path.dirname(options.keyFile), { recursive: true, mode: 0o700 })
+  const key = loadKey(options.keyFile) ?? makeKey(options.keyFile)
+  const certFile = path.join(options.dir, CERT_FILE)
+  const bundleFile = path.join(options.dir, BUNDLE_FILE)
+  const kept = loadCertificate(certFile, key, options)
+  const certPem = kept ?? makeCaCertificate(key, options)
+  if (kept === undefined) writeWhole(certFile, certPem, 0o644)
+  const bundle = [...tls.rootCertificates.map((root) => root.trim()), certPem.trim(), ''].join('\n')
+  if (!existsSync(bundleFile) || readFileSync(bundleFile, 'utf8') !== bundle)
+    writeWhole(bundleFile, bundle, 0o644)
+  return describe(certPem, key, certFile, bundleFile)
+}
+
+function describe(certPem: string, key: KeyObject, certFile: string, bundleFile: string): Ca {
+  const certificate = new X509Certificate(certPem)
+  return {
+    certPem,
+    key,
+    keyId: keyIdOf(publicKeyOf(key)),
+    name: readName(certificate),
+    notAfter: certificate.validToDate.getTime(),
+    certFile,
+    bundleFile,
+  }
+}
+
+function loadKey(file: string): KeyObject | undefined {
+  if (!existsSync(file)) return undefined
+  try {
+    // A key that others could read is mended before it is used.
+    if ((statSync(file).mode & 0o077) !== 0) chmodSync(file, 0o600)
+    const key = createPrivateKey(readFileSync(file))
+    if (key.asymmetricKeyType !== 'ec') throw new Error('it is no elliptic-curve key')
+    return key
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    throw new Error(
+      `the CA's key ${file} cannot be used (${why}): restore it, or move it away to start with a new CA`,
+      {
+        cause: error,
+      },
+    )
+  }
+}
+
+function makeKey(file: string): KeyObject {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' })
+  writeWhole(file, privateKey.export({ type: 'pkcs8', format: 'pem' }), 0o600)
+  return privateKey
+}
+
+// The certificate on the disk where it is ours, belongs to the key and has time left.
+function loadCertificate(file: string, key: KeyObject, options: CaOptions): string | undefined {
+  if (!existsSync(file)) return undefined
+  const pem = readFileSync(file, 'utf8')
+  let certificate: X509Certificate
+  try {
+    certificate = new X509Certificate(pem)
+  } catch (error) {
+    throw new Error(`${file} is no certificate: restore it, or move it away to have it made anew`, {
+      cause: error,
+    })
+  }
+  if (!certificate.checkPrivateKey(key)) return undefined
+  const left = certificate.validToDate.getTime() - options.now()
+  const life = certificate.validToDate.getTime() - certificate.validFromDate.getTime()
+  return left > life * RENEW_SHARE ? pem : undefined
+}
+
+function makeCaCertificate(key: KeyObject, { lifetimeMs, now }: CaOptions): string {
+  const publicKey = publicKeyOf(key)
+  // Unique, so that two installations in one trust store are told apart.
+  const name: NameAttribute[] = [
+    ORGANISATION,
+    { oid: '2.5.4.3', text: `Sallyport interception CA ${randomBytes(4).toString('hex')}` },
+  ]
+  return makeCertificate(
+    {
+      subject: name,
+      issuer: name,
+      publicKey,
+      issuerKeyId: keyIdOf(publicKey),
+      notBefore: now() - BACKDATE_MS,
+      notAfter: now() + lifetimeMs,
+      ca: true,
+    },
+    key,
+  )
+}
+
+function readName(certificate: X509Certificate): NameAttribute[] {
+  const commonName = /^CN=(.*)$/m.exec(certificate.subject)?.[1] ?? ''
+  return [ORGANISATION, { oid: '2.5.4.3', text: commonName }]
+}
+
+function writeWhole(file: string, content: string | Buffer, mode: number): void {
+  const beside = `${file}.new`
+  writeFileSync(beside, content, { mode, flush: true })
+  chmodSync(beside, mode)
+  renameSync(beside, file)
+}

@@ -1,0 +1,46 @@
+// Leaf certificates for intercepted hosts: ECDSA P-256, one key a process, a day long. Called by `contexts.ts`.
+
+import type { KeyObject } from 'node:crypto'
+
+import ipaddr from 'ipaddr.js'
+
+import type { Endpoint } from '../wire/authority.ts'
+import type { Ca } from './ca.ts'
+import { makeCertificate, publicKeyOf } from './certificate.ts'
+
+/** A leaf and when it ends. */
+export interface Leaf {
+  readonly certPem: string
+  /** Epoch milliseconds. */
+  readonly notAfter: number
+}
+
+const LIFETIME_MS = 24 * 3_600_000
+const BACKDATE_MS = 3_600_000
+
+/** Mints a certificate for one host, never longer than the CA's. */
+export function mintLeaf(
+  ca: Ca,
+  host: Pick<Endpoint, 'host' | 'kind'>,
+  leafKey: KeyObject,
+  now: number,
+): Leaf {
+  const notAfter = Math.min(now + LIFETIME_MS, ca.notAfter)
+  const certPem = makeCertificate(
+    {
+      subject: [],
+      issuer: ca.name,
+      publicKey: publicKeyOf(leafKey),
+      issuerKeyId: ca.keyId,
+      notBefore: now - BACKDATE_MS,
+      notAfter,
+      ca: false,
+      alternativeName:
+        host.kind === 'name'
+          ? { kind: 'name', text: host.host }
+          : { kind: 'ip', bytes: Uint8Array.from(ipaddr.parse(host.host).toByteArray()) },
+    },
+    ca.key,
+  )
+  return { certPem, notAfter }
+}

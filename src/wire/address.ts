@@ -1,0 +1,119 @@
+// IP addresses: what is a literal, which ranges are special, what lies in which range. One table, the agents.net draft's
+// and RFC 6890's. Pure; called by `authority.ts`, `policy/` and `net/`.
+
+import { isIP } from 'node:net'
+
+import ipaddr from 'ipaddr.js'
+
+/** A range of addresses. */
+export interface Cidr {
+  /** Normal form, `10.0.0.0/8`. */
+  readonly text: string
+  readonly kind: 'ipv4' | 'ipv6'
+  readonly bytes: readonly number[]
+  /** Length of the prefix in bits. */
+  readonly bits: number
+}
+
+// prettier-ignore
+const SPECIAL: readonly (readonly [range: string, name: string])[] = [
+  ['0.0.0.0/8', 'this-network'], ['10.0.0.0/8', 'private'], ['100.64.0.0/10', 'carrier-grade-nat'],
+  ['127.0.0.0/8', 'loopback'], ['169.254.0.0/16', 'link-local'], ['172.16.0.0/12', 'private'],
+  ['192.0.0.0/24', 'protocol-assignments'], ['192.0.2.0/24', 'documentation'], ['192.88.99.0/24', '6to4-relay'],
+  ['192.168.0.0/16', 'private'], ['198.18.0.0/15', 'benchmarking'], ['198.51.100.0/24', 'documentation'],
+  ['203.0.113.0/24', 'documentation'], ['224.0.0.0/4', 'multicast'], ['240.0.0.0/4', 'reserved'],
+  ['::1/128', 'loopback'], ['::/96', 'ipv4-compatible'], ['64:ff9b::/96', 'nat64'], ['64:ff9b:1::/48', 'nat64'],
+  ['100::/64', 'discard'], ['2001::/23', 'protocol-assignments'], ['2001:db8::/32', 'documentation'],
+  ['2002::/16', '6to4'], ['3fff::/20', 'documentation'], ['5f00::/16', 'segment-routing'], ['fc00::/7', 'private'],
+  ['fe80::/10', 'link-local'], ['fec0::/10', 'site-local'], ['ff00::/8', 'multicast'],
+]
+
+// Where the clouds hand out credentials to whoever asks.
+const METADATA: ReadonlySet<string> = new Set([
+  '169.254.169.254',
+  '169.254.170.2',
+  '169.254.170.23',
+  '168.63.129.16',
+  '100.100.100.200',
+  '192.0.0.192',
+  'fd00:ec2::254',
+  'fd00:ec2::23',
+  'fd20:ce::254',
+])
+
+const SPECIAL_RANGES: readonly { readonly range: Cidr; readonly name: string }[] = SPECIAL.map(
+  ([text, name]) => {
+    const range = parseCidr(text)
+    if (range === undefined) throw new Error(`${text} is not a range`)
+    return { range, name }
+  },
+)
+
+/**
+ * The normal form of an address literal; undefined where the text is none. IPv4-mapped IPv6 becomes IPv4.
+ * Only what `net.isIP` takes is a literal: `127.1`, `0x7f.1` and `010.0.0.1` are not.
+ */
+export function canonicalAddress(
+  text: string,
+): { host: string; kind: 'ipv4' | 'ipv6' } | undefined {
+  const version = isIP(text)
+  if (version === 4) return { host: text, kind: 'ipv4' }
+  if (version !== 6 || text.includes('%')) return undefined
+  const address = ipaddr.IPv6.parse(text)
+  if (address.isIPv4MappedAddress())
+    return { host: address.toIPv4Address().toString(), kind: 'ipv4' }
+  return { host: address.toRFC5952String(), kind: 'ipv6' }
+}
+
+/** Reads `10.0.0.0/8` or a bare address; undefined where it is neither, or bits behind the prefix are set. */
+export function parseCidr(text: string): Cidr | undefined {
+  const slash = text.indexOf('/')
+  const address = canonicalAddress(slash < 0 ? text : text.slice(0, slash))
+  if (address === undefined) return undefined
+  const bytes = bytesOf(address.host)
+  const bitsMax = bytes.length * 8
+  const prefix = slash < 0 ? String(bitsMax) : text.slice(slash + 1)
+  if (!/^(?:0|[1-9]\d{0,2})$/.test(prefix)) return undefined
+  const bits = Number(prefix)
+  if (bits > bitsMax) return undefined
+  for (let bit = bits; bit < bitsMax; bit += 1)
+    if ((bytes[bit >> 3]! >> (7 - (bit & 7))) & 1) return undefined
+  return { text: `${address.host}/${bits}`, kind: address.kind, bytes, bits }
+}
+
+/** Whether an address (any literal form) lies in a range. */
+export function contains(range: Cidr, address: string): boolean {
+  const canonical = canonicalAddress(address)
+  if (canonical === undefined || canonical.kind !== range.kind) return false
+  return isWithin(range, bytesOf(canonical.host))
+}
+
+/** The name of the special-purpose range an address lies in; undefined for a public one. */
+export function specialPurpose(address: string): string | undefined {
+  const canonical = canonicalAddress(address)
+  // What is no address is not public either.
+  if (canonical === undefined) return 'no-address'
+  const bytes = bytesOf(canonical.host)
+  for (const { range, name } of SPECIAL_RANGES)
+    if (range.kind === canonical.kind && isWithin(range, bytes)) return name
+  return undefined
+}
+
+/** Whether an address is one at which a cloud serves its metadata. */
+export function isCloudMetadata(address: string): boolean {
+  const canonical = canonicalAddress(address)
+  return canonical !== undefined && METADATA.has(canonical.host)
+}
+
+function bytesOf(host: string): number[] {
+  return ipaddr.parse(host).toByteArray()
+}
+
+function isWithin(range: Cidr, bytes: readonly number[]): boolean {
+  const whole = range.bits >> 3
+  for (let at = 0; at < whole; at += 1) if (range.bytes[at] !== bytes[at]) return false
+  const rest = range.bits & 7
+  if (rest === 0) return true
+  const mask = (0xff << (8 - rest)) & 0xff
+  return (range.bytes[whole]! & mask) === (bytes[whole]! & mask)
+}

@@ -1,0 +1,220 @@
+// Header lists: what may stand in one, how a message is framed, what is not for the next hop. Framing that two parsers
+// could read differently is refused. Pure and on the path of every call; called by `receive.ts`, `inject/`, `forward/`.
+
+import { EgressError, type Reason } from '../errors.ts'
+import type { RawHeaders } from './body.ts'
+
+/** How a request's body is delimited. */
+export type Framing =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'length'; readonly length: number }
+  | { readonly kind: 'chunked' }
+
+const NONE: Framing = { kind: 'none' }
+const CHUNKED: Framing = { kind: 'chunked' }
+
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
+// RFC 9110 section 5.5 without obs-fold: visible characters, space, tab, bytes above ASCII.
+// eslint-disable-next-line no-control-regex
+const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
+
+// Names that some servers read as the framing field they look like.
+const TWINS: ReadonlySet<string> = new Set([
+  'transfer_encoding',
+  'content_length',
+  'transfer-encoding_',
+  'content-length_',
+])
+// A field that frames or routes a message is never one hop's own: naming it in Connection hides it from somebody.
+const NEVER_NOMINATED: ReadonlySet<string> = new Set([
+  'transfer-encoding',
+  'content-length',
+  'host',
+  'content-encoding',
+  'content-type',
+  'authorization',
+  'cookie',
+])
+const HOP_BY_HOP: ReadonlySet<string> = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'proxy-authorization',
+  'proxy-authenticate',
+  'proxy-authentication-info',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'http2-settings',
+])
+
+/** Every value of a field, in order. @param lowerName in lower case */
+export function valuesOf(headers: RawHeaders, lowerName: string): string[] {
+  const values: string[] = []
+  for (let at = 0; at < headers.length; at += 2)
+    if (isNamed(headers[at]!, lowerName)) values.push(headers[at + 1]!)
+  return values
+}
+
+/** The first value of a field. @param lowerName in lower case */
+export function firstValue(headers: RawHeaders, lowerName: string): string | undefined {
+  for (let at = 0; at < headers.length; at += 2)
+    if (isNamed(headers[at]!, lowerName)) return headers[at + 1]!
+  return undefined
+}
+
+/** Whether a field is there. @param lowerName in lower case */
+export function hasHeader(headers: RawHeaders, lowerName: string): boolean {
+  return firstValue(headers, lowerName) !== undefined
+}
+
+/** Refuses fields that are not well formed or that disguise framing. @throws malformed-header */
+export function checkHeaderFields(headers: RawHeaders): void {
+  for (let at = 0; at < headers.length; at += 2) {
+    const name = headers[at]!
+    if (!TOKEN.test(name) || !VALUE.test(headers[at + 1]!))
+      throw new EgressError('malformed-header', { part: 'field' })
+    if (name.includes('_') && TWINS.has(name.toLowerCase()))
+      throw new EgressError('malformed-header', { part: 'twin' })
+    if (isNamed(name, 'connection')) checkConnection(headers[at + 1]!)
+  }
+}
+
+/**
+ * How the body of a request is framed.
+ * @throws malformed-header where two parsers could disagree
+ * @see RFC 9112 section 6
+ */
+export function requestFraming(headers: RawHeaders, httpVersion: string): Framing {
+  let lengths = 0
+  let length = ''
+  let codings = 0
+  let coding = ''
+  for (let at = 0; at < headers.length; at += 2) {
+    const name = headers[at]!
+    if (isNamed(name, 'content-length')) {
+      lengths += 1
+      length = headers[at + 1]!
+    } else if (isNamed(name, 'transfer-encoding')) {
+      codings += 1
+      coding = headers[at + 1]!
+    } else if (isNamed(name, 'expect') && headers[at + 1]!.toLowerCase() !== '100-continue')
+      throw new EgressError('malformed-header', { part: 'expect' })
+  }
+  if (lengths === 0 && codings === 0) return NONE
+  if (lengths > 1 || codings > 1 || (lengths > 0 && codings > 0))
+    throw new EgressError('malformed-header', { part: 'framing' })
+  if (codings === 1) {
+    if (httpVersion === '1.0' || coding.toLowerCase() !== 'chunked')
+      throw new EgressError('malformed-header', { part: 'transfer-encoding' })
+    return CHUNKED
+  }
+  return { kind: 'length', length: readLength(length, 'malformed-header') }
+}
+
+/**
+ * How the body of a response is framed.
+ * @param method of the request it answers
+ * @throws response-malformed
+ */
+export function responseFraming(
+  headers: RawHeaders,
+  status: number,
+  method: string,
+): Framing | { readonly kind: 'until-close' } {
+  const lengths = valuesOf(headers, 'content-length')
+  const codings = valuesOf(headers, 'transfer-encoding')
+  if (lengths.length > 1 || codings.length > 1 || (lengths.length > 0 && codings.length > 0))
+    throw new EgressError('response-malformed', { part: 'framing' })
+  const length = lengths[0] === undefined ? undefined : readLength(lengths[0], 'response-malformed')
+  if (codings[0] !== undefined && codings[0].toLowerCase() !== 'chunked')
+    throw new EgressError('response-malformed', { part: 'transfer-encoding' })
+  if (method === 'HEAD' || status === 204 || status === 304 || status < 200) return NONE
+  if (codings.length === 1) return CHUNKED
+  return length === undefined ? { kind: 'until-close' } : { kind: 'length', length }
+}
+
+/**
+ * The one Host of a request; undefined where HTTP/1.0 has none.
+ * @throws duplicate-host, missing-host, malformed-target where it is empty
+ */
+export function checkHost(headers: RawHeaders, httpVersion: string): string | undefined {
+  const hosts = valuesOf(headers, 'host')
+  if (hosts.length > 1) throw new EgressError('duplicate-host')
+  if (hosts.length === 0 && httpVersion !== '1.0') throw new EgressError('missing-host')
+  if (hosts[0] === '') throw new EgressError('malformed-target', { part: 'host' })
+  return hosts[0]
+}
+
+/** A request's fields without those that are for this hop only; order and spelling kept. @see RFC 9110 section 7.6.1 */
+export function stripHopByHop(headers: RawHeaders): string[] {
+  const nominated = nominatedBy(headers)
+  const kept: string[] = []
+  for (let at = 0; at < headers.length; at += 2) {
+    const name = headers[at]!
+    const lower = name.toLowerCase()
+    if (HOP_BY_HOP.has(lower) || lower.startsWith('proxy-') || nominated?.has(lower)) continue
+    kept.push(name, headers[at + 1]!)
+  }
+  return kept
+}
+
+/**
+ * A response's fields as the client may see them: without this hop's, without an upstream's claim to be us, and without
+ * Alt-Svc, which would lead clients past the proxy.
+ */
+export function stripResponseHead(headers: RawHeaders): string[] {
+  const nominated = nominatedBy(headers)
+  const kept: string[] = []
+  for (let at = 0; at < headers.length; at += 2) {
+    const name = headers[at]!
+    const lower = name.toLowerCase()
+    if (lower === 'proxy-status') {
+      const value = withoutOurMember(headers[at + 1]!)
+      if (value !== '') kept.push(name, value)
+      continue
+    }
+    if (HOP_BY_HOP.has(lower) || lower === 'alt-svc' || nominated?.has(lower)) continue
+    kept.push(name, headers[at + 1]!)
+  }
+  return kept
+}
+
+function isNamed(name: string, lowerName: string): boolean {
+  return name.length === lowerName.length && name.toLowerCase() === lowerName
+}
+
+function checkConnection(value: string): void {
+  for (const option of value.split(',')) {
+    const lower = option.trim().toLowerCase()
+    if (NEVER_NOMINATED.has(lower))
+      throw new EgressError('malformed-header', { part: 'connection' })
+  }
+}
+
+function nominatedBy(headers: RawHeaders): Set<string> | undefined {
+  let nominated: Set<string> | undefined
+  for (let at = 0; at < headers.length; at += 2) {
+    if (!isNamed(headers[at]!, 'connection')) continue
+    const value = headers[at + 1]!
+    if (value === 'keep-alive' || value === 'close') continue
+    nominated ??= new Set()
+    for (const option of value.split(',')) nominated.add(option.trim().toLowerCase())
+  }
+  return nominated
+}
+
+function readLength(text: string, reason: Reason): number {
+  const length = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN
+  if (!Number.isSafeInteger(length)) throw new EgressError(reason, { part: 'content-length' })
+  return length
+}
+
+function withoutOurMember(value: string): string {
+  return value
+    .split(',')
+    .filter((member) => !/^\s*"?sallyport"?\s*(?:;|$)/i.test(member))
+    .join(',')
+    .trim()
+}

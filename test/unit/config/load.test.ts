@@ -1,0 +1,382 @@
+// Proves the reading of the configuration: defaults, every problem at once with its place, precedence, the static task.
+
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+
+import t from 'tap'
+
+import type { Config } from '../../../src/config/config.ts'
+import { loadConfig, type Loaded } from '../../../src/config/load.ts'
+import { DEFAULT_LIMITS } from '../../../src/limits.ts'
+
+const dir = mkdtempSync(path.join(tmpdir(), 'sallyport-config-'))
+t.teardown(async () => (await import('node:fs/promises')).rm(dir, { recursive: true }))
+
+const TASK = `task:
+  intent: Triage issues.
+  owner: { name: on-call, team: payments }
+  agent: { account: bot, instance: bot/1 }
+  sandbox: { id: c0ffee }
+  rules: [github]
+  environment: prod
+  ceiling: confidential
+  expires: 30m
+`
+
+function load(
+  text: string,
+  rest: { flags?: Record<string, string>; environment?: Record<string, string> } = {},
+): Loaded {
+  const file = path.join(dir, 'sallyport.yaml')
+  writeFileSync(file, text)
+  return loadConfig({ file, environment: {}, ...rest })
+}
+
+function loaded(text: string, rest?: Parameters<typeof load>[1]): Config {
+  const { config, problems } = load(text, rest)
+  if (config === undefined) throw new Error(JSON.stringify(problems))
+  return config
+}
+
+/** Problems as `line:column code message`. */
+function found(text: string, rest?: Parameters<typeof load>[1]): string[] {
+  const { config, problems } = load(text, rest)
+  if (config !== undefined) return []
+  return problems.map(({ line, column, code, message }) => `${line}:${column} ${code} ${message}`)
+}
+
+t.test('an empty file is a sidecar without a task, everything at its default', (t) => {
+  const config = loaded('')
+  t.equal(config.task, undefined)
+  t.strictSame(config.listen.proxy, { kind: 'tcp', host: '127.0.0.1', port: 3128 })
+  t.strictSame(config.listen.health, { kind: 'tcp', host: '127.0.0.1', port: 15_020 })
+  t.strictSame(config.limits, DEFAULT_LIMITS)
+  t.equal(config.ca.lifetimeMs, 30 * 86_400_000)
+  t.equal(config.journal.segmentBytes, 64 * 1024 ** 2)
+  t.equal(config.refusals.connect, 'early')
+  t.strictSame(config.credentials, [])
+  t.end()
+})
+
+t.test('no file at all is the same, relative to the working directory', (t) => {
+  const { config } = loadConfig({ file: undefined, environment: {} })
+  t.equal(config?.file, undefined)
+  t.equal(config?.rules.dir, path.resolve('rules'))
+  t.end()
+})
+
+t.test('a file that is not there is a problem, not a default', (t) => {
+  const { config, problems } = loadConfig({ file: path.join(dir, 'absent.yaml'), environment: {} })
+  t.equal(config, undefined)
+  t.match(problems, [{ code: 'file-unreadable', message: 'there is no such file' }])
+  t.end()
+})
+
+t.test('relative paths are relative to the file', (t) => {
+  const config = loaded(
+    'journal: { dir: j }\nlisten: { proxy: "unix:s/p.sock" }\nca: { dir: /abs }\n',
+  )
+  t.equal(config.journal.dir, path.join(dir, 'j'))
+  t.strictSame(config.listen.proxy, { kind: 'unix', path: path.join(dir, 's/p.sock') })
+  t.equal(config.ca.dir, '/abs')
+  t.equal(config.ca.keyFile, path.join(dir, 'state/ca.key'))
+  t.end()
+})
+
+t.test('a section with nothing in it has its defaults', (t) => {
+  t.strictSame(loaded('rules:\njournal:\n').rules, { dir: path.join(dir, 'rules'), always: [] })
+  t.end()
+})
+
+t.test('all problems are told at once, each with its place and what was meant', (t) => {
+  const { problems } = load(
+    [
+      'listen: { proxi: "127.0.0.1:1" }',
+      'jornal: {}',
+      'journal: { sync: sometimes, retain: 30 }',
+      'upstream: { hosts: { api.test: [1.2.3] }, allowAddresses: [10.0.0.1/8] }',
+      'limits: { headBytesMx: 1 }',
+    ].join('\n'),
+  )
+  const shown = problems.map(({ line, column, code, hint }) =>
+    `${line}:${column} ${code} ${hint ?? ''}`.trim(),
+  )
+  t.strictSame(shown, [
+    '1:11 unknown-key did you mean `proxy`?',
+    '2:1 unknown-key did you mean `journal`?',
+    '3:18 invalid-value',
+    '3:37 invalid-value',
+    '4:33 invalid-value',
+    '4:60 invalid-value',
+    '5:11 unknown-key did you mean `headBytesMax`?',
+  ])
+  t.end()
+})
+
+t.test('keys that this version does not serve are refused by name', (t) => {
+  const keys: Record<string, string> = {
+    'listen.socks': 'listen: { socks: "127.0.0.1:1080" }',
+    'listen.transparent': 'listen: { transparent: { http: "0.0.0.0:1" } }',
+    'identity.jwt': 'identity: { jwt: {} }',
+    'identity.mtls': 'identity: { mtls: { ca: x } }',
+    'control.principals': 'control: { principals: [] }',
+    'upstream.proxy': 'upstream: { proxy: { url: http://x:1 } }',
+    record: 'record: { prompts: off }',
+    'sinks.0.otlp': 'sinks: [{ otlp: {}, stdout: {} }]',
+    'task.parent': `${TASK}  parent: t_1`,
+    'task.identity.subject': `${TASK}  identity: { subject: spiffe://a }`,
+    'task.credentials': `${TASK}  credentials: []`,
+    'credentials.a.source.vault':
+      'credentials: { a: { source: { vault: {}, env: A }, inject: { bearer: true }, hosts: [a.test] } }',
+    'credentials.a.inject.json':
+      'credentials: { a: { source: { env: A }, inject: { json: {}, bearer: true }, hosts: [a.test] } }',
+  }
+  for (const name of ['reviewers', 'pdp', 'hooks', 'profiles', 'redact', 'fleet', 'console'])
+    keys[name] = `${name}: {}`
+  for (const [key, text] of Object.entries(keys)) {
+    const { config, problems } = load(text)
+    t.equal(config, undefined, key)
+    t.match(
+      problems,
+      [{ code: 'not-served', message: `\`${key}\` is not served by this version` }],
+      key,
+    )
+  }
+  t.end()
+})
+
+t.test('R01: a task lacks nothing: each missing thing is refused by its name', (t) => {
+  const names = {
+    intent: 'task.intent',
+    'owner.name': 'task.owner.name',
+    'owner.team': 'task.owner.team',
+    'agent.account': 'task.agent.account',
+    'agent.instance': 'task.agent.instance',
+    'sandbox.id': 'task.sandbox.id',
+    rules: 'task.rules',
+    environment: 'task.environment',
+    ceiling: 'task.ceiling',
+    expires: 'task.expires',
+  }
+  t.ok(loaded(TASK).task, 'the whole task is taken')
+  for (const [key, name] of Object.entries(names)) {
+    const [parent = '', child] = key.split('.')
+    const text =
+      child === undefined
+        ? TASK.replace(new RegExp(`^  ${parent}:.*\n`, 'm'), '')
+        : TASK.replace(new RegExp(`(^  ${parent}: \\{.*?)${child}: [^,}]+,? ?`, 'm'), '$1')
+    const problems = found(text)
+    t.equal(problems.length, 1, key)
+    t.ok(problems[0]?.endsWith(`missing-key \`${name}\` is missing`), `${key}: ${problems[0]}`)
+  }
+  t.strictSame(
+    found(TASK.replace(/^ {2}owner:.*\n/m, '')).map((text) => text.replace(/^\S+ /, '')),
+    ['missing-key `task.owner.name` is missing', 'missing-key `task.owner.team` is missing'],
+    'a missing object is missed by what it must hold',
+  )
+  t.end()
+})
+
+t.test('R12: a task lives no longer than the limit', (t) => {
+  t.equal(loaded(TASK.replace('30m', '24h')).task?.lifetimeMs, 86_400_000)
+  t.match(found(TASK.replace('30m', '25h')), [/limit-exceeded .*taskLifetimeMs`, 1d/])
+  t.ok(loaded(`${TASK.replace('30m', '25h')}limits: { taskLifetimeMs: 48h }\n`).task)
+  t.match(found(TASK.replace('30m', '30')), [/expected a duration/])
+  t.end()
+})
+
+t.test('a static task is reachable by its own sandbox only', (t) => {
+  const shared = 'listen: { proxy: "0.0.0.0:3128" }\n'
+  t.match(found(shared + TASK), [/1:18 shared-listener /])
+  const bound = loaded(`${shared}${TASK}  identity: { sources: [10.1.2.0/24] }\n`)
+  t.strictSame(bound.task?.sources, ['10.1.2.0/24'])
+  t.ok(loaded(`listen: { proxy: "unix:p.sock" }\n${TASK}`))
+  t.ok(loaded(`listen: { proxy: "[::1]:3128" }\n${TASK}`))
+  t.ok(loaded(shared), 'without a static task a shared listener lends nobody an identity')
+  t.end()
+})
+
+t.test('two listeners have two addresses, and control beyond a socket has a token', (t) => {
+  t.match(found('listen: { proxy: "127.0.0.1:1", health: "127.0.0.1:1" }'), [/conflict/])
+  t.ok(loaded('listen: { proxy: "127.0.0.1:0", health: "127.0.0.1:0" }'))
+  t.match(found('control: { listen: "127.0.0.1:9" }'), [/missing-key `control.tokenFile`/])
+  t.ok(loaded('control: { listen: "127.0.0.1:9", tokenFile: t }'))
+  t.match(found('control: { listen: "0.0.0.0:9", tokenFile: t }'), [/not-served/])
+  t.end()
+})
+
+t.test('credentials are read with their defaults', (t) => {
+  const { credentials } = loaded(`credentials:
+  git-hub: { source: { file: secrets/token }, inject: { header: { name: X-Key, format: 'token {}' } }, hosts: [API.github.com, "git.test:8443"] }
+  b: { source: { env: B }, inject: { basic: { user: x } }, hosts: [b.test], placeholder: { env: B_KEY, prefix: ghp_, length: 40 } }
+  q: { source: { env: Q }, inject: { query: { name: key } }, hosts: [q.test], insecurePlaintext: true }
+`)
+  t.strictSame(credentials[0], {
+    name: 'git-hub',
+    source: { file: path.join(dir, 'secrets/token') },
+    inject: { kind: 'header', name: 'X-Key', format: 'token {}' },
+    hosts: [
+      { host: 'api.github.com', kind: 'name', port: 443 },
+      { host: 'git.test', kind: 'name', port: 8443 },
+    ],
+    placeholder: { env: 'GIT_HUB_TOKEN', prefix: 'sallyport_git-hub_', length: 50 },
+    insecurePlaintext: false,
+  })
+  t.strictSame(credentials[1]?.inject, { kind: 'basic', user: 'x' })
+  t.strictSame(credentials[1]?.placeholder, { env: 'B_KEY', prefix: 'ghp_', length: 40 })
+  t.equal(credentials[2]?.insecurePlaintext, true)
+  t.end()
+})
+
+t.test('a credential has one source, one place and hosts of its own', (t) => {
+  const credential = (source: string, inject: string, rest = 'hosts: [a.test]'): string =>
+    `credentials: { a: { source: ${source}, inject: ${inject}, ${rest} } }`
+  t.ok(loaded(credential('{ env: A }', '{ bearer: true }')))
+  const wrong = [
+    credential('{}', '{ bearer: true }'),
+    credential('{ env: A, file: b }', '{ bearer: true }'),
+    credential('{ env: A }', '{}'),
+    credential('{ env: A }', '{ bearer: true, query: { name: k } }'),
+    credential('{ env: A }', '{ header: { name: Host } }'),
+    credential('{ env: A }', '{ header: { name: X, format: none } }'),
+    credential('{ env: A }', '{ bearer: true }', 'hosts: []'),
+    credential('{ env: A }', '{ bearer: true }', 'hosts: ["*.a.test"]'),
+    credential(
+      '{ env: A }',
+      '{ bearer: true }',
+      'hosts: [a.test], placeholder: { prefix: p_, length: 8 }',
+    ),
+  ]
+  for (const text of wrong) t.match(found(text), [/^1:\d+ invalid-value /], text)
+  t.match(
+    found(`credentials:
+  a-b: { source: { env: A }, inject: { bearer: true }, hosts: [a.test] }
+  a_b: { source: { env: A }, inject: { bearer: true }, hosts: [b.test] }`),
+    [/conflict .*A_B_TOKEN/],
+  )
+  t.end()
+})
+
+t.test('limits are overridden by name, with a unit where they have one', (t) => {
+  const { limits } = loaded(
+    'limits: { connectionsMax: 7, headBytesMax: 128KiB, idleTimeoutMs: 10s, progressBytes: 5 }',
+  )
+  t.strictSame(limits, {
+    ...DEFAULT_LIMITS,
+    connectionsMax: 7,
+    headBytesMax: 131_072,
+    idleTimeoutMs: 10_000,
+    progressBytes: 5,
+  })
+  for (const wrong of [
+    'connectionsMax: 0',
+    'connectionsMax: 1.5',
+    'connectionsMax: 10s',
+    'idleTimeoutMs: 30d',
+  ])
+    t.match(found(`limits: { ${wrong} }`), [/invalid-value/], wrong)
+  t.end()
+})
+
+t.test('every bound of limits.ts can be set by file and by variable', (t) => {
+  for (const name of Object.keys(DEFAULT_LIMITS)) {
+    const variable = `SALLYPORT_LIMITS_${name.replaceAll(/(?=[A-Z])/g, '_').toUpperCase()}`
+    const { limits } = loaded('', { environment: { [variable]: '1234' } })
+    t.equal(Reflect.get(limits, name), 1234, variable)
+  }
+  t.end()
+})
+
+t.test(
+  'a flag goes before a variable, a variable before the file, the file before the default',
+  (t) => {
+    const text = 'listen: { proxy: "127.0.0.1:1" }'
+    const port = (rest: Parameters<typeof load>[1]): number | undefined => {
+      const { proxy } = loaded(text, rest).listen
+      return proxy.kind === 'tcp' ? proxy.port : undefined
+    }
+    const environment = { SALLYPORT_LISTEN_PROXY: '127.0.0.1:2' }
+    t.equal(port({}), 1)
+    t.equal(port({ environment }), 2)
+    t.equal(port({ environment, flags: { 'listen.proxy': '127.0.0.1:3' } }), 3)
+    t.end()
+  },
+)
+
+t.test('a variable may be a list, a path, a number, or be read from a file', (t) => {
+  const tokenFile = path.join(dir, 'intent')
+  writeFileSync(tokenFile, 'From a file.\n')
+  const config = loaded(TASK, {
+    environment: {
+      SALLYPORT_TASK_RULES: 'a, b',
+      SALLYPORT_JOURNAL_DIR: 'elsewhere',
+      SALLYPORT_JOURNAL_MAX_BYTES: '1GiB',
+      SALLYPORT_JOURNAL_DENIALS_PER_TASK_PER_SECOND: '9',
+      SALLYPORT_TASK_INTENT_FILE: tokenFile,
+      SALLYPORT_SERVICE_HOST: '10.0.0.1',
+    },
+  })
+  t.strictSame(config.task?.rules, ['a', 'b'])
+  t.equal(config.task?.intent, 'From a file.')
+  t.equal(config.journal.dir, path.resolve('elsewhere'), 'relative to where it was typed')
+  t.equal(config.journal.maxBytes, 1024 ** 3)
+  t.equal(config.journal.denialsPerTaskPerSecond, 9)
+  t.end()
+})
+
+t.test('what is wrong with a variable is told by its name', (t) => {
+  t.match(load('', { environment: { SALLYPORT_JOURNAL_SYNC: 'never' } }).problems, [
+    { file: 'SALLYPORT_JOURNAL_SYNC', code: 'invalid-value' },
+  ])
+  t.match(load('', { environment: { SALLYPORT_JOURNAL_DIR_FILE: '/absent' } }).problems, [
+    { file: 'SALLYPORT_JOURNAL_DIR_FILE', code: 'file-unreadable' },
+  ])
+  t.match(
+    load('', { environment: { SALLYPORT_LISTEN_PROXI: 'x' } }),
+    {
+      config: Object,
+      problems: [{ severity: 'warning', hint: 'did you mean SALLYPORT_LISTEN_PROXY?' }],
+    },
+    'a slip is warned of, a stranger is not',
+  )
+  t.end()
+})
+
+t.test('sinks are read with a name that their cursor is kept under', (t) => {
+  const { sinks } = loaded(
+    'sinks: [{ http: { url: "https://logs.test/in", headers: { Authorization: x }, filter: { verdict: deny } } }, { stdout: { all: true } }]',
+  )
+  t.match(sinks, [
+    { kind: 'http', name: /^http-[0-9a-f]{12}$/, all: false, filter: { verdict: 'deny' } },
+    { kind: 'stdout', name: 'stdout', all: true, filter: {} },
+  ])
+  t.match(found('sinks: [{ http: { url: "https://a.test", format: ocsf } }]'), [/only ndjson/])
+  t.match(
+    found('sinks: [{ http: { url: "https://a.test", onBacklogFull: drop-with-gap-record } }]'),
+    [/only deny/],
+  )
+  t.match(found('sinks: [{ http: { url: "https://u:p@a.test" } }]'), [/without user/])
+  t.match(found('sinks: [{ stdout: {} }, { stdout: {} }]'), [/duplicate/])
+  t.end()
+})
+
+t.test('what upstreams need is in normal form, and their roots are there', (t) => {
+  writeFileSync(path.join(dir, 'root.pem'), '')
+  const { upstream } = loaded(
+    'upstream: { hosts: { API.Test.: [127.0.0.1, "::ffff:10.0.0.1"] }, resolver: [127.0.0.1, "[::1]:5353"], ca: [root.pem] }',
+  )
+  t.strictSame(upstream.hosts, { 'api.test': ['127.0.0.1', '10.0.0.1'] })
+  t.strictSame(upstream.resolver, ['127.0.0.1:53', '[::1]:5353'])
+  t.strictSame(upstream.caFiles, [path.join(dir, 'root.pem')])
+  t.match(found('upstream: { ca: [absent.pem] }'), [/1:18 file-unreadable/])
+  t.end()
+})
+
+t.test('a file that is no YAML, or uses what hides, is refused with its place', (t) => {
+  t.match(found('listen: { proxy: '), [/yaml-syntax/])
+  t.match(found('rules: {}\nrules: {}'), [/2:1 duplicate-key/])
+  t.match(found('a: &x {}\nlisten: *x'), [/2:9 yaml-alias/])
+  t.match(found('- a'), [/1:1 invalid-value/])
+  t.end()
+})

@@ -1,0 +1,115 @@
+// What the tests of this room share: a task, facts of a call, a journal in a fresh directory.
+
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+import type { RecordBody } from '../../../src/record/body.ts'
+import type { CallFacts } from '../../../src/record/facts.ts'
+import { Journal, type JournalOptions, type RecordLog } from '../../../src/record/journal.ts'
+import { listSegments } from '../../../src/record/segments.ts'
+import type { Task } from '../../../src/tasks/task.ts'
+
+export const TASK: Task = {
+  id: 't_01j00000000000000000000000',
+  path: ['t_01j00000000000000000000000'],
+  intent: 'Triage',
+  intentDigest: `sha256:${'a'.repeat(64)}`,
+  owner: { name: 'payments on-call', team: 'payments' },
+  agent: { account: 'triage-bot', instance: 'triage-bot/7f3a' },
+  sandbox: { id: 'c0ffee' },
+  rules: ['github-triage'],
+  params: {},
+  environment: 'prod',
+  ceiling: 'confidential',
+  sources: [],
+  startsAt: 0,
+  expiresAt: 1e13,
+}
+
+export function facts(more: Partial<CallFacts> = {}): CallFacts {
+  return {
+    id: '01JCALL0000000000000000000',
+    kind: 'intercepted',
+    parent: '01JTUNNEL00000000000000000',
+    mode: 'enforce',
+    startedAt: 1_700_000_000_000,
+    durationNs: 41_200_000,
+    client: { address: '127.0.0.1', port: 50112 },
+    task: TASK,
+    decision: {
+      id: '01JDECISION000000000000000',
+      verdict: 'allow',
+      reason: 'allowed',
+      rule: { id: 'read-issues', ruleset: 'github-triage', version: `sha256:${'b'.repeat(64)}` },
+      policy: `sha256:${'c'.repeat(64)}`,
+      us: 38,
+    },
+    reason: 'allowed',
+    target: {
+      scheme: 'https',
+      endpoint: { host: 'api.github.com', kind: 'name', port: 443, literal: 'api.github.com' },
+      path: '/repos/acme/widgets/issues',
+      query: '',
+    },
+    request: { method: 'GET', version: '1.1', bytes: 412, userAgent: 'curl/8.5.0' },
+    response: { status: 200, bytes: 9120, mimeType: 'application/json' },
+    upstream: { address: '140.82.121.6', port: 443, tlsVersion: 'TLSv1.3' },
+    clientTls: { serverName: 'api.github.com', version: 'TLSv1.3' },
+    credential: { name: 'github', action: 'injected' },
+    inspection: 'full',
+    ...more,
+  }
+}
+
+/** A log that remembers. */
+export function memoryLog(): RecordLog & { readonly lines: string[] } {
+  const lines: string[] = []
+  const add =
+    (level: string) =>
+    (_detail: object, message: string): void => {
+      lines.push(`${level} ${message}`)
+    }
+  return { lines, info: add('info'), warn: add('warn'), error: add('error') }
+}
+
+export function freshDir(t: { teardown: (fn: () => void) => void }): string {
+  const dir = mkdtempSync(join(tmpdir(), 'sallyport-record-'))
+  t.teardown(() => rmSync(dir, { recursive: true, force: true }))
+  return dir
+}
+
+export function openJournal(dir: string, more: Partial<JournalOptions> = {}): Journal {
+  return Journal.open({
+    dir,
+    sync: 'process',
+    segmentBytes: 64 * 1024 * 1024,
+    retainMs: 30 * 86_400_000,
+    maxBytes: 4 * 1024 ** 3,
+    limits: { recordsQueuedMax: 20_000 },
+    now: Date.now,
+    log: memoryLog(),
+    ...more,
+  })
+}
+
+/** All lines of a journal, in order. */
+export function journalLines(dir: string): string[] {
+  return listSegments(dir).flatMap(({ path }) =>
+    readFileSync(path, 'utf8').split('\n').slice(0, -1),
+  )
+}
+
+/** All records of a journal, in order. */
+export function journalRecords(dir: string): RecordBody[] {
+  return journalLines(dir).map((line) => JSON.parse(line))
+}
+
+/** Calls back until something holds, for at most five seconds. */
+export async function until(holds: () => boolean, what: string): Promise<void> {
+  const deadline = Date.now() + 5000
+  while (!holds()) {
+    if (Date.now() > deadline) throw new Error(`in vain waited until ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}

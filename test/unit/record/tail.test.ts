@@ -1,0 +1,174 @@
+import { appendFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+import t from 'tap'
+
+import { callRecord, eventRecord } from '../../../src/record/ecs.ts'
+import { escapeUnprintable } from '../../../src/record/printable.ts'
+import { renderRecord } from '../../../src/record/render.ts'
+import { listSegments } from '../../../src/record/segments.ts'
+import { tailRecords, type TailFilter } from '../../../src/record/tail.ts'
+import { facts, freshDir, openJournal, TASK, until } from './support.ts'
+
+const NOW = Date.UTC(2026, 0, 2, 3, 4, 5, 678)
+
+t.test('every filter lets its own through and nothing else', async (t) => {
+  const dir = freshDir(t)
+  const journal = openJournal(dir)
+  const target = (host: string) => ({
+    scheme: 'https',
+    endpoint: { host, kind: 'name' as const, port: 443, literal: host },
+    path: '/',
+  })
+  await journal.append(callRecord(facts({ id: 'STARTED' }), 'call-started', NOW))
+  await journal.append(callRecord(facts({ id: 'ENDED' }), 'call-ended', NOW))
+  const other = { ...TASK, id: 't_child', path: [TASK.id, 't_child'] }
+  await journal.append(
+    callRecord(
+      facts({ id: 'CHILD', task: other, target: target('pay.example.test') }),
+      'call-ended',
+      NOW + 1000,
+    ),
+  )
+  const bare = facts({ id: 'DENIED', reason: 'not-on-allowlist', target: target('evil.test') })
+  const { decision: _decision, credential: _credential, ...undecided } = bare
+  await journal.append(callRecord(undecided, 'call-denied', NOW + 2000))
+  await journal.append(eventRecord('rules-loaded', { now: NOW + 3000 }))
+  await journal.close()
+  const ids = async (filter: TailFilter): Promise<string[]> => {
+    const seen: string[] = []
+    for await (const { record } of tailRecords(dir, { filter, follow: false })) {
+      seen.push(record.sallyport.call?.id ?? record.event.action)
+    }
+    return seen
+  }
+  t.strictSame(await ids({}), ['ENDED', 'CHILD', 'DENIED', 'rules-loaded'])
+  t.strictSame(await ids({ all: true }), ['STARTED', 'ENDED', 'CHILD', 'DENIED', 'rules-loaded'])
+  t.strictSame(await ids({ task: TASK.id }), ['ENDED', 'CHILD', 'DENIED'])
+  t.strictSame(await ids({ task: 't_child' }), ['CHILD'])
+  t.strictSame(await ids({ host: 'Evil.test' }), ['DENIED'])
+  t.strictSame(await ids({ host: '*.example.test' }), ['CHILD'])
+  t.strictSame(await ids({ verdict: 'deny' }), ['DENIED'])
+  t.strictSame(await ids({ verdict: 'allow' }), ['ENDED', 'CHILD'])
+  t.strictSame(await ids({ reason: 'not-on-allowlist' }), ['DENIED'])
+  t.strictSame(await ids({ rule: 'read-issues' }), ['ENDED', 'CHILD'])
+  t.strictSame(await ids({ rule: 'github-triage/read-issues', host: 'api.github.com' }), ['ENDED'])
+  t.strictSame(await ids({ rule: 'other/read-issues' }), [])
+  t.strictSame(await ids({ credential: 'github' }), ['ENDED', 'CHILD'])
+  t.strictSame(await ids({ since: NOW + 2000 }), ['DENIED', 'rules-loaded'])
+  t.strictSame(await ids({ grep: 'evil\\.(test|com)' }), ['DENIED'])
+  await t.rejects(ids({ grep: '(' }))
+  t.strictSame(await ids({ since: Date.now() + 1e9 }), [])
+})
+
+t.test('following goes on over segments and over lines that are no records', async (t) => {
+  const dir = freshDir(t)
+  const seen: string[] = []
+  const bad: string[] = []
+  const stop = new AbortController()
+  const following = (async () => {
+    const options = {
+      filter: {},
+      follow: true,
+      signal: stop.signal,
+      onBadLine: (line: string) => bad.push(line),
+    }
+    for await (const { record } of tailRecords(dir, options))
+      seen.push(record.sallyport.call?.id ?? '')
+  })()
+  const journal = openJournal(dir, { segmentBytes: 4000 })
+  const wanted: string[] = []
+  for (let call = 0; call < 30; call++) {
+    const id = `C${String(call)}`
+    wanted.push(id)
+    await journal.append(callRecord(facts({ id }), 'call-ended', Date.now()))
+    if (call % 10 === 9) await until(() => seen.length === wanted.length, 'it has caught up')
+  }
+  t.ok(listSegments(dir).length > 5)
+  t.strictSame(seen, wanted)
+  appendFileSync(listSegments(dir).at(-1)?.path ?? '', 'hello\nnull\n{"event":1}\n{"half')
+  await until(() => bad.length === 3, 'they are told')
+  stop.abort()
+  await following
+  await journal.close()
+  t.strictSame(bad, ['hello', 'null', '{"event":1}'])
+})
+
+t.test('no journal is an empty one', async (t) => {
+  for await (const _ of tailRecords(join(freshDir(t), 'none'), { filter: {}, follow: false }))
+    t.fail('nothing is there')
+  t.end()
+})
+
+t.test('a record is one line for a person', (t) => {
+  t.equal(
+    renderRecord(callRecord(facts(), 'call-ended', NOW), false),
+    `2026-01-02 03:04:05.678 ALLOW 200 GET https://api.github.com/repos/acme/widgets/issues? 41ms ↑412 ↓9.1k github-triage/read-issues github:injected ${TASK.id}`,
+  )
+  const denied = renderRecord(
+    callRecord(facts({ reason: 'path-not-allowed' }), 'call-denied', NOW),
+    false,
+  )
+  t.match(denied, /DENY .* path-not-allowed /)
+  t.match(
+    renderRecord(callRecord(facts({ reason: 'dial-failed' }), 'call-ended', NOW), false),
+    /FAIL .* dial-failed /,
+  )
+  t.match(renderRecord(callRecord(facts({ mode: 'observe' }), 'call-ended', NOW), false), / WATCH /)
+  t.match(renderRecord(callRecord(facts(), 'call-started', NOW), false), / START /)
+  t.match(renderRecord(callRecord(facts(), 'call-progress', NOW), false), / OPEN /)
+  t.match(
+    renderRecord(
+      eventRecord('rules-loaded', { now: NOW, message: 'two sets', detail: { sets: 2, of: 'x' } }),
+      false,
+    ),
+    /^2026-01-02 03:04:05\.678 EVENT rules-loaded two sets sets=2 of=x$/,
+  )
+  t.match(
+    renderRecord(eventRecord('placeholder-misused', { now: NOW }), false),
+    / ALERT placeholder-misused/,
+  )
+  const big = facts({ durationNs: 61_234_000_000, response: { status: 200, bytes: 1_234_000_000 } })
+  t.match(renderRecord(callRecord(big, 'call-ended', NOW), false), / 61\.2s ↑412 ↓1\.2G /)
+  t.end()
+})
+
+t.test('colour only where asked, and never a stranger’s escapes', (t) => {
+  const target = {
+    scheme: 'https',
+    endpoint: { host: 'a.test', kind: 'name' as const, port: 443, literal: 'a.test' },
+    path: '/x\u001b[31m\u0007',
+  }
+  const request = { method: 'G\u001b[2JT\u202e', version: '1.1', bytes: 1 }
+  const record = callRecord(facts({ target, request }), 'call-ended', NOW)
+  const plain = renderRecord(record, false)
+  t.notMatch(plain, /[\u0000-\u001f\u202e]/) // eslint-disable-line no-control-regex
+  t.match(plain, 'G\\u{1b}[2JT\\u{202e}')
+  const colored = renderRecord(record, true)
+  t.match(colored, '\u001b[32mALLOW\u001b[39m')
+  t.notMatch(colored, '\u001b[2J')
+  t.notMatch(colored, '\u001b[31m', 'not even one that looks like a colour of ours')
+  t.end()
+})
+
+t.test('what a terminal acts on or does not draw is shown', (t) => {
+  for (const hidden of [
+    '\u0000',
+    '\u007f',
+    '\u009b',
+    '\u200b',
+    '\u202e',
+    '\u2066',
+    '\u2028',
+    '\ufeff',
+    '\u00ad',
+    '\ud800',
+    '\u3164',
+    '\ue000',
+    '\u{e0041}',
+  ]) {
+    t.match(escapeUnprintable(`a${hidden}b`), /^a\\u\{[0-9a-f]+\}b$/u)
+  }
+  t.equal(escapeUnprintable('häuser 日本 🎉 \\'), 'häuser 日本 🎉 \\')
+  t.end()
+})
