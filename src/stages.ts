@@ -89,6 +89,10 @@ export async function prepare<C extends Call & Received & Cleared>(
   const definition = name === undefined ? undefined : parts.credentials.definition(name)
   if (name !== undefined && definition === undefined)
     throw new EgressError('credential-unavailable', { credential: name })
+  const added = definition && {
+    definition,
+    secret: await parts.credentials.secret(definition.name),
+  }
   const head = prepareHead({
     headers: request.headers,
     path: request.path.raw,
@@ -96,10 +100,9 @@ export async function prepare<C extends Call & Received & Cleared>(
     endpoint: request.endpoint,
     scheme: request.scheme,
     obligations: decision.obligations,
+    addresses: decision.addresses,
     brokered: parts.credentials.definitionsFor(request.endpoint),
-    ...(definition && {
-      credential: { definition, secret: await parts.credentials.secret(definition.name) },
-    }),
+    ...(added && { credential: added }),
   })
   if (head.used) call.credential = head.used
   call.prepare({ headers: head.headers, path: head.path })
@@ -160,7 +163,9 @@ export async function dial(call: Call, permit: CallPermit, parts: Parts): Promis
 
 /** Gives a failed call its reason; whatever no row foresees is a programmer's mistake and fails the call closed. */
 export function fail(call: Call, error: unknown, parts: Parts): void {
-  if (call.cutReason !== undefined) call.reason = call.cutReason
+  // What was wrong with the call itself says more than that its client left while it was refused.
+  const refused = error instanceof EgressError && call.cleared !== true && isSent(error.reason)
+  if (call.cutReason !== undefined && !refused) call.reason = call.cutReason
   else if (error instanceof EgressError) {
     call.reason = error.reason
     call.detail = error.detail

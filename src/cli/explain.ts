@@ -114,7 +114,7 @@ function questionOf(method: string, url: string, header: readonly string[]): Ask
       throw new UsageError(`\`--header ${line}\` is not 'name: value'`)
     return [name, value]
   })
-  return askAbout(method.toUpperCase(), url, headers)
+  return askAbout(method, url, headers)
 }
 
 function printRefusal(error: EgressError, json: boolean, io: CommandIo): void {

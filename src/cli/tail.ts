@@ -1,8 +1,8 @@
 // `sallyport tail`: records of the journal, one line each, and on as they come. Reads the files, so it needs no running
 // sidecar. Called by `program.ts`.
 
-import type { Command } from 'commander'
-import { Option } from 'commander'
+import { Option, type Command } from 'commander'
+import { RE2JS } from 're2js'
 
 import { parseDuration } from '../config/units.ts'
 import { renderRecord } from '../record/render.ts'
@@ -48,8 +48,10 @@ async function printRecords(
   io: CommandIo,
 ): Promise<number> {
   const { since, ...wanted } = options
+  const filter = since === undefined ? wanted : { ...wanted, since: timeOf(since) }
+  checkExpression(filter.grep)
   const records = tailRecords(dir, {
-    filter: since === undefined ? wanted : { ...wanted, since: timeOf(since) },
+    filter,
     follow: options.follow === true,
     signal: io.signal,
     onBadLine: () => io.err('a line of the journal is no record: see `sallyport verify`\n'),
@@ -57,6 +59,15 @@ async function printRecords(
   for await (const { line, record } of records)
     io.out(`${options.json === true ? line : renderRecord(record, io.color)}\n`)
   return EXIT_CODES.ok
+}
+
+function checkExpression(grep: string | undefined): void {
+  if (grep === undefined) return
+  try {
+    RE2JS.compile(grep)
+  } catch {
+    throw new UsageError(`\`--grep ${grep}\` is no RE2 expression`)
+  }
 }
 
 function timeOf(since: string): number {

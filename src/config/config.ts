@@ -27,7 +27,7 @@ export type SinkDefinition =
   | (SinkSelection & { readonly kind: 'stdout' })
 
 /** Which records a sink is given, and the name under which its cursor is kept. */
-export interface SinkSelection {
+interface SinkSelection {
   /** Unique; the same as long as the URL is. */
   readonly name: string
   /** Also `call-started` and `call-progress`. */

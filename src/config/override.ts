@@ -61,7 +61,7 @@ export interface Overridden {
 }
 
 /** Names the variable that overrides a key: `journal.maxBytes` is `SALLYPORT_JOURNAL_MAX_BYTES`. */
-export function variableOf(key: string): string {
+function variableOf(key: string): string {
   return `SALLYPORT_${key
     .replaceAll('.', '_')
     .replaceAll(/(?<=[a-z])(?=[A-Z])/g, '_')

@@ -2,7 +2,7 @@
 // believes in a control that is not there. Data only; asked by `load.ts`.
 
 /** Keys by the path of the object they stand in; `*` is any key or index. */
-export const RESERVED_KEYS: Readonly<Record<string, readonly string[]>> = {
+const RESERVED_KEYS: Readonly<Record<string, readonly string[]>> = {
   '': ['record', 'reviewers', 'pdp', 'hooks', 'profiles', 'redact', 'fleet', 'console'],
   listen: ['socks', 'transparent'],
   control: ['principals'],

@@ -13,7 +13,7 @@ import {
 import path from 'node:path'
 
 /** One file as it was read; without a text it could not be. */
-export interface RuleFile {
+interface RuleFile {
   readonly file: string
   readonly text?: string
   /** Why there is no text. */

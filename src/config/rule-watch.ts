@@ -72,7 +72,9 @@ export class RuleWatch {
   #judge(read: RuleFilesRead): void {
     this.#judged = read.digest
     this.#pending = undefined
-    const { rules, problems } = judgeRules(read, this.#options)
+    const sets = this.#inForce?.sets.values() ?? []
+    const passed = new Set([...sets].map(({ version }) => version))
+    const { rules, problems } = judgeRules(read, this.#options, passed)
     if (rules === undefined) {
       this.#refused = problems
       this.#options.onRefused(problems)

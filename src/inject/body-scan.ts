@@ -15,7 +15,7 @@ export class PlaceholderScan {
 
   /** Gives the first placeholder seen with this chunk, whole or ending in it; undefined where there is none. */
   push(chunk: Uint8Array): string | undefined {
-    const text = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength).latin1Slice()
+    const text = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength).toString('latin1')
     const overlap = Math.max(0, this.#finder.lengthMax - 1)
     const border = this.#tail + text.slice(0, overlap)
     const seen = this.#finder.find(border) ?? this.#finder.find(text)

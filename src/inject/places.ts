@@ -12,17 +12,11 @@ export function placeHeader(inject: Injection): string | undefined {
 
 /** Writes the exact text at an injection's place: of the header's value, or of the query parameter's before encoding. */
 export function placeText(inject: Injection, value: string): string {
-  switch (inject.kind) {
-    case 'bearer':
-      return `Bearer ${value}`
-    case 'basic':
-      return `Basic ${Buffer.from(`${inject.user}:${value}`).toString('base64')}`
-    case 'header':
-      // A function, because `$&` in a value is no pattern.
-      return inject.format.replace('{}', () => value)
-    case 'query':
-      return value
-  }
+  if (inject.kind === 'bearer') return `Bearer ${value}`
+  if (inject.kind === 'basic')
+    return `Basic ${Buffer.from(`${inject.user}:${value}`).toString('base64')}`
+  // A function, because `$&` in a value is no pattern.
+  return inject.kind === 'header' ? inject.format.replace('{}', () => value) : value
 }
 
 /** Tells whether a credential may be sent to a host and port. */

@@ -39,7 +39,7 @@ export function decodePercent(text: string): string {
     }
     length += 1
   }
-  return bytes.latin1Slice(0, length)
+  return bytes.toString('latin1', 0, length)
 }
 
 function decodeName(text: string): string {

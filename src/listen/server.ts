@@ -6,21 +6,24 @@ import type http from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import net, { type Socket } from 'node:net'
 
-import { Call, type CallKind, type ClientAddress } from '../call.ts'
+import { Call, type CallKind } from '../call.ts'
 import { EgressError, type Reason } from '../errors.ts'
-import { runRequest, runTunnel, runUpgrade, type UpgradeSide } from '../pipeline.ts'
+import { runRequest, runTunnel, runUpgrade } from '../pipeline.ts'
 import type { CallScope, Parts } from '../stages.ts'
 import type { LeafServers } from '../tls/contexts.ts'
 import type { TunnelScope } from '../wire/receive.ts'
 import { makeUlid } from '../wire/ulid.ts'
 import { formatAnswer, makeAnswer } from './answer.ts'
 import { Http1Side } from './http1.ts'
+import { newConnection, type Connection } from './connection.ts'
+import { readFirstLine } from './first-line.ts'
 import { addressOf, headOf, makeHttpServer } from './http-server.ts'
 import { lingerClose } from './linger.ts'
 import type { OpenCalls } from './open-calls.ts'
 import { nameParserFailure } from './parser-failure.ts'
 import { ConnectSide, type TunnelHost } from './tunnel-side.ts'
 import { endTls } from './tls-end.ts'
+import { makeUpgradeSide } from './upgrade-side.ts'
 
 /** What a door needs. */
 export interface ProxyServerOptions {
@@ -28,17 +31,6 @@ export interface ProxyServerOptions {
   readonly openCalls: OpenCalls
   readonly leafServers: LeafServers
   readonly now: () => number
-}
-
-/** What is known of one client connection, or of the inside of one tunnel. */
-interface Connection {
-  readonly client: ClientAddress
-  readonly kind: CallKind
-  readonly scope: CallScope
-  readonly parent?: string
-  /** Calls of this connection that are open. */
-  readonly calls: Set<Call>
-  requests: number
 }
 
 /** The door. */
@@ -129,15 +121,10 @@ export class ProxyServer implements TunnelHost {
   }
 
   #serveInside(call: Call, socket: Socket, tunnel: TunnelScope, refusal: Reason | undefined): void {
-    this.#connections.set(socket, {
-      client: call.arrival.client,
-      kind: 'intercepted',
-      scope: refusal === undefined ? { tunnel } : { tunnel, refusal },
-      parent: call.id,
-      calls: new Set(),
-      requests: 0,
-    })
-    this.#inner.emit('connection', socket)
+    const scope: CallScope = refusal === undefined ? { tunnel } : { tunnel, refusal }
+    const connection = newConnection(call.arrival.client, 'intercepted', scope, call.id)
+    this.#connections.set(socket, connection)
+    this.#begin(this.#inner, socket, connection)
   }
 
   #makeServer(): http.Server {
@@ -152,13 +139,7 @@ export class ProxyServer implements TunnelHost {
   #accept(socket: Socket): void {
     const { limits } = this.#options.parts
     socket.on('error', () => socket.destroy())
-    const connection: Connection = {
-      client: addressOf(socket),
-      kind: 'forward',
-      scope: {},
-      calls: new Set(),
-      requests: 0,
-    }
+    const connection = newConnection(addressOf(socket), 'forward', {})
     this.#connections.set(socket, connection)
     if (this.#draining || this.#sockets.size >= limits.connectionsMax) {
       this.#refuseConnection(socket, connection, this.#draining ? 'draining' : 'busy')
@@ -166,10 +147,18 @@ export class ProxyServer implements TunnelHost {
     }
     this.#sockets.add(socket)
     socket.once('close', () => this.#sockets.delete(socket))
-    this.#outer.emit('connection', socket)
+    this.#begin(this.#outer, socket, connection)
   }
 
-  // Refused before anything is read, and still one record.
+  #begin(server: http.Server, socket: Socket, connection: Connection): void {
+    const { headTimeoutMs, headBytesMax } = this.#options.parts.limits
+    readFirstLine(socket, headTimeoutMs, headBytesMax, {
+      onSound: () => server.emit('connection', socket),
+      onRefused: (reason) => this.#refuseConnection(socket, connection, reason),
+    })
+  }
+
+  // Refused before anything is parsed, and still one record.
   #refuseConnection(socket: Socket, connection: Connection, reason: Reason): void {
     const call = this.#newCall(connection, connection.kind)
     call.reason = reason
@@ -198,7 +187,7 @@ export class ProxyServer implements TunnelHost {
     }
     const call = this.#newCall(connection, connection.kind)
     const side = new Http1Side(call, request, response)
-    if (!this.#open(call, connection, (reason) => side.sendRefusal(reason, call))) return
+    if (!this.#open(call, connection, request, (reason) => side.sendRefusal(reason, call))) return
     runRequest(call, headOf(request, false), connection.scope, side, this.#options.parts)
       .finally(() => this.#closed(call, connection))
       .catch((error: unknown) => this.#options.parts.onUnexpected(error, call))
@@ -213,16 +202,8 @@ export class ProxyServer implements TunnelHost {
     const call = this.#newCall(connection, 'upgrade')
     socket.on('error', () => call.cut('client-gone'))
     socket.on('close', () => call.cut('client-gone'))
-    const side: UpgradeSide = {
-      detach: () => ({ request, client: socket, head }),
-      sendRefusal: (reason) => {
-        if (!socket.writable) return false
-        socket.write(formatAnswer(makeAnswer(reason, call)), 'latin1')
-        lingerClose(socket)
-        return true
-      },
-    }
-    if (!this.#open(call, connection, (reason) => side.sendRefusal(reason, call))) return
+    const side = makeUpgradeSide(request, socket, head)
+    if (!this.#open(call, connection, request, (reason) => side.sendRefusal(reason, call))) return
     runUpgrade(call, headOf(request, true), connection.scope, side, this.#options.parts)
       .finally(() => this.#closed(call, connection))
       .catch((error: unknown) => this.#options.parts.onUnexpected(error, call))
@@ -243,7 +224,7 @@ export class ProxyServer implements TunnelHost {
       this,
     )
     const refuse = (reason: Reason): void => side.sendRefusal(reason, call)
-    if (!this.#open(call, connection, refuse)) return
+    if (!this.#open(call, connection, request, refuse)) return
     // A tunnel inside a tunnel would be judged by nobody.
     if (connection.scope.tunnel) {
       this.#endEarly(call, connection, 'protocol-not-allowed', refuse)
@@ -255,7 +236,12 @@ export class ProxyServer implements TunnelHost {
   }
 
   // False where the call was refused at once.
-  #open(call: Call, connection: Connection, refuse: (reason: Reason) => void): boolean {
+  #open(
+    call: Call,
+    connection: Connection,
+    request: IncomingMessage,
+    refuse: (reason: Reason) => void,
+  ): boolean {
     try {
       if (this.#draining) throw new EgressError('draining')
       this.#options.openCalls.add(call)
@@ -268,7 +254,7 @@ export class ProxyServer implements TunnelHost {
       )
       return false
     }
-    connection.calls.add(call)
+    connection.calls.set(call, () => request.complete)
     return true
   }
 
@@ -287,6 +273,7 @@ export class ProxyServer implements TunnelHost {
   #closed(call: Call, connection: Connection): void {
     this.#options.openCalls.delete(call)
     connection.calls.delete(call)
+    if (connection.calls.size === 0) connection.onIdle?.()
   }
 
   // What node's parser refuses: a call of its own with a record, or the end of the one whose body it is.
@@ -298,15 +285,20 @@ export class ProxyServer implements TunnelHost {
     }
     const reason = nameParserFailure(error, connection.requests === 0)
     if (reason === undefined) {
-      for (const call of connection.calls) call.cut('client-gone')
+      for (const call of connection.calls.keys()) call.cut('client-gone')
       socket.destroy()
       return
     }
-    if (connection.calls.size > 0) {
-      for (const call of connection.calls)
-        call.cut(reason === 'head-timeout' ? 'client-gone' : 'malformed-body')
-      return
-    }
-    this.#refuseConnection(socket, connection, reason)
+    // The body that is arriving is what the parser did not like; else it is the message behind those that are answered.
+    const unfinished = [...connection.calls].filter(([, isWhole]) => !isWhole())
+    for (const [call] of unfinished)
+      call.cut(reason === 'head-timeout' ? 'client-gone' : 'malformed-body')
+    if (unfinished.length === 0) this.#refuseAfter(socket, connection, reason)
+  }
+
+  // Behind the answers that are still owed on this connection.
+  #refuseAfter(socket: Socket, connection: Connection, reason: Reason): void {
+    if (connection.calls.size === 0) this.#refuseConnection(socket, connection, reason)
+    else connection.onIdle = () => this.#refuseConnection(socket, connection, reason)
   }
 }

@@ -1,0 +1,127 @@
+// Proves `explain` and `test`: the verdict of live traffic's own code, with every rule that was looked at.
+
+import path from 'node:path'
+
+import t from 'tap'
+
+import { CONFIGURATION, RULES, run, type Ran } from './support.ts'
+
+const dir = t.testdir({ 'sallyport.yaml': CONFIGURATION, rules: { 'w.yaml': RULES } })
+const explain = (...words: string[]): Promise<Ran> =>
+  run(['explain', ...words, '--config', path.join(dir, 'sallyport.yaml')])
+const ISSUES = 'https://api.test/repos/acme/widgets/issues'
+
+t.test(
+  'an allowed call exits 0 and shows its rule, its credential and the way there',
+  async (t) => {
+    const { code, out } = await explain('GET', ISSUES)
+    t.equal(code, 0)
+    t.match(out, /^allow by widgets\/read\ncredential: api\n/)
+    t.match(out, /deny {2}widgets\/no-secrets {2}not by path .*w\.yaml:5:5\n/)
+    t.match(out, /allow widgets\/read {2}matched .*w\.yaml:8:5\n/)
+    t.match(out, /allow widgets\/traced {2}not by method/)
+  },
+)
+
+t.test('a denied call exits 1 with the reason that the client would see', async (t) => {
+  t.match(await explain('DELETE', ISSUES), { code: 1, out: /^deny method-not-allowed: / })
+  t.match(await explain('GET', 'https://api.test/repos/acme/other/issues'), {
+    code: 1,
+    out: /^deny path-not-allowed/,
+  })
+  t.match(await explain('GET', `${ISSUES}/../secrets`), { code: 1, out: /^deny malformed-path/ })
+  t.match(await explain('GET', 'https://api.test/repos/a/b/SECRETS/x'), {
+    code: 1,
+    out: /^deny by widgets\/no-secrets denied-by-rule/,
+  })
+  t.match(await explain('GET', 'https://127.0.0.1/'), { code: 1, out: /^deny ip-not-on-allowlist/ })
+})
+
+t.test('a tunnel is asked for as CONNECT HOST:PORT', async (t) => {
+  t.match(await explain('CONNECT', 'api.test:443'), { code: 0, out: /^allow/ })
+  t.match(await explain('CONNECT', 'api.test:22'), { code: 1, out: /^deny port-not-allowed/ })
+})
+
+t.test('headers count', async (t) => {
+  t.equal((await explain('POST', 'https://api.test/log')).code, 1)
+  t.equal((await explain('POST', 'https://api.test/log', '--header', 'X-Trace: abc')).code, 0)
+  t.match(await explain('POST', 'https://api.test/log', '--header', 'nonsense'), { code: 2 })
+})
+
+t.test('rule sets and parameters may be given instead of a task', async (t) => {
+  const other = 'https://api.test/repos/acme/other/issues'
+  t.equal((await explain('GET', other, '--param', 'repo=acme/other')).code, 0, 'over the task')
+  t.equal((await explain('GET', other, '--rules', 'widgets', '--param', 'repo=acme/other')).code, 0)
+  t.match(await explain('GET', other, '--rules', 'widgets'), {
+    code: 2,
+    err: /no value for `repo`/,
+  })
+  t.match(await explain('GET', other, '--rules', 'wigdets'), {
+    code: 2,
+    err: /did you mean `widgets`/,
+  })
+  t.match(await explain('GET', other, '--param', 'repo'), { code: 2, err: /is not name=value/ })
+})
+
+t.test('the task may be named, and no other is served', async (t) => {
+  const { err } = await explain('GET', ISSUES, '--task', 't_other')
+  const id = /static task is (t_[0-9a-z]{26})/.exec(err)?.[1] ?? ''
+  t.equal((await explain('GET', ISSUES, '--task', id)).code, 0)
+  t.match(await explain('GET', ISSUES, '--task', id, '--rules', 'widgets'), {
+    code: 2,
+    err: /not both/,
+  })
+})
+
+t.test('scripts get the decision and its trace as JSON', async (t) => {
+  const { code, out } = await explain('GET', ISSUES, '--json')
+  t.equal(code, 0)
+  t.match(JSON.parse(out), {
+    verdict: 'allow',
+    reason: 'allowed',
+    rule: { id: 'read', ruleset: 'widgets', version: /^sha256:/ },
+    obligations: { credential: 'api' },
+    trace: [
+      { matched: false, failedAt: 'path' },
+      { matched: true },
+      { matched: false, failedAt: 'method' },
+    ],
+  })
+  t.match(JSON.parse((await explain('GET', `${ISSUES}/..`, '--json')).out), {
+    verdict: 'deny',
+    reason: 'malformed-path',
+  })
+})
+
+t.test('what is not served is refused by name, and what is missing asked for', async (t) => {
+  for (const option of ['--tool', '--at', '--body', '--call'])
+    t.match(await explain('GET', ISSUES, option, 'x'), {
+      code: 2,
+      err: new RegExp(`\`${option}\` is not served`),
+    })
+  t.match(await explain('GET'), { code: 2, err: /needs METHOD and URL/ })
+})
+
+t.test('test runs the tests of all rule files, or of those given', async (t) => {
+  const config = path.join(dir, 'sallyport.yaml')
+  t.match(await run(['test', '--config', config]), {
+    code: 0,
+    out: /pass widgets .*2 tests.*\n2 of 2 tests passed\n/s,
+  })
+  const broken = t.testdir({
+    'w.yaml': RULES.replace('allow read', 'allow traced'),
+    'x.yaml': 'ruleset: [',
+  })
+  t.match(await run(['test', path.join(broken, 'w.yaml')]), {
+    code: 1,
+    out: /FAIL widgets .*expected allow traced\n {7}got {6}allow read\n1 of 2 tests passed/s,
+  })
+  const json = await run(['test', broken, '--json'])
+  t.equal(json.code, 1)
+  t.match(JSON.parse(json.out), {
+    passed: 1,
+    failed: 1,
+    problems: [{ severity: 'error' }],
+    ruleSets: [{ ruleset: 'widgets' }],
+  })
+})

@@ -1,0 +1,99 @@
+// Proves the verbs that read what a sidecar leaves behind: `tail`, `verify` and `ca show`.
+
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+
+import t from 'tap'
+
+import { DEFAULT_LIMITS } from '../../../src/limits.ts'
+import { eventRecord } from '../../../src/record/ecs.ts'
+import { Journal } from '../../../src/record/journal.ts'
+import { loadOrMakeCa } from '../../../src/tls/ca.ts'
+import { run } from './support.ts'
+
+const silent = (): void => undefined
+
+async function writeJournal(dir: string): Promise<void> {
+  const log = { info: silent, warn: silent, error: silent }
+  const journal = Journal.open({
+    dir,
+    sync: 'process',
+    segmentBytes: 1024 ** 2,
+    retainMs: 3_600_000,
+    maxBytes: 1024 ** 3,
+    limits: DEFAULT_LIMITS,
+    now: Date.now,
+    log,
+  })
+  for (const message of ['one', 'two', 'three'])
+    await journal.append(eventRecord('rules-loaded', { now: Date.now(), message }))
+  await journal.close()
+}
+
+t.test('verify says whether a journal is whole, and tail shows it', async (t) => {
+  const dir = t.testdir({ 'sallyport.yaml': '' })
+  const config = ['--config', path.join(dir, 'sallyport.yaml')]
+  const journalDir = path.join(dir, 'journal')
+  t.match(await run(['verify', ...config]), { code: 2, err: /there is no directory/ })
+  await writeJournal(journalDir)
+
+  const whole = await run(['verify', ...config])
+  t.match(whole, { code: 0, out: /^intact: 3 records from 1, head 3 sha256:[0-9a-f]{64}\n$/ })
+  t.match(JSON.parse((await run(['verify', journalDir, '--json'])).out), { ok: true, records: 3 })
+  t.match(await run(['verify', journalDir, '--anchor', 'x']), {
+    code: 2,
+    err: /`--anchor` is not served/,
+  })
+
+  const lines = (await run(['tail', ...config])).out.trimEnd().split('\n')
+  t.equal(lines.length, 3)
+  t.match(lines[1], /rules-loaded two/)
+  t.equal(
+    (await run(['tail', journalDir, '--grep', 'two|three'])).out.trimEnd().split('\n').length,
+    2,
+  )
+  t.equal((await run(['tail', journalDir, '--since', '1h'])).out.trimEnd().split('\n').length, 3)
+  t.equal((await run(['tail', journalDir, '--since', '2100-01-01'])).out, '')
+  t.match(await run(['tail', journalDir, '--since', 'soon']), {
+    code: 2,
+    err: /neither a duration nor a time/,
+  })
+  t.match(await run(['tail', journalDir, '--grep', '(']), { code: 2, err: /--grep/ })
+  t.match(await run(['tail', journalDir, '--tool', 'x']), {
+    code: 2,
+    err: /`--tool` is not served/,
+  })
+  const json = (await run(['tail', journalDir, '--json'])).out.split('\n')
+  t.match(JSON.parse(json[0] ?? ''), {
+    event: { action: 'rules-loaded' },
+    sallyport: { chain: { seq: 1 } },
+  })
+
+  const [segment = ''] = readdirSync(journalDir).filter((name) => name.endsWith('.ndjson'))
+  const file = path.join(journalDir, segment)
+  writeFileSync(file, readFileSync(file, 'utf8').replace('"two"', '"TWO"'))
+  const edited = await run(['verify', journalDir])
+  t.equal(edited.code, 1)
+  t.match(edited.out, new RegExp(`^${segment}:2: .*\n1 problem: 3 records`))
+})
+
+t.test('ca show prints what a client compares, and nothing secret', async (t) => {
+  const dir = t.testdir({ 'sallyport.yaml': '' })
+  const config = ['--config', path.join(dir, 'sallyport.yaml')]
+  t.match(await run(['ca', 'show', ...config]), { code: 1, err: /made at the first/ })
+  loadOrMakeCa({
+    dir: path.join(dir, 'certs'),
+    keyFile: path.join(dir, 'state/ca.key'),
+    lifetimeMs: 86_400_000,
+    now: Date.now,
+  })
+  const { code, out } = await run(['ca', 'show', ...config])
+  t.equal(code, 0)
+  t.match(out, /^sha256 +([0-9A-F]{2}:){31}[0-9A-F]{2}$/m)
+  t.match(out, /^certificate .*certs\/ca\.crt$/m)
+  t.notMatch(out, /PRIVATE/)
+  t.match((await run(['ca', 'show', '--pem', ...config])).out, /^-----BEGIN CERTIFICATE-----/)
+  t.match(JSON.parse((await run(['ca', 'show', '--json', ...config])).out), {
+    serial: /^[0-9A-F]+$/,
+  })
+})

@@ -1,0 +1,69 @@
+// Proves what all verbs have in common: exit codes, help, what is not served, and how a start is handed on.
+
+import path from 'node:path'
+
+import t from 'tap'
+
+import { CONFIGURATION, RULES, run } from './support.ts'
+
+t.test('help and version are answers, a wrong word is wrong usage', async (t) => {
+  const help = await run(['--help'])
+  t.equal(help.code, 0)
+  for (const verb of ['start', 'check', 'test', 'explain', 'env', 'tail', 'verify', 'ca'])
+    t.match(help.out, new RegExp(`^ {2}${verb} `, 'm'), verb)
+  t.match(await run(['--version']), { code: 0, out: '1.2.3\n' })
+  t.match(await run(['chekc']), { code: 2, err: /unknown command.*\n.*check/s })
+  t.match(await run(['check', '--wrong']), { code: 2, err: /unknown option/ })
+  t.match(await run(['check', '--format', 'xml']), { code: 2, err: /human, json, github, sarif/ })
+})
+
+t.test('verbs that are not served yet say so by name and are not mistaken for done', async (t) => {
+  const commands = [
+    ['run', '--', 'ls'],
+    ['replay', 'journal', '--rules', 'x'],
+    ['suggest', 'journal'],
+    ['rules', 'reload'],
+    ['task', 'list'],
+    ['kill', '--all'],
+    ['hold', 'list'],
+    ['summary'],
+    ['evidence', 't_1'],
+    ['export', '--format', 'ecs', 'x'],
+    ['doctor', '--inside'],
+  ]
+  for (const words of commands) {
+    const { code, out, err } = await run(words)
+    t.equal(code, 2, words.join(' '))
+    t.equal(out, '')
+    t.equal(err, `sallyport: \`sallyport ${words[0]}\` is not served by this version.\n`)
+  }
+  t.match(await run(['ca', 'rotate']), { code: 2, err: /`sallyport ca rotate` is not served/ })
+})
+
+t.test('a start hands on a whole configuration, or says what is wrong with it', async (t) => {
+  const dir = t.testdir({
+    'ok.yaml': CONFIGURATION,
+    'bad.yaml': 'listne: {}',
+    rules: { 'w.yaml': RULES },
+  })
+  const ok = path.join(dir, 'ok.yaml')
+  t.match(await run(['start', '--config', ok]), {
+    code: 0,
+    started: { renew: false, config: { file: ok, stateDir: path.join(dir, 'state') } },
+  })
+  t.match(await run(['--config', ok, 'start', '--renew']), { code: 0, started: { renew: true } })
+  t.match(await run(['start'], { SALLYPORT_CONFIG: ok }), { started: { config: { file: ok } } })
+  t.match(await run(['start', '--config', ok, '--control', 'unix:/x.sock']), {
+    started: { config: { control: { listen: { kind: 'unix', path: '/x.sock' } } } },
+  })
+  const bad = await run(['start', '--config', path.join(dir, 'bad.yaml')])
+  t.match(bad, {
+    code: 2,
+    started: undefined,
+    err: /bad\.yaml:1:1: error: unknown key `listne`.*\n.*`listen`/,
+  })
+  t.match(await run(['start', '--config', path.join(dir, 'absent.yaml')]), {
+    code: 2,
+    err: /no such file/,
+  })
+})

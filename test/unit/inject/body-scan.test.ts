@@ -1,0 +1,93 @@
+import * as fc from 'fast-check'
+import t from 'tap'
+
+import { PlaceholderScan } from '../../../src/inject/body-scan.ts'
+import { watchBody } from '../../../src/inject/watch-body.ts'
+import type { Body } from '../../../src/wire/body.ts'
+import { BEARER, PLACEHOLDERS, placeholderOf, QUERY } from './support.ts'
+
+const KNOWN = [...PLACEHOLDERS.keys()]
+
+/** The first placeholder seen when the text comes in chunks that end at the cuts. */
+function scan(text: string, cuts: readonly number[], placeholders = KNOWN): string | undefined {
+  const bytes = Buffer.from(text, 'latin1')
+  const ends = [...new Set([...cuts.map((cut) => cut % (bytes.length + 1)), bytes.length])].sort(
+    (one, other) => one - other,
+  )
+  const scanner = new PlaceholderScan(placeholders)
+  let from = 0
+  let first: string | undefined
+  for (const end of ends) {
+    first ??= scanner.push(bytes.subarray(from, end))
+    from = end
+  }
+  return first
+}
+
+t.test('whatever way a body is cut, the same placeholder is found as in the whole', (t) => {
+  const piece = fc.oneof(
+    fc.constantFrom(...KNOWN),
+    fc.constantFrom(...KNOWN.map((text) => text.slice(0, -1))),
+    fc.string({ unit: 'binary-ascii', maxLength: 60 }),
+  )
+  const text = fc.array(piece, { maxLength: 6 }).map((pieces) => pieces.join('|'))
+  const cuts = fc.array(fc.nat({ max: 400 }), { maxLength: 30 })
+  fc.assert(
+    fc.property(text, cuts, (whole, at) => {
+      const found = KNOWN.map((placeholder) => [whole.indexOf(placeholder), placeholder] as const)
+        .filter(([index]) => index >= 0)
+        .sort(([one], [other]) => one - other)
+      return scan(whole, []) === found[0]?.[1] && scan(whole, at) === found[0]?.[1]
+    }),
+    { numRuns: 500 },
+  )
+  t.end()
+})
+
+t.test('a placeholder is found byte by byte and over every border', (t) => {
+  const text = `{"token":"${KNOWN[1]}"}`
+  const everywhere = Array.from({ length: text.length }, (_, at) => at)
+  t.equal(scan(text, everywhere), KNOWN[1])
+  for (const at of everywhere) t.equal(scan(text, [at]), KNOWN[1])
+  t.equal(scan(`{"token":"${KNOWN[1]?.slice(0, -1)}"}`, everywhere), undefined)
+  t.equal(scan(text, everywhere, []), undefined, 'nothing is sought')
+  t.end()
+})
+
+function bodyOf(chunks: readonly string[]): Body {
+  const left = chunks.map((text) => Buffer.from(text))
+  return {
+    length: undefined,
+    trailers: [],
+    read: () => left.shift() ?? null,
+    wait: () => Promise.resolve(),
+    abort: () => undefined,
+  }
+}
+
+t.test('a watched body flows on unchanged and tells of the first placeholder once', (t) => {
+  const token = placeholderOf(BEARER)
+  const chunks = ['a', token.slice(0, 9), token.slice(9), placeholderOf(QUERY), 'z']
+  const seen: string[] = []
+  const body = watchBody(bodyOf(chunks), PLACEHOLDERS, (name) => seen.push(name))
+  const passed: string[] = []
+  for (;;) {
+    const chunk = body.read()
+    if (!chunk) break
+    passed.push(Buffer.from(chunk).toString())
+  }
+  t.strictSame(passed, chunks)
+  t.strictSame(seen, ['bearer'])
+  t.end()
+})
+
+t.test('a body whose placeholder is refused ends there, and one without goes through', (t) => {
+  const refuse = (): never => {
+    throw new Error('refused')
+  }
+  t.throws(() => watchBody(bodyOf([placeholderOf(BEARER)]), PLACEHOLDERS, refuse).read(), {
+    message: 'refused',
+  })
+  t.ok(watchBody(bodyOf(['harmless']), PLACEHOLDERS, refuse).read())
+  t.end()
+})

@@ -1,0 +1,43 @@
+import { readFileSync } from 'node:fs'
+
+import t from 'tap'
+
+import { CLIENT_AUTH_HEADERS, CLIENT_AUTH_QUERY } from '../../../src/inject/client-auth.ts'
+import { BEARER, prepare } from './support.ts'
+
+t.test('docs/credentials.md lists what is dropped, no more and no less', (t) => {
+  const page = readFileSync(new URL('../../../docs/credentials.md', import.meta.url), 'utf8')
+  const table = page.split('\n').slice(page.split('\n').findIndex(isHeading) + 2)
+  const rows = table.slice(
+    0,
+    table.findIndex((line) => !line.startsWith('|')),
+  )
+  const column = (at: number): string[] =>
+    rows
+      .map((line) => /`([^`]+)`/.exec(line.split('|')[at] ?? '')?.[1])
+      .filter((name) => name !== undefined)
+  t.strictSame(column(1).sort(), [...CLIENT_AUTH_HEADERS].sort())
+  t.strictSame(column(2).sort(), [...CLIENT_AUTH_QUERY].sort())
+  t.end()
+})
+
+function isHeading(line: string): boolean {
+  return /^\| *headers *\| *query parameters *\|$/.test(line)
+}
+
+t.test(
+  'R22: every entry of the table is dropped where a credential is for the host, and nowhere else',
+  (t) => {
+    for (const name of CLIENT_AUTH_HEADERS) {
+      const headers = [name.toUpperCase(), 'own']
+      t.strictSame(prepare({ headers, brokered: [BEARER] }).headers, ['Host', 'api.test'])
+      t.strictSame(prepare({ headers }).headers, ['Host', 'api.test', ...headers])
+    }
+    for (const name of CLIENT_AUTH_QUERY) {
+      const query = `a=1&${name.toUpperCase()}=own&b=2`
+      t.equal(prepare({ query, brokered: [BEARER] }).path, '/?a=1&b=2')
+      t.equal(prepare({ query }).path, `/?${query}`)
+    }
+    t.end()
+  },
+)

@@ -1,0 +1,105 @@
+// What the tests of the credentials and inject rooms share: definitions of every kind, a store, heads to screen and prepare.
+
+import { CredentialStore } from '../../../src/credentials/store.ts'
+import type { CredentialDefinition, Injection } from '../../../src/credentials/sources.ts'
+import { prepareHead, type PreparedHead, type PrepareInput } from '../../../src/inject/prepare.ts'
+import { screenPlaceholders, type ScreenInput } from '../../../src/inject/screen.ts'
+import { makeSecret } from '../../../src/credentials/vault.ts'
+import { EgressError } from '../../../src/errors.ts'
+import { parseCidr } from '../../../src/wire/address.ts'
+import { parseAuthority } from '../../../src/wire/authority.ts'
+
+export const CANARY = 'canary-6f1c4e0d9b7a42/+='
+export const TASK = 't_01j00000000000000000000001'
+export const ENDPOINT = parseAuthority('api.test:443')
+export const OTHER = parseAuthority('other.test:443')
+export const LOCAL = { allowed: [parseCidr('127.0.0.0/8')!] }
+
+export function define(
+  inject: Injection,
+  more: Partial<CredentialDefinition> = {},
+): CredentialDefinition {
+  return {
+    name: inject.kind,
+    source: { env: 'CANARY' },
+    inject,
+    hosts: [{ host: 'api.test', kind: 'name', port: 443 }],
+    placeholder: { env: 'TOKEN', prefix: 'ghp_', length: 40 },
+    insecurePlaintext: false,
+    ...more,
+  }
+}
+
+export const BEARER = define({ kind: 'bearer' })
+export const BASIC = define({ kind: 'basic', user: 'x-access-token' })
+export const HEADER = define({ kind: 'header', name: 'X-Goog-Api-Key', format: 'key {};v=1' })
+export const QUERY = define({ kind: 'query', name: 'access_token' })
+export const ALL = [BEARER, BASIC, HEADER, QUERY]
+
+export function makeStore(
+  definitions: readonly CredentialDefinition[] = ALL,
+  environment: Record<string, string> = { CANARY },
+): CredentialStore {
+  return new CredentialStore(definitions, {
+    environment,
+    limits: { secretBytesMax: 1024 },
+    placeholderKey: Buffer.alloc(32, 7),
+  })
+}
+
+export const PLACEHOLDERS = makeStore().placeholders(TASK)
+
+export function placeholderOf({ name }: CredentialDefinition): string {
+  return makeStore().placeholder(TASK, name)
+}
+
+export function base64(text: string): string {
+  return Buffer.from(text).toString('base64')
+}
+
+/** The names found, or the reason of the refusal. */
+export function screen(head: Partial<ScreenInput>): readonly string[] | string {
+  try {
+    return screenPlaceholders({
+      endpoint: ENDPOINT,
+      headers: ['Host', 'api.test'],
+      path: '/',
+      query: undefined,
+      placeholders: PLACEHOLDERS,
+      ...head,
+    })
+  } catch (error) {
+    if (error instanceof EgressError) return error.reason
+    throw error
+  }
+}
+
+/** An outgoing head; `definition` is the credential that the rule names. */
+export function prepare(
+  head: Partial<PrepareInput>,
+  definition?: CredentialDefinition,
+): PreparedHead {
+  return prepareHead({
+    headers: ['Host', 'api.test'],
+    path: '/',
+    query: undefined,
+    endpoint: ENDPOINT,
+    scheme: 'https',
+    obligations: { clientAuth: 'drop' },
+    addresses: { allowed: [] },
+    brokered: definition ? [definition] : [],
+    ...(definition && { credential: { definition, secret: makeSecret(definition.name, CANARY) } }),
+    ...head,
+  })
+}
+
+/** The reason of the refusal; undefined where there is none. */
+export async function reasonOf(attempt: () => unknown): Promise<string | undefined> {
+  try {
+    await attempt()
+    return undefined
+  } catch (error) {
+    if (error instanceof EgressError) return error.reason
+    throw error
+  }
+}

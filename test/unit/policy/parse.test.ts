@@ -1,0 +1,276 @@
+// Rule files that are no rule files: every problem at once, with its place and how to mend it.
+
+import t from 'tap'
+
+import { parseRuleSet } from '../../../src/policy/parse.ts'
+
+const problems = (source: string): string[] =>
+  parseRuleSet(source, 'rules/x.yaml').problems.map(
+    ({ line, column, code, message, hint }) =>
+      `${line}:${column} ${code}: ${message}${hint === undefined ? '' : ` (${hint})`}`,
+  )
+
+t.test('R26: all problems of a file are found at once, each where it stands', (t) => {
+  const source = `rulset: x
+params: { repo: { pattern: '(' } }
+rules:
+  - id: a
+    alow: https://api.github.com/
+    methds: [GET]
+    methods: [get]
+  - id: a
+    allow: [htps://x, api.github.com, 3, { scheme: https, cidr: 10.0.0.1/8, prt: 3 }]
+    data: confidental
+    when: 'x'
+    limit: { callsPerMinute: 3, bodyBytes: 3kb }
+    query: { a: 1, b: ['x', '{reop}'] }
+    headers: { Host: x }
+  - id: c
+    hold: https://x/y
+    paths: ['/y', 'z', '/a/../b', '/**x', '/a%2Fb', '/a?b', '/a//b', '/{']
+    ports: [1]
+  - id: d
+    deny: tcp://x
+    credential: c
+  - foo
+  - description: 3
+tests:
+  - call: FOO
+    at: 3
+    expect: deny path-not-alowed
+  - call: GET https://x/
+    expect: allow b
+`
+  t.same(problems(source), [
+    '1:1 missing-key: `ruleset` is missing',
+    '1:1 unknown-key: unknown key `rulset` (did you mean `ruleset`?)',
+    '2:28 wrong-value: not an RE2: missing closing ) (the whole value has to match)',
+    '5:5 unknown-key: unknown key `alow` (did you mean `allow`?)',
+    '5:11 wrong-value: is this the whole host or its root alone? (write https://api.github.com, or `paths: [/]` beside it)',
+    '6:5 unknown-key: unknown key `methds` (did you mean `methods`?)',
+    '7:15 wrong-value: `get` is no method (write GET)',
+    '8:9 duplicate-id: `a` names two rules',
+    '9:13 wrong-value: unknown scheme `htps` (did you mean `https`?)',
+    '9:23 wrong-value: expected scheme://host[:port] (write https://api.github.com)',
+    '9:39 wrong-type: expected scheme://host[:port] or { scheme, cidr, port }, one or a list',
+    '9:42 wrong-value: `10.0.0.1/8` is no range of addresses (write such as 10.1.2.0/24, without bits set behind the prefix)',
+    '9:77 unknown-key: unknown key `prt` (did you mean `port`?)',
+    '10:11 wrong-value: expected public, internal, confidential or restricted (did you mean `confidential`?)',
+    '11:5 not-served: `when` is not served by this version (take it out, or wait for the version that brings it: it is refused, not ignored)',
+    '12:14 not-served: `callsPerMinute` is not served by this version (take it out, or wait for the version that brings it: it is refused, not ignored)',
+    '12:44 wrong-value: expected a size such as 512KiB or 64MiB',
+    '13:17 wrong-type: expected a text or a list of texts: put numbers and words such as true in quotes',
+    '13:29 unknown-param: `reop` is no parameter of this set (did you mean `repo`?)',
+    '14:16 wrong-name: this field is not sent on as it comes, so no rule can look at it',
+    '16:5 not-served: `hold` is not served by this version (write allow or deny: it is refused, not ignored)',
+    '17:5 paths-twice: a destination of this rule has a path already (write all of them under `paths:`)',
+    '17:19 wrong-value: a path begins with `/`',
+    '17:24 wrong-value: no path has dot segments',
+    '17:35 wrong-value: `**` stands for whole path segments only',
+    '17:43 wrong-value: patterns are held against decoded paths (write the character itself instead of its escape)',
+    '17:53 wrong-value: a path ends before `?` (write `query:` beside it)',
+    '17:61 wrong-value: empty segments are read as if they were not there (write one `/`)',
+    '17:70 wrong-value: braces enclose the name of a parameter',
+    '18:5 misplaced-key: `ports` has no meaning on an allow (write the port in the destination)',
+    '21:5 misplaced-key: `credential` has no meaning on a deny',
+    '22:5 wrong-type: expected a rule: a mapping',
+    '23:5 no-verdict: a rule has a verdict (write `allow:` or `deny:`)',
+    '23:5 missing-key: `id` is missing',
+    '23:18 wrong-type: expected a text: put it in quotes',
+    '25:11 wrong-value: expected METHOD URL, such as GET https://example.com/a, or CONNECT HOST:PORT',
+    '26:5 not-served: `at` is not served by this version (take it out, or wait for the version that brings it: it is refused, not ignored)',
+    '27:13 wrong-value: unknown reason `path-not-alowed` (did you mean `path-not-allowed`?)',
+    '29:13 unknown-rule: no rule has the id `b` (did you mean `a`?)',
+  ])
+  t.equal(parseRuleSet(source, 'x').ruleSet, undefined)
+  t.end()
+})
+
+t.test('R26: a file without problems is a rule set with the version of its bytes', (t) => {
+  const source = `ruleset: one
+owner: appsec@example.com
+description: d
+for: { teams: [payments] }
+params: { repo: { pattern: 'a', description: b } }
+rules:
+  - id: r
+    description: d
+    owner: o
+    allow: https://a.test
+    paths: ['/{repo}']
+    limit: { bodyBytes: 64KiB }
+    addresses: [10.0.0.0/8]
+`
+  const { ruleSet, problems: found } = parseRuleSet(source, 'rules/one.yaml')
+  t.same(found, [])
+  t.match(ruleSet, {
+    name: 'one',
+    file: 'rules/one.yaml',
+    version: /^sha256:[0-9a-f]{64}$/,
+    owner: 'appsec@example.com',
+    for: { teams: ['payments'] },
+    rules: [{ id: 'r', verdict: 'allow', bodyBytesMax: 65_536, place: { line: 7, column: 5 } }],
+  })
+  t.not(parseRuleSet(`${source} `, 'x').ruleSet?.version, ruleSet?.version)
+  t.end()
+})
+
+// prettier-ignore
+const NOT_SERVED = [
+  'when', 'between', 'tools', 'resources', 'prompts', 'graphql', 'git', 'environment', 'accepts', 'record', 'expires',
+  'ticket', 'category', 'regulation', 'profile', 'static', 'separate', 'reviewers', 'models', 'maxTokens', 'serverTools',
+  'pin',
+]
+
+for (const key of NOT_SERVED)
+  t.test(`\`${key}\` is refused by name and not ignored`, (t) => {
+    for (const verdict of ['allow', 'deny'])
+      t.match(
+        problems(`ruleset: x\nrules:\n  - id: r\n    ${verdict}: https://a.test\n    ${key}: x\n`),
+        [new RegExp(`^5:5 not-served: \`${key}\` is not served by this version`)],
+      )
+    t.end()
+  })
+
+t.test('named groups of hosts are refused by name', (t) => {
+  t.match(problems('ruleset: x\nhosts: {}\nrules: []\n'), [/^2:1 not-served: `hosts`/])
+  t.end()
+})
+
+const YAML: readonly (readonly [title: string, source: string, problem: RegExp])[] = [
+  ['aliases', 'ruleset: &a x\nowner: *a\nrules: []\n', /^2:8 yaml-alias: aliases are not read/],
+  ['merge keys', 'ruleset: x\nrules:\n  - <<: {}\n', /^3:5 yaml-merge/],
+  ['repeated keys', 'ruleset: x\nruleset: y\nrules: []\n', /^2:1 duplicate-key/],
+  ['broken syntax', 'ruleset: [x\nrules: []\n', /^\d+:\d+ yaml-syntax/],
+  ['unknown tags', 'ruleset: !x y\nrules: []\n', /^1:10 yaml-syntax/],
+  ['two documents', 'ruleset: x\nrules: []\n---\nruleset: y\n', /yaml-syntax/],
+  ['tabs', 'ruleset: x\nrules:\n\t- id: x\n', /yaml-syntax/],
+  ['a list', '- a\n', /^1:1 wrong-type: expected a rule set/],
+  ['nothing', '', /^1:1 wrong-type: expected a rule set/],
+  ['a key that objects have', 'ruleset: x\nrules: []\n__proto__: {}\n', /^3:1 unknown-key/],
+  ['a deep nest', `ruleset: ${'['.repeat(50_000)}`, /yaml-syntax/],
+]
+
+for (const [title, source, problem] of YAML)
+  t.test(`a rule file with ${title} is refused`, (t) => {
+    t.match(problems(source)[0], problem)
+    t.equal(parseRuleSet(source, 'x').ruleSet, undefined)
+    t.end()
+  })
+
+t.test('I7: a rule file is bounded in bytes and rules', (t) => {
+  const source =
+    'ruleset: x\nrules:\n  - { id: a, deny: https://a }\n  - { id: b, deny: https://b }\n'
+  const bounded = (ruleFileBytesMax: number, rulesPerSetMax: number): string[] =>
+    parseRuleSet(source, 'x', { ruleFileBytesMax, rulesPerSetMax }).problems.map(({ code }) => code)
+  t.same(bounded(1000, 2), [])
+  t.same(bounded(1000, 1), ['too-many-rules'])
+  t.same(bounded(20, 2), ['file-too-large'])
+  t.end()
+})
+
+const inRule = (text: string): string[] =>
+  problems(`ruleset: x\nrules:\n  - id: r\n    ${text.replaceAll('\n', '\n    ')}\n`)
+
+t.test('a rule has exactly one verdict', (t) => {
+  t.match(inRule('allow: https://a.test\ndeny: https://b.test'), [/^5:5 several-verdicts/])
+  t.match(inRule('methods: [GET]'), [/^3:5 no-verdict/])
+  t.match(inRule('Deny: https://a.test\nports: [443]'), [/^4:5 unknown-key.*did you mean `deny`/])
+  t.match(inRule('allow: []'), [/^4:12 wrong-value: expected at least one/])
+  t.match(inRule('allow: null'), [/^4:12 wrong-type/])
+  t.end()
+})
+
+t.test('R42: what an uninspected connection does not show cannot be asked of it', (t) => {
+  for (const key of [
+    'methods: [GET]',
+    'paths: [/a]',
+    'query: { a: b }',
+    'headers: { a: b }',
+    'credential: c',
+    'limit: { bodyBytes: 1 }',
+    'clientAuth: pass',
+    'placeholderInBody: refuse',
+  ]) {
+    t.match(inRule(`allow: tls://a.test\n${key}`), [/^5:5 opaque-key/], key)
+    t.match(inRule(`allow: [https://b.test, tcp://a.test:1]\n${key}`), [/^5:5 opaque-key/], key)
+    t.same(inRule(`allow: https://a.test\n${key}`), [], key)
+  }
+  t.same(inRule('allow: tls://a.test\naddresses: [10.0.0.0/8]\ndata: internal'), [])
+  t.match(inRule('allow: tls://a.test/x'), [/^4:12 wrong-value: nothing of a tls connection/])
+  t.end()
+})
+
+t.test('R80: observing is refused where data is guarded', (t) => {
+  t.match(inRule('allow: https://a.test\nobserve: true\ndata: confidential'), [
+    /^5:5 observe-guarded/,
+  ])
+  t.match(inRule('allow: https://a.test\nobserve: true\ndata: restricted'), [
+    /^5:5 observe-guarded/,
+  ])
+  t.same(inRule('allow: https://a.test\nobserve: true\ndata: internal'), [])
+  t.same(inRule('deny: https://a.test\nobserve: true'), [])
+  t.end()
+})
+
+const DESTINATIONS: readonly (readonly [written: string, problem: RegExp | undefined])[] = [
+  ['https://a.test', undefined],
+  ['https://[2001:db8::1]:8443', undefined],
+  ['{ scheme: tcp, cidr: 10.0.0.0/8, port: 22 }', undefined],
+  ['{ scheme: tls, cidr: 10.0.0.7 }', undefined],
+  ['tcp://a.test', /a tcp destination names its port/],
+  ['{ scheme: tcp, cidr: 10.0.0.0/8 }', /a tcp range names its port/],
+  ['{ cidr: 10.0.0.0/8 }', /a range names its scheme/],
+  ['{ scheme: ftp, cidr: 10.0.0.0/8 }', /unknown scheme `ftp`/],
+  ['{ scheme: https, cidr: 10.0.0.0/8, port: 0 }', /expected a port/],
+  ['HTTPS://a.test', /unknown scheme `HTTPS` \(did you mean `https`\?\)/],
+  ['https://a.test:0', /a port is a number/],
+  ['https://a.test:65536', /a port is a number/],
+  ['https://a.test:', /a port is a number/],
+  ['https://', /`` is no host/],
+  ['https://127.1', /`127.1` is no host/],
+  ['https://2001:db8::1', /a port is a number|expected one host/],
+  ['https://[fe80::1%25eth0]', /is no host/],
+  ['https://u@a.test', /has no user/],
+  ['https://a.test?x=1', /has no query \(write `query:` beside it\)/],
+  ['https://a.test#x', /has no fragment/],
+  ['https://a.test/', /the whole host or its root alone/],
+  ['https://10.0.0.0/8', /a range is no URL \(write \{ scheme: https, cidr: 10.0.0.0\/8 \}\)/],
+  ['https://a.*.test', /a `\*` in a host stands for its first labels/],
+  ['https://*a.test', /a `\*` in a host stands for its first labels/],
+  ['https://*.10.0.0.1', /nothing is below an address/],
+  ['https://x-{a}.test', /a parameter is the whole host/],
+]
+
+for (const [written, problem] of DESTINATIONS)
+  t.test(`as a destination ${written} is ${problem ? 'refused' : 'read'}`, (t) => {
+    const found = inRule(`allow: ${written.startsWith('{') ? written : `'${written}'`}`)
+    if (problem) t.match(found, [problem])
+    else t.same(found, [])
+    t.equal(found.length, problem ? 1 : 0)
+    t.end()
+  })
+
+t.test('a deny needs neither port nor scheme where an allow does', (t) => {
+  t.same(
+    inRule('deny: [tcp://a.test, { cidr: 10.0.0.0/8 }, { scheme: tcp, cidr: 10.0.0.0/8 }]'),
+    [],
+  )
+  t.same(inRule('deny: https://a.test\nports: [443, 8443]'), [])
+  t.end()
+})
+
+t.test('what a test may expect is one of the reasons that rules give', (t) => {
+  const expecting = (text: string): string[] =>
+    problems(
+      `ruleset: x\nrules: [{ id: r, deny: https://a }]\ntests:\n  - { call: GET https://a/, expect: ${text} }\n`,
+    )
+  t.same(expecting('deny denied-by-rule'), [])
+  t.same(expecting('deny malformed-path'), [])
+  t.same(expecting('allow r'), [])
+  t.match(expecting('deny dial-failed'), [
+    /^4:34 wrong-value: `dial-failed` is not decided by rules/,
+  ])
+  t.match(expecting('refuse'), [/expected `allow RULE-ID` or `deny REASON`/])
+  t.end()
+})
