@@ -8,7 +8,7 @@ import { runCommand } from './cli/program.ts'
 import type { StartOptions } from './cli/start.ts'
 import { printWelcome } from './cli/welcome.ts'
 import { LOG_LEVELS, makeLog } from './record/log.ts'
-import { Sidecar } from './sidecar.ts'
+import type { Sidecar } from './sidecar.ts'
 
 const { env, stdout, stderr } = process
 const interrupted = new AbortController()
@@ -38,7 +38,9 @@ async function runSidecar({ config, renew }: StartOptions): Promise<number> {
   )
   let sidecar: Sidecar
   try {
-    sidecar = await Sidecar.start({ config, environment: env, renew, log })
+    // The other verbs do without the data path.
+    const parts = await import('./sidecar.ts')
+    sidecar = await parts.Sidecar.start({ config, environment: env, renew, log })
   } catch (error) {
     log.error({ err: error }, 'the sidecar did not start')
     return 1

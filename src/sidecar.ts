@@ -264,6 +264,7 @@ export class Sidecar {
       { sets: sets.length },
       before ? 'changed rules are in force' : 'rules are in force',
     )
+    if (this.#config.task && rules.policy === undefined) this.#logProblems(rules.problems)
     this.#recorder.recordEvent('rules-loaded', {
       detail: {
         digest: rules.digest,
@@ -275,9 +276,7 @@ export class Sidecar {
   }
 
   #onRulesRefused(problems: readonly Problem[]): void {
-    const errors = problems.filter(({ severity }) => severity === 'error')
-    for (const { file, line, column, message } of errors)
-      this.#log.error(`${file}:${line}:${column} ${message}`)
+    const errors = this.#logProblems(problems)
     this.#log.error('the rule files were refused; what was in force stays so')
     this.#recorder.recordEvent('rules-refused', {
       outcome: 'failure',
@@ -285,6 +284,13 @@ export class Sidecar {
         problems: errors.map(({ file, line, column, code }) => `${file}:${line}:${column} ${code}`),
       },
     })
+  }
+
+  #logProblems(problems: readonly Problem[]): Problem[] {
+    const errors = problems.filter(({ severity }) => severity === 'error')
+    for (const { file, line, column, message } of errors)
+      this.#log.error(`${file}:${line}:${column} ${message}`)
+    return errors
   }
 
   #onTaskEnd(): void {

@@ -121,8 +121,7 @@ export function judgeRules(
 ): { readonly rules?: LoadedRules; readonly problems: readonly Problem[] } {
   const { sets, problems: parsed } = parseRuleFiles(read)
   const problems = [...parsed]
-  for (const set of sets.values())
-    if (!passed.has(set.version)) problems.push(...failedTests(set))
+  for (const set of sets.values()) if (!passed.has(set.version)) problems.push(...failedTests(set))
   for (const name of demands.always) if (!sets.has(name)) problems.push(missingSet(name, sets))
   if (problems.some(({ severity }) => severity === 'error')) return { problems }
   const { digest } = read

@@ -33,6 +33,8 @@ export interface PolicyInside {
   readonly deniedAlways: readonly Cidr[]
   /** Denies of ranges that look at the call first. */
   readonly deniedSometimes: readonly Entry[]
+  /** Allows of addresses and ranges: what they allow as a literal, a name may resolve to on the same port. */
+  readonly literals: readonly Entry[]
 }
 
 /** What a policy is made of. */
@@ -94,5 +96,12 @@ function arrange(rules: readonly BoundRule[]): PolicyInside {
       .filter((host) => host.kind === 'range')
       .map(({ cidr }) => cidr),
     deniedSometimes,
+    literals: entries.filter(
+      ({ host, rule }) =>
+        rule.verdict === 'allow' &&
+        rule.binding === 'task' &&
+        !rule.observe &&
+        (host.kind === 'range' || (host.kind === 'exact' && host.isAddress)),
+    ),
   }
 }

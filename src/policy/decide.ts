@@ -90,7 +90,7 @@ function judge<Subject>(
     reason: 'allowed',
     rule: entry.rule.ref,
     obligations: owe(matching, rules.guards, subject, reachOf),
-    addresses: collectAddresses(policy, matching, subject, reachOf),
+    addresses: collectAddresses(policy, endpoint, matching, subject, reachOf),
     policy: policy.digest,
   }
   if (isDenyObserved) return { ...decision, wouldDeny: 'denied-by-rule' }
@@ -156,16 +156,22 @@ function owe<Subject>(
 
 function collectAddresses<Subject>(
   { inside }: Policy,
+  endpoint: Endpoint,
   matching: readonly Entry[],
   subject: Subject,
   reachOf: ReachOf<Subject>,
 ): AddressPolicy {
-  const { deniedAlways, deniedSometimes } = inside
+  const { deniedAlways, deniedSometimes, literals } = inside
   const [first] = matching
+  const literal = endpoint.kind === 'name' && literals.length > 0
+  // A literal permission also admits the same address as the answer to a name (agents.net draft, wire section 5.2).
+  const admitted = literal
+    ? [...matching, ...literals.filter((entry) => reachOf(entry, subject) === MATCHED)]
+    : matching
   const allowed =
-    first && matching.length === 1
+    first && admitted.length === 1
       ? first.addresses
-      : matching.flatMap(({ addresses }) => addresses)
+      : admitted.flatMap(({ addresses }) => addresses)
   if (deniedSometimes.length === 0) return { allowed, denied: deniedAlways }
   const denied: Cidr[] = [...deniedAlways]
   for (const entry of deniedSometimes)

@@ -43,7 +43,7 @@ export function parseDestination(
       ? { fault: 'a destination has no query', hint: 'write `query:` beside it' }
       : { fault: 'a destination has no fragment' }
   if (authority.includes('@')) return { fault: 'a destination has no user' }
-  const split = /^(\[[^\]]*\]|[^:]*)(?::(.*))?$/s.exec(authority)
+  const split = /^(\[[^\]]*\]|[^:]*)(?::([^:]*))?$/.exec(authority)
   if (!split) return { fault: 'expected one host', hint: 'write IPv6 addresses in brackets' }
   const host = parseHostPattern(split[1] ?? '')
   if ('fault' in host) return host

@@ -33,7 +33,7 @@ const only = (name: string, to: string, from: string): IForbiddenRuleType => ({
 })
 
 const forbidden: IForbiddenRuleType[] = [
-  { name: 'no-cycle', severity: 'error', from: {}, to: { circular: true } },
+  { name: 'no-cycle', severity: 'error', from: { path: '^src/' }, to: { circular: true } },
   { name: 'no-test', severity: 'error', from: { path: '^src/' }, to: { path: '^test/' } },
   ...LAYERS.slice(0, -1).map((layer, at): IForbiddenRuleType => {
     const lower = LAYERS.slice(0, at)
@@ -82,7 +82,8 @@ const forbidden: IForbiddenRuleType[] = [
   {
     name: 'pure-is-pure',
     severity: 'error',
-    from: { path: '^src/(wire|policy|errors\\.ts|limits\\.ts)' },
+    // `net.isIP` alone decides what an address literal is.
+    from: { path: '^src/(wire|policy|errors\\.ts|limits\\.ts)', pathNot: '^src/wire/address\\.ts$' },
     to: {
       path: '^(node:)?(fs|net|tls|http|https|http2|dgram|dns|child_process|worker_threads|os|process|stream)$',
       dependencyTypes: ['core'],

@@ -405,7 +405,7 @@ rules:
 t.test(
   'boundary-core 48: a connection beyond the budget is refused before its head is read',
   async (t) => {
-    const cx = await started({ rules: {}, ruleSets: [], limits: 'connectionsMax: 1' })
+    const cx = await started({ expires: null, limits: 'connectionsMax: 1' })
     const held = net.connect(cx.proxyPort, '127.0.0.1')
     await new Promise((resolve) => held.once('connect', resolve))
     await until(async () => {

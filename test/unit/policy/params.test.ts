@@ -37,13 +37,13 @@ t.test("R35: a parameter is the task's value and nothing else", (t) => {
   t.notOk(allowed('GET https://npm.corp.test.evil.test:8443/x'))
   t.ok(
     allowed(
-      'GET https://search.test/?team=pay*&q=repo:acme/widgets+is:open',
+      'GET https://search.test/?team=pay*&q=repo:acme/widgets%20is:open',
       'x-team',
       'team=pay*',
     ),
   )
   t.notOk(
-    allowed('GET https://search.test/?team=payx&q=repo:acme/widgets+', 'x-team', 'team=pay*'),
+    allowed('GET https://search.test/?team=payx&q=repo:acme/widgets%20', 'x-team', 'team=pay*'),
     'a star in a value is a star',
   )
   t.end()
