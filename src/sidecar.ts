@@ -1,7 +1,7 @@
 // The composition root: a configuration becomes running parts. Starts them in order, refuses to start half, stops them in
 // reverse. Deliberately no logic of its own about calls. Called by `main.ts`.
 
-import { mkdirSync, readFileSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 
 import type { Config } from './config/config.ts'
 import { placeholderKey } from './config/placeholder-key.ts'
@@ -9,16 +9,13 @@ import { RuleWatch } from './config/rule-watch.ts'
 import type { LoadedRules } from './config/rules.ts'
 import { startSinks } from './config/sinks.ts'
 import { buildStaticTask } from './config/task.ts'
-import type { ListenAddress } from './config/units.ts'
+import { makeDialer, socketAddressOf } from './config/dialer.ts'
 import { HealthServer, type Readiness } from './control/health.ts'
 import { CredentialStore } from './credentials/store.ts'
 import { UpstreamPool } from './forward/pool.ts'
 import { Identifier } from './identify/identify.ts'
 import { OpenCalls } from './listen/open-calls.ts'
 import { ProxyServer } from './listen/server.ts'
-import type { OwnListener } from './net/classify.ts'
-import { Dialer } from './net/dial.ts'
-import { Resolver } from './net/resolve.ts'
 import type { Problem } from './policy/problem.ts'
 import { DenialLimiter } from './record/flood.ts'
 import { Journal } from './record/journal.ts'
@@ -30,7 +27,6 @@ import type { Parts } from './stages.ts'
 import { StaticTask } from './tasks/static.ts'
 import { loadOrMakeCa, type Ca } from './tls/ca.ts'
 import { LeafServers } from './tls/contexts.ts'
-import { parseCidr } from './wire/address.ts'
 
 /** What starting takes besides the configuration. */
 export interface SidecarOptions {
@@ -130,7 +126,7 @@ export class Sidecar {
         onChange: (change, task) => this.#recorder.recordEvent(change, { task }),
         onEnd: () => this.#onTaskEnd(),
       })
-    const dialer = this.#makeDialer()
+    const dialer = makeDialer(config, (outcome) => this.#metrics.countDial(outcome))
     this.#pool = new UpstreamPool({ dialer, limits })
     this.#sinks = startSinks(config.sinks, {
       journal: this.#journal,
@@ -214,27 +210,8 @@ export class Sidecar {
   }
 
   async #listen(): Promise<void> {
-    await this.#health.listen(addressOf(this.#config.listen.health))
-    await this.#proxy.listen(addressOf(this.#config.listen.proxy))
-  }
-
-  #makeDialer(): Dialer {
-    const { upstream, limits } = this.#config
-    return new Dialer({
-      resolver: new Resolver({ servers: upstream.resolver, hosts: upstream.hosts, limits }),
-      allowAddresses: upstream.allowAddresses.flatMap((text) => parseCidr(text) ?? []),
-      ownListeners: () => this.#ownListeners(),
-      limits,
-      upstreamRoots: upstream.caFiles.map((file) => readFileSync(file, 'utf8')),
-      onDial: (outcome) => this.#metrics.countDial(outcome),
-    })
-  }
-
-  #ownListeners(): OwnListener[] {
-    const { proxy, health } = this.#config.listen
-    return [proxy, health, this.#config.control.listen].flatMap((address) =>
-      address.kind === 'tcp' ? [{ host: address.host, port: address.port }] : [],
-    )
+    await this.#health.listen(socketAddressOf(this.#config.listen.health))
+    await this.#proxy.listen(socketAddressOf(this.#config.listen.proxy))
   }
 
   #readiness(): Readiness[] {
@@ -306,10 +283,4 @@ export class Sidecar {
       this.#log.error({ err: error }, 'the CA could not be renewed')
     }
   }
-}
-
-function addressOf(address: ListenAddress): { host: string; port: number } | { path: string } {
-  return address.kind === 'tcp'
-    ? { host: address.host, port: address.port }
-    : { path: address.path }
 }

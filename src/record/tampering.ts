@@ -2,7 +2,18 @@
 // them is wrong is told by the lines that follow. Pure; called by `verify.ts`.
 
 import { CHAIN_START, lineDigest, withPrev } from './chain.ts'
-import type { ChainProblem } from './verify.ts'
+
+/** One thing that is wrong. */
+export interface ChainProblem {
+  /** Name of the segment. */
+  readonly file: string
+  /** Line within it, from 1. */
+  readonly line: number
+  /** Sequence number of the first record concerned. */
+  readonly seq: number
+  /** One sentence without a full stop. */
+  readonly what: string
+}
 
 /** A line of a journal as the chain sees it. */
 export interface ChainLine {

@@ -6,19 +6,7 @@ import { basename } from 'node:path'
 
 import { chainOf, lineDigest } from './chain.ts'
 import { listSegments, type SegmentFile } from './segments.ts'
-import { findProblems, type ChainLine } from './tampering.ts'
-
-/** One thing that is wrong. */
-export interface ChainProblem {
-  /** Name of the segment. */
-  readonly file: string
-  /** Line within it, from 1. */
-  readonly line: number
-  /** Sequence number of the first record concerned. */
-  readonly seq: number
-  /** One sentence without a full stop. */
-  readonly what: string
-}
+import { findProblems, type ChainLine, type ChainProblem } from './tampering.ts'
 
 /** What was found. */
 export interface VerifyReport {

@@ -1,7 +1,7 @@
 // Host and port: one strict grammar and one normal form, used for deciding, dialing, TLS, Host and the record. What could
 // be read in two ways is refused, not repaired. Pure; called by `receive.ts`, `policy/`, `config/`.
 
-import { domainToASCII } from 'node:url'
+import { domainToASCII, domainToUnicode } from 'node:url'
 
 import { EgressError } from '../errors.ts'
 import { canonicalAddress } from './address.ts'
@@ -19,8 +19,8 @@ export interface Endpoint {
 
 const NAME_LENGTH_MAX = 253
 const LABEL_LENGTH_MAX = 63
-// The usual name on the wire: already in normal form.
-const PLAIN_NAME = /^[a-z0-9_-]+(?:\.[a-z0-9_-]+)*$/
+const NUMERIC_LABEL = /^(?:\d+|0x[0-9a-f]*)$/
+const DOT = 0x2e
 const PORT_MAX = 65535
 
 /**
@@ -29,13 +29,14 @@ const PORT_MAX = 65535
  * @throws malformed-target, malformed-port, scoped-ip
  */
 export function parseAuthority(text: string, defaultPort?: number): Endpoint {
-  const [host, port] = split(text)
-  if (port === undefined && defaultPort === undefined)
-    throw new EgressError('malformed-target', { part: 'port' })
+  const [host, portText] = split(text)
+  if (host.startsWith('[') ? !host.endsWith(']') : host.includes(':')) throw malformed('brackets')
   // On the wire a name is ASCII: bytes above it are latin1 here and mean nothing.
-  if (/[^\x21-\x7e]/.test(host)) throw new EgressError('malformed-target', { part: 'host' })
+  if (!isVisibleAscii(host)) throw malformed('host')
   const normal = normalizeHost(host)
-  return { ...normal, port: port === undefined ? defaultPort! : readPort(port) }
+  const port = portText === undefined ? defaultPort : readPort(portText)
+  if (port === undefined) throw malformed('port')
+  return { host: normal.host, kind: normal.kind, port, literal: normal.literal }
 }
 
 /**
@@ -43,18 +44,15 @@ export function parseAuthority(text: string, defaultPort?: number): Endpoint {
  * @throws malformed-target, scoped-ip
  */
 export function normalizeHost(text: string): Pick<Endpoint, 'host' | 'kind' | 'literal'> {
-  const bracketed = text.startsWith('[')
-  if (bracketed || text.includes(':')) return readIpv6(bracketed ? unbracket(text) : text)
-  const lower = text.toLowerCase()
-  const name = lower.endsWith('.') ? lower.slice(0, -1) : lower
-  if (PLAIN_NAME.test(name)) return readPlainName(name)
-  // eslint-disable-next-line no-control-regex
-  if (!/[^\x00-\x7f]/.test(text)) throw new EgressError('malformed-target', { part: 'host' })
-  const ascii = domainToASCII(name)
-  // What UTS 46 maps to something outside a name's alphabet, or to an address, was never a name.
-  if (!PLAIN_NAME.test(ascii) || !ascii.includes('xn--'))
-    throw new EgressError('malformed-target', { part: 'host' })
-  return readPlainName(ascii)
+  if (text.startsWith('[')) return readIpv6(unbracket(text))
+  if (text.includes(':')) return readIpv6(text)
+  const dotted = text.endsWith('.')
+  const name = (dotted ? text.slice(0, -1) : text).toLowerCase()
+  // The Kelvin sign and its like become ASCII in lower case, so it is the text as given that decides.
+  if (!isVisibleAscii(text)) return readName(toALabels(name))
+  // `127.0.0.1.` is a name to some resolvers and an address to others.
+  const address = dotted ? undefined : canonicalAddress(name)
+  return address ? { ...address, literal: address.host } : readName(name)
 }
 
 /** Whether two authorities were meant as the same: the same text in normal form and the same port. */
@@ -71,23 +69,29 @@ export function formatAuthority(
   return port === defaultPort ? written : `${written}:${port}`
 }
 
-function split(text: string): [host: string, port: string | undefined] {
-  if (text.startsWith('[')) {
-    const end = text.indexOf(']')
-    if (end < 0) throw new EgressError('malformed-target', { part: 'brackets' })
-    const rest = text.slice(end + 1)
-    if (rest === '') return [text, undefined]
-    if (!rest.startsWith(':')) throw new EgressError('malformed-target', { part: 'brackets' })
-    return [text.slice(0, end + 1), rest.slice(1)]
+function malformed(part: 'host' | 'port' | 'brackets'): EgressError {
+  return new EgressError('malformed-target', { part })
+}
+
+function isVisibleAscii(text: string): boolean {
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at)
+    if (code < 0x21 || code > 0x7e) return false
   }
-  const colon = text.indexOf(':')
-  if (colon < 0) return [text, undefined]
-  // IPv6 without brackets: which colon is the port's is anybody's guess.
-  if (text.includes(':', colon + 1)) throw new EgressError('malformed-target', { part: 'brackets' })
-  const host = text.slice(0, colon)
-  const port = text.slice(colon + 1)
-  // `user:…@host`, a path or a query behind the port: no authority at all.
-  if (/[@/?#\\]/.test(port)) throw new EgressError('malformed-target', { part: 'port' })
+  return true
+}
+
+// What is in front of the port's colon and what is behind it. The host still has its brackets.
+function split(text: string): [host: string, port: string | undefined] {
+  const hostEnd = text.startsWith('[') ? text.indexOf(']') + 1 : text.indexOf(':')
+  if (hostEnd < 0 || hostEnd === text.length) return [text, undefined]
+  const host = text.slice(0, hostEnd)
+  // No closing bracket, something between bracket and colon, or IPv6 without brackets, where any colon may be the port's.
+  if (hostEnd === 0 && text.startsWith('[')) throw malformed('brackets')
+  if (text[hostEnd] !== ':' || text.includes(':', hostEnd + 1)) throw malformed('brackets')
+  const port = text.slice(hostEnd + 1)
+  // `user:…@host`, a path, a query or a fragment behind the port: no authority at all.
+  if (/[@/?#\\[\]]/.test(port)) throw malformed('port')
   return [host, port]
 }
 
@@ -98,9 +102,8 @@ function readPort(text: string): number {
 }
 
 function unbracket(text: string): string {
-  if (!text.endsWith(']')) throw new EgressError('malformed-target', { part: 'brackets' })
   const inside = text.slice(1, -1)
-  if (!inside.includes(':')) throw new EgressError('malformed-target', { part: 'brackets' })
+  if (!text.endsWith(']') || !inside.includes(':')) throw malformed('brackets')
   return inside
 }
 
@@ -113,23 +116,38 @@ function readIpv6(text: string): Pick<Endpoint, 'host' | 'kind' | 'literal'> {
     }
   const zone = text.indexOf('%')
   if (zone > 0 && canonicalAddress(text.slice(0, zone))) throw new EgressError('scoped-ip')
-  throw new EgressError('malformed-target', { part: 'host' })
+  throw malformed('host')
 }
 
-function readPlainName(name: string): Pick<Endpoint, 'host' | 'kind' | 'literal'> {
-  const address = canonicalAddress(name)
-  if (address) return { ...address, literal: address.host }
-  const labels = name.split('.')
-  if (name.length > NAME_LENGTH_MAX || labels.some((label) => label.length > LABEL_LENGTH_MAX))
-    throw new EgressError('malformed-target', { part: 'host' })
+// U-labels are taken only as they would be shown: what UTS 46 folds (full-width letters, ideographic stops, characters
+// it ignores) looks like one name and is another.
+function toALabels(name: string): string {
+  const ascii = domainToASCII(name)
+  if (!ascii.includes('xn--') || domainToUnicode(ascii) !== name.normalize('NFC'))
+    throw malformed('host')
+  return ascii
+}
+
+function readName(name: string): Pick<Endpoint, 'host' | 'kind' | 'literal'> {
+  if (name.length > NAME_LENGTH_MAX) throw malformed('host')
+  let labelStart = 0
+  for (let at = 0; at <= name.length; at += 1) {
+    const code = at === name.length ? DOT : name.charCodeAt(at)
+    if (code === DOT) {
+      if (at === labelStart || at - labelStart > LABEL_LENGTH_MAX) throw malformed('host')
+      labelStart = at + 1
+    } else if (!isLabelCode(code)) throw malformed('host')
+  }
   // Resolvers read `127.1`, `0x7f.1` and `2130706433` as addresses: a name whose last label is a number is none.
-  if (/^(?:\d+|0x[0-9a-f]*)$/.test(labels.at(-1)!))
-    throw new EgressError('malformed-target', { part: 'host' })
-  if (labels.some((label) => label.startsWith('xn--') && !isALabel(label)))
-    throw new EgressError('malformed-target', { part: 'host' })
+  if (NUMERIC_LABEL.test(name.slice(name.lastIndexOf('.') + 1))) throw malformed('host')
+  // An A-label that no U-label encodes to shows one thing and means another.
+  if (name.includes('xn--') && domainToASCII(name) !== name) throw malformed('host')
   return { host: name, kind: 'name', literal: name }
 }
 
-function isALabel(label: string): boolean {
-  return domainToASCII(label) === label
+// a-z, 0-9, hyphen, underscore.
+function isLabelCode(code: number): boolean {
+  return (
+    (code >= 0x61 && code <= 0x7a) || (code >= 0x30 && code <= 0x39) || code === 0x2d || code === 0x5f
+  )
 }

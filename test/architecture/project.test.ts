@@ -15,8 +15,14 @@ const read = (name: string): string => readFileSync(name, 'utf8')
 
 t.test('every bound is documented, enforced in src and reached by a test', async (t) => {
   const documentation = read('docs/configuration.md')
-  const source = files('src').filter((name) => name !== 'src/limits.ts').map(read).join('\n')
-  const tests = files('test').filter((name) => name !== 'test/architecture/project.test.ts').map(read).join('\n')
+  const source = files('src')
+    .filter((name) => name !== 'src/limits.ts')
+    .map(read)
+    .join('\n')
+  const tests = files('test')
+    .filter((name) => name !== 'test/architecture/project.test.ts')
+    .map(read)
+    .join('\n')
   for (const name of Object.keys(DEFAULT_LIMITS)) {
     t.ok(documentation.includes(`\`${name}\``), `${name} is documented`)
     t.match(source, new RegExp(`\\b${name}\\b`), `${name} is enforced`)
@@ -26,7 +32,10 @@ t.test('every bound is documented, enforced in src and reached by a test', async
 
 t.test('I1 to I8 are cited where they are kept and where they are proved', async (t) => {
   const source = files('src').map(read).join('\n')
-  const tests = files('test').filter((name) => name !== 'test/architecture/project.test.ts').map(read).join('\n')
+  const tests = files('test')
+    .filter((name) => name !== 'test/architecture/project.test.ts')
+    .map(read)
+    .join('\n')
   for (const invariant of ['I1', 'I2', 'I3', 'I4', 'I5', 'I7', 'I8']) {
     t.match(source, new RegExp(`\\b${invariant}\\b`), `${invariant} is kept`)
     t.match(tests, new RegExp(`['"\`]${invariant}: `), `${invariant} is proved`)

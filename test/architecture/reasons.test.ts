@@ -36,14 +36,17 @@ t.test('every token has the form of the agents.net draft', async (t) => {
   for (const [token] of rows) t.match(token, /^[a-z0-9-]{1,32}$/)
 })
 
-t.test('every reason that is sent has a status, an error type and a remedy; the others have none of these', async (t) => {
-  for (const [token, row] of rows) {
-    const sent = row.phase !== 'terminal'
-    t.equal(row.status > 0, sent, token)
-    t.equal(row.proxyStatus !== '-', sent, token)
-    t.ok(!sent || row.remedy.length > 10, token)
-  }
-})
+t.test(
+  'every reason that is sent has a status, an error type and a remedy; the others have none of these',
+  async (t) => {
+    for (const [token, row] of rows) {
+      const sent = row.phase !== 'terminal'
+      t.equal(row.status > 0, sent, token)
+      t.equal(row.proxyStatus !== '-', sent, token)
+      t.ok(!sent || row.remedy.length > 10, token)
+    }
+  },
+)
 
 t.test('docs/reasons.md says what the table says', async (t) => {
   if (process.env['UPDATE_DOCS']) {
@@ -55,19 +58,39 @@ t.test('docs/reasons.md says what the table says', async (t) => {
 
 // Tokens whose features this version does not serve; a use of one in src takes it off this list.
 const NOT_YET: readonly Reason[] = [
-  'mcp-header-mismatch', 'tool-not-allowed', 'source-not-allowed', 'operation-not-allowed', 'ref-not-allowed',
-  'outside-time-window', 'environment-mismatch', 'classification-ceiling', 'flow-violation', 'condition-error',
-  'tool-definition-changed', 'approval-pending', 'approval-denied', 'approval-timeout', 'identity-shared',
-  'attestation-failed', 'killed', 'quota-exceeded', 'credential-echoed', 'task-ended-midway', 'task-not-active',
+  'mcp-header-mismatch',
+  'tool-not-allowed',
+  'source-not-allowed',
+  'operation-not-allowed',
+  'ref-not-allowed',
+  'outside-time-window',
+  'environment-mismatch',
+  'classification-ceiling',
+  'flow-violation',
+  'condition-error',
+  'tool-definition-changed',
+  'approval-pending',
+  'approval-denied',
+  'approval-timeout',
+  'identity-shared',
+  'attestation-failed',
+  'killed',
+  'quota-exceeded',
+  'credential-echoed',
+  'task-ended-midway',
+  'task-not-active',
 ]
 
-t.test('every reason is used in src, or is on the list of those that are not served yet', async (t) => {
-  const source = readdirSync('src', { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.ts') && name !== 'errors.ts')
-    .map((name) => readFileSync(path.join('src', name), 'utf8'))
-    .join('\n')
-  for (const [token] of rows) {
-    const used = source.includes(`'${token}'`)
-    if (!(NOT_YET as readonly string[]).includes(token)) t.ok(used, `${token} is used`)
-  }
-})
+t.test(
+  'every reason is used in src, or is on the list of those that are not served yet',
+  async (t) => {
+    const source = readdirSync('src', { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.ts') && name !== 'errors.ts')
+      .map((name) => readFileSync(path.join('src', name), 'utf8'))
+      .join('\n')
+    for (const [token] of rows) {
+      const used = source.includes(`'${token}'`)
+      if (!(NOT_YET as readonly string[]).includes(token)) t.ok(used, `${token} is used`)
+    }
+  },
+)

@@ -164,8 +164,14 @@ t.test('R36: which addresses may be dialed comes from the rules that match', (t)
     const { allowed, denied } = decisionOn(policy, call).addresses
     return [allowed.map(({ text }) => text), denied.map(({ text }) => text)]
   }
-  t.same(texts('GET https://a.test/x'), [['10.0.0.0/8', '192.168.1.1/32'], ['10.9.0.0/16']])
-  t.same(texts('POST https://a.test/'), [['192.168.1.1/32'], ['10.9.0.0/16', '10.8.0.0/16']])
+  t.same(texts('GET https://a.test/x'), [
+    ['10.0.0.0/8', '192.168.1.1/32', '172.16.0.0/12'],
+    ['10.9.0.0/16'],
+  ])
+  t.same(texts('POST https://a.test/'), [
+    ['192.168.1.1/32', '172.16.0.0/12'],
+    ['10.9.0.0/16', '10.8.0.0/16'],
+  ])
   t.same(texts('GET https://172.16.5.5/'), [['172.16.0.0/12'], ['10.9.0.0/16']])
   t.same(texts('GET http://169.254.169.254/'), [['169.254.169.254/32'], ['10.9.0.0/16']])
   t.same(texts('GET https://b.test/'), [[], []], 'nothing is dialed')

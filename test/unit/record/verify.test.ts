@@ -6,7 +6,8 @@ import t from 'tap'
 
 import { callRecord, eventRecord } from '../../../src/record/ecs.ts'
 import { listSegments } from '../../../src/record/segments.ts'
-import { verifyDirectory, type ChainProblem } from '../../../src/record/verify.ts'
+import type { ChainProblem } from '../../../src/record/tampering.ts'
+import { verifyDirectory } from '../../../src/record/verify.ts'
 import { facts, freshDir, openJournal } from './support.ts'
 
 const RECORDS = 40

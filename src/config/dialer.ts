@@ -1,0 +1,40 @@
+// The dialer that a configuration describes: its resolver, its roots, and the listeners of our own that it must never reach.
+// Called by `sidecar.ts`.
+
+import { readFileSync } from 'node:fs'
+
+import type { OwnListener } from '../net/classify.ts'
+import { Dialer } from '../net/dial.ts'
+import { Resolver } from '../net/resolve.ts'
+import { parseCidr } from '../wire/address.ts'
+import type { Config } from './config.ts'
+import type { ListenAddress } from './units.ts'
+
+/** Makes the one dialer of a sidecar. */
+export function makeDialer(
+  { upstream, limits, listen, control }: Config,
+  onDial: (outcome: 'connected' | 'failed') => void,
+): Dialer {
+  const own = [listen.proxy, listen.health, control.listen].flatMap(ownListener)
+  return new Dialer({
+    resolver: new Resolver({ servers: upstream.resolver, hosts: upstream.hosts, limits }),
+    allowAddresses: upstream.allowAddresses.flatMap((text) => parseCidr(text) ?? []),
+    ownListeners: () => own,
+    limits,
+    upstreamRoots: upstream.caFiles.map((file) => readFileSync(file, 'utf8')),
+    onDial,
+  })
+}
+
+/** A listener's address as node's servers take it. */
+export function socketAddressOf(
+  address: ListenAddress,
+): { host: string; port: number } | { path: string } {
+  return address.kind === 'tcp'
+    ? { host: address.host, port: address.port }
+    : { path: address.path }
+}
+
+function ownListener(address: ListenAddress): OwnListener[] {
+  return address.kind === 'tcp' ? [{ host: address.host, port: address.port }] : []
+}
