@@ -44,9 +44,27 @@ const REPAIR = 'Do not retry the same bytes. Send a well-formed request.'
 const ASK = "Do not retry. Ask the task's owner"
 const LATER = 'Wait a little and try again.'
 
-/** Every reason by its token, `[a-z0-9-]{1,32}`; equal to the agents.net draft's token where it has one. */
+/** A token of the table, `[a-z0-9-]{1,32}`; equal to the agents.net draft's where it has one. */
 // prettier-ignore
-export const REASONS = {
+export type Reason =
+  | 'malformed-request-line' | 'malformed-header' | 'duplicate-host' | 'missing-host' | 'malformed-target'
+  | 'malformed-port' | 'malformed-path' | 'malformed-body' | 'authority-mismatch' | 'mcp-header-mismatch'
+  | 'not-on-allowlist' | 'denied-by-rule' | 'port-not-allowed' | 'method-not-allowed' | 'path-not-allowed'
+  | 'tool-not-allowed' | 'source-not-allowed' | 'operation-not-allowed' | 'ref-not-allowed' | 'ip-not-on-allowlist'
+  | 'resolved-address-denied' | 'scoped-ip' | 'protocol-not-allowed' | 'outside-time-window' | 'environment-mismatch'
+  | 'classification-ceiling' | 'flow-violation' | 'condition-error' | 'tool-definition-changed'
+  | 'placeholder-misused' | 'approval-pending' | 'approval-denied' | 'approval-timeout' | 'identity-unknown'
+  | 'identity-shared' | 'attestation-failed' | 'unknown-client' | 'task-not-active' | 'task-ended' | 'killed'
+  | 'identity-missing' | 'head-timeout' | 'body-too-large' | 'quota-exceeded' | 'head-too-large'
+  | 'unsupported-version' | 'resolve-failed' | 'dial-failed' | 'tls-untrusted' | 'tls-failed' | 'upgrade-failed'
+  | 'response-incomplete' | 'response-malformed' | 'credential-unavailable' | 'credential-echoed' | 'loop-detected'
+  | 'policy-unavailable' | 'audit-unavailable' | 'busy' | 'draining' | 'connect-timeout' | 'response-timeout'
+  | 'internal' | 'allowed' | 'client-gone' | 'upstream-gone' | 'idle-timeout' | 'client-rejected-certificate'
+  | 'task-ended-midway' | 'sidecar-crashed'
+
+/** Every reason by its token: the compiler holds the table to the tokens and the tokens to the table. */
+// prettier-ignore
+export const REASONS: Readonly<Record<Reason, ReasonRow>> = {
   'malformed-request-line': row(400, 'http_request_error', 'received', 'no', 'the request line is not method, target and version', REPAIR),
   'malformed-header': row(400, 'http_request_error', 'received', 'no', 'a header field or the message framing is not well formed', REPAIR),
   'duplicate-host': row(400, 'http_request_error', 'received', 'no', 'the request has more than one Host field', REPAIR),
@@ -122,10 +140,7 @@ export const REASONS = {
   'client-rejected-certificate': row(0, '-', 'terminal', 'no', 'the client does not trust the interception certificate', 'Point the client at the CA that `sallyport env` names.'),
   'task-ended-midway': row(0, '-', 'terminal', 'no', 'the task ended while the call was open', '-'),
   'sidecar-crashed': row(0, '-', 'terminal', 'no', 'the sidecar died while the call was open', '-'),
-} as const satisfies Record<string, ReasonRow>
-
-/** A token of the table. */
-export type Reason = keyof typeof REASONS
+}
 
 /** A failure with a reason of the table; its message is for operators, the client sees only the table's words. */
 export class EgressError extends Error {

@@ -23,8 +23,11 @@ export class Secret {
   [Symbol.toPrimitive](): string {
     return this.toString()
   }
-
-  [inspect.custom](): string {
-    return this.toString()
-  }
 }
+
+// Outside the class: a computed name in it has no declaration of its own.
+Object.defineProperty(Secret.prototype, inspect.custom, {
+  value(this: Secret): string {
+    return this.toString()
+  },
+})

@@ -3,6 +3,8 @@
 
 import { networkInterfaces } from 'node:os'
 
+import ipaddr from 'ipaddr.js'
+
 import { EgressError } from '../errors.ts'
 import type { AddressPolicy } from '../policy/decision.ts'
 import type { Endpoint } from '../wire/authority.ts'
@@ -10,6 +12,7 @@ import {
   canonicalAddress,
   contains,
   isCloudMetadata,
+  parseCidr,
   specialPurpose,
   type Cidr,
 } from '../wire/address.ts'
@@ -23,67 +26,105 @@ export interface OwnListener {
 
 /** What is asked about addresses. */
 export interface AddressQuestion {
-  readonly endpoint: Endpoint
+  readonly endpoint: Pick<Endpoint, 'kind' | 'port'>
   readonly policy: AddressPolicy
   readonly own: readonly OwnListener[]
   /** Special-purpose ranges that any name may resolve to, by configuration. */
   readonly allowed: readonly Cidr[]
+  /** The operator named the destination in the configuration: it may lie on the operator's own networks. */
+  readonly byOperator?: boolean
 }
 
+// IPv6 ranges whose addresses stand for an IPv4 address that a translator or relay reaches, and where in them it is.
+// Mapped addresses are IPv4 already. RFC 6052, RFC 8215 (its usual /96), RFC 3056, RFC 4291 section 2.5.5.1.
+const EMBEDDING = [
+  { range: parseCidr('64:ff9b::/96')!, at: 12 },
+  { range: parseCidr('64:ff9b:1::/48')!, at: 12 },
+  { range: parseCidr('2002::/16')!, at: 2 },
+  { range: parseCidr('::/96')!, at: 12 },
+]
+// RFC 4380 section 4: the client's address, each bit turned.
+const TEREDO = parseCidr('2001::/32')!
 const MACHINE_ADDRESSES_MS = 5000
 let machineAddresses: ReadonlySet<string> = new Set()
 let machineAddressesAt = -Infinity
 
 /**
- * The addresses in normal form, if each of them may be dialed.
- * @throws resolved-address-denied, loop-detected
+ * The addresses in normal form and without repeats, if each of them may be dialed.
+ * @throws resolve-failed where there is none; resolved-address-denied, loop-detected
  */
 export function checkAddresses(question: AddressQuestion, addresses: readonly string[]): string[] {
   if (addresses.length === 0) throw new EgressError('resolve-failed', { answers: 0 })
-  return addresses.map((address) => checkAddress(question, address))
+  return [...new Set(addresses.map((address) => checkAddress(question, address)))]
 }
 
-function checkAddress({ endpoint, policy, own, allowed }: AddressQuestion, text: string): string {
-  const canonical = canonicalAddress(text)
-  if (canonical === undefined)
-    throw new EgressError('resolved-address-denied', { range: 'no-address' })
-  const address = canonical.host
-  if (own.some((listener) => listener.port === endpoint.port && isOwnHost(listener.host, address)))
-    throw new EgressError('loop-detected')
-  if (policy.denied.some((range) => contains(range, address)))
-    throw new EgressError('resolved-address-denied', { range: 'denied' })
+function checkAddress(question: AddressQuestion, text: string): string {
+  const { endpoint, policy, own, byOperator = false } = question
+  const address = canonicalAddress(text)?.host
+  if (address === undefined) throw denied('no-address')
+  // What a translator would reach is judged like the address itself.
+  const embedded = embeddedIpv4(address)
+  const forms = embedded === undefined ? [address] : [address, embedded]
+  const isOwn = ({ host, port }: OwnListener): boolean =>
+    port === endpoint.port && forms.some((form) => isOwnHost(host, form))
+  if (own.some(isOwn)) throw new EgressError('loop-detected')
+  if (policy.denied.some((range) => forms.some((form) => contains(range, form))))
+    throw denied('denied')
+  if (policy.allowed.some((range) => isExact(range) && contains(range, address))) return address
   // Metadata services hand out credentials: only a rule that names the very address reaches one.
-  if (isCloudMetadata(address)) {
-    if (policy.allowed.some((range) => isExact(range) && contains(range, address))) return address
-    throw new EgressError('resolved-address-denied', { range: 'cloud-metadata' })
-  }
+  if (forms.some(isCloudMetadata)) throw denied('cloud-metadata')
   // A literal was decided as such: the rule named the address or its range.
-  if (endpoint.kind !== 'name') return address
-  const range = specialPurpose(address)
-  if (range === undefined) return address
-  if (
-    policy.allowed.some((one) => contains(one, address)) ||
-    allowed.some((one) => contains(one, address))
+  if (byOperator || endpoint.kind !== 'name') return address
+  for (const form of forms) {
+    const special = specialPurpose(form)
+    if (special !== undefined && !isListed(question, form)) throw denied(special)
+  }
+  return address
+}
+
+function denied(range: string): EgressError {
+  return new EgressError('resolved-address-denied', { range })
+}
+
+function isListed({ policy, allowed }: AddressQuestion, address: string): boolean {
+  return (
+    policy.allowed.some((range) => contains(range, address)) ||
+    allowed.some((range) => contains(range, address))
   )
-    return address
-  throw new EgressError('resolved-address-denied', { range })
 }
 
 function isExact({ kind, bits }: Cidr): boolean {
   return bits === (kind === 'ipv4' ? 32 : 128)
 }
 
+function embeddedIpv4(address: string): string | undefined {
+  if (!address.includes(':')) return undefined
+  const bytes = ipaddr.parse(address).toByteArray()
+  if (contains(TEREDO, address))
+    return bytes
+      .slice(12)
+      .map((byte) => byte ^ 0xff)
+      .join('.')
+  const form = EMBEDDING.find(({ range }) => contains(range, address))
+  return form && bytes.slice(form.at, form.at + 4).join('.')
+}
+
 function isOwnHost(listener: string, address: string): boolean {
-  if (listener === address) return true
-  const everywhere = listener === '0.0.0.0' || listener === '::'
-  if (!everywhere) return false
-  // All of 127/8 is this machine, and so is the unspecified address.
-  return (
-    address.startsWith('127.') ||
-    address === '0.0.0.0' ||
-    address === '::' ||
-    ownAddresses().has(address)
-  )
+  const host = canonicalAddress(listener)?.host ?? listener
+  if (host === address) return true
+  const everywhere = isUnspecified(host)
+  // Dialing the unspecified address reaches this machine's loopback.
+  if (isUnspecified(address)) return everywhere || isLoopback(host)
+  return everywhere && (isLoopback(address) || ownAddresses().has(address))
+}
+
+function isUnspecified(address: string): boolean {
+  return address === '0.0.0.0' || address === '::'
+}
+
+// All of 127/8 is this machine.
+function isLoopback(address: string): boolean {
+  return address.startsWith('127.') || address === '::1'
 }
 
 function ownAddresses(): ReadonlySet<string> {
@@ -92,7 +133,7 @@ function ownAddresses(): ReadonlySet<string> {
     machineAddressesAt = now
     machineAddresses = new Set(
       Object.values(networkInterfaces()).flatMap((list) =>
-        (list ?? []).map(({ address }) => address.split('%', 1)[0]!),
+        (list ?? []).flatMap(({ address }) => canonicalAddress(address)?.host ?? []),
       ),
     )
   }

@@ -5,20 +5,19 @@ import assert from 'node:assert'
 import net from 'node:net'
 import tls from 'node:tls'
 
-import { LRUCache } from 'lru-cache'
-
 import { EgressError } from '../errors.ts'
 import type { Limits } from '../limits.ts'
 import type { AddressPolicy } from '../policy/decision.ts'
 import type { Cidr } from '../wire/address.ts'
-import type { Endpoint } from '../wire/authority.ts'
 import { checkAddresses, type OwnListener } from './classify.ts'
 import { CallPermit, isPermit, type OperatorPermit } from './permit.ts'
 import type { Resolver } from './resolve.ts'
-import { explainTlsFailure } from './tls-failure.ts'
+import { codeOf, explainTlsFailure } from './tls-failure.ts'
+import { UpstreamTls } from './upstream-tls.ts'
 
 /** A connection that is there. Its socket has an error listener already: an error nobody waits for ends nothing. */
 export interface Dialed {
+  /** Without TLS its two halves end apart, so that a tunnel can pass on the end of one. */
   readonly socket: net.Socket
   /** The address that was dialed. */
   readonly address: string
@@ -41,47 +40,63 @@ export interface DialerOptions {
   readonly onDial?: (outcome: 'connected' | 'failed') => void
 }
 
+/** How to dial. */
+export interface DialOptions {
+  /** As the permit says. */
+  readonly tls: boolean
+  /** Ends the attempt; a connection that is there is its caller's. */
+  readonly signal: AbortSignal
+}
+
+interface Attempt extends DialOptions {
+  readonly permit: CallPermit | OperatorPermit
+  readonly address: string
+  /** For the address to accept, milliseconds. */
+  readonly acceptMs: number
+  /** For the whole dial, of `performance.now()`. */
+  readonly deadline: number
+}
+
 // The operator named the destination itself: no range is closed to it, and none is opened beyond.
 const NO_RANGES: AddressPolicy = { allowed: [], denied: [] }
-const SESSIONS_MAX = 1000
+// An address gets this long at least, even where there are many.
+const ACCEPT_MS_MIN = 250
 
 /** Dials for calls and for the operator. */
 export class Dialer {
   readonly #options: DialerOptions
-  // One context for all: parsing the list of roots takes milliseconds each time.
-  readonly #secureContext: tls.SecureContext
-  // By task, host and port: a session is as good as the connection it came from, so it is not shared between tasks.
-  readonly #sessions: LRUCache<string, Buffer> = new LRUCache({ max: SESSIONS_MAX })
+  readonly #tls: UpstreamTls
 
+  /** @throws Error where a root cannot be read */
   constructor(options: DialerOptions) {
     this.#options = options
-    this.#secureContext = tls.createSecureContext({
-      ca: [...tls.rootCertificates, ...options.upstreamRoots],
-      minVersion: 'TLSv1.2',
-    })
+    this.#tls = new UpstreamTls(options.upstreamRoots)
   }
 
   /**
-   * Connects to the permit's endpoint. Every address is checked; the next is tried where one does not answer.
-   * @throws resolve-failed, resolved-address-denied, loop-detected, dial-failed, connect-timeout, tls-untrusted, tls-failed
+   * Connects to the permit's endpoint. Every address is checked; the next is tried where one does not accept.
+   * @throws resolve-failed, resolved-address-denied, loop-detected, dial-failed, connect-timeout, tls-untrusted, tls-failed;
+   * client-gone where the signal is aborted
    */
-  async dial(
-    permit: CallPermit | OperatorPermit,
-    options: { readonly tls: boolean; readonly signal: AbortSignal },
-  ): Promise<Dialed> {
+  async dial(permit: CallPermit | OperatorPermit, options: DialOptions): Promise<Dialed> {
     assert(isPermit(permit), 'nothing is dialed without a permit')
+    assert.equal(options.tls, permit.tls, 'the permit says whether the connection is verified TLS')
     const { endpoint } = permit
+    if (options.signal.aborted) throw new EgressError('client-gone')
     const answers =
       endpoint.kind === 'name'
-        ? await this.#options.resolver.resolve(endpoint.host)
+        ? await this.#options.resolver.resolve(endpoint.host, options.signal)
         : [endpoint.host]
     const addresses = this.#check(permit, answers)
     const deadline = performance.now() + this.#options.limits.connectTimeoutMs
-    let failure = new EgressError('dial-failed')
-    for (const address of addresses) {
-      if (options.signal.aborted) throw new EgressError('client-gone')
+    let failure = new EgressError('connect-timeout')
+    for (const [at, address] of addresses.entries()) {
+      const leftMs = deadline - performance.now()
+      if (leftMs <= 0) break
+      // One that does not answer must not use up the time of the next.
+      const acceptMs = Math.max(leftMs / (addresses.length - at), Math.min(leftMs, ACCEPT_MS_MIN))
       try {
-        const dialed = await this.#connect(permit, address, options, deadline)
+        const dialed = await this.#connect({ ...options, permit, address, acceptMs, deadline })
         this.#options.onDial?.('connected')
         return dialed
       } catch (error) {
@@ -89,7 +104,7 @@ export class Dialer {
         if (!(error instanceof EgressError)) throw error
         failure = error
         // A certificate that is wrong at one address is not mended by asking the next.
-        if (error.reason !== 'dial-failed') break
+        if (error.reason !== 'dial-failed' && error.reason !== 'connect-timeout') break
       }
     }
     throw failure
@@ -107,37 +122,35 @@ export class Dialer {
   }
 
   #check(permit: CallPermit | OperatorPermit, addresses: readonly string[]): string[] {
-    const byOperator = !CallPermit.is(permit)
-    const question = {
-      endpoint: permit.endpoint,
-      policy: byOperator ? NO_RANGES : permit.addresses,
-      own: this.#options.ownListeners(),
-      allowed: this.#options.allowAddresses,
-    }
-    // The operator's own destinations may lie on the operator's own networks.
-    if (byOperator)
-      return checkAddresses(
-        { ...question, endpoint: { ...permit.endpoint, kind: 'ipv4' } },
-        addresses,
-      )
-    return checkAddresses(question, addresses)
+    const isCall = CallPermit.is(permit)
+    return checkAddresses(
+      {
+        endpoint: permit.endpoint,
+        policy: isCall ? permit.addresses : NO_RANGES,
+        own: this.#options.ownListeners(),
+        allowed: this.#options.allowAddresses,
+        byOperator: !isCall,
+      },
+      addresses,
+    )
   }
 
-  #connect(
-    permit: CallPermit | OperatorPermit,
-    address: string,
-    options: { readonly tls: boolean; readonly signal: AbortSignal },
-    deadline: number,
-  ): Promise<Dialed> {
-    const { endpoint } = permit
-    const { port } = endpoint
+  #connect(attempt: Attempt): Promise<Dialed> {
+    const { permit, address, signal } = attempt
+    const { port } = permit.endpoint
     return new Promise((resolve, reject) => {
-      const raw = net.connect({ host: address, port, noDelay: true, autoSelectFamily: false })
+      const raw = net.connect({
+        host: address,
+        port,
+        noDelay: true,
+        autoSelectFamily: false,
+        allowHalfOpen: !attempt.tls,
+      })
       let socket: net.Socket = raw
       let connected = false
       const finish = (error: EgressError | undefined): void => {
         clearTimeout(timer)
-        options.signal.removeEventListener('abort', onAbort)
+        signal.removeEventListener('abort', onAbort)
         raw.off('close', onClose)
         if (error) {
           socket.destroy()
@@ -148,54 +161,26 @@ export class Dialer {
       const onAbort = (): void => finish(new EgressError('client-gone'))
       const onClose = (): void =>
         finish(new EgressError(connected ? 'tls-failed' : 'dial-failed', { code: 'closed' }))
-      const timer = setTimeout(
-        () => finish(new EgressError('connect-timeout')),
-        Math.max(1, deadline - performance.now()),
-      )
+      const onTimeout = (): void => finish(new EgressError('connect-timeout', { address }))
+      let timer = setTimeout(onTimeout, attempt.acceptMs)
       raw.on('error', (error) =>
-        finish(connected ? explainTlsFailure(error) : explainDialFailure(error)),
+        finish(connected ? explainTlsFailure(error) : explainDialFailure(error, address)),
       )
       raw.on('close', onClose)
       raw.once('connect', () => {
         connected = true
-        if (options.tls) socket = this.#secure(permit, raw, finish)
-        else finish(undefined)
+        if (!attempt.tls) {
+          finish(undefined)
+          return
+        }
+        clearTimeout(timer)
+        timer = setTimeout(onTimeout, Math.max(1, attempt.deadline - performance.now()))
+        const holder = CallPermit.is(permit) ? permit.taskId : ''
+        socket = this.#tls.secure({ endpoint: permit.endpoint, holder }, raw, finish)
       })
-      if (options.signal.aborted) return onAbort()
-      options.signal.addEventListener('abort', onAbort)
+      signal.addEventListener('abort', onAbort)
     })
   }
-
-  #secure(
-    permit: CallPermit | OperatorPermit,
-    raw: net.Socket,
-    finish: (error: EgressError | undefined) => void,
-  ): tls.TLSSocket {
-    const { endpoint } = permit
-    const key = `${CallPermit.is(permit) ? permit.taskId : ''} ${endpoint.host} ${endpoint.port}`
-    const session = this.#sessions.get(key)
-    const secure = tls.connect({
-      socket: raw,
-      secureContext: this.#secureContext,
-      rejectUnauthorized: true,
-      ALPNProtocols: ['http/1.1'],
-      checkServerIdentity: (_name, certificate) => checkIdentity(endpoint, certificate),
-      ...(endpoint.kind === 'name' && { servername: endpoint.host }),
-      ...(session && { session }),
-    })
-    secure.on('error', (error) => {
-      this.#sessions.delete(key)
-      finish(explainTlsFailure(error))
-    })
-    secure.on('session', (fresh) => this.#sessions.set(key, fresh))
-    secure.once('secureConnect', () => finish(undefined))
-    return secure
-  }
-}
-
-// The name that was decided, never what a library made of the options.
-function checkIdentity(endpoint: Endpoint, certificate: tls.PeerCertificate): Error | undefined {
-  return tls.checkServerIdentity(endpoint.host, certificate)
 }
 
 function describe(socket: net.Socket, address: string, port: number): Dialed {
@@ -203,11 +188,11 @@ function describe(socket: net.Socket, address: string, port: number): Dialed {
   return { socket, address, port, tlsVersion: (socket.getProtocol() ?? '').replace('TLSv', '') }
 }
 
-function explainDialFailure(error: Error): EgressError {
-  const code = 'code' in error ? String(error.code) : error.name
+function explainDialFailure(error: Error, address: string): EgressError {
+  const code = codeOf(error)
   return new EgressError(
     code === 'ETIMEDOUT' ? 'connect-timeout' : 'dial-failed',
-    { code },
+    { code, address },
     { cause: error },
   )
 }

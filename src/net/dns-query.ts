@@ -26,6 +26,8 @@ export interface DnsAnswer {
 type AddressType = 'A' | 'AAAA'
 
 const CNAMES_MAX = 16
+// A datagram may be lost: the same question is sent again after this, as long as there is time.
+const RESEND_MS = 1000
 
 /**
  * All A and AAAA records of a name. A family without an answer is no failure where the other has one; a family that
@@ -66,7 +68,6 @@ async function ask(
       return readAnswers(host, type, await exchange(host, type, server, signal))
     } catch (error) {
       failure = error
-      if (error instanceof EgressError && error.detail['rcode'] === 'NXDOMAIN') break
       if (deadline.aborted) break
     }
   }
@@ -105,16 +106,21 @@ function overUdp(
 ): Promise<DecodedPacket> {
   return new Promise((resolve, reject) => {
     const socket = dgram.createSocket(net.isIPv6(server.address) ? 'udp6' : 'udp4')
+    let resend: NodeJS.Timeout | undefined
+    let over = false
     const finish = (result: DecodedPacket | Error): void => {
+      // Closing twice throws, and an error may follow the end.
+      if (over) return
+      over = true
+      clearInterval(resend)
       signal.removeEventListener('abort', onAbort)
-      socket.removeAllListeners('message')
       socket.close()
       if (result instanceof Error) reject(result)
       else resolve(result)
     }
     const onAbort = (): void =>
       finish(new EgressError('resolve-failed', { why: 'no answer in time' }))
-    socket.once('error', (error) => finish(error))
+    socket.on('error', (error) => finish(error))
     socket.on('message', (bytes) => {
       const packet = tryDecode(bytes)
       // Anybody may send to this port: only what answers the question counts.
@@ -123,7 +129,11 @@ function overUdp(
     if (signal.aborted) return onAbort()
     signal.addEventListener('abort', onAbort)
     // Connected, so that the kernel drops datagrams from anywhere else.
-    socket.connect(server.port, server.address, () => socket.send(query))
+    socket.connect(server.port, server.address, () => {
+      if (over) return
+      socket.send(query)
+      resend = setInterval(() => socket.send(query), RESEND_MS)
+    })
   })
 }
 
@@ -177,6 +187,8 @@ function readAnswers(
   packet: DecodedPacket,
 ): { data: string; ttl: number }[] {
   const rcode: unknown = Reflect.get(packet, 'rcode')
+  // Some servers say so of a family they do not have (RFC 4074 section 4.2); with none in the other it is the same failure.
+  if (rcode === 'NXDOMAIN') return []
   if (rcode !== 'NOERROR') throw new EgressError('resolve-failed', { rcode: String(rcode) })
   const answers: readonly Answer[] = packet.answers ?? []
   let name = host

@@ -66,13 +66,13 @@ export class HttpPoster {
       pipelining: 1,
       headersTimeout: this.#timeoutMs,
       bodyTimeout: this.#timeoutMs,
-      connect: (_options, callback) => {
+      connect: (_options, onConnection) => {
         this.#dialer
           .dial(permit, { tls: permit.tls, signal: AbortSignal.timeout(this.#timeoutMs) })
           .then(
-            ({ socket }) => callback(null, socket),
+            ({ socket }) => onConnection(null, socket),
             (error: unknown) =>
-              callback(error instanceof Error ? error : new EgressError('internal'), null),
+              onConnection(error instanceof Error ? error : new EgressError('internal'), null),
           )
       },
     })

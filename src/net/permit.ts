@@ -44,7 +44,13 @@ export class CallPermit implements CallPermitFields {
   }
 
   static is(value: unknown): value is CallPermit {
-    return typeof value === 'object' && value !== null && #nominal in value && issued.has(value)
+    return (
+      typeof value === 'object' &&
+      value !== null &&
+      #nominal in value &&
+      value.#nominal &&
+      issued.has(value)
+    )
   }
 }
 
@@ -63,7 +69,13 @@ export class OperatorPermit implements OperatorPermitFields {
   }
 
   static is(value: unknown): value is OperatorPermit {
-    return typeof value === 'object' && value !== null && #nominal in value && issued.has(value)
+    return (
+      typeof value === 'object' &&
+      value !== null &&
+      #nominal in value &&
+      value.#nominal &&
+      issued.has(value)
+    )
   }
 }
 
@@ -72,13 +84,13 @@ export function isPermit(value: unknown): value is CallPermit | OperatorPermit {
   return CallPermit.is(value) || OperatorPermit.is(value)
 }
 
-/** Makes and marks a permit; for the two issuing modules alone. */
-export function issue<P extends object>(make: () => P): P {
+/** Makes and marks a permit, and freezes it; for the two issuing modules alone, and a test proves it. */
+export function issue<P extends CallPermit | OperatorPermit>(make: () => P): P {
   isOpen = true
   try {
     const permit = make()
     issued.add(permit)
-    return permit
+    return Object.freeze(permit)
   } finally {
     isOpen = false
   }

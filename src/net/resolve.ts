@@ -43,11 +43,13 @@ export class Resolver {
 
   /**
    * All addresses of a normalised name, IPv4 first.
-   * @throws resolve-failed
+   * @param signal ends the waiting; the question itself goes on for others who wait for it
+   * @throws resolve-failed; client-gone where the signal is aborted
    */
-  resolve(host: string): Promise<readonly string[]> {
-    const fixed = this.#options.hosts[host]
-    if (fixed !== undefined) return Promise.resolve(fixed)
+  resolve(host: string, signal?: AbortSignal): Promise<readonly string[]> {
+    const { hosts } = this.#options
+    // A name may be `constructor` or `__proto__`.
+    if (Object.hasOwn(hosts, host)) return Promise.resolve(hosts[host]!)
     const kept = this.#cache.get(host)
     const now = this.#now()
     if (kept !== undefined && kept.until > now) return Promise.resolve(kept.addresses)
@@ -56,16 +58,15 @@ export class Resolver {
       pending = this.#ask(host).finally(() => this.#pending.delete(host))
       this.#pending.set(host, pending)
     }
-    return pending
+    return signal === undefined ? pending : untilAborted(pending, signal)
   }
 
   async #ask(host: string): Promise<readonly string[]> {
-    const usesSystem = this.#options.servers === undefined
-    const local = usesSystem ? readHostsFile(host) : []
+    const { servers: configured, limits } = this.#options
+    const local = configured === undefined ? readHostsFile(host) : []
     if (local.length > 0) return local
     if (host === 'localhost' || host.endsWith('.localhost')) return LOOPBACK
-    const { limits } = this.#options
-    const servers = usesSystem ? readSystemServers() : this.#options.servers!.map(parseServer)
+    const servers = configured?.map(parseServer) ?? readSystemServers()
     const { addresses, ttlSeconds } = await queryDns(host, servers, limits.resolveTimeoutMs)
     const keepMs = Math.min(ttlSeconds * 1000, limits.dnsCacheMs)
     if (keepMs > 0) this.#cache.set(host, { addresses, until: this.#now() + keepMs })
@@ -75,6 +76,23 @@ export class Resolver {
   #now(): number {
     return this.#options.now?.() ?? Date.now()
   }
+}
+
+function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(new EgressError('client-gone'))
+    const settle = (act: () => void): void => {
+      signal.removeEventListener('abort', onAbort)
+      act()
+    }
+    promise.then(
+      (value) => settle(() => resolve(value)),
+      (error: unknown) =>
+        settle(() => reject(error instanceof Error ? error : new EgressError('resolve-failed'))),
+    )
+    if (signal.aborted) onAbort()
+    else signal.addEventListener('abort', onAbort, { once: true })
+  })
 }
 
 function parseServer(text: string): DnsServer {

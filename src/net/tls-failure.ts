@@ -1,4 +1,4 @@
-// Tells a certificate that is not trusted from a handshake that failed. Called by `dial.ts`.
+// Tells a certificate that is not trusted from a handshake that failed. Called by `dial.ts` and `upstream-tls.ts`.
 
 import { EgressError } from '../errors.ts'
 
@@ -33,9 +33,19 @@ const UNTRUSTED_BY_MESSAGE =
 
 /** The reason of a TLS error towards an upstream. */
 export function explainTlsFailure(error: Error): EgressError {
-  const code = 'code' in error ? String(error.code) : error.name
+  const code = codeOf(error)
   const isHandshake = code.startsWith('ERR_SSL_') || code === 'ECONNRESET' || code === 'EPIPE'
-  const untrusted =
-    UNTRUSTED.has(code) || (!isHandshake && UNTRUSTED_BY_MESSAGE.test(error.message))
-  return new EgressError(untrusted ? 'tls-untrusted' : 'tls-failed', { code }, { cause: error })
+  if (UNTRUSTED.has(code) || (!isHandshake && UNTRUSTED_BY_MESSAGE.test(error.message)))
+    return untrusted(error)
+  return new EgressError('tls-failed', { code }, { cause: error })
+}
+
+/** The refusal of a certificate. */
+export function untrusted(error: Error): EgressError {
+  return new EgressError('tls-untrusted', { code: codeOf(error) }, { cause: error })
+}
+
+/** The code of a system's or library's error, its name where it has none. */
+export function codeOf(error: Error): string {
+  return 'code' in error ? String(error.code) : error.name
 }

@@ -26,7 +26,7 @@ export interface Policy {
 }
 
 /** What deciding works with. */
-export interface PolicyInside {
+interface PolicyInside {
   readonly rules: readonly BoundRule[]
   readonly index: HostIndex
   /** Ranges that a deny without further conditions denies, whatever the call. */

@@ -1,5 +1,9 @@
 // The verdict on a call: any deny denies; then an allow is needed; what all matching allows ask for together is owed.
 // A pure function of the policy and the question. Called by `pipeline.ts` for every call, by `explain.ts`, by `check.ts`.
+//
+// `observe: true` on an allow: asked only where nothing else allows the call; lets it pass with its own obligations, and
+// `wouldDeny` is the reason that the other rules give. On a deny: denies nothing, `wouldDeny` is `denied-by-rule`; it has no
+// say in which addresses are dialed. A deny without it denies whatever is observed.
 
 import type { Reason } from '../errors.ts'
 import type { Cidr } from '../wire/address.ts'
@@ -54,8 +58,8 @@ export function decideConnect(policy: Policy, endpoint: Endpoint): ConnectDecisi
   return { ...decision, mode }
 }
 
-/** How a tunnel to an endpoint is carried if it may open; `inspect` where nothing allows it. */
-export function tunnelMode(rules: HostRules, { port }: Endpoint): TunnelMode {
+// `inspect` also where nothing allows the tunnel: a refusal can then be told inside.
+function tunnelMode(rules: HostRules, { port }: Endpoint): TunnelMode {
   const asked = MODES.find((mode) =>
     rules.allows.some((entry) => reachConnect(entry, port, mode) === MATCHED),
   )

@@ -9,8 +9,8 @@ import type { Destination, HostPattern, Scheme } from './rule-set.ts'
 import { suggestName } from './suggest.ts'
 import { PARAM_NAME } from './template.ts'
 
-/** Ports unless written; a `tcp` destination has to write one. */
-export const SCHEME_PORTS: Readonly<Record<Scheme, number | undefined>> = {
+// Ports unless written; a `tcp` destination has to write one.
+const SCHEME_PORTS: Readonly<Record<Scheme, number | undefined>> = {
   http: 80,
   https: 443,
   ws: 80,
@@ -19,8 +19,8 @@ export const SCHEME_PORTS: Readonly<Record<Scheme, number | undefined>> = {
   tcp: undefined,
 }
 
-/** The schemes, most usual first. */
-export const SCHEMES: readonly Scheme[] = ['https', 'http', 'wss', 'ws', 'tls', 'tcp']
+// Most usual first.
+const SCHEMES: readonly Scheme[] = ['https', 'http', 'wss', 'ws', 'tls', 'tcp']
 
 const PORT_MAX = 65_535
 

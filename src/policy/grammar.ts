@@ -71,7 +71,7 @@ export interface FileSection {
 }
 
 /** An entry of `params`, read. */
-export interface ParamSection {
+interface ParamSection {
   readonly pattern: string
   readonly description?: string | undefined
 }

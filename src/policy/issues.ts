@@ -135,8 +135,8 @@ function isUnfitUnion(issue: z.core.$ZodIssue): boolean {
   )
 }
 
-/** Adds a key that is unknown where it stands, or known to another verdict or version. */
-export function reportKey(key: string, path: KeyPath, section: Section, report: Report): void {
+// A key that is unknown where it stands, or known to another verdict or version.
+function reportKey(key: string, path: KeyPath, section: Section, report: Report): void {
   const at = [...path, key]
   if (NOT_SERVED[section].includes(key))
     return report.add(

@@ -178,10 +178,10 @@ export function reachConnect(
   return rule.headers ? HEADERS : MATCHED
 }
 
-/** The mode that an allow's scheme asks for. */
-export function modeOf(scheme: Scheme | undefined): TunnelMode {
+// The mode that an allow's scheme asks for.
+function modeOf(scheme: Scheme | undefined): TunnelMode {
   return scheme === 'tls' || scheme === 'tcp' ? scheme : 'inspect'
 }
 
-/** The stage of a rule at whose entries' hosts the endpoint is not. */
+/** How far a call gets with an entry whose host does not cover it. */
 export const NO_HOST: Stage = HOST

@@ -22,31 +22,36 @@ const SPECIAL: readonly (readonly [range: string, name: string])[] = [
   ['192.0.0.0/24', 'protocol-assignments'], ['192.0.2.0/24', 'documentation'], ['192.88.99.0/24', '6to4-relay'],
   ['192.168.0.0/16', 'private'], ['198.18.0.0/15', 'benchmarking'], ['198.51.100.0/24', 'documentation'],
   ['203.0.113.0/24', 'documentation'], ['224.0.0.0/4', 'multicast'], ['240.0.0.0/4', 'reserved'],
-  ['::1/128', 'loopback'], ['::/96', 'ipv4-compatible'], ['64:ff9b::/96', 'nat64'], ['64:ff9b:1::/48', 'nat64'],
-  ['100::/64', 'discard'], ['2001::/23', 'protocol-assignments'], ['2001:db8::/32', 'documentation'],
+  ['::/128', 'unspecified'], ['::1/128', 'loopback'], ['::/96', 'ipv4-compatible'], ['::ffff:0:0:0/96', 'ipv4-translated'],
+  ['64:ff9b::/96', 'nat64'], ['64:ff9b:1::/48', 'nat64'], ['100::/64', 'discard'], ['100:0:0:1::/64', 'dummy'], ['2001::/23', 'protocol-assignments'], ['2001:db8::/32', 'documentation'],
   ['2002::/16', '6to4'], ['3fff::/20', 'documentation'], ['5f00::/16', 'segment-routing'], ['fc00::/7', 'private'],
   ['fe80::/10', 'link-local'], ['fec0::/10', 'site-local'], ['ff00::/8', 'multicast'],
 ]
 
 // Where the clouds hand out credentials to whoever asks.
+// prettier-ignore
 const METADATA: ReadonlySet<string> = new Set([
-  '169.254.169.254',
-  '169.254.170.2',
-  '169.254.170.23',
-  '168.63.129.16',
-  '100.100.100.200',
-  '192.0.0.192',
-  'fd00:ec2::254',
-  'fd00:ec2::23',
-  'fd20:ce::254',
+  '169.254.169.254', // nearly every cloud
+  '169.254.170.2', '169.254.170.23', 'fd00:ec2::254', 'fd00:ec2::23', // AWS: tasks, pods, instances
+  '168.63.129.16', // Azure
+  'fd20:ce::254', // Google
+  '100.100.100.200', // Alibaba
+  '192.0.0.192', // Oracle
+  '169.254.0.23', // Tencent
+  '169.254.42.42', 'fd00:42::42', // Scaleway
+  'fe80::a9fe:a9fe', // OpenStack
 ])
 
+// One call asks about one address many times: its rules' ranges, the special ones, the operator's.
+let lastHost = ''
+let lastBytes: readonly number[] = []
+
 const SPECIAL_RANGES: readonly { readonly range: Cidr; readonly name: string }[] = SPECIAL.map(
-  ([text, name]) => {
-    const range = parseCidr(text)
-    if (range === undefined) throw new Error(`${text} is not a range`)
-    return { range, name }
-  },
+  ([text, name]) => ({ range: tableRange(text), name }),
+)
+// Ranges whose last four bytes are an IPv4 address.
+const TRANSLATED: readonly Cidr[] = ['::/96', '::ffff:0:0:0/96', '64:ff9b::/96', '64:ff9b:1::/48'].map(
+  tableRange,
 )
 
 /**
@@ -68,8 +73,11 @@ export function canonicalAddress(
 /** Reads `10.0.0.0/8` or a bare address; undefined where it is neither, or bits behind the prefix are set. */
 export function parseCidr(text: string): Cidr | undefined {
   const slash = text.indexOf('/')
-  const address = canonicalAddress(slash < 0 ? text : text.slice(0, slash))
+  const written = slash < 0 ? text : text.slice(0, slash)
+  const address = canonicalAddress(written)
   if (address === undefined) return undefined
+  // `::ffff:10.0.0.0/8`: whose bits are the eight?
+  if (slash >= 0 && address.kind === 'ipv4' && written.includes(':')) return undefined
   const bytes = bytesOf(address.host)
   const bitsMax = bytes.length * 8
   const prefix = slash < 0 ? String(bitsMax) : text.slice(slash + 1)
@@ -99,14 +107,32 @@ export function specialPurpose(address: string): string | undefined {
   return undefined
 }
 
-/** Whether an address is one at which a cloud serves its metadata. */
+/** Whether an address is one at which a cloud serves its metadata, also by way of a translated (NAT64, 6to4) address. */
 export function isCloudMetadata(address: string): boolean {
   const canonical = canonicalAddress(address)
-  return canonical !== undefined && METADATA.has(canonical.host)
+  if (canonical === undefined) return false
+  if (METADATA.has(canonical.host)) return true
+  if (canonical.kind === 'ipv4') return false
+  const bytes = bytesOf(canonical.host)
+  // Whoever allows a translator's range has not thereby allowed what is behind it. No public IPv6 address is lost: the
+  // place of the embedded IPv4 address is looked at only within ranges that embed one.
+  const is6to4 = bytes[0] === 0x20 && bytes[1] === 0x02
+  if (!is6to4 && !TRANSLATED.some((range) => isWithin(range, bytes))) return false
+  return METADATA.has((is6to4 ? bytes.slice(2, 6) : bytes.slice(12)).join('.'))
 }
 
-function bytesOf(host: string): number[] {
-  return ipaddr.parse(host).toByteArray()
+function bytesOf(host: string): readonly number[] {
+  if (host !== lastHost) {
+    lastBytes = ipaddr.parse(host).toByteArray()
+    lastHost = host
+  }
+  return lastBytes
+}
+
+function tableRange(text: string): Cidr {
+  const range = parseCidr(text)
+  if (range === undefined) throw new Error(`${text} is not a range`)
+  return range
 }
 
 function isWithin(range: Cidr, bytes: readonly number[]): boolean {

@@ -140,9 +140,15 @@ function readName(name: string): Pick<Endpoint, 'host' | 'kind' | 'literal'> {
   }
   // Resolvers read `127.1`, `0x7f.1` and `2130706433` as addresses: a name whose last label is a number is none.
   if (NUMERIC_LABEL.test(name.slice(name.lastIndexOf('.') + 1))) throw malformed('host')
-  // An A-label that no U-label encodes to shows one thing and means another.
-  if (name.includes('xn--') && domainToASCII(name) !== name) throw malformed('host')
+  if (name.includes('xn--') && !name.split('.').every(isSoundLabel)) throw malformed('host')
   return { host: name, kind: 'name', literal: name }
+}
+
+// An A-label that does not come from a U-label is read by nobody in the same way.
+function isSoundLabel(label: string): boolean {
+  if (!label.startsWith('xn--')) return true
+  const shown = domainToUnicode(label)
+  return shown !== label && domainToASCII(shown) === label
 }
 
 // a-z, 0-9, hyphen, underscore.

@@ -15,7 +15,8 @@ export interface PathReadings {
 const CLEAN = /^(?:\/[A-Za-z0-9_~!$&'()*+,=:@-][A-Za-z0-9._~!$&'()*+,=:@-]*)+$/
 const ROOT: readonly (readonly string[])[] = [[]]
 
-const utf8 = new TextDecoder('utf-8', { fatal: true })
+// A byte order mark is a character of the path like any other: dropped, it would hide what follows it.
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /**
  * Reads a path, which begins with `/`.
@@ -37,17 +38,23 @@ function readEveryWay(raw: string): string[][] {
   checkText(once)
   checkText(twice)
   const splitThenDecode = split(text).map((segment) => decode(segment, 'strict'))
+  // Collapsing stands twice because removing parameters makes new empty segments: `/a/;x/b` is `/a/b` to some.
+  let readings = distinct([splitThenDecode, split(once), split(twice)])
+  for (const change of [collapse, stripParameters, collapse, trimSlash])
+    readings = distinct([...readings, ...readings.map(change)])
+  if (readings.some((segments) => segments.some(isDotSegment)))
+    throw new EgressError('malformed-path', { why: 'dot segment' })
+  return readings
+}
+
+function distinct(readings: readonly string[][]): string[][] {
   const found = new Map<string, string[]>()
-  for (const segments of [splitThenDecode, split(once), split(twice)])
-    for (const collapsed of [
-      segments,
-      segments.filter((segment, at) => segment !== '' || isTrailing(at, segments)),
-    ])
-      for (const bare of [collapsed, collapsed.map(stripParameters)])
-        for (const trimmed of [bare, bare.at(-1) === '' ? bare.slice(0, -1) : bare])
-          found.set(JSON.stringify(trimmed), trimmed)
-  for (const segments of found.values())
-    if (segments.some(isDotSegment)) throw new EgressError('malformed-path', { why: 'dot segment' })
+  for (const segments of readings) {
+    const plain = segments.length === 1 && segments[0] === '' ? [] : segments
+    // No segment has a NUL in it: that much is checked.
+    const key = plain.join('\0')
+    if (!found.has(key)) found.set(key, plain)
+  }
   return [...found.values()]
 }
 
@@ -72,15 +79,9 @@ function decode(text: string, mode: 'strict' | 'lenient'): string {
   if (!text.includes('%')) return text
   if (mode === 'strict' && /%(?![0-9A-Fa-f]{2})/.test(text))
     throw new EgressError('malformed-path', { why: 'escape' })
-  return text.replaceAll(/(?:%[0-9A-Fa-f]{2})+/g, (run) => {
-    const bytes = Buffer.from(run.replaceAll('%', ''), 'hex')
-    try {
-      return decodeBytes(bytes)
-    } catch (error) {
-      if (mode === 'strict') throw error
-      return run
-    }
-  })
+  return text.replaceAll(/(?:%[0-9A-Fa-f]{2})+/g, (run) =>
+    decodeBytes(Buffer.from(run.replaceAll('%', ''), 'hex')),
+  )
 }
 
 function decodeBytes(bytes: Uint8Array): string {
@@ -98,13 +99,22 @@ function split(text: string): string[] {
 }
 
 // The last segment, empty behind a trailing slash, stays when empty ones collapse.
-function isTrailing(at: number, segments: readonly string[]): boolean {
-  return at === segments.length - 1 && segments.length > 1
+function collapse(segments: string[]): string[] {
+  const last = segments.length - 1
+  return segments.includes('')
+    ? segments.filter((segment, at) => segment !== '' || (at === last && last > 0))
+    : segments
 }
 
-function stripParameters(segment: string): string {
-  const at = segment.indexOf(';')
-  return at < 0 ? segment : segment.slice(0, at)
+function stripParameters(segments: string[]): string[] {
+  return segments.map((segment) => {
+    const at = segment.indexOf(';')
+    return at < 0 ? segment : segment.slice(0, at)
+  })
+}
+
+function trimSlash(segments: string[]): string[] {
+  return segments.at(-1) === '' ? segments.slice(0, -1) : segments
 }
 
 function isDotSegment(segment: string): boolean {

@@ -6,14 +6,14 @@ import { prepareHead, type PreparedHead, type PrepareInput } from '../../../src/
 import { screenPlaceholders, type ScreenInput } from '../../../src/inject/screen.ts'
 import { makeSecret } from '../../../src/credentials/vault.ts'
 import { EgressError } from '../../../src/errors.ts'
-import { parseCidr } from '../../../src/wire/address.ts'
-import { parseAuthority } from '../../../src/wire/authority.ts'
+import { parseCidr, type Cidr } from '../../../src/wire/address.ts'
+import { parseAuthority, type Endpoint } from '../../../src/wire/authority.ts'
 
 export const CANARY = 'canary-6f1c4e0d9b7a42/+='
 export const TASK = 't_01j00000000000000000000001'
-export const ENDPOINT = parseAuthority('api.test:443')
-export const OTHER = parseAuthority('other.test:443')
-export const LOCAL = { allowed: [parseCidr('127.0.0.0/8')!] }
+export const ENDPOINT: Endpoint = parseAuthority('api.test:443')
+export const OTHER: Endpoint = parseAuthority('other.test:443')
+export const LOCAL: { readonly allowed: readonly Cidr[] } = { allowed: [parseCidr('127.0.0.0/8')!] }
 
 export function define(
   inject: Injection,
@@ -30,11 +30,15 @@ export function define(
   }
 }
 
-export const BEARER = define({ kind: 'bearer' })
-export const BASIC = define({ kind: 'basic', user: 'x-access-token' })
-export const HEADER = define({ kind: 'header', name: 'X-Goog-Api-Key', format: 'key {};v=1' })
-export const QUERY = define({ kind: 'query', name: 'access_token' })
-export const ALL = [BEARER, BASIC, HEADER, QUERY]
+export const BEARER: CredentialDefinition = define({ kind: 'bearer' })
+export const BASIC: CredentialDefinition = define({ kind: 'basic', user: 'x-access-token' })
+export const HEADER: CredentialDefinition = define({
+  kind: 'header',
+  name: 'X-Goog-Api-Key',
+  format: 'key {};v=1',
+})
+export const QUERY: CredentialDefinition = define({ kind: 'query', name: 'access_token' })
+export const ALL: readonly CredentialDefinition[] = [BEARER, BASIC, HEADER, QUERY]
 
 export function makeStore(
   definitions: readonly CredentialDefinition[] = ALL,
@@ -47,7 +51,8 @@ export function makeStore(
   })
 }
 
-export const PLACEHOLDERS = makeStore().placeholders(TASK)
+export const PLACEHOLDERS: ReadonlyMap<string, CredentialDefinition> =
+  makeStore().placeholders(TASK)
 
 export function placeholderOf({ name }: CredentialDefinition): string {
   return makeStore().placeholder(TASK, name)
