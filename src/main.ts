@@ -38,7 +38,10 @@ async function runSidecar({ config, renew }: StartOptions): Promise<number> {
   )
   let sidecar: Sidecar
   try {
-    // The other verbs do without the data path.
+    // The CA first: whoever waits for its file to start a client has it while the rest is loaded. The other verbs do
+    // without the data path.
+    const { loadOrMakeCa } = await import('./tls/ca.ts')
+    loadOrMakeCa({ ...config.ca, now: Date.now })
     const parts = await import('./sidecar.ts')
     sidecar = await parts.Sidecar.start({ config, environment: env, renew, log })
   } catch (error) {

@@ -2,7 +2,6 @@
 // any is swapped in, and the last good ones stay where that fails (R26). Deliberately records nothing: `sidecar.ts` is told
 // and does.
 
-import type { Limits } from '../limits.ts'
 import type { Problem } from '../policy/problem.ts'
 import { RuleFileReader, type RuleFilesRead } from './rule-files.ts'
 import { judgeRules, type LoadedRules, type RuleDemands } from './rules.ts'
@@ -10,7 +9,6 @@ import { judgeRules, type LoadedRules, type RuleDemands } from './rules.ts'
 /** What a watch is made with. */
 export interface RuleWatchOptions extends RuleDemands {
   readonly dir: string
-  readonly limits: Pick<Limits, 'ruleFileBytesMax'>
   /** Called for the first sound rules and whenever others are swapped in. */
   readonly onLoaded: (rules: LoadedRules, before: LoadedRules | undefined) => void
   /** Called once for each content that is refused; what was in force stays so. */

@@ -21,8 +21,12 @@ export interface LoadedRuleSets {
 /** What a task says of its rules. */
 export type TaskRules = Pick<Task, 'rules' | 'params'>
 
+/** The bounds of rule files. */
+type RuleLimits = Pick<Limits, 'ruleFileBytesMax' | 'rulesPerSetMax'>
+
 /** What is asked of rules beyond that each set is sound. */
 export interface RuleDemands {
+  readonly limits: RuleLimits
   /** `rules.always` of the configuration. */
   readonly always: readonly string[]
   /** The static task. */
@@ -43,13 +47,13 @@ export interface LoadedRules {
 /** Reads and parses rule files, and every `*.yaml` below directories; a place that does not exist holds none. */
 export function loadRuleSets(
   places: string | readonly string[],
-  limits: Pick<Limits, 'ruleFileBytesMax'> = DEFAULT_LIMITS,
+  limits: RuleLimits = DEFAULT_LIMITS,
 ): LoadedRuleSets {
   const list = typeof places === 'string' ? [places] : places
-  return parseRuleFiles(new RuleFileReader(list, limits.ruleFileBytesMax).read())
+  return parseRuleFiles(new RuleFileReader(list, limits.ruleFileBytesMax).read(), limits)
 }
 
-function parseRuleFiles({ files }: RuleFilesRead): LoadedRuleSets {
+function parseRuleFiles({ files }: RuleFilesRead, limits: RuleLimits): LoadedRuleSets {
   const sets = new Map<string, RuleSet>()
   const places = new Map<string, string>()
   const problems: Problem[] = []
@@ -58,7 +62,7 @@ function parseRuleFiles({ files }: RuleFilesRead): LoadedRuleSets {
       problems.push(problemIn(file, 'file-unreadable', failure ?? 'the file cannot be read'))
       continue
     }
-    const parsed = parseRuleSet(text, file)
+    const parsed = parseRuleSet(text, file, limits)
     problems.push(...parsed.problems)
     if (parsed.ruleSet === undefined) continue
     const { name } = parsed.ruleSet
@@ -119,7 +123,7 @@ export function judgeRules(
   demands: RuleDemands,
   passed: ReadonlySet<string>,
 ): { readonly rules?: LoadedRules; readonly problems: readonly Problem[] } {
-  const { sets, problems: parsed } = parseRuleFiles(read)
+  const { sets, problems: parsed } = parseRuleFiles(read, demands.limits)
   const problems = [...parsed]
   for (const set of sets.values()) if (!passed.has(set.version)) problems.push(...failedTests(set))
   for (const name of demands.always) if (!sets.has(name)) problems.push(missingSet(name, sets))

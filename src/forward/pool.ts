@@ -9,11 +9,14 @@ import { EgressError } from '../errors.ts'
 import type { Limits } from '../limits.ts'
 import type { Dialed, Dialer } from '../net/dial.ts'
 import type { CallPermit } from '../net/permit.ts'
+import type { AddressPolicy } from '../policy/decision.ts'
 
 /** One upstream connection with an HTTP/1.1 client on it; belongs to one call at a time. */
 export interface UpstreamConnection {
   readonly client: Client
   readonly dialed: Dialed
+  /** The rules' word on addresses under which it was dialed. */
+  readonly addresses: AddressPolicy
   /** Whether it has served a call before. */
   reused: boolean
   readonly origin: OriginPool
@@ -42,37 +45,44 @@ export class UpstreamPool {
     this.#origins = new LRUCache({ max: options.limits.upstreamPoolsMax, dispose: closeIdle })
   }
 
+  /** An idle connection that this permit may use; undefined where there is none. */
+  takeIdle(permit: CallPermit): UpstreamConnection | undefined {
+    const origin = this.#origins.get(keyOf(permit))
+    if (origin === undefined) return undefined
+    for (let connection = origin.idle.pop(); connection; connection = origin.idle.pop()) {
+      if (!connection.dialed.socket.destroyed && this.#mayReuse(connection, permit)) {
+        connection.reused = true
+        return connection
+      }
+      connection.client.destroy().catch(() => undefined)
+    }
+    return undefined
+  }
+
   /**
-   * An idle connection that this permit may use, or a fresh one.
+   * A fresh connection.
    * @throws busy at `upstreamConnectionsMax`; whatever dialing throws
    */
-  async acquire(
-    permit: CallPermit,
-    signal: AbortSignal,
-    fresh: boolean,
-  ): Promise<UpstreamConnection> {
-    const key = `${permit.taskId} ${permit.tls ? 'tls' : 'tcp'} ${permit.endpoint.host} ${permit.endpoint.port}`
+  open(permit: CallPermit, signal: AbortSignal): Promise<UpstreamConnection> {
+    const key = keyOf(permit)
     let origin = this.#origins.get(key)
     if (origin === undefined) {
       origin = { key, idle: [], open: 0 }
       this.#origins.set(key, origin)
     }
-    while (!fresh && origin.idle.length > 0) {
-      const connection = origin.idle.pop()!
-      // I2: an address that this call's rules do not allow is not reached over a connection that others' did.
-      if (
-        connection.dialed.socket.destroyed ||
-        !this.#options.dialer.mayReuse(permit, connection.dialed.address)
-      )
-        connection.client.destroy().catch(() => undefined)
-      else {
-        connection.reused = true
-        return connection
-      }
-    }
     if (origin.open >= this.#options.limits.upstreamConnectionsMax)
       throw new EgressError('busy', { bound: 'upstreamConnectionsMax' })
     return this.#open(origin, permit, signal)
+  }
+
+  // I2: an address that this call's rules do not allow is not reached over a connection that others' did.
+  #mayReuse(connection: UpstreamConnection, permit: CallPermit): boolean {
+    const { addresses } = permit
+    return (
+      (connection.addresses.allowed === addresses.allowed &&
+        connection.addresses.denied === addresses.denied) ||
+      this.#options.dialer.mayReuse(permit, connection.dialed.address)
+    )
   }
 
   /** Takes a connection back after its call; it is kept only where the exchange was complete and the socket is sound. */
@@ -125,7 +135,13 @@ export class UpstreamPool {
       keepAliveMaxTimeout: limits.upstreamKeepAliveMs,
       maxHeaderSize: limits.responseHeadBytesMax,
     })
-    const connection: UpstreamConnection = { client, dialed, reused: false, origin }
+    const connection: UpstreamConnection = {
+      client,
+      dialed,
+      addresses: permit.addresses,
+      reused: false,
+      origin,
+    }
     dialed.socket.once('close', () => {
       origin.open -= 1
       const at = origin.idle.indexOf(connection)
@@ -134,6 +150,10 @@ export class UpstreamPool {
     })
     return connection
   }
+}
+
+function keyOf({ taskId, tls, endpoint }: CallPermit): string {
+  return `${taskId} ${tls ? 'tls' : 'tcp'} ${endpoint.host} ${endpoint.port}`
 }
 
 function closeIdle(origin: OriginPool): void {

@@ -51,15 +51,21 @@ async function connect(
   options: SendOptions,
   fresh: boolean,
 ): Promise<UpstreamConnection> {
+  const kept = fresh ? undefined : options.pool.takeIdle(options.permit)
+  const connection = kept ?? (await open(call, options))
+  const { address, port, tlsVersion } = connection.dialed
+  call.upstream = tlsVersion === undefined ? { address, port } : { address, port, tlsVersion }
+  return connection
+}
+
+async function open(call: Call, options: SendOptions): Promise<UpstreamConnection> {
   const abort = new AbortController()
   call.onCut(() => abort.abort())
-  const connection = await options.pool.acquire(options.permit, abort.signal, fresh)
+  const connection = await options.pool.open(options.permit, abort.signal)
   if (call.cutReason) {
     connection.client.destroy().catch(() => undefined)
     throw new EgressError(call.cutReason)
   }
-  const { address, port, tlsVersion } = connection.dialed
-  call.upstream = tlsVersion === undefined ? { address, port } : { address, port, tlsVersion }
   return connection
 }
 
@@ -83,15 +89,21 @@ function exchange(
       },
     })
     call.onCut(() => reader.abort(new EgressError(call.cutReason ?? 'internal')))
-    connection.client.dispatch(
-      {
-        method: request.method,
-        path: call.outgoing.path,
-        headers: frameHead(call.outgoing.headers, request),
-        body: frameBody(call, body, request),
-      },
-      reader,
-    )
+    try {
+      connection.client.dispatch(
+        {
+          method: request.method,
+          path: call.outgoing.path,
+          headers: frameHead(call.outgoing.headers, request),
+          body: frameBody(call, body, request),
+        },
+        reader,
+      )
+    } catch (error) {
+      // Refused while its first bytes were read: nothing was sent, and nobody else would give the connection back.
+      connection.client.destroy().catch(() => undefined)
+      reject(error instanceof Error ? error : new EgressError('internal'))
+    }
   })
 }
 

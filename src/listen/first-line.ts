@@ -57,4 +57,6 @@ export function readFirstLine(
   socket.on('data', onData)
   socket.on('end', onEnd)
   socket.on('close', onEnd)
+  // The inside of a tunnel comes paused, with its first bytes unread again.
+  socket.resume()
 }

@@ -41,6 +41,7 @@ export function endTls(
     waiting.set(socket, {
       onSecure(secure) {
         reason = 'allowed'
+        secure.allowHalfOpen = true
         const { servername } = secure
         call.clientTls = {
           ...(typeof servername === 'string' && servername !== '' && { serverName: servername }),
@@ -64,9 +65,14 @@ export function endTls(
       },
     })
     socket.once('close', () => {
-      waiting.delete(socket)
-      resolve(call.cutReason ?? reason)
+      // What the close means for the handshake is told after it.
+      setImmediate(() => {
+        waiting.delete(socket)
+        resolve(call.cutReason ?? reason)
+      })
     })
+    // A client that leaves in the handshake has left: node would wait for the rest of it on a half-open socket.
+    socket.allowHalfOpen = false
     server.emit('connection', socket)
   })
 }

@@ -36,12 +36,14 @@ export interface AddressQuestion {
 }
 
 // IPv6 ranges whose addresses stand for an IPv4 address that a translator or relay reaches, and where in them it is.
-// Mapped addresses are IPv4 already. RFC 6052, RFC 8215 (its usual /96), RFC 3056, RFC 4291 section 2.5.5.1.
+// Mapped addresses are IPv4 already. RFC 6052, RFC 8215 (its usual /96), RFC 3056, RFC 4291 section 2.5.5.1,
+// RFC 2765.
 const EMBEDDING = [
   { range: parseCidr('64:ff9b::/96')!, at: 12 },
   { range: parseCidr('64:ff9b:1::/48')!, at: 12 },
   { range: parseCidr('2002::/16')!, at: 2 },
   { range: parseCidr('::/96')!, at: 12 },
+  { range: parseCidr('::ffff:0:0:0/96')!, at: 12 },
 ]
 // RFC 4380 section 4: the client's address, each bit turned.
 const TEREDO = parseCidr('2001::/32')!

@@ -35,14 +35,9 @@ const UNTRUSTED_BY_MESSAGE =
 export function explainTlsFailure(error: Error): EgressError {
   const code = codeOf(error)
   const isHandshake = code.startsWith('ERR_SSL_') || code === 'ECONNRESET' || code === 'EPIPE'
-  if (UNTRUSTED.has(code) || (!isHandshake && UNTRUSTED_BY_MESSAGE.test(error.message)))
-    return untrusted(error)
-  return new EgressError('tls-failed', { code }, { cause: error })
-}
-
-/** The refusal of a certificate. */
-export function untrusted(error: Error): EgressError {
-  return new EgressError('tls-untrusted', { code: codeOf(error) }, { cause: error })
+  const untrusted =
+    UNTRUSTED.has(code) || (!isHandshake && UNTRUSTED_BY_MESSAGE.test(error.message))
+  return new EgressError(untrusted ? 'tls-untrusted' : 'tls-failed', { code }, { cause: error })
 }
 
 /** The code of a system's or library's error, its name where it has none. */

@@ -9,13 +9,19 @@ import { LRUCache } from 'lru-cache'
 
 import type { EgressError } from '../errors.ts'
 import type { Endpoint } from '../wire/authority.ts'
-import { explainTlsFailure, untrusted } from './tls-failure.ts'
+import { explainTlsFailure } from './tls-failure.ts'
 
 /** Whom a handshake is for. */
 export interface TlsPeer {
   readonly endpoint: Endpoint
   /** Sessions are resumed only by the same holder: a task, or the operator. */
   readonly holder: string
+}
+
+interface Session {
+  readonly ticket: Buffer
+  /** End of the certificate that was verified, epoch milliseconds: node looks at no certificate when it resumes. */
+  readonly until: number
 }
 
 const SESSIONS_MAX = 1000
@@ -25,7 +31,7 @@ const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE---
 export class UpstreamTls {
   // One context for all: parsing the list of roots takes milliseconds each time.
   readonly #secureContext: tls.SecureContext
-  readonly #sessions: LRUCache<string, Buffer> = new LRUCache({ max: SESSIONS_MAX })
+  readonly #sessions: LRUCache<string, Session> = new LRUCache({ max: SESSIONS_MAX })
 
   /**
    * @param roots PEM of roots trusted besides the public ones, one or more in each text
@@ -50,9 +56,9 @@ export class UpstreamTls {
   ): tls.TLSSocket {
     const { endpoint, holder } = peer
     const key = `${holder} ${endpoint.host} ${endpoint.port}`
-    const kept = this.#sessions.get(key)
-    let isVerified = false
-    // Before the peer is verified a session is worth nothing: resumed, it would pass without a look at the name.
+    const kept = this.#current(key)
+    // Before the peer is verified its session is worth nothing: resumed, it would pass without a look at the name.
+    let until: number | undefined
     let early: Buffer | undefined
     const secure = tls.connect({
       socket: raw,
@@ -61,28 +67,29 @@ export class UpstreamTls {
       ALPNProtocols: ['http/1.1'],
       checkServerIdentity: (_name, certificate) => checkIdentity(endpoint, certificate),
       ...(endpoint.kind === 'name' && { servername: endpoint.host }),
-      ...(kept && { session: kept }),
+      ...(kept && { session: kept.ticket }),
     })
     secure.on('error', (error) => {
       this.#sessions.delete(key)
       finish(explainTlsFailure(error))
     })
-    secure.on('session', (session) => {
-      if (isVerified) this.#sessions.set(key, session)
-      else early = session
+    secure.on('session', (ticket) => {
+      if (until === undefined) early = ticket
+      else this.#sessions.set(key, { ticket, until })
     })
     secure.once('secureConnect', () => {
-      const error = secure.isSessionReused() ? checkResumed(endpoint, secure) : undefined
-      if (error) {
-        this.#sessions.delete(key)
-        finish(untrusted(error))
-        return
-      }
-      isVerified = true
-      if (early) this.#sessions.set(key, early)
+      until = secure.isSessionReused()
+        ? (kept?.until ?? 0)
+        : (secure.getPeerX509Certificate()?.validToDate.getTime() ?? 0)
+      if (early) this.#sessions.set(key, { ticket: early, until })
       finish(undefined)
     })
     return secure
+  }
+
+  #current(key: string): Session | undefined {
+    const session = this.#sessions.get(key)
+    return session !== undefined && session.until > Date.now() ? session : undefined
   }
 }
 
@@ -105,14 +112,4 @@ function checkIdentity(endpoint: Endpoint, certificate: tls.PeerCertificate): Er
       code: 'ERR_TLS_CERT_ALTNAME_INVALID',
     })
   return tls.checkServerIdentity(endpoint.host, certificate)
-}
-
-// Node asks nothing about the peer of a resumed session; its certificate may have ended since.
-function checkResumed(endpoint: Endpoint, secure: tls.TLSSocket): Error | undefined {
-  const certificate = secure.getPeerX509Certificate()
-  if (certificate === undefined)
-    return Object.assign(new Error('the session names no peer'), { code: 'CERT_UNTRUSTED' })
-  if (certificate.validToDate.getTime() < Date.now())
-    return Object.assign(new Error('the certificate has expired'), { code: 'CERT_HAS_EXPIRED' })
-  return checkIdentity(endpoint, secure.getPeerCertificate())
 }

@@ -10,65 +10,77 @@ import type { Endpoint } from '../wire/authority.ts'
 /** The `event.action`s of one call. */
 export type CallAction = 'call-started' | 'call-progress' | 'call-ended' | 'call-denied'
 
-/** The facts, growing as the call moves on. */
+/** The facts, growing as the call moves on. What is not known yet may be there as undefined: one shape is cheap to make. */
 export interface CallFacts {
   readonly id: string
   readonly kind: CallKind
   /** The tunnel's call id for what happens inside one. */
-  readonly parent?: string
+  readonly parent?: string | undefined
   readonly mode: 'enforce' | 'observe'
   /** Epoch milliseconds. */
   readonly startedAt: number
   /** Nanoseconds from the first byte to the record. */
   readonly durationNs: number
   readonly client: { readonly address?: string; readonly port?: number }
-  readonly task?: Task
-  readonly decision?: {
-    readonly id: string
-    readonly verdict: 'allow' | 'deny'
-    readonly reason: Reason
-    readonly rule?: RuleRef
-    readonly policy: string
-    /** Microseconds the decision took. */
-    readonly us: number
-    readonly wouldDeny?: Reason
-  }
+  readonly task?: Task | undefined
+  readonly decision?:
+    | {
+        readonly id: string
+        readonly verdict: 'allow' | 'deny'
+        readonly reason: Reason
+        readonly rule?: RuleRef | undefined
+        readonly policy: string
+        /** Microseconds the decision took. */
+        readonly us: number
+        readonly wouldDeny?: Reason | undefined
+      }
+    | undefined
   /** How it ended, or `allowed` while it goes on. */
   readonly reason: Reason
-  readonly target?: {
-    /** `https`, `http`, `wss`, `ws`, or `tls`/`tcp` for tunnels. */
-    readonly scheme: string
-    readonly endpoint: Endpoint
-    /** As judged, latin1; absent for tunnels. */
-    readonly path?: string
-    /** As judged, without `?`, credentials never in it. */
-    readonly query?: string
-  }
-  readonly request?: {
-    readonly method: string
-    /** `1.1` or `1.0`. */
-    readonly version: string
-    readonly bytes: number
-    readonly userAgent?: string
-  }
-  readonly response?: {
-    readonly status: number
-    readonly bytes: number
-    readonly mimeType?: string
-  }
-  readonly upstream?: {
-    readonly address: string
-    readonly port: number
-    readonly tlsVersion?: string
-  }
+  readonly target?:
+    | {
+        /** `https`, `http`, `wss`, `ws`, or `tls`/`tcp` for tunnels. */
+        readonly scheme: string
+        readonly endpoint: Endpoint
+        /** As judged, latin1; absent for tunnels. */
+        readonly path?: string | undefined
+        /** As judged, without `?`, credentials never in it. */
+        readonly query?: string | undefined
+      }
+    | undefined
+  readonly request?:
+    | {
+        readonly method: string
+        /** `1.1` or `1.0`. */
+        readonly version: string
+        readonly bytes: number
+        readonly userAgent?: string | undefined
+      }
+    | undefined
+  readonly response?:
+    | {
+        readonly status: number
+        readonly bytes: number
+        readonly mimeType?: string | undefined
+      }
+    | undefined
+  readonly upstream?:
+    | {
+        readonly address: string
+        readonly port: number
+        readonly tlsVersion?: string
+      }
+    | undefined
   /** What the client showed of TLS towards the proxy. */
-  readonly clientTls?: { readonly serverName?: string; readonly version?: string }
-  readonly credential?: {
-    readonly name: string
-    readonly action: 'injected' | 'replaced' | 'dropped'
-  }
+  readonly clientTls?: { readonly serverName?: string; readonly version?: string } | undefined
+  readonly credential?:
+    | {
+        readonly name: string
+        readonly action: 'injected' | 'replaced' | 'dropped'
+      }
+    | undefined
   /** `full`: calls are judged one by one; `connect`: the tunnel around them; `none`: opaque. */
   readonly inspection: 'full' | 'connect' | 'none'
   /** Small facts of a failure, never secrets. */
-  readonly detail?: Readonly<Record<string, string | number>>
+  readonly detail?: Readonly<Record<string, string | number>> | undefined
 }

@@ -21,7 +21,7 @@ import {
 import path from 'node:path'
 import tls from 'node:tls'
 
-import { keyIdOf, makeCertificate, publicKeyOf, type NameAttribute } from './certificate.ts'
+import { encodeName, keyIdOf, makeCertificate, publicKeyOf, readIssuer } from './certificate.ts'
 
 /** Where the CA lives and how long. */
 export interface CaOptions {
@@ -37,7 +37,8 @@ export interface Ca {
   readonly certPem: string
   readonly key: KeyObject
   readonly keyId: Buffer
-  readonly name: readonly NameAttribute[]
+  /** DER of its subject. */
+  readonly name: Buffer
   /** Epoch milliseconds. */
   readonly notAfter: number
   /** The file to trust, absolute. */
@@ -51,10 +52,12 @@ const BUNDLE_FILE = 'ca-bundle.crt'
 const BACKDATE_MS = 3_600_000
 // Renewed when less than this share of its life is left.
 const RENEW_SHARE = 0.2
-const ORGANISATION: NameAttribute = { oid: '2.5.4.10', text: 'Sallyport' }
+const ORGANISATION = 'Sallyport'
+const PEM_BEGIN = '-----BEGIN CERTIFICATE-----'
 
 /**
- * Loads the CA, or makes it where there is none or it is about to end. The key is kept over a renewal.
+ * Loads the CA, or makes it where there is none or it is about to end. Key and name are kept over a renewal, so that who
+ * trusts the certificate before trusts what is issued after it, until that one ends.
  * @throws Error in one sentence where a file is there and cannot be used
  */
 export function loadOrMakeCa(options: CaOptions): Ca {
@@ -63,22 +66,25 @@ export function loadOrMakeCa(options: CaOptions): Ca {
   const key = loadKey(options.keyFile) ?? makeKey(options.keyFile)
   const certFile = path.join(options.dir, CERT_FILE)
   const bundleFile = path.join(options.dir, BUNDLE_FILE)
-  const kept = loadCertificate(certFile, key, options)
-  const certPem = kept ?? makeCaCertificate(key, options)
-  if (kept === undefined) writeWhole(certFile, certPem, 0o644)
+  const kept = loadCertificate(certFile, key)
+  const certPem =
+    kept && isCurrent(kept, options.now())
+      ? kept.toString()
+      : makeCaCertificate(key, kept ? readIssuer(kept).name : makeName(), options)
+  writeIfDifferent(certFile, certPem)
   const bundle = [...tls.rootCertificates.map((root) => root.trim()), certPem.trim(), ''].join('\n')
-  if (!existsSync(bundleFile) || readFileSync(bundleFile, 'utf8') !== bundle)
-    writeWhole(bundleFile, bundle, 0o644)
+  writeIfDifferent(bundleFile, bundle)
   return describe(certPem, key, certFile, bundleFile)
 }
 
 function describe(certPem: string, key: KeyObject, certFile: string, bundleFile: string): Ca {
   const certificate = new X509Certificate(certPem)
+  const { name, keyId = keyIdOf(publicKeyOf(key)) } = readIssuer(certificate)
   return {
     certPem,
     key,
-    keyId: keyIdOf(publicKeyOf(key)),
-    name: readName(certificate),
+    keyId,
+    name,
     notAfter: certificate.validToDate.getTime(),
     certFile,
     bundleFile,
@@ -110,31 +116,43 @@ function makeKey(file: string): KeyObject {
   return privateKey
 }
 
-// The certificate on the disk where it is ours, belongs to the key and has time left.
-function loadCertificate(file: string, key: KeyObject, options: CaOptions): string | undefined {
+// The certificate on the disk where it is the key's own. One of another key is worthless, and a torn one too: public parts
+// are made anew. What is neither was put there by somebody.
+function loadCertificate(file: string, key: KeyObject): X509Certificate | undefined {
   if (!existsSync(file)) return undefined
-  const pem = readFileSync(file, 'utf8')
+  const pem = readFileSync(file, 'utf8').trim()
   let certificate: X509Certificate
   try {
     certificate = new X509Certificate(pem)
   } catch (error) {
+    if (pem.startsWith(PEM_BEGIN) || PEM_BEGIN.startsWith(pem)) return undefined
     throw new Error(`${file} is no certificate: restore it, or move it away to have it made anew`, {
       cause: error,
     })
   }
   if (!certificate.checkPrivateKey(key)) return undefined
-  const left = certificate.validToDate.getTime() - options.now()
-  const life = certificate.validToDate.getTime() - certificate.validFromDate.getTime()
-  return left > life * RENEW_SHARE ? pem : undefined
+  if (certificate.ca && certificate.verify(publicKeyOf(key))) return certificate
+  throw new Error(
+    `${file} belongs to the CA's key but is no CA of its own: restore it, or move it away to have it made anew`,
+  )
 }
 
-function makeCaCertificate(key: KeyObject, { lifetimeMs, now }: CaOptions): string {
-  const publicKey = publicKeyOf(key)
-  // Unique, so that two installations in one trust store are told apart.
-  const name: NameAttribute[] = [
-    ORGANISATION,
+function isCurrent(certificate: X509Certificate, now: number): boolean {
+  const begin = certificate.validFromDate.getTime()
+  const end = certificate.validToDate.getTime()
+  return begin <= now && end - now > (end - begin) * RENEW_SHARE
+}
+
+// Unique, so that two installations in one trust store are told apart.
+function makeName(): Buffer {
+  return encodeName([
+    { oid: '2.5.4.10', text: ORGANISATION },
     { oid: '2.5.4.3', text: `Sallyport interception CA ${randomBytes(4).toString('hex')}` },
-  ]
+  ])
+}
+
+function makeCaCertificate(key: KeyObject, name: Buffer, { lifetimeMs, now }: CaOptions): string {
+  const publicKey = publicKeyOf(key)
   return makeCertificate(
     {
       subject: name,
@@ -149,9 +167,9 @@ function makeCaCertificate(key: KeyObject, { lifetimeMs, now }: CaOptions): stri
   )
 }
 
-function readName(certificate: X509Certificate): NameAttribute[] {
-  const commonName = /^CN=(.*)$/m.exec(certificate.subject)?.[1] ?? ''
-  return [ORGANISATION, { oid: '2.5.4.3', text: commonName }]
+function writeIfDifferent(file: string, content: string): void {
+  if (existsSync(file) && readFileSync(file, 'utf8') === content) return
+  writeWhole(file, content, 0o644)
 }
 
 function writeWhole(file: string, content: string | Buffer, mode: number): void {

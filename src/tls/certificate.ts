@@ -2,7 +2,14 @@
 // signs slowly. What is made passes OpenSSL's strict checks and Python's: every certificate carries a subject and an
 // authority key identifier. Called by `ca.ts` and `leaf.ts`. @see RFC 5280
 
-import { createHash, createPublicKey, randomBytes, sign, type KeyObject } from 'node:crypto'
+import {
+  createHash,
+  createPublicKey,
+  randomBytes,
+  sign,
+  type KeyObject,
+  type X509Certificate,
+} from 'node:crypto'
 
 import forge from 'node-forge'
 
@@ -10,9 +17,10 @@ const { asn1 } = forge
 
 /** What a certificate says. */
 export interface CertificateFields {
-  /** Empty for a leaf: the alternative name says it all and has no length limit. */
-  readonly subject: readonly NameAttribute[]
-  readonly issuer: readonly NameAttribute[]
+  /** DER of a name. Empty for a leaf: the alternative name says it all and has no length limit. */
+  readonly subject: Buffer
+  /** DER of the issuer's subject, byte for byte. */
+  readonly issuer: Buffer
   readonly publicKey: KeyObject
   /** Key identifier of the issuer's key. */
   readonly issuerKeyId: Buffer
@@ -32,11 +40,15 @@ export interface NameAttribute {
 }
 
 const ECDSA_SHA256 = '1.2.840.10045.4.3.2'
+const SUBJECT_KEY_ID = '2.5.29.14'
 const SERIAL_BYTES = 16
 const LINE_CHARACTERS = 64
 
 const universal = asn1.Class.UNIVERSAL
 type Node = forge.asn1.Asn1
+
+/** The name of nobody. */
+export const EMPTY_NAME: Buffer = encodeName([])
 
 /** Makes and signs a certificate, PEM. */
 export function makeCertificate(fields: CertificateFields, issuerKey: KeyObject): string {
@@ -50,13 +62,65 @@ export function makeCertificate(fields: CertificateFields, issuerKey: KeyObject)
   return toPem(Buffer.from(asn1.toDer(certificate).getBytes(), 'binary'))
 }
 
-/** The identifier of a key: SHA-1 of its bits. @see RFC 5280 section 4.2.1.2 */
+/**
+ * The identifier of an elliptic-curve key: SHA-1 of its point.
+ * @see RFC 5280 section 4.2.1.2
+ */
 export function keyIdOf(publicKey: KeyObject): Buffer {
-  const spki = asn1.fromDer(spkiOf(publicKey))
-  const parts = spki.value as Node[]
-  // The bit string's content without its count of unused bits.
-  const bits = (parts[1]!.value as string).slice(1)
-  return createHash('sha1').update(Buffer.from(bits, 'binary')).digest()
+  const { x = '', y = '' } = publicKey.export({ format: 'jwk' })
+  // Not read from the DER by forge, which takes a point for a structure where its bytes happen to look like one.
+  const point = Buffer.concat([
+    Buffer.of(4),
+    Buffer.from(x, 'base64url'),
+    Buffer.from(y, 'base64url'),
+  ])
+  return createHash('sha1').update(point).digest()
+}
+
+/** The public half of a private key. */
+export function publicKeyOf(privateKey: KeyObject): KeyObject {
+  return createPublicKey(privateKey)
+}
+
+/** DER of a name of such attributes, in their order. */
+export function encodeName(attributes: readonly NameAttribute[]): Buffer {
+  const name = sequence(
+    attributes.map(({ oid: id, text }) =>
+      asn1.create(universal, asn1.Type.SET, true, [
+        sequence([
+          oid(id),
+          asn1.create(universal, asn1.Type.UTF8, false, forge.util.encodeUtf8(text)),
+        ]),
+      ]),
+    ),
+  )
+  return Buffer.from(asn1.toDer(name).getBytes(), 'binary')
+}
+
+/** What certificates issued by this one have to say of it: its subject as it is written, and its key identifier if it has one. */
+export function readIssuer(certificate: X509Certificate): {
+  readonly name: Buffer
+  readonly keyId: Buffer | undefined
+} {
+  const tbs = childrenOf(childrenOf(asn1.fromDer(certificate.raw.toString('binary')))[0])
+  // version, serial, algorithm, issuer, validity, subject, key, and in the end the extensions in their wrapper.
+  const subject = tbs[5]
+  if (subject === undefined) throw new Error('the certificate has no subject')
+  const subjectKeyId = oid(SUBJECT_KEY_ID).value
+  const found = childrenOf(childrenOf(tbs.at(-1))[0]).find(
+    (each) => childrenOf(each)[0]?.value === subjectKeyId,
+  )
+  const octetsInside = childrenOf(found).at(-1)?.value
+  return {
+    name: Buffer.from(asn1.toDer(subject).getBytes(), 'binary'),
+    // Two octet strings, one in the other; an identifier is shorter than 128 bytes, so two bytes of head.
+    keyId:
+      typeof octetsInside === 'string' ? Buffer.from(octetsInside.slice(2), 'binary') : undefined,
+  }
+}
+
+function childrenOf(node: Node | undefined): readonly Node[] {
+  return typeof node?.value === 'object' ? node.value : []
 }
 
 function toBeSigned(fields: CertificateFields): Node {
@@ -64,17 +128,17 @@ function toBeSigned(fields: CertificateFields): Node {
     asn1.create(asn1.Class.CONTEXT_SPECIFIC, 0, true, [integer('\x02')]),
     integer(makeSerial()),
     algorithm(),
-    name(fields.issuer),
+    parse(fields.issuer),
     sequence([time(fields.notBefore), time(fields.notAfter)]),
-    name(fields.subject),
-    asn1.fromDer(spkiOf(fields.publicKey)),
+    parse(fields.subject),
+    parse(fields.publicKey.export({ type: 'spki', format: 'der' })),
     asn1.create(asn1.Class.CONTEXT_SPECIFIC, 3, true, [sequence(extensions(fields))]),
   ])
 }
 
 function extensions(fields: CertificateFields): Node[] {
   const list = [
-    extension('2.5.29.14', false, octets(keyIdOf(fields.publicKey).toString('binary'))),
+    extension(SUBJECT_KEY_ID, false, octets(keyIdOf(fields.publicKey).toString('binary'))),
     extension(
       '2.5.29.35',
       false,
@@ -98,7 +162,7 @@ function extensions(fields: CertificateFields): Node[] {
     list.push(
       extension(
         '2.5.29.17',
-        fields.subject.length === 0,
+        fields.subject.equals(EMPTY_NAME),
         sequence([asn1.create(asn1.Class.CONTEXT_SPECIFIC, tag, false, text)]),
       ),
     )
@@ -118,39 +182,17 @@ function extension(id: string, critical: boolean, value: Node): Node {
   return sequence(critical ? [oid(id), boolean(true), wrapped] : [oid(id), wrapped])
 }
 
-function name(attributes: readonly NameAttribute[]): Node {
-  return sequence(
-    attributes.map(({ oid: id, text }) =>
-      asn1.create(universal, asn1.Type.SET, true, [
-        sequence([
-          oid(id),
-          asn1.create(universal, asn1.Type.UTF8, false, forge.util.encodeUtf8(text)),
-        ]),
-      ]),
-    ),
-  )
-}
-
 function time(at: number): Node {
   const date = new Date(Math.floor(at / 1000) * 1000)
-  // RFC 5280 section 4.1.2.5: UTCTime through 2049.
+  const digits = date.toISOString().replaceAll(/[-:T]|\.\d+Z$/g, '')
+  // RFC 5280 section 4.1.2.5: UTCTime, two digits of the year, through 2049.
   return date.getUTCFullYear() < 2050
-    ? asn1.create(
-        universal,
-        asn1.Type.UTCTIME,
-        false,
-        asn1.dateToUtcTime(date) as unknown as string,
-      )
-    : asn1.create(
-        universal,
-        asn1.Type.GENERALIZEDTIME,
-        false,
-        asn1.dateToGeneralizedTime(date) as unknown as string,
-      )
+    ? asn1.create(universal, asn1.Type.UTCTIME, false, `${digits.slice(2)}Z`)
+    : asn1.create(universal, asn1.Type.GENERALIZEDTIME, false, `${digits}Z`)
 }
 
-function spkiOf(publicKey: KeyObject): string {
-  return publicKey.export({ type: 'spki', format: 'der' }).toString('binary')
+function parse(der: Buffer): Node {
+  return asn1.fromDer(der.toString('binary'))
 }
 
 function algorithm(): Node {
@@ -185,9 +227,4 @@ function bits(bytes: string): Node {
 function toPem(der: Buffer): string {
   const lines = der.toString('base64').match(new RegExp(`.{1,${LINE_CHARACTERS}}`, 'g')) ?? []
   return `-----BEGIN CERTIFICATE-----\n${lines.join('\n')}\n-----END CERTIFICATE-----\n`
-}
-
-/** The public half of a private key. */
-export function publicKeyOf(privateKey: KeyObject): KeyObject {
-  return createPublicKey(privateKey)
 }

@@ -6,7 +6,7 @@ import ipaddr from 'ipaddr.js'
 
 import type { Endpoint } from '../wire/authority.ts'
 import type { Ca } from './ca.ts'
-import { makeCertificate, publicKeyOf } from './certificate.ts'
+import { EMPTY_NAME, makeCertificate, publicKeyOf } from './certificate.ts'
 
 /** A leaf and when it ends. */
 export interface Leaf {
@@ -28,7 +28,7 @@ export function mintLeaf(
   const notAfter = Math.min(now + LIFETIME_MS, ca.notAfter)
   const certPem = makeCertificate(
     {
-      subject: [],
+      subject: EMPTY_NAME,
       issuer: ca.name,
       publicKey: publicKeyOf(leafKey),
       issuerKeyId: ca.keyId,

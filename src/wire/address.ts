@@ -50,9 +50,12 @@ const SPECIAL_RANGES: readonly { readonly range: Cidr; readonly name: string }[]
   ([text, name]) => ({ range: tableRange(text), name }),
 )
 // Ranges whose last four bytes are an IPv4 address.
-const TRANSLATED: readonly Cidr[] = ['::/96', '::ffff:0:0:0/96', '64:ff9b::/96', '64:ff9b:1::/48'].map(
-  tableRange,
-)
+const TRANSLATED: readonly Cidr[] = [
+  '::/96',
+  '::ffff:0:0:0/96',
+  '64:ff9b::/96',
+  '64:ff9b:1::/48',
+].map(tableRange)
 
 /**
  * The normal form of an address literal; undefined where the text is none. IPv4-mapped IPv6 becomes IPv4.
@@ -64,7 +67,7 @@ export function canonicalAddress(
   const version = isIP(text)
   if (version === 4) return { host: text, kind: 'ipv4' }
   if (version !== 6 || text.includes('%')) return undefined
-  const address = ipaddr.IPv6.parse(text)
+  const address = ipaddr.IPv6.parse(withoutDottedTail(text))
   if (address.isIPv4MappedAddress())
     return { host: address.toIPv4Address().toString(), kind: 'ipv4' }
   return { host: address.toRFC5952String(), kind: 'ipv6' }
@@ -119,6 +122,15 @@ export function isCloudMetadata(address: string): boolean {
   const is6to4 = bytes[0] === 0x20 && bytes[1] === 0x02
   if (!is6to4 && !TRANSLATED.some((range) => isWithin(range, bytes))) return false
   return METADATA.has((is6to4 ? bytes.slice(2, 6) : bytes.slice(12)).join('.'))
+}
+
+// ipaddr.js takes `::127.0.0.1` for the mapped `::ffff:127.0.0.1`; in hexadecimal the two cannot be confused.
+function withoutDottedTail(text: string): string {
+  const at = text.lastIndexOf(':') + 1
+  const quad = text.slice(at).split('.').map(Number)
+  if (quad.length !== 4) return text
+  const group = (high: number, low: number): string => ((high << 8) | low).toString(16)
+  return `${text.slice(0, at)}${group(quad[0]!, quad[1]!)}:${group(quad[2]!, quad[3]!)}`
 }
 
 function bytesOf(host: string): readonly number[] {

@@ -154,6 +154,9 @@ function isSoundLabel(label: string): boolean {
 // a-z, 0-9, hyphen, underscore.
 function isLabelCode(code: number): boolean {
   return (
-    (code >= 0x61 && code <= 0x7a) || (code >= 0x30 && code <= 0x39) || code === 0x2d || code === 0x5f
+    (code >= 0x61 && code <= 0x7a) ||
+    (code >= 0x30 && code <= 0x39) ||
+    code === 0x2d ||
+    code === 0x5f
   )
 }

@@ -23,7 +23,10 @@ const HELLO_HEADER_BYTES = 4
 const RECORD_BYTES_MAX = 2 ** 14
 const EXTENSION_SERVER_NAME = 0
 const EXTENSION_ALPN = 16
-const EXTENSION_ECH = 0xfe0d
+// RFC 9849, its drafts before, and the ESNI they grew out of.
+const EXTENSIONS_ECH: ReadonlySet<number> = new Set([
+  0xfe0d, 0xfe0c, 0xfe0b, 0xfe0a, 0xfe09, 0xfe08, 0xffce,
+])
 
 const MORE: Sniffed = { kind: 'more' }
 const NOT_TLS: Sniffed = { kind: 'not-tls' }
@@ -38,11 +41,10 @@ export function sniffClientHello(bytes: Uint8Array): Sniffed {
   const message = joinRecords(bytes)
   if (message === undefined) return MALFORMED
   if (message.length > 0 && message[0] !== CLIENT_HELLO) return MALFORMED
-  if (message.length < HELLO_HEADER_BYTES) return MORE
-  const length = (message[1]! << 16) | (message[2]! << 8) | message[3]!
-  if (message.length < HELLO_HEADER_BYTES + length) return MORE
+  if (!isComplete(message, message.length)) return MORE
+  const end = HELLO_HEADER_BYTES + lengthOf(message)
   try {
-    return readHello(new Reader(message.subarray(HELLO_HEADER_BYTES, HELLO_HEADER_BYTES + length)))
+    return readHello(new Reader(message.subarray(HELLO_HEADER_BYTES, end)))
   } catch (error) {
     if (error instanceof RangeError) return MALFORMED
     throw error
@@ -51,30 +53,29 @@ export function sniffClientHello(bytes: Uint8Array): Sniffed {
 
 // The handshake bytes of all records that are there, the last one perhaps in part; undefined where a record is none.
 function joinRecords(bytes: Uint8Array): Uint8Array | undefined {
-  const fragments: Uint8Array[] = []
+  const joined = new Uint8Array(bytes.length)
+  let filled = 0
   let at = 0
   while (at + RECORD_HEADER_BYTES <= bytes.length) {
+    // What follows a complete hello is not looked at, so only a gap inside one is malformed.
+    if (isComplete(joined, filled)) break
     const length = (bytes[at + 3]! << 8) | bytes[at + 4]!
-    if (
-      bytes[at] !== HANDSHAKE_RECORD ||
-      bytes[at + 1] !== 3 ||
-      length === 0 ||
-      length > RECORD_BYTES_MAX
-    )
-      // What follows a complete hello is not looked at, so only a gap inside one is malformed.
-      return fragments.length > 0 && isComplete(fragments) ? Buffer.concat(fragments) : undefined
-    fragments.push(bytes.subarray(at + RECORD_HEADER_BYTES, at + RECORD_HEADER_BYTES + length))
+    const isHandshake = bytes[at] === HANDSHAKE_RECORD && bytes[at + 1] === 3
+    if (!isHandshake || length === 0 || length > RECORD_BYTES_MAX) return undefined
+    const fragment = bytes.subarray(at + RECORD_HEADER_BYTES, at + RECORD_HEADER_BYTES + length)
+    joined.set(fragment, filled)
+    filled += fragment.length
     at += RECORD_HEADER_BYTES + length
   }
-  return Buffer.concat(fragments)
+  return joined.subarray(0, filled)
 }
 
-function isComplete(fragments: readonly Uint8Array[]): boolean {
-  const joined = Buffer.concat(fragments)
-  return (
-    joined.length >= HELLO_HEADER_BYTES &&
-    joined.length >= HELLO_HEADER_BYTES + ((joined[1]! << 16) | (joined[2]! << 8) | joined[3]!)
-  )
+function isComplete(message: Uint8Array, filled: number): boolean {
+  return filled >= HELLO_HEADER_BYTES && filled >= HELLO_HEADER_BYTES + lengthOf(message)
+}
+
+function lengthOf(message: Uint8Array): number {
+  return (message[1]! << 16) | (message[2]! << 8) | message[3]!
 }
 
 function readHello(hello: Reader): Sniffed {
@@ -98,8 +99,11 @@ function readHello(hello: Reader): Sniffed {
     if (type === EXTENSION_SERVER_NAME) {
       serverName = readServerName(body)
       if (serverName === undefined) return MALFORMED
-    } else if (type === EXTENSION_ALPN) alpn = readAlpn(body)
-    else if (type === EXTENSION_ECH) ech = true
+    } else if (type === EXTENSION_ALPN) {
+      const protocols = readAlpn(body)
+      if (protocols === undefined) return MALFORMED
+      alpn = protocols
+    } else if (EXTENSIONS_ECH.has(type)) ech = true
   }
   return { kind: 'hello', serverName, alpn, ech }
 }
@@ -112,11 +116,11 @@ function readServerName(body: Reader): string | undefined {
   return list.left === 0 && /^[\x21-\x7e]+$/.test(name) ? name : undefined
 }
 
-function readAlpn(body: Reader): string[] {
+function readAlpn(body: Reader): string[] | undefined {
   const list = body.take(body.uint16())
   const protocols: string[] = []
   while (list.left > 0) protocols.push(list.text(list.uint8()))
-  return protocols
+  return body.left === 0 && protocols.length > 0 && !protocols.includes('') ? protocols : undefined
 }
 
 /** Reads big-endian fields; past the end throws a RangeError. */

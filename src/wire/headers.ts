@@ -14,17 +14,13 @@ const NONE: Framing = { kind: 'none' }
 const CHUNKED: Framing = { kind: 'chunked' }
 
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
+const PLAIN_NAME = /^[0-9A-Za-z-]+$/
 // RFC 9110 section 5.5 without obs-fold: visible characters, space, tab, bytes above ASCII.
 // eslint-disable-next-line no-control-regex
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
 
-// Names that some servers read as the framing field they look like.
-const TWINS: ReadonlySet<string> = new Set([
-  'transfer_encoding',
-  'content_length',
-  'transfer-encoding_',
-  'content-length_',
-])
+// Fields whose disguise (`Transfer_Encoding`) some servers undo, and then frame by.
+const FRAMING: ReadonlySet<string> = new Set(['transfer-encoding', 'content-length'])
 // A field that frames or routes a message is never one hop's own: naming it in Connection hides it from somebody.
 const NEVER_NOMINATED: ReadonlySet<string> = new Set([
   'transfer-encoding',
@@ -35,13 +31,10 @@ const NEVER_NOMINATED: ReadonlySet<string> = new Set([
   'authorization',
   'cookie',
 ])
+// And every name that begins with `proxy-`.
 const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'connection',
   'keep-alive',
-  'proxy-connection',
-  'proxy-authorization',
-  'proxy-authenticate',
-  'proxy-authentication-info',
   'te',
   'trailer',
   'transfer-encoding',
@@ -75,7 +68,7 @@ export function checkHeaderFields(headers: RawHeaders): void {
     const name = headers[at]!
     if (!TOKEN.test(name) || !VALUE.test(headers[at + 1]!))
       throw new EgressError('malformed-header', { part: 'field' })
-    if (name.includes('_') && TWINS.has(name.toLowerCase()))
+    if (!PLAIN_NAME.test(name) && FRAMING.has(withoutDisguise(name)))
       throw new EgressError('malformed-header', { part: 'twin' })
     if (isNamed(name, 'connection')) checkConnection(headers[at + 1]!)
   }
@@ -91,6 +84,7 @@ export function requestFraming(headers: RawHeaders, httpVersion: string): Framin
   let length = ''
   let codings = 0
   let coding = ''
+  let expectations = 0
   for (let at = 0; at < headers.length; at += 2) {
     const name = headers[at]!
     if (isNamed(name, 'content-length')) {
@@ -99,8 +93,11 @@ export function requestFraming(headers: RawHeaders, httpVersion: string): Framin
     } else if (isNamed(name, 'transfer-encoding')) {
       codings += 1
       coding = headers[at + 1]!
-    } else if (isNamed(name, 'expect') && headers[at + 1]!.toLowerCase() !== '100-continue')
-      throw new EgressError('malformed-header', { part: 'expect' })
+    } else if (isNamed(name, 'expect')) {
+      expectations += 1
+      if (expectations > 1 || headers[at + 1]!.toLowerCase() !== '100-continue')
+        throw new EgressError('malformed-header', { part: 'expect' })
+    }
   }
   if (lengths === 0 && codings === 0) return NONE
   if (lengths > 1 || codings > 1 || (lengths > 0 && codings > 0))
@@ -154,7 +151,7 @@ export function stripHopByHop(headers: RawHeaders): string[] {
   for (let at = 0; at < headers.length; at += 2) {
     const name = headers[at]!
     const lower = name.toLowerCase()
-    if (HOP_BY_HOP.has(lower) || lower.startsWith('proxy-') || nominated?.has(lower)) continue
+    if (isHopByHop(lower) || nominated?.has(lower)) continue
     kept.push(name, headers[at + 1]!)
   }
   return kept
@@ -175,7 +172,7 @@ export function stripResponseHead(headers: RawHeaders): string[] {
       if (value !== '') kept.push(name, value)
       continue
     }
-    if (HOP_BY_HOP.has(lower) || lower === 'alt-svc' || nominated?.has(lower)) continue
+    if (isHopByHop(lower) || lower === 'alt-svc' || nominated?.has(lower)) continue
     kept.push(name, headers[at + 1]!)
   }
   return kept
@@ -185,12 +182,27 @@ function isNamed(name: string, lowerName: string): boolean {
   return name.length === lowerName.length && name.toLowerCase() === lowerName
 }
 
+// As a CGI-like server would have it: every odd character is as good as a hyphen, those at the ends are nothing.
+function withoutDisguise(name: string): string {
+  return name
+    .toLowerCase()
+    .replaceAll(/[^0-9a-z]/g, '-')
+    .replaceAll(/^-+|-+$/g, '')
+}
+
+function isHopByHop(lowerName: string): boolean {
+  return HOP_BY_HOP.has(lowerName) || lowerName.startsWith('proxy-')
+}
+
 function checkConnection(value: string): void {
-  for (const option of value.split(',')) {
-    const lower = option.trim().toLowerCase()
-    if (NEVER_NOMINATED.has(lower))
+  if (value === 'keep-alive' || value === 'close') return
+  for (const option of optionsOf(value))
+    if (NEVER_NOMINATED.has(option) || (option !== '' && !TOKEN.test(option)))
       throw new EgressError('malformed-header', { part: 'connection' })
-  }
+}
+
+function optionsOf(value: string): string[] {
+  return value.split(',').map((option) => option.trim().toLowerCase())
 }
 
 function nominatedBy(headers: RawHeaders): Set<string> | undefined {
@@ -200,7 +212,7 @@ function nominatedBy(headers: RawHeaders): Set<string> | undefined {
     const value = headers[at + 1]!
     if (value === 'keep-alive' || value === 'close') continue
     nominated ??= new Set()
-    for (const option of value.split(',')) nominated.add(option.trim().toLowerCase())
+    for (const option of optionsOf(value)) nominated.add(option)
   }
   return nominated
 }
@@ -211,10 +223,13 @@ function readLength(text: string, reason: Reason): number {
   return length
 }
 
+// A list with quoted strings is not worth a parser: one that speaks of us goes as a whole.
 function withoutOurMember(value: string): string {
+  if (!/sallyport/i.test(value)) return value
+  if (/["\\]/.test(value)) return ''
   return value
     .split(',')
-    .filter((member) => !/^\s*"?sallyport"?\s*(?:;|$)/i.test(member))
+    .filter((member) => !/^\s*sallyport\s*(?:;|$)/i.test(member))
     .join(',')
     .trim()
 }

@@ -15,14 +15,19 @@ export interface RequestTarget {
   readonly query: string | undefined
 }
 
-const SCHEMES: Readonly<
-  Record<string, { readonly scheme: 'http' | 'https'; readonly port: number }>
-> = {
-  http: { scheme: 'http', port: 80 },
-  https: { scheme: 'https', port: 443 },
-  ws: { scheme: 'http', port: 80 },
-  wss: { scheme: 'https', port: 443 },
+interface Scheme {
+  readonly scheme: 'http' | 'https'
+  readonly port: number
 }
+
+const HTTP: Scheme = { scheme: 'http', port: 80 }
+const HTTPS: Scheme = { scheme: 'https', port: 443 }
+const SCHEMES: ReadonlyMap<string, Scheme> = new Map([
+  ['http', HTTP],
+  ['https', HTTPS],
+  ['ws', HTTP],
+  ['wss', HTTPS],
+])
 
 /**
  * Reads a target in origin form (`/path?query`) or absolute form (`https://host/path?query`).
@@ -34,13 +39,13 @@ export function parseRequestTarget(target: string): RequestTarget {
     throw new EgressError('malformed-target', { part: 'character' })
   if (target.startsWith('/'))
     return { scheme: undefined, endpoint: undefined, ...readPathAndQuery(target) }
-  const match = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/([^/?]*)(.*)$/s.exec(target)
-  const known = match && SCHEMES[match[1]!.toLowerCase()]
-  if (!match || !known) throw new EgressError('malformed-target', { part: 'form' })
-  const authority = match[2]!
-  if (authority === '' || /[@\\]/.test(authority))
-    throw new EgressError('malformed-target', { part: 'authority' })
-  const rest = match[3]!
+  const schemeEnd = target.indexOf('://')
+  const known = SCHEMES.get(target.slice(0, Math.max(schemeEnd, 0)).toLowerCase())
+  if (!known) throw new EgressError('malformed-target', { part: 'form' })
+  const afterScheme = target.slice(schemeEnd + 3)
+  const authorityEnd = afterScheme.search(/[/?]/)
+  const authority = authorityEnd < 0 ? afterScheme : afterScheme.slice(0, authorityEnd)
+  const rest = authorityEnd < 0 ? '' : afterScheme.slice(authorityEnd)
   return {
     scheme: known.scheme,
     endpoint: parseAuthority(authority, known.port),

@@ -60,7 +60,7 @@ t.test('two files of one name, a file too large and a dangling link are problems
     'large.yaml': `# ${'x'.repeat(2000)}`,
   })
   symlinkSync('absent', path.join(dir, 'z.yaml'))
-  const { problems } = loadRuleSets(dir, { ruleFileBytesMax: 1000 })
+  const { problems } = loadRuleSets(dir, { ruleFileBytesMax: 1000, rulesPerSetMax: 10 })
   t.strictSame(
     problems.map(({ file, code }) => `${path.basename(file)} ${code}`),
     ['b.yaml duplicate', 'large.yaml file-unreadable', 'z.yaml file-unreadable'],
