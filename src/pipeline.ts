@@ -21,7 +21,6 @@ import {
   dial,
   fail,
   guardBody,
-  isSent,
   prepare,
   screen,
   type CallScope,
@@ -52,7 +51,8 @@ export interface TunnelSide {
   serveCleartext(scope: TunnelScope, refusal: Reason | undefined): Promise<Reason>
   /** Gives the socket away, with what was read of it. */
   detach(): { readonly client: Duplex; readonly head: Uint8Array }
-  /** Before `establish`: answers. After it: a TLS alert where TLS began, else the connection is closed. */
+  /** Before `establish`: answers. After it: a TLS alert where TLS began, else the connection is closed. What is for the
+   * record alone breaks the connection off. */
   sendRefusal(reason: Reason, call: Call): void
 }
 
@@ -81,7 +81,7 @@ export async function runRequest(
     await client.sendResponse(response)
   } catch (error) {
     fail(call, error, parts)
-    if (isSent(call.reason)) client.sendRefusal(call.reason, call)
+    client.sendRefusal(call.reason, call)
   } finally {
     parts.recorder.recordEnd(call)
   }
@@ -108,7 +108,7 @@ export async function runUpgrade(
     })
   } catch (error) {
     fail(call, error, parts)
-    if (isSent(call.reason)) client.sendRefusal(call.reason, call)
+    client.sendRefusal(call.reason, call)
   } finally {
     parts.recorder.recordEnd(call)
   }
@@ -136,7 +136,7 @@ export async function runTunnel(
     else await openOpaque(call, endpoint, decision, side, parts)
   } catch (error) {
     fail(call, error, parts)
-    if (isSent(call.reason)) side.sendRefusal(call.reason, call)
+    side.sendRefusal(call.reason, call)
   } finally {
     parts.recorder.recordEnd(call)
   }

@@ -15,13 +15,28 @@ import { clearCall, limitBody } from './ledger/clear.ts'
 import type { Limits } from './limits.ts'
 import type { Dialer } from './net/dial.ts'
 import type { CallPermit } from './net/permit.ts'
+import type { Policy } from './policy/compile.ts'
 import { decide } from './policy/decide.ts'
 import type { CallRecorder } from './record/recorder.ts'
 import { normalizeHost, type Endpoint } from './wire/authority.ts'
 import type { Body } from './wire/body.ts'
 import type { Sniffed } from './wire/client-hello.ts'
-import { readRequest, type RequestHead, type TunnelScope } from './wire/receive.ts'
+import {
+  readRequest,
+  type CanonicalRequest,
+  type RequestHead,
+  type TunnelScope,
+} from './wire/receive.ts'
 import { makeUlid } from './wire/ulid.ts'
+
+const METHOD_OVERRIDES: ReadonlySet<string> = new Set([
+  'x-http-method-override',
+  'x-http-method',
+  'x-method-override',
+])
+const OVERRIDE_LENGTHS: ReadonlySet<number> = new Set(
+  [...METHOD_OVERRIDES].map(({ length }) => length),
+)
 
 /** What the stages work with: made once in `sidecar.ts`. */
 export interface Parts {
@@ -74,9 +89,24 @@ export async function admit(
   const decision = decide(identity.policy, request)
   call.decide(decision, makeUlid(Date.now()), (performance.now() - startedAtMs) * 1000)
   if (decision.verdict === 'deny') throw new EgressError(decision.reason)
+  checkOverride(identity.policy, request)
   const permit = await clearCall(call, request.endpoint, request.scheme === 'https', parts.recorder)
   call.clear()
   return { call, permit }
+}
+
+// Upstreams that heed an overriding method do not do what the request line says: the rules must allow that one too.
+function checkOverride(policy: Policy, request: CanonicalRequest): void {
+  for (let at = 0; at < request.headers.length; at += 2) {
+    const name = request.headers[at]!
+    if (!OVERRIDE_LENGTHS.has(name.length) || !METHOD_OVERRIDES.has(name.toLowerCase())) continue
+    const overridden = decide(policy, {
+      ...request,
+      method: request.headers[at + 1]!.trim().toUpperCase(),
+    })
+    if (overridden.verdict === 'deny')
+      throw new EgressError(overridden.reason, { override: name.toLowerCase() })
+  }
 }
 
 /** The stage prepared: the outgoing head, the credential in its place. @throws credential-unavailable */

@@ -148,7 +148,8 @@ export function explainFailure(error: Error, begun: boolean): Error {
   if (code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT')
     return new EgressError('response-timeout', detail, { cause: error })
   if (
-    code.startsWith('HPE_') ||
+    error.name === 'HTTPParserError' ||
+    code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH' ||
     code === 'UND_ERR_HEADERS_OVERFLOW' ||
     /bad (?:response|upgrade)/.test(error.message)
   )

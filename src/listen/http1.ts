@@ -5,6 +5,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 
 import type { Call, ClientSide, UpstreamResponse } from '../call.ts'
 import { EgressError, type Reason } from '../errors.ts'
+import type { Limits } from '../limits.ts'
+import { isSent } from '../stages.ts'
 import { NO_BODY, type Body, type RawHeaders } from '../wire/body.ts'
 import { makeAnswer } from './answer.ts'
 import { lingerClose } from './linger.ts'
@@ -17,11 +19,16 @@ export class Http1Side implements ClientSide {
   readonly #response: ServerResponse
   readonly #call: Call
 
-  constructor(call: Call, request: IncomingMessage, response: ServerResponse) {
+  constructor(
+    call: Call,
+    request: IncomingMessage,
+    response: ServerResponse,
+    limits: Pick<Limits, 'trailerBytesMax'>,
+  ) {
     this.#call = call
     this.#request = request
     this.#response = response
-    this.body = bodyOf(request)
+    this.body = bodyOf(request, limits.trailerBytesMax)
     response.sendDate = false
     response.on('close', () => {
       if (!response.writableFinished) call.cut('client-gone')
@@ -74,9 +81,9 @@ export class Http1Side implements ClientSide {
 
   sendRefusal(reason: Reason, call: Call): boolean {
     const response = this.#response
-    if (response.headersSent || response.destroyed) {
+    if (response.headersSent || response.destroyed || !isSent(reason)) {
       // Half a response is told by breaking the connection off: a clean end would pass for the whole.
-      response.socket?.destroy()
+      this.#request.socket.destroy()
       return false
     }
     const answer = makeAnswer(reason, call)
@@ -129,11 +136,12 @@ export class Http1Side implements ClientSide {
   }
 }
 
-function bodyOf(request: IncomingMessage): Body {
+function bodyOf(request: IncomingMessage, trailerBytesMax: number): Body {
   const length = request.headers['content-length']
-  if (request.headers['transfer-encoding'] !== undefined) return new RequestBody(request, undefined)
+  if (request.headers['transfer-encoding'] !== undefined)
+    return new RequestBody(request, undefined, trailerBytesMax)
   if (length === undefined || length === '0') return NO_BODY
-  return new RequestBody(request, Number(length))
+  return new RequestBody(request, Number(length), trailerBytesMax)
 }
 
 function pairsOf(headers: RawHeaders): [string, string][] {

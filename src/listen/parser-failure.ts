@@ -9,11 +9,12 @@ const REQUEST_LINE = new Set([
   'HPE_INVALID_VERSION',
   'HPE_INVALID_CONSTANT',
 ])
+const END_OF_INPUT = 'HPE_INVALID_EOF_STATE'
 const BODY = new Set([
   'HPE_INVALID_CHUNK_SIZE',
   'HPE_CHUNK_EXTENSIONS_OVERFLOW',
   'HPE_STRICT',
-  'HPE_INVALID_EOF_STATE',
+  END_OF_INPUT,
 ])
 
 /**
@@ -30,4 +31,9 @@ export function nameParserFailure(error: Error, first: boolean): Reason | undefi
   if (first && bytes instanceof Uint8Array) return explainRequestHead(bytes)
   if (BODY.has(code)) return 'malformed-body'
   return REQUEST_LINE.has(code) ? 'malformed-request-line' : 'malformed-header'
+}
+
+/** Whether the client ended its half before the message was whole. */
+export function isEndOfInput(error: Error): boolean {
+  return 'code' in error && error.code === END_OF_INPUT
 }

@@ -11,14 +11,17 @@ const NOTHING = (): void => undefined
 export class RequestBody implements Body {
   readonly length: number | undefined
   readonly #request: IncomingMessage
+  readonly #trailerBytesMax: number
   #error: Error | undefined
   #ended = false
   #listening = false
   #wake: () => void = NOTHING
 
-  constructor(request: IncomingMessage, length: number | undefined) {
+  /** @param trailerBytesMax beyond it the body ends in `malformed-body` */
+  constructor(request: IncomingMessage, length: number | undefined, trailerBytesMax: number) {
     this.#request = request
     this.length = length
+    this.#trailerBytesMax = trailerBytesMax
   }
 
   get trailers(): RawHeaders {
@@ -51,16 +54,22 @@ export class RequestBody implements Body {
     this.#listening = true
     const request = this.#request
     request.on('readable', () => this.#notify())
-    request.on('end', () => {
-      this.#ended = true
-      this.#notify()
-    })
+    request.on('end', () => this.#end())
     request.on('error', () => this.abort(new EgressError('client-gone')))
     request.on('close', () => {
       if (!this.#ended) this.abort(new EgressError('client-gone'))
     })
-    if (request.readableEnded) this.#ended = true
+    if (request.readableEnded) this.#end()
     else if (request.destroyed) this.abort(new EgressError('client-gone'))
+  }
+
+  #end(): void {
+    let trailerBytes = 0
+    for (const text of this.#request.rawTrailers) trailerBytes += text.length
+    if (trailerBytes > this.#trailerBytesMax)
+      this.#error ??= new EgressError('malformed-body', { trailerBytes })
+    this.#ended = true
+    this.#notify()
   }
 
   #notify(): void {

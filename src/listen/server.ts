@@ -20,7 +20,7 @@ import { readFirstLine } from './first-line.ts'
 import { addressOf, headOf, makeHttpServer } from './http-server.ts'
 import { lingerClose } from './linger.ts'
 import type { OpenCalls } from './open-calls.ts'
-import { nameParserFailure } from './parser-failure.ts'
+import { isEndOfInput, nameParserFailure } from './parser-failure.ts'
 import { ConnectSide, type TunnelHost } from './tunnel-side.ts'
 import { endTls } from './tls-end.ts'
 import { makeUpgradeSide } from './upgrade-side.ts'
@@ -186,7 +186,7 @@ export class ProxyServer implements TunnelHost {
       return
     }
     const call = this.#newCall(connection, connection.kind)
-    const side = new Http1Side(call, request, response)
+    const side = new Http1Side(call, request, response, this.#options.parts.limits)
     if (!this.#open(call, connection, request, (reason) => side.sendRefusal(reason, call))) return
     runRequest(call, headOf(request, false), connection.scope, side, this.#options.parts)
       .finally(() => this.#closed(call, connection))
@@ -291,8 +291,8 @@ export class ProxyServer implements TunnelHost {
     }
     // The body that is arriving is what the parser did not like; else it is the message behind those that are answered.
     const unfinished = [...connection.calls].filter(([, isWhole]) => !isWhole())
-    for (const [call] of unfinished)
-      call.cut(reason === 'head-timeout' ? 'client-gone' : 'malformed-body')
+    const hasLeft = reason === 'head-timeout' || isEndOfInput(error)
+    for (const [call] of unfinished) call.cut(hasLeft ? 'client-gone' : 'malformed-body')
     if (unfinished.length === 0) this.#refuseAfter(socket, connection, reason)
   }
 

@@ -7,6 +7,7 @@ import type { Duplex } from 'node:stream'
 import type { Call } from '../call.ts'
 import { EgressError, type Reason } from '../errors.ts'
 import type { TunnelSide, TunnelStart } from '../pipeline.ts'
+import { isSent } from '../stages.ts'
 import { sniffClientHello } from '../wire/client-hello.ts'
 import { looksLikeHttp } from '../wire/http1-head.ts'
 import type { TunnelScope } from '../wire/receive.ts'
@@ -119,6 +120,10 @@ export class ConnectSide implements TunnelSide {
   sendRefusal(reason: Reason, call: Call): void {
     const socket = this.#socket
     if (socket.destroyed) return
+    if (!isSent(reason)) {
+      socket.destroy()
+      return
+    }
     if (!this.#established) socket.write(formatAnswer(makeAnswer(reason, call)), 'latin1')
     else if (this.#tls)
       socket.write(reason === 'authority-mismatch' ? ALERT_UNRECOGNIZED_NAME : ALERT_ACCESS_DENIED)

@@ -5,6 +5,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 
 import type { UpgradeSide } from '../pipeline.ts'
+import { isSent } from '../stages.ts'
 import { formatAnswer, makeAnswer } from './answer.ts'
 import { lingerClose } from './linger.ts'
 
@@ -17,7 +18,10 @@ export function makeUpgradeSide(
   return {
     detach: () => ({ request, client: socket, head }),
     sendRefusal(reason, call) {
-      if (!socket.writable) return false
+      if (!socket.writable || !isSent(reason)) {
+        socket.destroy()
+        return false
+      }
       socket.write(formatAnswer(makeAnswer(reason, call)), 'latin1')
       lingerClose(socket)
       return true

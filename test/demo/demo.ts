@@ -2,15 +2,17 @@
 // secret: one allowed call with an injected credential, one refused call with its explanation, the records of both, and
 // the chain verified. Everything runs in a temporary directory and is gone afterwards.
 
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { execFile, spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import https from 'node:https'
 import net, { type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { promisify } from 'node:util'
 
 import { makePki } from '../fixtures/pki.ts'
 
+const run = promisify(execFile)
 const SECRET = 'the-real-token-that-never-enters-the-sandbox'
 const BIN = path.join(import.meta.dirname, '../../bin/sallyport.js')
 
@@ -39,11 +41,11 @@ async function story(): Promise<void> {
   )
 
   say('3. An allowed call: the client sends the placeholder, the upstream sees the real token')
-  show(curl(env, `https://api.demo.test:${port}/issues`))
+  show(await curl(env, `https://api.demo.test:${port}/issues`))
   say(
     '4. A refused call: no rule allows it, and the answer says so in words that a model can act on',
   )
-  show(curl(env, '-X', 'DELETE', `https://api.demo.test:${port}/issues`))
+  show(await curl(env, '-X', 'DELETE', `https://api.demo.test:${port}/issues`))
 
   say('5. Both are on record')
   show(sallyport('tail'))
@@ -129,13 +131,17 @@ function sallyport(...words: string[]): string {
 }
 
 // The client gets the variables of `sallyport env` and no others: the real token is nowhere in its environment.
-function curl(env: Record<string, string>, ...words: string[]): string {
+// Not synchronous: the upstream lives in this process.
+async function curl(env: Record<string, string>, ...words: string[]): Promise<string> {
   const authorization = `Authorization: Bearer ${env['API_TOKEN']}`
-  const run = spawnSync('curl', ['-sS', '--max-time', '10', '-H', authorization, ...words], {
-    encoding: 'utf8',
-    env: { PATH: process.env['PATH'] ?? '', ...env },
-  })
-  return run.stdout + run.stderr
+  const { stdout, stderr } = await run(
+    'curl',
+    ['-sS', '--max-time', '10', '-H', authorization, ...words],
+    {
+      env: { PATH: process.env['PATH'] ?? '', ...env },
+    },
+  )
+  return stdout + stderr
 }
 
 function freePort(): Promise<number> {

@@ -108,7 +108,7 @@ const startScripted = (
 const closes = async (
   cx: Scenario,
   bytes: string,
-  waitMs = 5000,
+  waitMs = 2500,
 ): Promise<{ text: string; closed: boolean }> => {
   const startedAt = performance.now()
   const text = await exchange(net.connect(cx.proxyPort, '127.0.0.1'), bytes, waitMs)
@@ -566,10 +566,11 @@ void t.test('upstreams that speak no sound HTTP', async (t) => {
     },
   )
 
+  // A second answer that nobody asked for must not become the next call's.
   const more = await startScripted((path, socket) => {
-    socket.write('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nmine')
-    // A second answer that nobody asked for must not become the next call's.
-    if (path === '/extra') socket.write('HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison')
+    const mine = 'HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nmine'
+    const extra = 'HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison'
+    socket.write(path === '/extra' ? `${mine}${extra}` : mine)
   })
   t.teardown(() => more.close())
   scenario(
@@ -589,9 +590,12 @@ void t.test('upstreams that speak no sound HTTP', async (t) => {
 
 void t.test('kept connections that are dead', async (t) => {
   // Answers the first request of each connection and hangs up at the second.
-  const upstream = await startScripted((path, socket, nth) => {
+  const upstream = await startScripted((path, socket, nth, head) => {
     if (path === '/dies-always' || nth > 0) socket.destroy()
-    else socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
+    else
+      socket.write(
+        `HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n${head.startsWith('HEAD') ? '' : 'ok'}`,
+      )
   })
   t.teardown(() => upstream.close())
   const host = `up.test:${upstream.port}`

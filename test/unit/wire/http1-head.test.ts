@@ -79,7 +79,7 @@ const REFUSED: readonly (readonly [head: string, reason: string, why: string])[]
   ],
 ]
 
-t.test('R37: a head that is refused is refused with its own reason', (t) => {
+t.test('R49: a head that is refused is refused with its own reason', (t) => {
   for (const [head, reason, why] of REFUSED) t.equal(explain(head), reason, why)
   t.end()
 })

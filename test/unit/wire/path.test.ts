@@ -174,7 +174,7 @@ t.test('every reading of a taken path is one that a plain model of servers has t
       t.same(sorted(path.readings), sorted(modelReadings(raw)), raw)
       for (const segments of path.readings)
         for (const segment of segments)
-          if (/^\.\.?$|[\0-\x1f\\]/.test(segment))
+          if (segment === '.' || segment === '..' || segment.includes('\\'))
             t.fail(`${raw} reads as ${JSON.stringify(segments)}`)
     }),
     { numRuns: 3000 },
