@@ -64,8 +64,8 @@ export interface ClientSide {
 export interface UpstreamResponse {
   readonly status: number
   readonly statusText: string
-  /** As they arrived. */
-  readonly headers: RawHeaders
+  /** In order and spelling, without this hop's; the client side may keep the list. */
+  readonly headers: string[]
   readonly body: Body
 }
 

@@ -17,11 +17,9 @@ import { Identifier } from './identify/identify.ts'
 import { OpenCalls } from './listen/open-calls.ts'
 import { ProxyServer } from './listen/server.ts'
 import type { Problem } from './policy/problem.ts'
-import { DenialLimiter } from './record/flood.ts'
-import { Journal } from './record/journal.ts'
+import type { Dialer } from './net/dial.ts'
 import type { Log } from './record/log.ts'
-import { Metrics } from './record/metrics.ts'
-import { CallRecorder } from './record/recorder.ts'
+import { openRecords, type Records } from './config/records.ts'
 import type { SinkFeed } from './record/sinks/feed.ts'
 import type { Parts } from './stages.ts'
 import { StaticTask } from './tasks/static.ts'
@@ -45,10 +43,7 @@ export class Sidecar {
   readonly ca: Ca
   readonly #config: Config
   readonly #log: Log
-  readonly #metrics: Metrics
-  readonly #journal: Journal
-  readonly #denials: DenialLimiter
-  readonly #recorder: CallRecorder
+  readonly #records: Records
   readonly #task: StaticTask | undefined
   readonly #rules: RuleWatch
   readonly #openCalls: OpenCalls
@@ -82,31 +77,16 @@ export class Sidecar {
     this.ca = this.#ca
     this.#caTimer = setInterval(() => this.#renewCa(() => loadOrMakeCa(caOptions)), CA_CHECK_MS)
     this.#caTimer.unref()
-    this.#journal = Journal.open({ ...config.journal, limits, now, log })
-    this.#metrics = new Metrics({
+    this.#records = openRecords(config, log, now, {
       openCalls: () => this.#openCalls.size,
       openTunnels: () => this.#openCalls.tunnels,
       tasks: () => (this.#task?.state === 'active' ? 1 : 0),
-      journal: () => this.#journal.stats,
       sinks: () => this.#sinks.map(({ stats }) => stats),
-    })
-    this.#denials = new DenialLimiter({
-      perSecond: config.journal.denialsPerTaskPerSecond,
-      append: (record) => this.#journal.append(record),
-      now,
-    })
-    this.#recorder = new CallRecorder({
-      journal: this.#journal,
-      denials: this.#denials,
-      metrics: this.#metrics,
-      now,
-      onLost: (error) =>
-        log.error({ err: error }, 'a record could not be written; it is kept until it can'),
     })
     this.#openCalls = new OpenCalls({
       limits,
       now,
-      onProgress: (call) => this.#recorder.recordProgress(call),
+      onProgress: (call) => this.#records.recorder.recordProgress(call),
     })
     this.#rules = new RuleWatch({
       dir: config.rules.dir,
@@ -123,50 +103,27 @@ export class Sidecar {
         stateDir,
         renew,
         now,
-        onChange: (change, task) => this.#recorder.recordEvent(change, { task }),
+        onChange: (change, task) => this.#records.recorder.recordEvent(change, { task }),
         onEnd: () => this.#onTaskEnd(),
       })
-    const dialer = makeDialer(config, (outcome) => this.#metrics.countDial(outcome))
+    const dialer = makeDialer(config, (outcome) => this.#records.metrics.countDial(outcome))
     this.#pool = new UpstreamPool({ dialer, limits })
     this.#sinks = startSinks(config.sinks, {
-      journal: this.#journal,
+      journal: this.#records.journal,
       stateDir,
       dialer,
       limits,
       log,
       now,
     })
-    const parts: Parts = {
-      limits,
-      identifier: new Identifier({
-        standing: () => this.#task,
-        policyFor: () => this.#rules.inForce?.policy,
-      }),
-      credentials: new CredentialStore(config.credentials, {
-        environment,
-        limits,
-        placeholderKey: placeholderKey(stateDir),
-      }),
-      dialer,
-      pool: this.#pool,
-      recorder: this.#recorder,
-      refuseConnect: config.refusals.connect,
-      onUnexpected: (error, call) => {
-        this.#metrics.countAssertion()
-        log.error(
-          { err: error, call: call.id },
-          'a call failed closed on an error of the proxy itself',
-        )
-      },
-    }
     this.#proxy = new ProxyServer({
-      parts,
+      parts: this.#makeParts(environment, dialer),
       openCalls: this.#openCalls,
       leafServers: new LeafServers({
         ca: () => this.#ca,
         limits,
         now,
-        onMint: () => this.#metrics.countMint(),
+        onMint: () => this.#records.metrics.countMint(),
       }),
       now,
     })
@@ -174,10 +131,35 @@ export class Sidecar {
       connectionsMax: limits.healthConnectionsMax,
       readiness: () => this.#readiness(),
       metrics: async () => ({
-        text: await this.#metrics.render(),
-        contentType: this.#metrics.contentType,
+        text: await this.#records.metrics.render(),
+        contentType: this.#records.metrics.contentType,
       }),
     })
+  }
+
+  #makeParts(environment: SidecarOptions['environment'], dialer: Dialer): Parts {
+    const { limits, credentials, refusals, stateDir } = this.#config
+    return {
+      limits,
+      identifier: new Identifier({
+        standing: () => this.#task,
+        policyFor: () => this.#rules.inForce?.policy,
+      }),
+      credentials: new CredentialStore(credentials, {
+        environment,
+        limits,
+        placeholderKey: placeholderKey(stateDir),
+      }),
+      dialer,
+      pool: this.#pool,
+      recorder: this.#records.recorder,
+      refuseConnect: refusals.connect,
+      onUnexpected: (error, call) => {
+        this.#records.metrics.countAssertion()
+        const detail = { err: error, call: call.id }
+        this.#log.error(detail, 'a call failed closed on an error of the proxy itself')
+      },
+    }
   }
 
   /** The task that runs; undefined where none is configured. */
@@ -204,9 +186,9 @@ export class Sidecar {
     this.#task?.close()
     this.#openCalls.close()
     clearInterval(this.#caTimer)
-    this.#denials.close()
+    this.#records.denials.close()
     await Promise.all(this.#sinks.map((sink) => sink.close()))
-    await this.#journal.close()
+    await this.#records.journal.close()
   }
 
   async #listen(): Promise<void> {
@@ -219,7 +201,7 @@ export class Sidecar {
     const refused = this.#rules.refusedProblems.length > 0
     const inForce = this.#rules.inForce
     return [
-      { name: 'journal', ready: this.#journal.stats.available },
+      { name: 'journal', ready: this.#records.journal.stats.available },
       {
         name: 'rules',
         ready: inForce !== undefined,
@@ -242,7 +224,7 @@ export class Sidecar {
       before ? 'changed rules are in force' : 'rules are in force',
     )
     if (this.#config.task && rules.policy === undefined) this.#logProblems(rules.problems)
-    this.#recorder.recordEvent('rules-loaded', {
+    this.#records.recorder.recordEvent('rules-loaded', {
       detail: {
         digest: rules.digest,
         ...(before && { before: before.digest }),
@@ -255,7 +237,7 @@ export class Sidecar {
   #onRulesRefused(problems: readonly Problem[]): void {
     const errors = this.#logProblems(problems)
     this.#log.error('the rule files were refused; what was in force stays so')
-    this.#recorder.recordEvent('rules-refused', {
+    this.#records.recorder.recordEvent('rules-refused', {
       outcome: 'failure',
       detail: {
         problems: errors.map(({ file, line, column, code }) => `${file}:${line}:${column} ${code}`),

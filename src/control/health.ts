@@ -5,6 +5,8 @@
 import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
+import { bindListener, type SocketAddress } from '../listen/bind.ts'
+
 /** One condition of readiness. */
 export interface Readiness {
   /** Lower case, hyphens: `journal`, `rules`, `task`, `sink-…`. */
@@ -46,16 +48,8 @@ export class HealthServer {
     this.#server.on('clientError', (_error, socket) => socket.destroy())
   }
 
-  listen(
-    address: { readonly host: string; readonly port: number } | { readonly path: string },
-  ): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', reject)
-      this.#server.listen(address, () => {
-        this.#server.off('error', reject)
-        resolve()
-      })
-    })
+  listen(address: SocketAddress): Promise<void> {
+    return bindListener(this.#server, address)
   }
 
   address(): AddressInfo | string | null {

@@ -54,7 +54,7 @@ export class UpstreamPool {
         connection.reused = true
         return connection
       }
-      connection.client.destroy().catch(() => undefined)
+      discard(connection)
     }
     return undefined
   }
@@ -87,9 +87,8 @@ export class UpstreamPool {
 
   /** Takes a connection back after its call; it is kept only where the exchange was complete and the socket is sound. */
   release(connection: UpstreamConnection): void {
-    const { origin, dialed, client } = connection
-    if (dialed.socket.destroyed || this.#origins.peek(origin.key) !== origin)
-      client.destroy().catch(() => undefined)
+    const { origin, dialed } = connection
+    if (dialed.socket.destroyed || this.#origins.peek(origin.key) !== origin) discard(connection)
     else origin.idle.push(connection)
   }
 
@@ -146,10 +145,15 @@ export class UpstreamPool {
       origin.open -= 1
       const at = origin.idle.indexOf(connection)
       if (at >= 0) origin.idle.splice(at, 1)
-      client.destroy().catch(() => undefined)
+      discard(connection)
     })
     return connection
   }
+}
+
+/** Ends a connection that is not to be used again. */
+export function discard({ client }: UpstreamConnection): void {
+  client.destroy().catch(() => undefined)
 }
 
 function keyOf({ taskId, tls, endpoint }: CallPermit): string {
@@ -157,5 +161,5 @@ function keyOf({ taskId, tls, endpoint }: CallPermit): string {
 }
 
 function closeIdle(origin: OriginPool): void {
-  for (const connection of origin.idle.splice(0)) connection.client.destroy().catch(() => undefined)
+  for (const connection of origin.idle.splice(0)) discard(connection)
 }

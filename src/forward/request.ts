@@ -10,7 +10,7 @@ import type { Limits } from '../limits.ts'
 import type { CallPermit } from '../net/permit.ts'
 import type { Body, RawHeaders } from '../wire/body.ts'
 import type { CanonicalRequest } from '../wire/receive.ts'
-import type { UpstreamConnection, UpstreamPool } from './pool.ts'
+import { discard, type UpstreamConnection, type UpstreamPool } from './pool.ts'
 import { ResponseReader } from './response.ts'
 
 /** What sending needs. */
@@ -63,7 +63,7 @@ async function open(call: Call, options: SendOptions): Promise<UpstreamConnectio
   call.onCut(() => abort.abort())
   const connection = await options.pool.open(options.permit, abort.signal)
   if (call.cutReason) {
-    connection.client.destroy().catch(() => undefined)
+    discard(connection)
     throw new EgressError(call.cutReason)
   }
   return connection
@@ -83,7 +83,7 @@ function exchange(
       onHead: resolve,
       onOver: (error) => {
         if (error) {
-          connection.client.destroy().catch(() => undefined)
+          discard(connection)
           reject(error)
         } else pool.release(connection)
       },
@@ -101,7 +101,7 @@ function exchange(
       )
     } catch (error) {
       // Refused while its first bytes were read: nothing was sent, and nobody else would give the connection back.
-      connection.client.destroy().catch(() => undefined)
+      discard(connection)
       reject(error instanceof Error ? error : new EgressError('internal'))
     }
   })
@@ -129,7 +129,7 @@ function frameBody(call: Call, body: Body, request: CanonicalRequest): Buffer | 
     call.bytesOut += first.length
     return Buffer.from(first.buffer, first.byteOffset, first.byteLength)
   }
-  // undici takes any async iterable here; its types know only streams.
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- undici takes any async iterable, its types only streams
   return pull(call, body, first) as unknown as Readable
 }
 

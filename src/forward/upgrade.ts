@@ -46,7 +46,7 @@ export function relayUpgrade(call: Call & Prepared, options: UpgradeOptions): Pr
   const { request, client, upstream } = options
   const proxy = httpProxy.createProxyServer({})
   return new Promise<Reason>((resolve, reject) => {
-    let begun = false
+    let state: 'waiting' | 'answered' | 'upgraded' = 'waiting'
     let over = false
     const finish = (reason: Reason): void => {
       if (over) return
@@ -55,40 +55,33 @@ export function relayUpgrade(call: Call & Prepared, options: UpgradeOptions): Pr
       proxy.removeAllListeners()
       upstream.destroy()
       const ended = call.cutReason ?? reason
-      if (begun || ended === 'client-gone') {
+      if (state !== 'waiting' || ended === 'client-gone') {
         client.destroy()
         resolve(ended)
       } else reject(new EgressError(ended))
     }
+    const begin = (as: 'answered' | 'upgraded', status: number): void => {
+      state = as
+      clearTimeout(timer)
+      options.onStatus(status)
+    }
     const timer = setTimeout(() => finish('response-timeout'), options.responseTimeoutMs)
     client.on('error', () => finish('client-gone'))
-    client.on('close', () => finish(begun ? 'allowed' : 'client-gone'))
-    upstream.on('error', () => finish(begun ? 'upstream-gone' : 'upgrade-failed'))
-    upstream.on('close', () => finish(begun ? 'allowed' : 'upgrade-failed'))
+    client.on('close', () => finish(state === 'upgraded' ? 'allowed' : 'client-gone'))
+    // An answer that breaks off says so by its own body.
+    upstream.on('error', () => {
+      if (state !== 'answered') finish(state === 'upgraded' ? 'upstream-gone' : 'upgrade-failed')
+    })
+    upstream.on('close', () => {
+      if (state === 'upgraded') endAfterLastByte(client, upstream, () => finish('allowed'))
+      else if (state === 'waiting') finish('upgrade-failed')
+    })
     call.onCut(() => finish('internal'))
-    proxy.on('error', () => finish(begun ? 'upstream-gone' : 'upgrade-failed'))
-    proxy.on('proxyReqWs', (outgoing) => {
-      writeHead(outgoing, call)
-      outgoing.prependOnceListener(
-        'response',
-        (response: IncomingMessage & { upgrade?: boolean }) => {
-          // http-proxy would write this answer unchunked under a chunked head: it skips one that says it is an upgrade.
-          response.upgrade = true
-          begun = true
-          clearTimeout(timer)
-          options.onStatus(response.statusCode ?? 0)
-          passAnswer(response, client, (bytes) => (call.bytesIn += bytes)).then(
-            () => finish('allowed'),
-            () => finish('response-malformed'),
-          )
-        },
-      )
-      outgoing.prependOnceListener('upgrade', () => {
-        begun = true
-        clearTimeout(timer)
-        options.onStatus(101)
-        countBytes(call, client, upstream)
-      })
+    proxy.on('error', () => finish(state === 'waiting' ? 'upgrade-failed' : 'upstream-gone'))
+    let outgoing: ClientRequest | undefined
+    proxy.on('proxyReqWs', (made) => {
+      outgoing = made
+      writeHead(made, call)
     })
     // http-proxy reads what it forwards from the request object.
     request.headers = toObject(call.outgoing.headers)
@@ -100,7 +93,45 @@ export function relayUpgrade(call: Call & Prepared, options: UpgradeOptions): Pr
       xfwd: false,
       changeOrigin: false,
     })
+    // Behind http-proxy's own, which has joined the two by then: a listener before that would take the first bytes away.
+    outgoing?.once('upgrade', () => {
+      begin('upgraded', 101)
+      countBytes(call, client, upstream)
+    })
+    // What http-proxy does in these two cases ends the client's side: unchunked bytes under a chunked head, no answer at all.
+    outgoing?.removeAllListeners('error').on('error', (error) => {
+      if (state !== 'answered') finish(nameFailure(error, state === 'upgraded'))
+    })
+    outgoing?.removeAllListeners('response').once('response', (response) => {
+      const status = response.statusCode ?? 0
+      try {
+        responseFraming(response.rawHeaders, status, 'GET')
+      } catch {
+        finish('response-malformed')
+        return
+      }
+      begin('answered', status)
+      passAnswer(response, client, (bytes) => (call.bytesIn += bytes)).then(
+        () => finish('allowed'),
+        () => finish('upstream-gone'),
+      )
+    })
   })
+}
+
+function nameFailure(error: Error, upgraded: boolean): Reason {
+  if (upgraded) return 'upstream-gone'
+  const isParsers = 'code' in error && String(error.code).startsWith('HPE_')
+  return isParsers ? 'response-malformed' : 'upgrade-failed'
+}
+
+// What the upstream said last is still on its way to the client when the upstream is closed.
+function endAfterLastByte(client: Socket, upstream: Socket, done: () => void): void {
+  if (!upstream.readableEnded || client.destroyed || client.writableFinished) done()
+  else {
+    client.once('finish', done)
+    client.end()
+  }
 }
 
 // The order and spelling of `inject/` instead of node's; path and Host exactly as judged.
@@ -135,7 +166,6 @@ async function passAnswer(
   count: (bytes: number) => void,
 ): Promise<void> {
   const status = response.statusCode ?? 502
-  responseFraming(response.rawHeaders, status, 'GET')
   const headers = stripResponseHead(response.rawHeaders)
   let head = `HTTP/1.1 ${status} ${/^[\t\x20-\x7e]*$/.test(response.statusMessage ?? '') ? response.statusMessage : ''}\r\n`
   for (let at = 0; at < headers.length; at += 2)

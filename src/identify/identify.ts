@@ -40,11 +40,13 @@ export class Identifier {
         hasHeader(headers, 'proxy-authorization') ? 'identity-unknown' : 'identity-missing',
       )
     const { task, state } = standing
-    if (!this.#isKnownSource(task, client)) throw new EgressError('unknown-client')
-    if (state === 'ended' || state === 'revoking') throw new EgressError('task-ended')
-    if (state !== 'active') throw new EgressError('task-not-active')
+    // For the record: what is refused here was nevertheless this task's.
+    const whose = { task: task.id }
+    if (!this.#isKnownSource(task, client)) throw new EgressError('unknown-client', whose)
+    if (state === 'ended' || state === 'revoking') throw new EgressError('task-ended', whose)
+    if (state !== 'active') throw new EgressError('task-not-active', whose)
     const policy = this.#options.policyFor(task)
-    if (policy === undefined) throw new EgressError('policy-unavailable')
+    if (policy === undefined) throw new EgressError('policy-unavailable', whose)
     return { task, policy }
   }
 

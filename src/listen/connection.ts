@@ -32,3 +32,9 @@ export function newConnection(
     requests: 0,
   }
 }
+
+/** Does something behind the answers that are still owed on a connection; at once where there are none. */
+export function whenIdle(connection: Connection, action: () => void): void {
+  if (connection.calls.size === 0) action()
+  else connection.onIdle = action
+}

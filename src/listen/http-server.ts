@@ -1,8 +1,10 @@
 // node's HTTP server as this door wants it: strict, nothing hidden, every time-out running although it never listens.
 // Called by `server.ts`, which owns what the events mean.
 
+import assert from 'node:assert'
 import http, { type IncomingMessage, type ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
+import { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 
 import type { ClientAddress } from '../call.ts'
 import type { Limits } from '../limits.ts'
@@ -35,9 +37,9 @@ export function makeHttpServer(limits: Limits, events: HttpServerEvents): http.S
   server.on('request', events.onRequest)
   server.on('checkContinue', events.onRequest)
   server.on('checkExpectation', events.onRequest)
-  server.on('connect', (request, socket, head) => events.onConnect(request, socket as Socket, head))
-  server.on('upgrade', (request, socket, head) => events.onUpgrade(request, socket as Socket, head))
-  server.on('clientError', (error, socket) => events.onClientError(error, socket as Socket))
+  server.on('connect', (request, socket, head) => events.onConnect(request, asSocket(socket), head))
+  server.on('upgrade', (request, socket, head) => events.onUpgrade(request, asSocket(socket), head))
+  server.on('clientError', (error, socket) => events.onClientError(error, asSocket(socket)))
   // A server that never listens checks no head time-out until it believes it does.
   server.emit('listening')
   return server
@@ -60,6 +62,12 @@ export function addressOf(socket: Socket): ClientAddress {
   if (remoteAddress === undefined || remotePort === undefined) return {}
   const mapped = remoteAddress.startsWith('::ffff:')
   return { address: mapped ? remoteAddress.slice(7) : remoteAddress, port: remotePort }
+}
+
+// What a server is given by `emit('connection')` is a socket, also where node's types promise less.
+function asSocket(stream: Duplex): Socket {
+  assert(stream instanceof Socket, 'connections are sockets')
+  return stream
 }
 
 // Any other offer (h2c and the like) is an ordinary request, as RFC 9110 section 7.8 lets a server treat it.

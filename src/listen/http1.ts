@@ -100,7 +100,7 @@ export class Http1Side implements ClientSide {
 
   #writeHead({ status, statusText, headers }: UpstreamResponse): void {
     try {
-      this.#response.writeHead(status, statusText, headers as string[])
+      this.#response.writeHead(status, statusText, headers)
     } catch (error) {
       throw new EgressError('response-malformed', {}, { cause: error })
     }

@@ -14,8 +14,9 @@ import type { LeafServers } from '../tls/contexts.ts'
 import type { TunnelScope } from '../wire/receive.ts'
 import { makeUlid } from '../wire/ulid.ts'
 import { formatAnswer, makeAnswer } from './answer.ts'
+import { bindListener, type SocketAddress } from './bind.ts'
 import { Http1Side } from './http1.ts'
-import { newConnection, type Connection } from './connection.ts'
+import { newConnection, whenIdle, type Connection } from './connection.ts'
 import { readFirstLine } from './first-line.ts'
 import { addressOf, headOf, makeHttpServer } from './http-server.ts'
 import { lingerClose } from './linger.ts'
@@ -64,16 +65,8 @@ export class ProxyServer implements TunnelHost {
   }
 
   /** Starts to listen. @throws Error of the system where the address cannot be had */
-  listen(
-    address: { readonly host: string; readonly port: number } | { readonly path: string },
-  ): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#listener.once('error', reject)
-      this.#listener.listen(address, () => {
-        this.#listener.off('error', reject)
-        resolve()
-      })
-    })
+  listen(address: SocketAddress): Promise<void> {
+    return bindListener(this.#listener, address)
   }
 
   /** The address that is listened on. */
@@ -293,12 +286,7 @@ export class ProxyServer implements TunnelHost {
     const unfinished = [...connection.calls].filter(([, isWhole]) => !isWhole())
     const hasLeft = reason === 'head-timeout' || isEndOfInput(error)
     for (const [call] of unfinished) call.cut(hasLeft ? 'client-gone' : 'malformed-body')
-    if (unfinished.length === 0) this.#refuseAfter(socket, connection, reason)
-  }
-
-  // Behind the answers that are still owed on this connection.
-  #refuseAfter(socket: Socket, connection: Connection, reason: Reason): void {
-    if (connection.calls.size === 0) this.#refuseConnection(socket, connection, reason)
-    else connection.onIdle = () => this.#refuseConnection(socket, connection, reason)
+    if (unfinished.length === 0)
+      whenIdle(connection, () => this.#refuseConnection(socket, connection, reason))
   }
 }

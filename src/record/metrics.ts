@@ -2,7 +2,14 @@
 // of configured sinks): never a task, a host or a rule, which a sandbox could see or grow without bound.
 // Called by `pipeline.ts`, `sidecar.ts` and the health listener.
 
-import { Counter, Gauge, Registry, type Metric } from 'prom-client'
+import {
+  Counter,
+  Gauge,
+  Histogram,
+  Registry,
+  type MetricObjectWithValues,
+  type MetricValueWithName,
+} from 'prom-client'
 
 import type { Reason } from '../errors.ts'
 
@@ -36,14 +43,14 @@ export type DialOutcome = 'connected' | 'failed'
 export class Metrics {
   readonly #registry = new Registry()
   readonly #calls = new Map<string, number>()
-  readonly #decisions = new DurationBuckets()
+  readonly #decisions: DurationBuckets
   #mints = 0
   #dialsConnected = 0
   #dialsFailed = 0
   #assertions = 0
 
   constructor(sources: MetricSources) {
-    this.#registry.registerMetric(this.#decisions.metric())
+    this.#decisions = new DurationBuckets([this.#registry])
     this.#registerCounters()
     registerGauges(this.#registry, sources)
     registerSinks(this.#registry, sources)
@@ -118,10 +125,14 @@ const DECISION_SECONDS: readonly number[] = [
 const DECISION_NAME = 'sallyport_decision_seconds'
 
 /** A histogram whose counting is an addition: prom-client's own costs a microsecond a call, on every call. */
-class DurationBuckets {
+class DurationBuckets extends Histogram {
   /** One more than bounds: what is above them all. */
   readonly #counts: number[] = Array.from({ length: DECISION_SECONDS.length + 1 }, () => 0)
   #sum = 0
+
+  constructor(registers: Registry[]) {
+    super({ name: DECISION_NAME, help: 'Time one decision took.', registers })
+  }
 
   add(seconds: number): void {
     let at = 0
@@ -130,24 +141,12 @@ class DurationBuckets {
     this.#sum += seconds
   }
 
-  /** As the registry asks for it. */
-  metric(): Metric {
-    const metric = {
-      name: DECISION_NAME,
-      get: () =>
-        Promise.resolve({
-          name: DECISION_NAME,
-          help: 'Time one decision took.',
-          type: 'histogram',
-          aggregator: 'sum',
-          values: this.#values(),
-        }),
-      reset: () => undefined,
-    }
-    return metric as unknown as Metric
+  /** What the registry asks for when it writes the text. */
+  getForPromString(): Promise<MetricObjectWithValues<MetricValueWithName<string>>> {
+    return this.get()
   }
 
-  #values(): object[] {
+  override async get(): Promise<MetricObjectWithValues<MetricValueWithName<string>>> {
     let count = 0
     const buckets = this.#counts.map((own, at) => {
       count += own
@@ -157,11 +156,12 @@ class DurationBuckets {
         value: count,
       }
     })
-    return [
+    const values = [
       ...buckets,
       { metricName: `${DECISION_NAME}_sum`, labels: {}, value: this.#sum },
       { metricName: `${DECISION_NAME}_count`, labels: {}, value: count },
     ]
+    return { ...(await super.get()), values }
   }
 }
 

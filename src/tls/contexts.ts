@@ -1,5 +1,5 @@
 // TLS servers for intercepted hosts: one a host, which never listens, made once and kept while it is used. A flood of names
-// is bounded in how many are minted a second and how many are kept. Called by `listen/server.ts`.
+// is bounded in how many are minted a second and how many are kept (I7). Called by `listen/server.ts`.
 
 import { generateKeyPairSync } from 'node:crypto'
 import tls from 'node:tls'

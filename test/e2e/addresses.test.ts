@@ -4,7 +4,7 @@
 import t from 'tap'
 
 import { startDnsServer } from '../fixtures/dns.ts'
-import { exchange, request, ruleSet, scenario, startSecure } from '../fixtures/scenario.ts'
+import { exchange, request, ruleSet, scenario, sleep, startSecure } from '../fixtures/scenario.ts'
 import { startHttp } from '../fixtures/upstreams.ts'
 
 // One name a range, each of which is refused unless a rule lists it.
@@ -217,4 +217,93 @@ void t.test('resolved addresses', async (t) => {
       )
     t.match(await cx.raw(ask('listed.test.')), /^HTTP\/1\.1 200/, 'while a name may have its dot')
   })
+})
+
+void t.test('resolvers', async (t) => {
+  const plain = await startHttp({})
+  const dns = await startDnsServer({
+    'kept.test': [{ addresses: ['127.0.0.1'], ttlSeconds: 60 }],
+    'brief.test': [['127.0.0.1']],
+    'silent.test': [{ silent: true }],
+    'late-six.test': [{ addresses: ['127.0.0.1'], only: 'A' }],
+    'broken.test': [{ responseCode: 2 }],
+    'empty.test': [[]],
+  })
+  t.teardown(() => Promise.all([plain.close(), dns.close()]))
+  const names = ['kept', 'brief', 'silent', 'late-six', 'broken', 'empty', 'unknown']
+  const options = {
+    config: `upstream: { resolver: ['127.0.0.1:${dns.port}'] }`,
+    limits: 'resolveTimeoutMs: 500, connectTimeoutMs: 400',
+    rules: ruleSet(
+      `id: names, allow: [${names.map((name) => `'http://${name}.test:${plain.port}'`).join(', ')}], addresses: [127.0.0.0/8]`,
+      `id: range, allow: { scheme: http, cidr: 169.254.0.0/16, port: ${plain.port} }`,
+      `id: exact, allow: 'http://169.254.170.2:${plain.port}'`,
+      `id: loopback, allow: { scheme: http, cidr: 127.0.0.1/32, port: ${plain.port} }`,
+    ),
+  }
+  const ask = (host: string): string =>
+    request('GET', `http://${host}:${plain.port}/`, `${host}:${plain.port}`)
+
+  scenario(
+    t,
+    'an answer is asked for once a family while its time to live lasts, however many need it',
+    options,
+    async (cx, t) => {
+      const answers = await Promise.all([1, 2, 3, 4].map(() => cx.raw(ask('kept.test'))))
+      for (const answer of answers) t.match(answer, /^HTTP\/1\.1 200/)
+      plain.server.closeAllConnections()
+      t.match(await cx.raw(ask('kept.test')), /^HTTP\/1\.1 200/)
+      t.equal(dns.count('kept.test', 'A'), 1)
+      t.equal(dns.count('kept.test', 'AAAA'), 1)
+      t.match(await cx.raw(ask('brief.test')), /^HTTP\/1\.1 200/)
+      plain.server.closeAllConnections()
+      await sleep(50)
+      t.match(await cx.raw(ask('brief.test')), /^HTTP\/1\.1 200/)
+      t.equal(dns.count('brief.test', 'A'), 2, 'one without a life is asked for again')
+    },
+  )
+
+  scenario(
+    t,
+    'a resolver that never answers, fails or knows nothing comes to resolve-failed, in time',
+    options,
+    async (cx, t) => {
+      const before = plain.connections()
+      for (const name of ['silent.test', 'broken.test', 'empty.test', 'unknown.test']) {
+        const startedAt = performance.now()
+        const answer = await cx.raw(ask(name), 5000)
+        t.match(answer, /^HTTP\/1\.1 502 Sallyport: resolve-failed/, name)
+        t.ok(performance.now() - startedAt < 3000, `${name}: in time`)
+        await cx.record(
+          ({ event, destination }) =>
+            event.reason === 'resolve-failed' && destination?.domain === name,
+        )
+      }
+      t.equal(plain.connections(), before, 'nothing was dialed')
+      t.match(await cx.raw(ask('late-six.test'), 3000), /^HTTP\/1\.1 200/, 'one family is enough')
+    },
+  )
+
+  scenario(
+    t,
+    'R36: a metadata address as a literal needs a rule with the very address, a range is not enough',
+    options,
+    async (cx, t) => {
+      t.match(
+        await cx.raw(ask('169.254.169.254')),
+        /^HTTP\/1\.1 403 Sallyport: (?:resolved-address-denied|ip-not-on-allowlist)/,
+      )
+      t.match(
+        await cx.raw(ask('[::ffff:169.254.169.254]')),
+        /^HTTP\/1\.1 403 Sallyport: (?:resolved-address-denied|ip-not-on-allowlist)/,
+        'nor mapped',
+      )
+      t.match(
+        await cx.raw(ask('169.254.170.2'), 4000),
+        /^HTTP\/1\.1 50[24] Sallyport: (?:dial-failed|connect-timeout)/,
+        'listed exactly, it is dialed; here nobody is there',
+      )
+      t.match(await cx.raw(ask('127.0.0.1')), /^HTTP\/1\.1 200/)
+    },
+  )
 })

@@ -168,7 +168,7 @@ await dispatcher.close()
     t.equal(status, 0, stderr)
     t.match(
       stdout,
-      /^200 OK hello GET \/ok \n200 OK plain \/ok\n403 Sallyport: path-not-allowed {.*}\n200 hello GET \/ok \n200 hello GET \/ok \n.*403/,
+      /^200 OK hello GET \/ok \n200 OK plain \/ok\n403 Sallyport: path-not-allowed {.*}\n+200 hello GET \/ok \n200 hello GET \/ok \n.*403/,
     )
     await records(cx)
   })

@@ -50,6 +50,13 @@ void t.test('the three ways in', async (t) => {
         ),
         /403 Sallyport: method-not-allowed/,
       )
+      t.match(
+        await cx.raw(
+          `GET http://${plainHost}/o HTTP/1.1\r\nHost: ${plainHost}\r\nX-HTTP-Method-Override: DELETE\r\nConnection: close\r\n\r\n`,
+        ),
+        /403 Sallyport: method-not-allowed/,
+        'a header that overrides the method is judged too',
+      )
       t.match(await cx.raw(get('/origin-form', plainHost)), /400 Sallyport: malformed-target/)
       const inner = await cx.record(({ url }) => url?.path === '/c')
       t.match(inner, {

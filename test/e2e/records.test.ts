@@ -2,7 +2,7 @@
 // client, the process, the disk or the sink.
 
 import { spawnSync } from 'node:child_process'
-import { appendFileSync, readdirSync, statSync } from 'node:fs'
+import { appendFileSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import net from 'node:net'
 import path from 'node:path'
 
@@ -117,7 +117,7 @@ void t.test('records', async (t) => {
         ],
         [abandon, ['client-gone']],
       ]
-      const ROUNDS = 12
+      const ROUNDS = 20
       const expected = new Map<string, number>()
       for (let round = 0; round < ROUNDS; round += 1) {
         await Promise.all(kinds.map(([run]) => run()))
@@ -416,6 +416,130 @@ void t.test('R54: the HTTP sink', async (t) => {
         unique.map(({ event }) => event.id),
         cx.terminal().map(({ event }) => event.id),
       )
+    },
+  )
+})
+
+void t.test('the journal and its readers', async (t) => {
+  const upstream = await startHttp({ handler: () => ({ body: 'ok' }) })
+  const other = await startHttp({ handler: () => ({ body: 'ok' }) })
+  t.teardown(() => Promise.all([upstream.close(), other.close()]))
+  const host = `up.test:${upstream.port}`
+  const away = `away.test:${other.port}`
+  const options = {
+    hosts: ['up.test', 'away.test'],
+    rules: ruleSet(
+      `id: up, allow: 'http://${host}', paths: [/ok], ${LOOPBACK}`,
+      `id: no, deny: 'http://${host}', paths: [/no]`,
+      `id: away, allow: 'http://${away}', ${LOOPBACK}`,
+    ),
+  }
+  const get = (at: string, target: string): string => request('GET', `http://${at}${target}`, at)
+  const linesOf = (text: string): JournalRecord[] =>
+    text
+      .split('\n')
+      .filter((line) => line.startsWith('{"@timestamp"'))
+      .map((line) => JSON.parse(line) as JournalRecord)
+
+  scenario(
+    t,
+    'R54: the stdout sink prints each terminal record, one JSON object a line, within a second',
+    { ...options, config: 'sinks: [{ stdout: {} }]' },
+    async (cx, t) => {
+      await cx.raw(get(host, '/ok'))
+      await cx.raw(get(host, '/no'))
+      const startedAt = Date.now()
+      const printed = (): JournalRecord[] =>
+        linesOf(cx.log()).filter(({ event }) => event.action.startsWith('call-'))
+      await until(() => printed().length === 2, 'both are printed')
+      t.ok(Date.now() - startedAt < 1000)
+      t.strictSame(printed(), cx.terminal(), 'as they are in the journal')
+    },
+  )
+
+  scenario(
+    t,
+    'R54: a filter of a sink lets only its records through',
+    { ...options, config: 'sinks: [{ stdout: { filter: { verdict: deny } } }]' },
+    async (cx, t) => {
+      await cx.raw(get(host, '/ok'))
+      await cx.raw(get(host, '/no'))
+      await until(() => linesOf(cx.log()).length > 0, 'the denial is printed')
+      await sleep(300)
+      t.strictSame(
+        linesOf(cx.log()).map(({ event }) => event.reason),
+        ['denied-by-rule'],
+      )
+    },
+  )
+
+  scenario(
+    t,
+    '`tail` shows the records that are asked for, for people and with --json as they are',
+    options,
+    async (cx, t) => {
+      await cx.raw(get(host, '/ok'))
+      await cx.raw(get(host, '/no'))
+      await cx.raw(get(away, '/else'))
+      await until(() => cx.terminal().length === 3, 'three records')
+      const tail = (...words: string[]): string[] => {
+        const { status, stdout } = cx.run('tail', ...words)
+        t.equal(status, 0, words.join(' '))
+        return stdout.split('\n').filter((line) => /call-|\/(?:ok|no|else)/.test(line))
+      }
+      const task = cx.terminal()[0]!.sallyport.task!.id
+      const counts: [string[], number][] = [
+        [[], 3],
+        [['--all'], 5],
+        [['--verdict', 'deny'], 1],
+        [['--verdict', 'allow'], 2],
+        [['--reason', 'denied-by-rule'], 1],
+        [['--reason', 'path-not-allowed'], 0],
+        [['--host', 'up.test'], 2],
+        [['--host', '*.test'], 3],
+        [['--host', 'no.test'], 0],
+        [['--rule', 'no'], 1],
+        [['--rule', 'set/up'], 1],
+        [['--task', task], 3],
+        [['--task', `t_${'0'.repeat(26)}`], 0],
+        [['--since', '1h'], 3],
+        [['--since', '2099-01-01T00:00:00Z'], 0],
+        [['--grep', 'away\\.test'], 1],
+        [['--credential', 'none'], 0],
+        [['--host', 'up.test', '--verdict', 'allow'], 1],
+      ]
+      for (const [words, count] of counts) t.equal(tail(...words).length, count, words.join(' '))
+      t.match(tail('--reason', 'denied-by-rule')[0], /denied-by-rule/)
+      t.strictSame(
+        tail('--json', '--host', 'up.test').map((line) => JSON.parse(line) as JournalRecord),
+        cx.terminal().filter(({ url }) => url?.domain === 'up.test'),
+      )
+    },
+  )
+
+  scenario(
+    t,
+    'I4: one journal has one writer: a second sidecar does not start, the first goes on',
+    options,
+    async (cx, t) => {
+      const text = readFileSync(cx.configFile, 'utf8')
+      const [proxy, health] = [await freePort(), await freePort()]
+      cx.file(
+        'sallyport.yaml',
+        text
+          .replaceAll(`:${cx.proxyPort}'`, `:${proxy}'`)
+          .replace(`:${cx.healthPort}'`, `:${health}'`),
+      )
+      const second = cx.run('start')
+      t.equal(second.status, 1)
+      t.match(second.stderr, /journal/)
+      await t.rejects(fetch(`http://127.0.0.1:${health}/healthz`))
+      t.match(await cx.raw(get(host, '/ok')), /^HTTP\/1\.1 200/)
+      await cx.record(({ event }) => event.reason === 'allowed')
+      cx.file('sallyport.yaml', text)
+      await cx.stop('SIGKILL')
+      await cx.start()
+      t.match(await cx.raw(get(host, '/ok')), /^HTTP\/1\.1 200/, 'a dead one keeps nobody out')
     },
   )
 })

@@ -3,7 +3,7 @@
 
 import { X509Certificate } from 'node:crypto'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
-import net, { type Socket } from 'node:net'
+import net, { type AddressInfo, type Socket } from 'node:net'
 import path from 'node:path'
 import tls from 'node:tls'
 
@@ -17,11 +17,56 @@ import {
   ruleSet,
   scenario,
   startSecure,
+  until,
   type Scenario,
 } from '../fixtures/scenario.ts'
 import { startHttp, startTcp } from '../fixtures/upstreams.ts'
 
 const LOOPBACK = 'addresses: [127.0.0.0/8]'
+
+const PYTHON = `
+import os, socket, ssl, sys
+proxy, host, port, expected = sys.argv[1:]
+raw = socket.create_connection(('127.0.0.1', int(proxy)))
+raw.sendall(f'CONNECT {host}:{port} HTTP/1.1\\r\\nHost: {host}:{port}\\r\\n\\r\\n'.encode())
+head = b''
+while not head.endswith(b'\\r\\n\\r\\n'): head += raw.recv(1)
+context = ssl.create_default_context(cafile=os.environ['CA'])
+context.verify_flags |= ssl.VERIFY_X509_STRICT
+if expected != host: context.check_hostname = False
+secure = context.wrap_socket(raw, server_hostname=host)
+if expected != host: ssl.match_hostname(secure.getpeercert(), expected)
+print(secure.version())
+`
+
+/** A true ClientHello with one more, empty-looking extension at its end. */
+const helloWith = async (extension: number, servername: string): Promise<Buffer> => {
+  const server = net.createServer().listen(0, '127.0.0.1')
+  await new Promise((resolve) => server.once('listening', resolve))
+  const arrived = new Promise<Buffer>((resolve) => {
+    server.once('connection', (socket) => socket.once('data', resolve))
+  })
+  const client = tls.connect({
+    port: (server.address() as AddressInfo).port,
+    servername,
+    maxVersion: 'TLSv1.3',
+  })
+  client.on('error', () => undefined)
+  const hello = await arrived
+  client.destroy()
+  server.close()
+  // Record header 5, handshake header 4, version 2, random 32, session id, cipher suites, compression, extensions.
+  let at = 5 + 4 + 2 + 32
+  at += 1 + hello[at]!
+  at += 2 + hello.readUInt16BE(at)
+  at += 1 + hello[at]!
+  const added = Buffer.from([extension >> 8, extension & 0xff, 0, 2, 0, 0])
+  const out = Buffer.concat([hello, added])
+  out.writeUInt16BE(hello.readUInt16BE(at) + added.length, at)
+  out.writeUIntBE(hello.readUIntBE(6, 3) + added.length, 6, 3)
+  out.writeUInt16BE(hello.readUInt16BE(3) + added.length, 3)
+  return out
+}
 
 /** What the handshake of a client that trusts the sidecar's CA comes to. */
 const handshake = (socket: Socket, options: tls.ConnectionOptions): Promise<tls.TLSSocket> =>
@@ -180,6 +225,41 @@ void t.test('certificates for clients', async (t) => {
 
   scenario(
     t,
+    'leaf certificates pass Python’s strict verifier, for a name and for an address',
+    options,
+    async (cx, t) => {
+      const python = (host: string, port: number, expected = host): Promise<string> =>
+        cx
+          .client('python3', ['-c', PYTHON, String(cx.proxyPort), host, String(port), expected], {
+            env: { CA: path.join(cx.directory, 'certs/ca.crt') },
+          })
+          .then(({ status, stdout, stderr }) => `${status} ${stdout}${stderr}`)
+      t.match(await python('up.test', named.port), /^0 TLSv1\.3/)
+      t.match(await python('127.0.0.1', byAddress.port), /^0 TLSv1\.3/)
+      t.match(await python('up.test', named.port, 'no.test'), /^1 [^]*(?:mismatch|not valid for)/i)
+    },
+  )
+
+  scenario(t, 'a client resumes its session with us', options, async (cx, t) => {
+    const authority = `up.test:${named.port}`
+    const first = await cx.secure(authority)
+    let session: Buffer | undefined
+    first.on('session', (ticket: Buffer) => (session = ticket))
+    t.match(await exchange(first, request('GET', '/', authority)), /^HTTP\/1\.1 200/)
+    t.notOk(first.isSessionReused())
+    t.ok(session, 'a ticket was sent')
+    const second = await handshake(await cx.connect(authority), {
+      ca: cx.caPem(),
+      servername: 'up.test',
+      session,
+    })
+    t.ok(second.isSessionReused())
+    t.match(await exchange(second, request('GET', '/', authority)), /^HTTP\/1\.1 200/)
+    t.equal((await cx.record(({ event }) => event.reason === 'allowed')).tls?.version, '1.3')
+  })
+
+  scenario(
+    t,
     'a name gets one certificate, however many ask at once; HTTP/1.1 is agreed on',
     options,
     async (cx, t) => {
@@ -248,6 +328,17 @@ void t.test('certificates for clients', async (t) => {
         event.reason === 'client-rejected-certificate' && sallyport.detail?.['alert'] !== 'none',
     )
     t.match(String(byAlert.sallyport.detail?.['alert']), /UNKNOWN_CA|unknown ca/i)
+    const curl = await cx.client('curl', ['-sS', '-o', '/dev/null', `https://${authority}/`], {
+      env: { CURL_CA_BUNDLE: '/etc/ssl/certs/ca-certificates.crt', SSL_CERT_FILE: '' },
+    })
+    t.equal(curl.status, 60, 'curl says which end it distrusts')
+    await until(
+      () =>
+        cx.terminal().filter(({ event }) => event.reason === 'client-rejected-certificate')
+          .length === 3,
+      'curl’s is on record too',
+    )
+    t.equal((await cx.client('curl', ['-sS', `https://${authority}/`])).status, 0, 'its twin')
     t.match(
       await exchange(await cx.secure(authority), request('GET', '/', authority)),
       /^HTTP\/1\.1 200/,
@@ -277,10 +368,23 @@ void t.test('upstreams are verified, always', async (t) => {
   )
   const good = await startSecure(['good.test'])
   const cleartext = await startTcp((socket) => socket.end('SSH-2.0-x\r\n'))
+  const web = await startHttp({})
+  const noise = await startTcp((socket) => socket.end(Buffer.alloc(600, 0xa5)))
+  const mute = await startTcp((socket) => socket.once('data', () => socket.destroy()))
   t.teardown(() =>
-    Promise.all([...upstreams.map(([, one]) => one.close()), good.close(), cleartext.close()]),
+    Promise.all([
+      ...upstreams.map(([, one]) => one.close()),
+      good.close(),
+      ...[cleartext, web, noise, mute].map((one) => one.close()),
+    ]),
   )
-  const all = [...upstreams, ['good.test', good], ['cleartext.test', cleartext]] as const
+  const noTls = [
+    ['cleartext.test', cleartext],
+    ['web.test', web],
+    ['noise.test', noise],
+    ['mute.test', mute],
+  ] as const
+  const all = [...upstreams, ['good.test', good], ...noTls] as const
   scenario(
     t,
     'expired, early, wrong name, self-signed, unknown CA: tls-untrusted, and no request leaves',
@@ -310,11 +414,13 @@ void t.test('upstreams are verified, always', async (t) => {
             event.reason === 'tls-untrusted' && destination?.domain === name,
         )
       }
-      const host = `cleartext.test:${cleartext.port}`
-      t.match(
-        await cx.raw(request('GET', `https://${host}/`, host)),
-        /^HTTP\/1\.1 502 Sallyport: tls-failed/,
-      )
+      for (const [name, { port }] of noTls)
+        t.match(
+          await cx.raw(request('GET', `https://${name}:${port}/`, `${name}:${port}`)),
+          /^HTTP\/1\.1 502 Sallyport: tls-failed/,
+          name,
+        )
+      t.equal(web.seen.length, 0, 'no request goes out in clear instead')
       const twin = `good.test:${good.port}`
       t.match(await cx.raw(request('GET', `https://${twin}/`, twin)), /^HTTP\/1\.1 200/)
     },
@@ -378,6 +484,25 @@ void t.test('tunnels that are not inspected', async (t) => {
       t.equal(await exchange(http, request('GET', '/', host)), '')
       t.equal(pinned.connections(), before)
       t.equal(cx.terminal().filter(({ event }) => event.action === 'call-denied').length, 4)
+    },
+  )
+
+  scenario(
+    t,
+    'R42: an encrypted ClientHello is refused before anything is dialed, any other extension passes',
+    options,
+    async (cx, t) => {
+      const host = `pinned.test:${pinned.port}`
+      const before = pinned.connections()
+      const refused = await exchange(await cx.connect(host), await helloWith(0xfe0d, 'pinned.test'))
+      t.match(refused, /^\x15\x03/, 'a TLS alert')
+      t.match(await cx.record(({ event }) => event.reason === 'protocol-not-allowed'), {
+        sallyport: { detail: { begins: 'ech' } },
+      })
+      t.equal(pinned.connections(), before)
+      const passed = await exchange(await cx.connect(host), await helloWith(0x5a5a, 'pinned.test'))
+      t.match(passed, /^\x16\x03/, 'a ServerHello')
+      t.equal(pinned.connections(), before + 1)
     },
   )
 

@@ -1,5 +1,6 @@
 // Proves TLS towards upstreams: verified always, for the name that was decided; every bad certificate has a good twin.
 
+import type { Socket } from 'node:net'
 import tls from 'node:tls'
 
 import t, { type Test } from 'tap'
@@ -165,7 +166,7 @@ t.test('only TLS 1.2 and 1.3 are spoken, and the version is told', async (t) => 
 })
 
 t.test('a peer that speaks no TLS or leaves fails the handshake and nothing else', async (t) => {
-  const behaviours: Record<string, (socket: import('node:net').Socket) => unknown> = {
+  const behaviours: Record<string, (socket: Socket) => unknown> = {
     garbage: (socket) => socket.write('HTTP/1.1 400 Bad Request\r\n\r\n'),
     'binary garbage': (socket) => socket.write(Buffer.alloc(4096, 0x16)),
     'closes at once': (socket) => socket.end(),

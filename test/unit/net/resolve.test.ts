@@ -8,6 +8,7 @@ import t, { type Test } from 'tap'
 import { DEFAULT_LIMITS, type Limits } from '../../../src/limits.ts'
 import { Resolver } from '../../../src/net/resolve.ts'
 import { startDnsServer, type DnsScript, type DnsServer } from '../../fixtures/dns.ts'
+import { portOf } from '../../fixtures/port.ts'
 import { reasonOf, sleep, until } from './support.ts'
 
 interface Options {
@@ -172,7 +173,7 @@ t.test('one name that is asked for at once by many is one question', async (t) =
   t.equal(dns.count('busy.test'), 2)
 })
 
-t.test('the cache is bounded', async (t) => {
+t.test('I7: the cache is bounded', async (t) => {
   const names = Array.from({ length: 6 }, (_, at) => `n${at}.test`)
   const { resolver, dns } = await start(
     t,
@@ -254,7 +255,7 @@ t.test(
         socket.once('data', () => behave(socket))
       })
       await new Promise<void>((resolve) => tcp.listen(0, '127.0.0.1', resolve))
-      const { port } = tcp.address() as net.AddressInfo
+      const port = portOf(tcp)
       const udp = dgram.createSocket('udp4', (query, peer) => {
         const cut = Buffer.from(query)
         cut.writeUInt16BE(0x8200, 2)

@@ -1,6 +1,6 @@
 // What the tests of `net/` share: permits, a dialer with few words, real servers that are closed with the test.
 
-import net, { type AddressInfo, type Socket } from 'node:net'
+import net, { type Socket } from 'node:net'
 import tls from 'node:tls'
 import { spawn } from 'node:child_process'
 
@@ -15,6 +15,7 @@ import type { CallPermit, OperatorPermit } from '../../../src/net/permit.ts'
 import { Resolver } from '../../../src/net/resolve.ts'
 import { parseCidr, type Cidr } from '../../../src/wire/address.ts'
 import { normalizeHost } from '../../../src/wire/authority.ts'
+import { portOf } from '../../fixtures/port.ts'
 
 /** Ranges by their texts. */
 export function ranges(...texts: readonly string[]): Cidr[] {
@@ -151,8 +152,7 @@ async function started(
     return new Promise((resolve) => server.close(() => resolve()))
   }
   t.teardown(close)
-  const { port: bound } = server.address() as AddressInfo
-  return { port: bound, connections: () => connections, open: () => open.size, close }
+  return { port: portOf(server), connections: () => connections, open: () => open.size, close }
 }
 
 /**

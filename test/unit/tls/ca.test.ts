@@ -294,10 +294,9 @@ keyUsage = critical,keyCertSign,cRLSign
 subjectKeyIdentifier = 0102030405060708
 `,
     )
-    openssl(
-      ...['req', '-x509', '-new', '-key', at.keyFile, '-days', '30', '-out', at.certFile],
-      ...['-subj', '/C=DE/O=Größe \\/ Söhne/OU=Sec/CN=Own, root', '-config', config, '-utf8'],
-    )
+    const subject = '/C=DE/O=Größe \\/ Söhne/OU=Sec/CN=Own, root'
+    const words = ['-days', '30', '-subj', subject, '-config', config, '-utf8']
+    openssl('req', '-x509', '-new', '-key', at.keyFile, '-out', at.certFile, ...words)
     const pem = readFileSync(at.certFile, 'utf8')
     const ca = at.load()
     t.equal(readFileSync(at.certFile, 'utf8'), pem, 'kept')

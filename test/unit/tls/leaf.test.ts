@@ -9,7 +9,7 @@ import {
   type KeyObject,
 } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
-import { connect, type AddressInfo } from 'node:net'
+import { connect } from 'node:net'
 import path from 'node:path'
 import tls from 'node:tls'
 
@@ -19,6 +19,7 @@ import { loadOrMakeCa, type Ca } from '../../../src/tls/ca.ts'
 import { keyIdOf } from '../../../src/tls/certificate.ts'
 import { mintLeaf } from '../../../src/tls/leaf.ts'
 import { normalizeHost } from '../../../src/wire/authority.ts'
+import { portOf } from '../../fixtures/port.ts'
 
 const DAY_MS = 86_400_000
 const dir = t.testdir({})
@@ -208,5 +209,5 @@ async function serve(host: string): Promise<{ port: number; close(): void }> {
   server.on('tlsClientError', () => undefined)
   server.on('secureConnection', (socket) => socket.on('error', () => undefined))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  return { port: (server.address() as AddressInfo).port, close: () => server.close() }
+  return { port: portOf(server), close: () => server.close() }
 }

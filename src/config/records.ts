@@ -1,0 +1,47 @@
+// The record room's parts as a configuration describes them: journal, limiter of refusals, metrics, recorder. Called by
+// `sidecar.ts`.
+
+import { DenialLimiter } from '../record/flood.ts'
+import { Journal } from '../record/journal.ts'
+import type { Log } from '../record/log.ts'
+import { Metrics, type MetricSources } from '../record/metrics.ts'
+import { CallRecorder } from '../record/recorder.ts'
+import type { Config } from './config.ts'
+
+/** Everything that records. */
+export interface Records {
+  readonly journal: Journal
+  readonly denials: DenialLimiter
+  readonly metrics: Metrics
+  readonly recorder: CallRecorder
+}
+
+/**
+ * Opens the journal and what writes to it.
+ * @param sources numbers that others keep
+ * @throws audit-unavailable where the journal cannot be opened
+ */
+export function openRecords(
+  config: Pick<Config, 'journal' | 'limits'>,
+  log: Log,
+  now: () => number,
+  sources: Omit<MetricSources, 'journal'>,
+): Records {
+  const { limits } = config
+  const journal = Journal.open({ ...config.journal, limits, now, log })
+  const metrics = new Metrics({ ...sources, journal: () => journal.stats })
+  const denials = new DenialLimiter({
+    perSecond: config.journal.denialsPerTaskPerSecond,
+    append: (record) => journal.append(record),
+    now,
+  })
+  const onLost = (error: unknown): void => {
+    log.error({ err: error }, 'a record could not be written; it is kept until it can')
+  }
+  return {
+    journal,
+    denials,
+    metrics,
+    recorder: new CallRecorder({ journal, denials, metrics, now, onLost }),
+  }
+}
