@@ -134,12 +134,13 @@ rules:
       const get = await keptTunnel(cx)
       t.equal(await get('/a'), 'HTTP/1.1 200 OK')
       rmSync(path.join(cx.directory, 'rules/set.yaml'))
-      await until(async () => (await isReady(cx)).status === 503, 'it is not ready')
+      await until(() => events(cx, 'rules-loaded').length === 2, 'the change is seen')
       const before = upstream.seen.length
       t.equal(await get('/a'), 'HTTP/1.1 503 Sallyport: policy-unavailable')
       t.equal(upstream.seen.length, before)
+      t.equal((await isReady(cx)).status, 503, 'and it does not call itself ready')
       cx.file('rules/set.yaml', set('/a'))
-      await until(async () => (await isReady(cx)).status === 200, 'it is ready again')
+      await until(() => events(cx, 'rules-loaded').length === 3, 'it is back')
       t.equal(await get('/a'), 'HTTP/1.1 200 OK')
     },
   )

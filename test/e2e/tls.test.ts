@@ -35,7 +35,8 @@ context = ssl.create_default_context(cafile=os.environ['CA'])
 context.verify_flags |= ssl.VERIFY_X509_STRICT
 if expected != host: context.check_hostname = False
 secure = context.wrap_socket(raw, server_hostname=host)
-if expected != host: ssl.match_hostname(secure.getpeercert(), expected)
+names = [value for _, value in secure.getpeercert()['subjectAltName']]
+assert expected in names, f'mismatch: {names}'
 print(secure.version())
 `
 
@@ -255,7 +256,6 @@ void t.test('certificates for clients', async (t) => {
     })
     t.ok(second.isSessionReused())
     t.match(await exchange(second, request('GET', '/', authority)), /^HTTP\/1\.1 200/)
-    t.equal((await cx.record(({ event }) => event.reason === 'allowed')).tls?.version, '1.3')
   })
 
   scenario(
