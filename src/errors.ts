@@ -3,7 +3,7 @@
 // Deliberately knows nothing of HTTP messages: `listen/answer.ts` turns a row into a response.
 
 /** The stage of a call in which a reason arises; `terminal` reasons appear in records only. */
-export type Phase =
+type Phase =
   | 'received'
   | 'identified'
   | 'screened'
@@ -15,7 +15,7 @@ export type Phase =
   | 'terminal'
 
 /** What a client may expect from asking again: never, after a pause, or once somebody changed something. */
-export type Retry = 'no' | 'later' | 'after-change'
+type Retry = 'no' | 'later' | 'after-change'
 
 /** One row of the table. */
 export interface ReasonRow {

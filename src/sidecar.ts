@@ -224,6 +224,11 @@ export class Sidecar {
       before ? 'changed rules are in force' : 'rules are in force',
     )
     if (this.#config.task && rules.policy === undefined) this.#logProblems(rules.problems)
+    for (const { name, rules: all } of rules.sets.values()) {
+      const observed = all.filter(({ observe }) => observe).map(({ id }) => id)
+      if (observed.length > 0)
+        this.#log.warn({ set: name, rules: observed }, 'observe: what these rules refuse passes')
+    }
     this.#records.recorder.recordEvent('rules-loaded', {
       detail: {
         digest: rules.digest,

@@ -141,7 +141,7 @@ function printable(text: string | undefined): string {
 }
 
 /** Names what undici calls a failure. `begun`: the head had arrived. */
-export function explainFailure(error: Error, begun: boolean): Error {
+function explainFailure(error: Error, begun: boolean): Error {
   if (error instanceof EgressError) return error
   const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
   const detail = { code: code || error.name }

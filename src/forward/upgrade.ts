@@ -43,7 +43,7 @@ class DialedAgent extends http.Agent {
  * @throws EgressError upgrade-failed, response-timeout, response-malformed while nothing has been sent to the client
  */
 export function relayUpgrade(call: Call & Prepared, options: UpgradeOptions): Promise<Reason> {
-  const { request, client, upstream } = options
+  const { client, upstream } = options
   const proxy = httpProxy.createProxyServer({})
   return new Promise<Reason>((resolve, reject) => {
     let state: 'waiting' | 'answered' | 'upgraded' = 'waiting'
@@ -78,21 +78,7 @@ export function relayUpgrade(call: Call & Prepared, options: UpgradeOptions): Pr
     })
     call.onCut(() => finish('internal'))
     proxy.on('error', () => finish(state === 'waiting' ? 'upgrade-failed' : 'upstream-gone'))
-    let outgoing: ClientRequest | undefined
-    proxy.on('proxyReqWs', (made) => {
-      outgoing = made
-      writeHead(made, call)
-    })
-    // http-proxy reads what it forwards from the request object.
-    request.headers = toObject(call.outgoing.headers)
-    proxy.ws(request, client, options.head, {
-      target: { protocol: 'http:', host: 'upstream.invalid', port: '80' },
-      agent: new DialedAgent(upstream),
-      prependPath: false,
-      ignorePath: true,
-      xfwd: false,
-      changeOrigin: false,
-    })
+    const outgoing = sendUpgrade(call, options, proxy)
     // Behind http-proxy's own, which has joined the two by then: a listener before that would take the first bytes away.
     outgoing?.once('upgrade', () => {
       begin('upgraded', 101)
@@ -117,6 +103,30 @@ export function relayUpgrade(call: Call & Prepared, options: UpgradeOptions): Pr
       )
     })
   })
+}
+
+// Synchronous: when it returns, http-proxy has its listeners on the request and nothing has happened on it yet.
+function sendUpgrade(
+  call: Call & Prepared,
+  { request, client, head, upstream }: UpgradeOptions,
+  proxy: httpProxy,
+): ClientRequest | undefined {
+  let outgoing: ClientRequest | undefined
+  proxy.once('proxyReqWs', (made) => {
+    outgoing = made
+    writeHead(made, call)
+  })
+  // http-proxy reads what it forwards from the request object.
+  request.headers = toObject(call.outgoing.headers)
+  proxy.ws(request, client, head, {
+    target: { protocol: 'http:', host: 'upstream.invalid', port: '80' },
+    agent: new DialedAgent(upstream),
+    prependPath: false,
+    ignorePath: true,
+    xfwd: false,
+    changeOrigin: false,
+  })
+  return outgoing
 }
 
 function nameFailure(error: Error, upgraded: boolean): Reason {

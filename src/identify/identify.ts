@@ -10,7 +10,7 @@ import { hasHeader } from '../wire/headers.ts'
 import type { RawHeaders } from '../wire/body.ts'
 
 /** The task of a listener as it stands now. */
-export interface TaskStanding {
+interface TaskStanding {
   readonly task: Task
   readonly state: TaskState
 }

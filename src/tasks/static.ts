@@ -15,7 +15,7 @@ interface KeptTask {
 }
 
 /** What the sidecar is told of the task's life; each is put on record. */
-export type TaskChange = 'task-created' | 'task-renewed' | 'task-resumed' | 'task-ended'
+type TaskChange = 'task-created' | 'task-renewed' | 'task-resumed' | 'task-ended'
 
 /** What the static task needs. */
 export interface StaticTaskOptions {

@@ -3,12 +3,12 @@
 
 import { spawn, type ChildProcess } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import net from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 
 import { makePki } from '../fixtures/pki.ts'
+import { freePort } from '../fixtures/port.ts'
 import { runLoad, type LoadResult, type Way } from './load.ts'
 
 interface Case {
@@ -235,15 +235,6 @@ ${credential}task:
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
   throw new Error('the sidecar did not get ready')
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = net.createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as net.AddressInfo
-      server.close(() => resolve(port))
-    })
-  })
 }
 
 // User and system time of the process, from /proc/PID/stat (fields 14 and 15).

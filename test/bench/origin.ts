@@ -4,7 +4,8 @@
 import { readFileSync } from 'node:fs'
 import http from 'node:http'
 import https from 'node:https'
-import type { AddressInfo } from 'node:net'
+
+import { portOf } from '../fixtures/port.ts'
 
 const BODY = Buffer.alloc(1024, 'x')
 const [certFile, keyFile] = process.argv.slice(2)
@@ -25,5 +26,4 @@ const secure = https.createServer(
 )
 await new Promise<void>((resolve) => plain.listen(0, '127.0.0.1', resolve))
 await new Promise<void>((resolve) => secure.listen(0, '127.0.0.1', resolve))
-const port = (server: http.Server | https.Server): number => (server.address() as AddressInfo).port
-console.log(JSON.stringify({ http: port(plain), https: port(secure) }))
+console.log(JSON.stringify({ http: portOf(plain), https: portOf(secure) }))

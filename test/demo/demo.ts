@@ -5,14 +5,14 @@
 import { execFile, spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import https from 'node:https'
-import net, { type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { promisify } from 'node:util'
 
 import { makePki } from '../fixtures/pki.ts'
+import { freePort, portOf } from '../fixtures/port.ts'
 
-const run = promisify(execFile)
+const execute = promisify(execFile)
 const SECRET = 'the-real-token-that-never-enters-the-sandbox'
 const BIN = path.join(import.meta.dirname, '../../bin/sallyport.js')
 
@@ -54,13 +54,14 @@ async function story(): Promise<void> {
 }
 
 function startUpstream({ certPem, keyPem }: { certPem: string; keyPem: string }): Promise<number> {
-  upstream = https.createServer({ cert: certPem, key: keyPem }, (request, response) => {
+  const server = https.createServer({ cert: certPem, key: keyPem }, (request, response) => {
     const held = request.headers.authorization === `Bearer ${SECRET}`
     response.writeHead(held ? 200 : 401, { 'Content-Type': 'application/json' })
     response.end(held ? '[{"id":7,"title":"It works"}]\n' : '{"error":"no valid token"}\n')
   })
+  upstream = server
   return new Promise((resolve) => {
-    upstream?.listen(0, '127.0.0.1', () => resolve((upstream?.address() as AddressInfo).port))
+    server.listen(0, '127.0.0.1', () => resolve(portOf(server)))
   })
 }
 
@@ -134,7 +135,7 @@ function sallyport(...words: string[]): string {
 // Not synchronous: the upstream lives in this process.
 async function curl(env: Record<string, string>, ...words: string[]): Promise<string> {
   const authorization = `Authorization: Bearer ${env['API_TOKEN']}`
-  const { stdout, stderr } = await run(
+  const { stdout, stderr } = await execute(
     'curl',
     ['-sS', '--max-time', '10', '-H', authorization, ...words],
     {
@@ -142,15 +143,6 @@ async function curl(env: Record<string, string>, ...words: string[]): Promise<st
     },
   )
   return stdout + stderr
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = net.createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo
-      server.close(() => resolve(port))
-    })
-  })
 }
 
 function say(text: string): void {

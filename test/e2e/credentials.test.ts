@@ -320,6 +320,14 @@ void t.test('credentials', async (t) => {
         ),
         /^HTTP\/1\.1 403 Sallyport: placeholder-misused/,
       )
+      for (const label of [placeholder, placeholder.toLowerCase()]) {
+        const authority = `${label}.other.test:443`
+        t.match(
+          await cx.raw(`CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n\r\n`),
+          /^HTTP\/1\.1 403 Sallyport: placeholder-misused/,
+          'in the name that is asked for, whatever its case',
+        )
+      }
       t.match(
         await call(cx, at.bearer, '/with/x', [`Authorization: Bearer ${placeholder}`]),
         /^HTTP\/1\.1 200/,
@@ -345,6 +353,7 @@ void t.test('credentials', async (t) => {
         /^HTTP\/1\.1 403 Sallyport: placeholder-misused/,
       )
       t.equal(bearer.seen.length, before)
+      await until(() => bearer.open() === 0, 'the connection of a refused call is given back')
       t.match(await call(cx, at.bearer, '/refuse/body', [], 'a=b'), /^HTTP\/1\.1 200/)
     },
   )
@@ -373,6 +382,22 @@ void t.test('credentials', async (t) => {
       writeFileSync(path.join(cx.directory, 'one.secret'), '')
       t.match(await call(cx, at.bearer, '/'), /^HTTP\/1\.1 502 Sallyport: credential-unavailable/)
       t.notMatch(JSON.stringify(cx.records()) + cx.log(), /canary/)
+    },
+  )
+
+  scenario(
+    t,
+    'a missing variable: the call does not leave without its credential, other calls do',
+    { ...options, secrets: { BASIC: SECRETS.BASIC } },
+    async (cx, t) => {
+      const before = bearer.seen.length
+      t.match(
+        await call(cx, at.bearer, '/with/it', ['Authorization: Bearer mine']),
+        /^HTTP\/1\.1 502 Sallyport: credential-unavailable/,
+      )
+      t.equal(bearer.seen.length, before)
+      t.match(await call(cx, at.bearer, '/without/it'), /^HTTP\/1\.1 200/)
+      t.match(await call(cx, at.basic, '/it'), /^HTTP\/1\.1 200/)
     },
   )
 

@@ -18,7 +18,8 @@ import path from 'node:path'
 
 import t from 'tap'
 
-import { freePort, until } from '../fixtures/scenario.ts'
+import { freePort } from '../fixtures/port.ts'
+import { until } from '../fixtures/scenario.ts'
 
 const ROOT = path.join(import.meta.dirname, '../..')
 const NOBODY = 65534

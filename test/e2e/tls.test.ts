@@ -3,7 +3,7 @@
 
 import { X509Certificate } from 'node:crypto'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
-import net, { type AddressInfo, type Socket } from 'node:net'
+import net, { type Socket } from 'node:net'
 import path from 'node:path'
 import tls from 'node:tls'
 
@@ -12,6 +12,7 @@ import t from 'tap'
 import { makePki } from '../fixtures/pki.ts'
 import {
   exchange,
+  freePort,
   pki,
   request,
   ruleSet,
@@ -42,13 +43,14 @@ print(secure.version())
 
 /** A true ClientHello with one more, empty-looking extension at its end. */
 const helloWith = async (extension: number, servername: string): Promise<Buffer> => {
-  const server = net.createServer().listen(0, '127.0.0.1')
+  const port = await freePort()
+  const server = net.createServer().listen(port, '127.0.0.1')
   await new Promise((resolve) => server.once('listening', resolve))
   const arrived = new Promise<Buffer>((resolve) => {
     server.once('connection', (socket) => socket.once('data', resolve))
   })
   const client = tls.connect({
-    port: (server.address() as AddressInfo).port,
+    port,
     servername,
     maxVersion: 'TLSv1.3',
   })
@@ -495,13 +497,13 @@ void t.test('tunnels that are not inspected', async (t) => {
       const host = `pinned.test:${pinned.port}`
       const before = pinned.connections()
       const refused = await exchange(await cx.connect(host), await helloWith(0xfe0d, 'pinned.test'))
-      t.match(refused, /^\x15\x03/, 'a TLS alert')
+      t.ok(refused.startsWith('\x15\x03'), 'a TLS alert')
       t.match(await cx.record(({ event }) => event.reason === 'protocol-not-allowed'), {
         sallyport: { detail: { begins: 'ech' } },
       })
       t.equal(pinned.connections(), before)
       const passed = await exchange(await cx.connect(host), await helloWith(0x5a5a, 'pinned.test'))
-      t.match(passed, /^\x16\x03/, 'a ServerHello')
+      t.ok(passed.startsWith('\x16\x03'), 'a ServerHello')
       t.equal(pinned.connections(), before + 1)
     },
   )

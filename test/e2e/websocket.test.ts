@@ -1,8 +1,8 @@
 // WebSocket upgrades with a real client and a real server on either side, and what becomes of those that are refused, that
 // break off, or that the upstream answers in another way.
 
-import http, { type IncomingMessage } from 'node:http'
-import net, { type AddressInfo, type Socket } from 'node:net'
+import type { ClientRequest, IncomingMessage } from 'node:http'
+import net, { type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 
 import t from 'tap'
@@ -10,6 +10,7 @@ import { WebSocket, WebSocketServer } from 'ws'
 
 import {
   exchange,
+  freePort,
   pki,
   readHead,
   request,
@@ -36,9 +37,9 @@ const startWebSocket = async (
     handshakes.push(incoming)
     sockets.handleUpgrade(incoming, socket, head, (one) => {
       one.on('error', () => undefined)
-      one.on('message', (data, isBinary) => {
-        if (!isBinary && String(data) === 'close me') one.close(4001, 'as asked')
-        else if (!isBinary && String(data) === 'drop me') one.terminate()
+      one.on('message', (data: Buffer, isBinary) => {
+        if (!isBinary && data.toString() === 'close me') one.close(4001, 'as asked')
+        else if (!isBinary && data.toString() === 'drop me') one.terminate()
         else one.send(data, { binary: isBinary })
       })
     })
@@ -115,8 +116,8 @@ void t.test('sockets that are allowed', async (t) => {
         ['/ok/tls', `wss://${secureHost}/ok/tls`, () => cx.secure(secureHost)],
         ['/ok/clear', `ws://${plainHost}/ok/clear`, () => cx.connect(plainHost)],
       ]
-      for (const [path, url, open] of ways) {
-        const client = await opened(url, await open())
+      for (const [path, at, open] of ways) {
+        const client = await opened(at, await open())
         t.strictSame(await talk(client, messages), messages, path)
         client.close(1000)
         t.equal(await ended(client), 1000)
@@ -132,11 +133,11 @@ void t.test('sockets that are allowed', async (t) => {
 
       const direct = new WebSocket(`ws://${plainHost}/ok/direct`, {
         createConnection: () => net.connect(cx.proxyPort, '127.0.0.1'),
-        finishRequest: (outgoing: http.ClientRequest) => {
+        finishRequest: (outgoing: ClientRequest) => {
           outgoing.path = `http://${plainHost}/ok/direct`
           outgoing.end()
         },
-      } as object)
+      })
       await new Promise((resolve, reject) => {
         direct.once('open', resolve)
         direct.once('error', reject)
@@ -360,10 +361,7 @@ void t.test('upstreams that do not upgrade', async (t) => {
       else socket.write(answers[path] ?? '')
     })
   })
-  const closed = net.createServer().listen(0, '127.0.0.1')
-  await new Promise((resolve) => closed.once('listening', resolve))
-  const closedPort = (closed.address() as AddressInfo).port
-  closed.close()
+  const closedPort = await freePort()
   t.teardown(() => upstream.close())
   const host = `up.test:${upstream.port}`
   scenario(
