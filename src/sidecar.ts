@@ -75,7 +75,10 @@ export class Sidecar {
     const caOptions = { ...config.ca, now }
     this.#ca = loadOrMakeCa(caOptions)
     this.ca = this.#ca
-    this.#caTimer = setInterval(() => this.#renewCa(() => loadOrMakeCa(caOptions)), CA_CHECK_MS)
+    this.#caTimer = setInterval(
+      () => this.#renewCa(() => loadOrMakeCa(caOptions)),
+      Math.min(CA_CHECK_MS, config.ca.lifetimeMs / 20),
+    )
     this.#caTimer.unref()
     this.#records = openRecords(config, log, now, {
       openCalls: () => this.#openCalls.size,
@@ -106,7 +109,11 @@ export class Sidecar {
         onChange: (change, task) => this.#records.recorder.recordEvent(change, { task }),
         onEnd: () => this.#onTaskEnd(),
       })
-    const dialer = makeDialer(config, (outcome) => this.#records.metrics.countDial(outcome))
+    const dialer = makeDialer(
+      config,
+      () => [this.#proxy.address(), this.#health.address()],
+      (outcome) => this.#records.metrics.countDial(outcome),
+    )
     this.#pool = new UpstreamPool({ dialer, limits })
     this.#sinks = startSinks(config.sinks, {
       journal: this.#records.journal,
@@ -204,7 +211,8 @@ export class Sidecar {
       { name: 'journal', ready: this.#records.journal.stats.available },
       {
         name: 'rules',
-        ready: inForce !== undefined,
+        // I5: a task whose sets are gone, or are not the pinned ones, lets nothing out.
+        ready: inForce !== undefined && (!this.#task || inForce.policy !== undefined),
         ...(refused && {
           detail: 'the rule files as they are now were refused; the last good ones are in force',
         }),

@@ -2,6 +2,7 @@
 // Called by `sidecar.ts`.
 
 import { readFileSync } from 'node:fs'
+import type { AddressInfo } from 'node:net'
 
 import type { OwnListener } from '../net/classify.ts'
 import { Dialer } from '../net/dial.ts'
@@ -10,16 +11,27 @@ import { parseCidr } from '../wire/address.ts'
 import type { Config } from './config.ts'
 import type { ListenAddress } from './units.ts'
 
-/** Makes the one dialer of a sidecar. */
+/**
+ * Makes the one dialer of a sidecar.
+ * @param listening what is listened on as it stands, a port the system chose included
+ */
 export function makeDialer(
-  { upstream, limits, listen, control }: Config,
+  { upstream, limits, control }: Config,
+  listening: () => readonly (AddressInfo | string | null)[],
   onDial: (outcome: 'connected' | 'failed') => void,
 ): Dialer {
-  const own = [listen.proxy, listen.health, control.listen].flatMap(ownListener)
+  const ownListeners = (): OwnListener[] => [
+    ...listening().flatMap((bound) =>
+      typeof bound === 'object' && bound !== null
+        ? [{ host: bound.address, port: bound.port }]
+        : [],
+    ),
+    ...ownListener(control.listen),
+  ]
   return new Dialer({
     resolver: new Resolver({ servers: upstream.resolver, hosts: upstream.hosts, limits }),
     allowAddresses: upstream.allowAddresses.flatMap((text) => parseCidr(text) ?? []),
-    ownListeners: () => own,
+    ownListeners,
     limits,
     upstreamRoots: upstream.caFiles.map((file) => readFileSync(file, 'utf8')),
     onDial,

@@ -152,8 +152,10 @@ export class UpstreamPool {
 }
 
 /** Ends a connection that is not to be used again. */
-export function discard({ client }: UpstreamConnection): void {
+export function discard({ client, dialed }: UpstreamConnection): void {
   client.destroy().catch(() => undefined)
+  // A client that was never asked for anything has not taken the socket yet and would leave it open.
+  dialed.socket.destroy()
 }
 
 function keyOf({ taskId, tls, endpoint }: CallPermit): string {

@@ -10,9 +10,9 @@ import tls from 'node:tls'
 import t from 'tap'
 
 import { makePki } from '../fixtures/pki.ts'
+import { freePort } from '../fixtures/port.ts'
 import {
   exchange,
-  freePort,
   pki,
   request,
   ruleSet,

@@ -8,9 +8,9 @@ import type { Duplex } from 'node:stream'
 import t from 'tap'
 import { WebSocket, WebSocketServer } from 'ws'
 
+import { freePort } from '../fixtures/port.ts'
 import {
   exchange,
-  freePort,
   pki,
   readHead,
   request,
