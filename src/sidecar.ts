@@ -3,7 +3,7 @@
 
 import { mkdirSync } from 'node:fs'
 
-import type { Config } from './config/config.ts'
+import type { Config, TaskDefinition } from './config/config.ts'
 import { placeholderKey } from './config/placeholder-key.ts'
 import { RuleWatch } from './config/rule-watch.ts'
 import type { LoadedRules } from './config/rules.ts'
@@ -99,16 +99,7 @@ export class Sidecar {
       onLoaded: (rules, before) => this.#onRulesLoaded(rules, before),
       onRefused: (problems) => this.#onRulesRefused(problems),
     })
-    this.#task =
-      config.task &&
-      new StaticTask({
-        task: buildStaticTask(config.task, now()),
-        stateDir,
-        renew,
-        now,
-        onChange: (change, task) => this.#records.recorder.recordEvent(change, { task }),
-        onEnd: () => this.#onTaskEnd(),
-      })
+    this.#task = config.task && this.#startTask(config.task, renew)
     const dialer = makeDialer(
       config,
       () => [this.#proxy.address(), this.#health.address()],
@@ -141,6 +132,17 @@ export class Sidecar {
         text: await this.#records.metrics.render(),
         contentType: this.#records.metrics.contentType,
       }),
+    })
+  }
+
+  #startTask(definition: TaskDefinition, renew: boolean): StaticTask {
+    return new StaticTask({
+      task: buildStaticTask(definition, Date.now()),
+      stateDir: this.#config.stateDir,
+      renew,
+      now: Date.now,
+      onChange: (change, task) => this.#records.recorder.recordEvent(change, { task }),
+      onEnd: () => this.#onTaskEnd(),
     })
   }
 

@@ -222,14 +222,14 @@ void t.test('credentials', async (t) => {
         'Private-Token: mine',
         'X-Mine: kept',
       ]
-      for (const path of ['/with/own', '/without/own']) {
+      for (const target of ['/with/own', '/without/own']) {
         t.match(
-          await call(cx, at.bearer, `${path}?access_token=mine&api_key=mine&q=kept`, own),
+          await call(cx, at.bearer, `${target}?access_token=mine&api_key=mine&q=kept`, own),
           /^HTTP\/1\.1 200/,
         )
         const seen = bearer.seen.at(-1)!
-        t.notMatch(JSON.stringify(seen), /mine"/, path)
-        t.equal(seen.url, `${path}?q=kept`)
+        t.notMatch(JSON.stringify(seen), /mine"/, target)
+        t.equal(seen.url, `${target}?q=kept`)
         t.strictSame(valuesOf(seen, 'x-mine'), ['kept'])
       }
       t.match(
@@ -286,7 +286,7 @@ void t.test('credentials', async (t) => {
     options,
     async (cx, t) => {
       const placeholder = cx.env()['API_TOKEN']!
-      const encoded = [...placeholder].map((char) => `%${char.charCodeAt(0).toString(16)}`).join('')
+      const encoded = Buffer.from(placeholder).toString('hex').replaceAll(/../g, '%$&')
       const base64 = Buffer.from(`x:${placeholder}`).toString('base64')
       const before = upstreams.map(({ seen }) => seen.length)
       const misuses: [string, string, string[]][] = [

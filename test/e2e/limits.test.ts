@@ -1,12 +1,13 @@
 // Every bound of limits.ts reached from outside: at the bound the answer is a reason, quickly, and the program goes on.
 
 import { readFileSync } from 'node:fs'
-import net, { type AddressInfo, type Socket } from 'node:net'
+import net, { type Socket } from 'node:net'
 import tls from 'node:tls'
 
 import t from 'tap'
 
 import { startDnsServer } from '../fixtures/dns.ts'
+import { portOf } from '../fixtures/port.ts'
 import {
   exchange,
   freePort,
@@ -56,8 +57,9 @@ function clientHello(servername: string): Promise<Buffer> {
       })
     })
     server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo
-      tls.connect({ port, host: '127.0.0.1', servername }).on('error', () => undefined)
+      tls
+        .connect({ port: portOf(server), host: '127.0.0.1', servername })
+        .on('error', () => undefined)
     })
   })
 }

@@ -23,6 +23,7 @@ import {
 } from '../fixtures/scenario.ts'
 import { startEcho, startHttp } from '../fixtures/upstreams.ts'
 
+const parse = (line: string): JournalRecord => JSON.parse(line)
 const LOOPBACK = 'addresses: [127.0.0.0/8]'
 
 /** The segment that is written to. */
@@ -37,13 +38,13 @@ const segmentOf = (cx: Scenario): string => {
 
 void t.test('records', async (t) => {
   const plain = await startHttp({
-    handler: (request) => ({ body: request.url === '/echo' ? request.rawHeaders.join() : 'ok' }),
+    handler: ({ url, rawHeaders }) => ({ body: url === '/echo' ? rawHeaders.join() : 'ok' }),
   })
   const secure = await startSecure(['secure.test'])
   const echo = await startEcho()
   const slow = await startHttp({
-    raw: (request, response) => {
-      request.resume()
+    raw: (incoming, response) => {
+      incoming.resume()
       response.writeHead(200)
       response.write('begun')
       const timer = setInterval(() => response.write(Buffer.alloc(16_384, 'x')), 20)
@@ -128,7 +129,7 @@ void t.test('records', async (t) => {
       await until(() => cx.terminal().length >= total, `${total} terminal records`)
       const got = new Map<string, number>()
       for (const { event } of cx.terminal()) got.set(event.reason, (got.get(event.reason) ?? 0) + 1)
-      t.strictSame(new Map([...got].toSorted()), new Map([...expected].toSorted()))
+      t.same(Object.fromEntries(got), Object.fromEntries(expected))
       t.equal(new Set(cx.terminal().map(({ sallyport }) => sallyport.call?.id)).size, total)
       const sequence = cx.records().map(({ sallyport }) => sallyport.chain.seq)
       t.strictSame(
@@ -161,11 +162,7 @@ void t.test('records', async (t) => {
       await cx.raw(get('/secret?a=1'))
       await cx.raw(get('/no?a=1'))
       await until(() => cx.terminal().length === 3, 'three records')
-      const [allowed, byRule, byDefault] = cx.terminal() as [
-        JournalRecord,
-        JournalRecord,
-        JournalRecord,
-      ]
+      const [allowed, byRule, byDefault] = [0, 1, 2].map((at) => cx.terminal()[at]!)
       for (const record of [byRule, byDefault]) {
         t.strictSame(
           Object.keys(record.sallyport.decision!),
@@ -358,8 +355,7 @@ void t.test('R54: the HTTP sink', async (t) => {
       handler: (_request, body) => {
         if (status === 200)
           for (const line of body.toString().split('\n'))
-            if (line !== '')
-              arrivals.push({ at: Date.now(), record: JSON.parse(line) as JournalRecord })
+            if (line !== '') arrivals.push({ at: Date.now(), record: parse(line) })
         return { status }
       },
     })
@@ -444,7 +440,7 @@ void t.test('the journal and its readers', async (t) => {
     text
       .split('\n')
       .filter((line) => line.startsWith('{"@timestamp"'))
-      .map((line) => JSON.parse(line) as JournalRecord)
+      .map((line) => parse(line))
 
   scenario(
     t,
@@ -516,7 +512,7 @@ void t.test('the journal and its readers', async (t) => {
       for (const [words, count] of counts) t.equal(tail(...words).length, count, words.join(' '))
       t.match(tail('--reason', 'denied-by-rule')[0], /denied-by-rule/)
       t.strictSame(
-        tail('--json', '--host', 'up.test').map((line) => JSON.parse(line) as JournalRecord),
+        tail('--json', '--host', 'up.test').map((line) => parse(line)),
         cx.terminal().filter(({ url }) => url?.domain === 'up.test'),
       )
     },
