@@ -1,6 +1,7 @@
 // Records that wait for the next write, and the one promise that all of them share. Called by `journal.ts` only.
 
 import type { RecordBody } from './body.ts'
+import { recordText } from './text.ts'
 
 /** A record on its way to the disk. */
 export interface QueuedRecord {
@@ -28,7 +29,7 @@ export function makeBatch(): Batch {
 /** Turns a record into what is queued. */
 export function queuedRecord(record: RecordBody): QueuedRecord {
   return {
-    text: JSON.stringify(record),
+    text: recordText(record),
     action: record.event.action,
     callId: record.sallyport.call?.id,
   }

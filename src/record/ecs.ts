@@ -192,7 +192,7 @@ const USUAL: Readonly<Record<string, Usual>> = {
 const USUAL_ELSE = usual(['configuration'], ['info'])
 
 function usualOf(action: string): Usual {
-  return USUAL[action] ?? USUAL_ELSE
+  return (Object.hasOwn(USUAL, action) && USUAL[action]) || USUAL_ELSE
 }
 
 function outcomeOf(action: CallAction, reason: Reason): 'success' | 'failure' | 'unknown' {
@@ -224,7 +224,19 @@ function tlsOf(client: NonNullable<CallFacts['clientTls']>): RecordBody['tls'] {
   }
 }
 
+const tasks = new WeakMap<Task, RecordTask>()
+
+// One object a task: its text is written once.
 function taskOf(task: Task): RecordTask {
+  let record = tasks.get(task)
+  if (record === undefined) {
+    record = makeTask(task)
+    tasks.set(task, record)
+  }
+  return record
+}
+
+function makeTask(task: Task): RecordTask {
   return {
     id: task.id,
     path: task.path,

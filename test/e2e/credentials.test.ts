@@ -15,7 +15,7 @@ import {
   until,
   type Scenario,
 } from '../fixtures/scenario.ts'
-import { startHttp, type Seen } from '../fixtures/upstreams.ts'
+import { startHttp, type Seen, type Upstream } from '../fixtures/upstreams.ts'
 
 const LOOPBACK = 'addresses: [127.0.0.0/8]'
 const SECRETS = {
@@ -83,6 +83,7 @@ void t.test('credentials', async (t) => {
     `id: plain, allow: 'http://${at.plain}', credential: bearer, ${LOOPBACK}`,
   )
   const options = { hosts, config, rules, secrets: SECRETS }
+  let sink: Upstream | undefined
   const call = async (
     cx: Scenario,
     host: string,
@@ -416,4 +417,55 @@ void t.test('credentials', async (t) => {
     for (const [name, secret] of Object.entries(SECRETS)) t.notOk(told.includes(secret), name)
     t.match(told, /HTTP\/1\.1 200/)
   })
+
+  scenario(
+    t,
+    'R55: no secret is in a record, a sink, the log, a metric or a refusal, however the call ends',
+    async () => {
+      sink = await startHttp({ handler: () => ({ status: 200 }) })
+      return {
+        ...options,
+        config: `${config}sinks: [{ stdout: { all: true } }, { http: { url: 'http://127.0.0.1:${sink.port}/', all: true } }]\n`,
+      }
+    },
+    async (cx, t) => {
+      const variables = cx.env()
+      const told = [
+        await call(cx, at.bearer, '/with/it'),
+        await call(cx, at.basic, '/it?a=b'),
+        await call(cx, at.query, `/it?key=${variables['QUERY_TOKEN']}`),
+        await call(cx, at.header, '/it', [], 'body'),
+        await call(cx, at.other, `/it?q=${variables['QUERY_TOKEN']}`),
+        await cx.raw(request('GET', `http://${at.plain}/`, at.plain)),
+      ]
+      // A call with a credential that its upstream breaks off.
+      const socket = await cx.secure(at.bearer)
+      socket.write(`POST /with/it HTTP/1.1\r\nHost: ${at.bearer}\r\nContent-Length: 9\r\n\r\nhalf`)
+      await sleep(100)
+      socket.destroy()
+      await cx.record(({ event }) => event.reason === 'client-gone')
+      const last = (): number => cx.records().at(-1)!.sallyport.chain.seq
+      const sent = (): string => sink!.seen.map(({ body }) => body.toString()).join('')
+      await until(() => sent().includes(`"seq":${last()},`), 'the sink has all')
+      told.push(
+        sent(),
+        cx.log(),
+        JSON.stringify(cx.run('tail')),
+        await fetch(`http://127.0.0.1:${cx.healthPort}/metrics`).then((response) =>
+          response.text(),
+        ),
+      )
+      t.match(cx.log(), /"action":"call-started"/, 'the stdout sink writes')
+      const all = told.join('\n')
+      for (const [name, secret] of Object.entries(SECRETS))
+        for (const form of [
+          secret,
+          encodeURIComponent(secret),
+          Buffer.from(secret).toString('base64').slice(0, -4),
+          Buffer.from(`robot:${secret}`).toString('base64').slice(0, -4),
+        ])
+          t.notOk(all.includes(form), `${name} as ${form.slice(0, 6)}…`)
+      await sink?.close()
+    },
+  )
 })

@@ -162,7 +162,9 @@ void t.test('records', async (t) => {
       await cx.raw(get('/secret?a=1'))
       await cx.raw(get('/no?a=1'))
       await until(() => cx.terminal().length === 3, 'three records')
-      const [allowed, byRule, byDefault] = [0, 1, 2].map((at) => cx.terminal()[at]!)
+      const allowed = cx.terminal()[0]!
+      const byRule = cx.terminal()[1]!
+      const byDefault = cx.terminal()[2]!
       for (const record of [byRule, byDefault]) {
         t.strictSame(
           Object.keys(record.sallyport.decision!),

@@ -1,0 +1,116 @@
+// The JSON text of a record, exactly as `JSON.stringify` would write it and several times as fast: two records are written
+// for every call. What does not change between calls (the task, the rule, the lists) is written once. Called by `batch.ts`.
+
+import type { RecordBody, RecordTask } from './body.ts'
+
+// What needs no escape in JSON; everything else is left to JSON.stringify.
+const PLAIN = /^[ !#-[\]-~]*$/
+
+const texts = new WeakMap<object, string>()
+
+/** The text of a record. The last member is `sallyport`, so that the chain can be written into it. */
+export function recordText(record: RecordBody): string {
+  const { event, message, rule, source, destination, user_agent: agent, tls } = record
+  let text = `{"@timestamp":"${record['@timestamp']}","ecs":${kept(record.ecs)}`
+  if (message !== undefined) text += `,"message":${quote(message)}`
+  text += eventText(event)
+  if (rule !== undefined) text += `,"rule":${kept(rule)}`
+  if (source !== undefined) text += sourceText(source)
+  if (destination !== undefined) text += destinationText(destination)
+  if (record.url !== undefined) text += urlText(record.url)
+  if (record.http !== undefined) text += httpText(record.http)
+  if (tls !== undefined) text += `,"tls":${JSON.stringify(tls)}`
+  if (agent !== undefined) text += `,"user_agent":{"original":${quote(agent.original)}}`
+  return `${text}${sallyportText(record.sallyport)}}`
+}
+
+function quote(text: string): string {
+  return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text)
+}
+
+function numeral(value: number): string {
+  return Number.isFinite(value) ? String(value) : 'null'
+}
+
+function optional(name: string, text: string | undefined): string {
+  return text === undefined ? '' : `,"${name}":${quote(text)}`
+}
+
+// The text of an object that many records share.
+function kept(value: object): string {
+  let text = texts.get(value)
+  if (text === undefined) {
+    text = JSON.stringify(value)
+    texts.set(value, text)
+  }
+  return text
+}
+
+function eventText(event: RecordBody['event']): string {
+  const { id, kind, category, action, type, outcome, reason, duration } = event
+  return (
+    `,"event":{"id":"${id}","kind":"${kind}","category":${kept(category)},"action":${quote(action)}` +
+    `,"type":${kept(type)},"outcome":"${outcome}"${optional('reason', reason)}` +
+    `${duration === undefined ? '' : `,"duration":${numeral(duration)}`}}`
+  )
+}
+
+function sourceText({ ip, port }: NonNullable<RecordBody['source']>): string {
+  if (ip === undefined || port === undefined) return `,"source":${JSON.stringify({ ip, port })}`
+  return `,"source":{"ip":${quote(ip)},"port":${numeral(port)}}`
+}
+
+function destinationText({ domain, ip, port }: NonNullable<RecordBody['destination']>): string {
+  const first = domain === undefined ? '' : `"domain":${quote(domain)},`
+  const second = ip === undefined ? '' : `"ip":${quote(ip)},`
+  return `,"destination":{${first}${second}"port":${numeral(port)}}`
+}
+
+function urlText({
+  full,
+  scheme,
+  domain,
+  port,
+  path,
+  query,
+}: NonNullable<RecordBody['url']>): string {
+  return (
+    `,"url":{"full":${quote(full)},"scheme":${quote(scheme)},"domain":${quote(domain)},"port":${numeral(port)}` +
+    `${optional('path', path)}${optional('query', query)}}`
+  )
+}
+
+function httpText({ version, request, response }: NonNullable<RecordBody['http']>): string {
+  const { id, method, bytes } = request
+  let text = `,"http":{"version":${quote(version)},"request":{"id":${quote(id)},"method":${quote(method)},"bytes":${numeral(bytes)}}`
+  if (response !== undefined)
+    text +=
+      `,"response":{"status_code":${numeral(response.status_code)},"bytes":${numeral(response.bytes)}` +
+      `${optional('mime_type', response.mime_type)}}`
+  return `${text}}`
+}
+
+function sallyportText(own: RecordBody['sallyport']): string {
+  const { mode, call, task, decision, credential, inspection, upstream, detail, chain } = own
+  let text = ',"sallyport":{"schema":1'
+  if (mode !== undefined) text += `,"mode":"${mode}"`
+  if (call !== undefined)
+    text += `,"call":{"id":${quote(call.id)}${optional('kind', call.kind)}${optional('parent', call.parent)}}`
+  if (task !== undefined) text += `,"task":${kept(task satisfies RecordTask)}`
+  if (decision !== undefined) text += decisionText(decision)
+  if (credential !== undefined)
+    text += `,"credential":{"name":${quote(credential.name)}${optional('action', credential.action)}}`
+  if (inspection !== undefined) text += `,"inspection":"${inspection}"`
+  if (upstream !== undefined) text += `,"upstream":{"tls":${quote(upstream.tls)}}`
+  if (detail !== undefined) text += `,"detail":${JSON.stringify(detail)}`
+  if (chain !== undefined) text += `,"chain":${JSON.stringify(chain)}`
+  return `${text}}`
+}
+
+function decisionText(decision: NonNullable<RecordBody['sallyport']['decision']>): string {
+  const { id, verdict, reason, policy, us, would_deny: wouldDeny } = decision
+  return (
+    `,"decision":{"id":${quote(id)},"verdict":"${verdict}","reason":${quote(reason)},"policy":${quote(policy)}` +
+    `,"us":${numeral(us)}${optional('would_deny', wouldDeny)}}`
+  )
+}

@@ -1,0 +1,114 @@
+// The fast text of a record is JSON.stringify's, byte for byte, whatever stands in it.
+
+import * as fc from 'fast-check'
+import t from 'tap'
+
+import type { CallFacts } from '../../../src/record/facts.ts'
+import { callRecord, eventRecord } from '../../../src/record/ecs.ts'
+import { recordText } from '../../../src/record/text.ts'
+
+const text = fc.oneof(
+  fc.string(),
+  fc.string({ unit: 'binary' }),
+  fc.constantFrom('"', '\\', '\u2028', '\ud800', '\0', 'é'),
+)
+const maybe = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> =>
+  fc.option(value, { nil: undefined })
+const endpoint = fc.record({
+  host: text,
+  kind: fc.constantFrom('name' as const, 'ipv4' as const, 'ipv6' as const),
+  port: fc.integer({ min: 1, max: 65_535 }),
+  literal: text,
+})
+const task = fc.record({
+  id: text,
+  path: fc.array(text),
+  intent: text,
+  intentDigest: text,
+  owner: fc.record({ name: text, team: text }),
+  agent: fc.record({ account: text, instance: text }),
+  sandbox: fc.record({ id: text }),
+  rules: fc.array(text),
+  params: fc.constant({}),
+  environment: text,
+  ceiling: fc.constant('public' as const),
+  sources: fc.constant([]),
+  startsAt: fc.integer(),
+  expiresAt: fc.integer(),
+})
+const facts: fc.Arbitrary<CallFacts> = fc.record({
+  id: text,
+  kind: fc.constantFrom(
+    'forward' as const,
+    'intercepted' as const,
+    'upgrade' as const,
+    'tunnel' as const,
+  ),
+  parent: maybe(text),
+  mode: fc.constantFrom('enforce' as const, 'observe' as const),
+  startedAt: fc.nat(),
+  durationNs: fc.nat(),
+  client: fc.constantFrom({}, { address: '127.0.0.1', port: 1 }),
+  task: maybe(task),
+  decision: maybe(
+    fc.record({
+      id: fc.constant('01J'),
+      verdict: fc.constantFrom('allow' as const, 'deny' as const),
+      reason: fc.constant('allowed' as const),
+      rule: maybe(fc.record({ id: text, ruleset: text, version: text })),
+      policy: text,
+      us: fc.nat(),
+      wouldDeny: maybe(fc.constant('not-on-allowlist' as const)),
+    }),
+  ),
+  reason: fc.constantFrom('allowed' as const, 'client-gone' as const),
+  target: maybe(fc.record({ scheme: text, endpoint, path: maybe(text), query: maybe(text) })),
+  request: maybe(
+    fc.record({ method: text, version: text, bytes: fc.nat(), userAgent: maybe(text) }),
+  ),
+  response: maybe(fc.record({ status: fc.nat(), bytes: fc.nat(), mimeType: maybe(text) })),
+  upstream: fc.constantFrom(undefined, { address: '::1', port: 443, tlsVersion: '1.3' }),
+  clientTls: fc.constantFrom(undefined, { serverName: 'a"b', version: '1.3' }),
+  credential: maybe(
+    fc.record({ name: text, action: fc.constantFrom('injected' as const, 'dropped' as const) }),
+  ),
+  inspection: fc.constantFrom('full' as const, 'connect' as const, 'none' as const),
+  detail: maybe(fc.dictionary(text, fc.oneof(text, fc.integer()))),
+})
+
+t.test('a call’s record', async (t) => {
+  fc.assert(
+    fc.property(
+      facts,
+      fc.constantFrom('call-started' as const, 'call-ended' as const, 'call-denied' as const),
+      (one, action) => {
+        const record = callRecord(one, action, 1_700_000_000_000)
+        return recordText(record) === JSON.stringify(record)
+      },
+    ),
+    { numRuns: 500 },
+  )
+  t.pass('500 records')
+})
+
+t.test('an event’s record', async (t) => {
+  fc.assert(
+    fc.property(
+      text,
+      maybe(text),
+      maybe(task),
+      fc.dictionary(text, text),
+      (action, message, of, detail) => {
+        const record = eventRecord(action, {
+          now: 1_700_000_000_000,
+          detail,
+          ...(message !== undefined && { message }),
+          ...(of && { task: of }),
+        })
+        return recordText(record) === JSON.stringify(record)
+      },
+    ),
+    { numRuns: 300 },
+  )
+  t.pass('300 records')
+})
