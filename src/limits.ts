@@ -15,8 +15,6 @@ export interface Limits {
   readonly headerCountMax: number
   /** Bytes of an upstream's response head, all fields together; beyond: `response-malformed`. */
   readonly responseHeadBytesMax: number
-  /** Bytes of one chunk-size line with its extensions; beyond: `malformed-body`. */
-  readonly chunkLineBytesMax: number
   /** Bytes of a trailer section; beyond: `malformed-body`. */
   readonly trailerBytesMax: number
   /** From the first byte of a head (or the accept of a connection) to its end; beyond: `head-timeout`. */
@@ -83,7 +81,6 @@ export const DEFAULT_LIMITS: Limits = {
   headBytesMax: 64 * 1024,
   headerCountMax: 200,
   responseHeadBytesMax: 64 * 1024,
-  chunkLineBytesMax: 4096,
   trailerBytesMax: 8192,
   headTimeoutMs: 10_000,
   handshakeTimeoutMs: 5000,

@@ -6,6 +6,7 @@ import type { Reason } from '../errors.ts'
 import type { Task } from '../tasks/task.ts'
 import type { Endpoint } from '../wire/authority.ts'
 import { makeUlid } from '../wire/ulid.ts'
+import { usualOf } from './usual.ts'
 import type { RecordBody, RecordTask } from './body.ts'
 import type { CallAction, CallFacts } from './facts.ts'
 
@@ -162,37 +163,6 @@ export function crashedCallRecord(started: RecordBody, now: number): RecordBody 
     },
     sallyport: own,
   }
-}
-
-interface Usual {
-  readonly kind: 'event' | 'alert'
-  readonly category: readonly string[]
-  readonly type: readonly string[]
-  readonly outcome: 'success' | 'failure' | 'unknown'
-}
-
-const usual = (
-  category: readonly string[],
-  type: readonly string[],
-  outcome: Usual['outcome'] = 'success',
-  kind: Usual['kind'] = 'event',
-): Usual => ({ kind, category, type, outcome })
-
-const USUAL: Readonly<Record<string, Usual>> = {
-  'task-created': usual(['session'], ['start']),
-  'task-renewed': usual(['session'], ['start']),
-  'task-ended': usual(['session'], ['end']),
-  'rules-loaded': usual(['configuration'], ['change']),
-  'rules-refused': usual(['configuration'], ['denied'], 'failure'),
-  'placeholder-misused': usual(['intrusion_detection'], ['denied'], 'failure', 'alert'),
-  'client-rejected-certificate': usual(['network'], ['error'], 'failure'),
-  'call-denied-repeated': usual(['network', 'web'], ['denied'], 'failure'),
-  'journal-recovered': usual(['process'], ['info']),
-}
-const USUAL_ELSE = usual(['configuration'], ['info'])
-
-function usualOf(action: string): Usual {
-  return (Object.hasOwn(USUAL, action) && USUAL[action]) || USUAL_ELSE
 }
 
 function outcomeOf(action: CallAction, reason: Reason): 'success' | 'failure' | 'unknown' {

@@ -2,6 +2,7 @@
 // number of connections that reached the upstream. Its refusal of methods other than CONNECT does not apply here.
 
 import net from 'node:net'
+import { networkInterfaces } from 'node:os'
 
 import t, { type Test } from 'tap'
 
@@ -249,6 +250,47 @@ rules:
   })
   cx.track(upstream)
   for (const one of coreCases(upstream.port)) await check(t, cx, upstream, one)
+  await cx.finish(t)
+})
+
+const hasIpv6 = Object.values(networkInterfaces()).some((list) =>
+  list?.some(({ address }) => address === '::1'),
+)
+
+t.test('boundary-core: IPv6 literals', { skip: !hasIpv6 && 'no IPv6 loopback here' }, async (t) => {
+  const upstream = await startEcho('::1')
+  const { port } = upstream
+  const cx = await started({
+    rules: {
+      six: `ruleset: six
+owner: a@example.com
+rules:
+  - { id: six, allow: { scheme: tcp, cidr: '::1/128', port: ${port} } }
+`,
+    },
+  })
+  cx.track(upstream)
+  const passed = (id: string, title: string, target: string): Case => ({
+    id,
+    title,
+    raw: connect(target, target, '', AFTER),
+    status: 200,
+    dials: 1,
+    echoed: AFTER,
+  })
+  const cases: Case[] = [
+    passed('32', 'an IPv6 literal of a listed range', `[::1]:${port}`),
+    passed('33', 'the same address written out', `[0:0:0:0:0:0:0:1]:${port}`),
+    {
+      id: '30',
+      title: 'an unlisted IPv6 literal',
+      raw: connect('[2001:db8::1]:443'),
+      status: 403,
+      reason: 'ip-not-on-allowlist',
+      dials: 0,
+    },
+  ]
+  for (const one of cases) await check(t, cx, upstream, one)
   await cx.finish(t)
 })
 

@@ -2,7 +2,7 @@
 
 import t from 'tap'
 
-import { exchange, request, ruleSet, scenario, sleep } from '../fixtures/scenario.ts'
+import { request, ruleSet, scenario, sleep } from '../fixtures/scenario.ts'
 import { startEcho, startHttp } from '../fixtures/upstreams.ts'
 
 void t.test('stopping', async (t) => {
@@ -40,8 +40,13 @@ void t.test('stopping', async (t) => {
       await sleep(200)
       t.notMatch(await cx.raw(get, 500), /^HTTP\/1\.1 200/, 'nothing new')
       t.match(await running, /begun[^]*ended/, 'what runs ends')
-      tunnel.end('still here')
-      t.equal(await exchange(tunnel, ''), 'still here')
+      const echoed = new Promise<string>((resolve) =>
+        tunnel.once('data', (chunk: Buffer) => resolve(chunk.toString())),
+      )
+      tunnel.resume()
+      tunnel.write('still here')
+      t.equal(await echoed, 'still here')
+      tunnel.end()
       t.equal(await stopping, 0)
       t.strictSame(
         cx

@@ -5,7 +5,7 @@ import net, { type Socket } from 'node:net'
 
 import t from 'tap'
 
-import { exchange, scenario, startSecure } from '../fixtures/scenario.ts'
+import { exchange, request, scenario, startSecure } from '../fixtures/scenario.ts'
 import { startHttp } from '../fixtures/upstreams.ts'
 
 interface Payload {
@@ -14,6 +14,8 @@ interface Payload {
   readonly rest: string
   readonly method?: string
   readonly reason: RegExp
+  /** Wrong, but nobody can be in doubt where it ends: what comes behind it is a request of its own. */
+  readonly ends?: true
   /** For what stands in the request line itself. */
   readonly line?: (target: string) => string
 }
@@ -111,6 +113,7 @@ const PAYLOADS: readonly Payload[] = [
     reason: HEADER,
   },
   {
+    ends: true,
     title: 'Connection names Host',
     rest: 'Host: HOST\r\nConnection: Host\r\n\r\n',
     reason: HEADER,
@@ -136,12 +139,14 @@ const PAYLOADS: readonly Payload[] = [
     reason: BODY,
   },
   {
+    ends: true,
     title: 'two Hosts',
     rest: 'Host: HOST\r\nHost: HOST\r\n\r\n',
     reason: /400 Sallyport: duplicate-host/,
   },
-  { title: 'no Host', rest: '\r\n', reason: /400 Sallyport: missing-host/ },
+  { ends: true, title: 'no Host', rest: '\r\n', reason: /400 Sallyport: missing-host/ },
   {
+    ends: true,
     title: 'another Host',
     rest: 'Host: evil.test\r\n\r\n',
     reason: /400 Sallyport: authority-mismatch/,
@@ -172,6 +177,7 @@ const PAYLOADS: readonly Payload[] = [
     reason: LINE,
   },
   {
+    ends: true,
     title: 'a fragment',
     rest: 'Host: HOST\r\n\r\n',
     line: (target) => `GET ${target}#x HTTP/1.1`,
@@ -183,6 +189,7 @@ const PAYLOADS: readonly Payload[] = [
     reason: /431 Sallyport: head-too-large/,
   },
   {
+    ends: true,
     title: 'TRACE',
     rest: 'Host: HOST\r\n\r\n',
     line: (target) => `TRACE ${target} HTTP/1.1`,
@@ -243,7 +250,13 @@ rules:
   scenario(t, 'R49: at the door', options, async (cx, t) => {
     const host = `up.test:${plain.port}`
     const open = async (): Promise<Socket> => net.connect(cx.proxyPort, '127.0.0.1')
-    await attack(t, open, (payload) => write(payload, `http://${host}/x`, host), plain)
+    await attack(
+      t,
+      open,
+      (payload) => write(payload, `http://${host}/x`, host),
+      request('GET', `http://${host}/smuggled`, host),
+      plain,
+    )
   })
   scenario(t, 'R49: inside an intercepted tunnel', options, async (cx, t) => {
     const host = `up.test:${secure.port}`
@@ -251,6 +264,7 @@ rules:
       t,
       () => cx.secure(host),
       (payload) => write(payload, '/x', host),
+      request('GET', '/smuggled', host),
       secure,
     )
   })
@@ -265,6 +279,7 @@ async function attack(
   },
   open: () => Promise<Socket>,
   write: (payload: { rest: string; line?: (target: string) => string }) => string,
+  smuggled: string,
   upstream: { readonly seen: { url: string; body: Buffer }[]; open: () => number },
 ): Promise<void> {
   for (const twin of TWINS) {
@@ -276,11 +291,14 @@ async function attack(
   }
   const seen = upstream.seen.length
   for (const payload of PAYLOADS) {
-    // What is smuggled would show as a second request.
-    const bytes = `${write(payload)}GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n`
-    const answer = await exchange(await open(), bytes, 700)
+    // What is smuggled would show as a second request: where the framing is in doubt, nobody can say where one begins.
+    const answer = await exchange(
+      await open(),
+      write(payload) + (payload.ends ? '' : smuggled),
+      700,
+    )
     t.match(answer, new RegExp(`^HTTP/1\\.[01] ${payload.reason.source}`), payload.title)
-    t.ok(!/200 OK/.test(answer), `${payload.title}: nothing passes`)
+    t.equal(answer.split('HTTP/1.1 ').length, 2, `${payload.title}: nothing passes behind it`)
   }
   t.strictSame(
     upstream.seen.slice(seen).map(({ url }) => url),
