@@ -120,6 +120,8 @@ export class Call {
   bytesOut = 0
   /** Bytes of body or tunnel towards the client. */
   bytesIn = 0
+  /** The request's framing is not beyond doubt: nothing behind it on its connection is a request. */
+  framingInDoubt = false
   reason: Reason = 'allowed'
   detail?: Readonly<Record<string, string | number>>
   #cutters: (() => void)[] | undefined

@@ -29,6 +29,17 @@ import {
 } from './wire/receive.ts'
 import { makeUlid } from './wire/ulid.ts'
 
+// What can be wrong with a request whose end is beyond doubt all the same.
+const FRAMED_REASONS: ReadonlySet<Reason> = new Set<Reason>([
+  'missing-host',
+  'duplicate-host',
+  'authority-mismatch',
+  'malformed-target',
+  'malformed-port',
+  'malformed-path',
+  'scoped-ip',
+  'method-not-allowed',
+])
 const METHOD_OVERRIDES: ReadonlySet<string> = new Set([
   'x-http-method-override',
   'x-http-method',
@@ -70,7 +81,7 @@ export async function admit(
   scope: CallScope,
   parts: Parts,
 ): Promise<{ call: Call & Received & Cleared; permit: CallPermit }> {
-  const request = readRequest(head, scope.tunnel, parts.limits.headerCountMax)
+  const request = receive(call, head, scope, parts)
   call.receive(request)
   const identity = parts.identifier.identify(call.arrival.client, request.headers)
   call.identify(identity)
@@ -106,6 +117,16 @@ function checkOverride(policy: Policy, request: CanonicalRequest): void {
     })
     if (overridden.verdict === 'deny')
       throw new EgressError(overridden.reason, { override: name.toLowerCase() })
+  }
+}
+
+// Where the framing is in doubt nobody can say where the next request begins: the door is told before anything is awaited.
+function receive(call: Call, head: RequestHead, scope: CallScope, parts: Parts): CanonicalRequest {
+  try {
+    return readRequest(head, scope.tunnel, parts.limits.headerCountMax)
+  } catch (error) {
+    call.framingInDoubt = !(error instanceof EgressError && FRAMED_REASONS.has(error.reason))
+    throw error
   }
 }
 

@@ -1,6 +1,8 @@
 // Every variable that a client in a sandbox needs to use the proxy and to trust its CA. Pure. Called by `env.ts`, and
 // what it says is what the tests' real clients are given.
 
+import path from 'node:path'
+
 /** What the variables are made from. */
 export interface ClientFacts {
   /** Where clients reach the proxy; undefined where no variable can say it (a unix socket). */
@@ -24,6 +26,7 @@ export function clientVariables({
     ...(proxy && proxyVariables(proxy.host, proxy.port)),
     // These replace the client's own roots, so they name the bundle.
     SSL_CERT_FILE: bundleFile,
+    WGETRC: path.join(path.dirname(bundleFile), 'wgetrc'),
     CURL_CA_BUNDLE: bundleFile,
     GIT_SSL_CAINFO: bundleFile,
     REQUESTS_CA_BUNDLE: bundleFile,

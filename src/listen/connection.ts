@@ -12,6 +12,8 @@ export interface Connection {
   /** Calls of this connection that are open, and whether their request has arrived whole. */
   readonly calls: Map<Call, () => boolean>
   requests: number
+  /** What still comes is no request any more. */
+  ended?: true
   /** What is to happen once no call is open. */
   onIdle?: () => void
 }

@@ -178,17 +178,22 @@ export class ProxyServer implements TunnelHost {
       request.socket.destroy()
       return
     }
+    // Parsed in one go with a request whose end is in doubt: the connection closes behind that one's answer.
+    if (connection.ended) return
     const call = this.#newCall(connection, connection.kind)
     const side = new Http1Side(call, request, response, this.#options.parts.limits)
     if (!this.#open(call, connection, request, (reason) => side.sendRefusal(reason, call))) return
     runRequest(call, headOf(request, false), connection.scope, side, this.#options.parts)
       .finally(() => this.#closed(call, connection))
       .catch((error: unknown) => this.#options.parts.onUnexpected(error, call))
+    if (!call.framingInDoubt) return
+    connection.ended = true
+    response.shouldKeepAlive = false
   }
 
   #onUpgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
     const connection = this.#connections.get(request.socket)
-    if (connection === undefined) {
+    if (connection === undefined || connection.ended) {
       socket.destroy()
       return
     }
@@ -204,7 +209,7 @@ export class ProxyServer implements TunnelHost {
 
   #onConnect(request: IncomingMessage, socket: Socket, head: Buffer): void {
     const connection = this.#connections.get(request.socket)
-    if (connection === undefined) {
+    if (connection === undefined || connection.ended) {
       socket.destroy()
       return
     }
@@ -276,6 +281,8 @@ export class ProxyServer implements TunnelHost {
       socket.destroy()
       return
     }
+    // The answer that is owed says why, and the connection closes behind it.
+    if (connection.ended) return
     const reason = nameParserFailure(error, connection.requests === 0)
     if (reason === undefined) {
       for (const call of connection.calls.keys()) call.cut('client-gone')

@@ -11,6 +11,8 @@ import type { Reason } from '../errors.ts'
 const REJECTION =
   /ALERT_(?:UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_UNKNOWN|UNSUPPORTED_CERTIFICATE|CERTIFICATE_EXPIRED|CERTIFICATE_REVOKED)|alert (?:unknown ca|bad certificate|certificate unknown|unsupported certificate|certificate expired)/i
 
+const REJECTION_MS = 1000
+
 /** What waits for the handshake on one raw socket. */
 interface Waiting {
   onSecure(secure: TLSSocket): void
@@ -33,6 +35,8 @@ export function endTls(
   prepareServer(server)
   return new Promise((resolve) => {
     let reason: Reason = 'client-gone'
+    let securedAt = 0
+    let session: TLSSocket | undefined
     const note = (error: Error): void => {
       if (!isRejection(error)) return
       reason = 'client-rejected-certificate'
@@ -41,6 +45,8 @@ export function endTls(
     waiting.set(socket, {
       onSecure(secure) {
         reason = 'allowed'
+        securedAt = performance.now()
+        session = secure
         secure.allowHalfOpen = true
         const { servername } = secure
         call.clientTls = {
@@ -65,6 +71,13 @@ export function endTls(
       },
     })
     socket.once('close', () => {
+      // In TLS 1.3 a client looks at the certificate when our side is done already: one that does not take it, and says
+      // so by no alert, leaves at once without a byte.
+      const silent = session !== undefined && session.bytesRead === 0
+      if (reason === 'allowed' && silent && performance.now() - securedAt < REJECTION_MS) {
+        reason = 'client-rejected-certificate'
+        call.detail = { alert: 'none' }
+      }
       // What the close means for the handshake is told after it.
       setImmediate(() => {
         waiting.delete(socket)

@@ -48,7 +48,8 @@ export class CallRecorder {
     const { metrics, denials, now } = this.#options
     metrics.countCall(denied ? 'deny' : 'allow', call.reason, call.decisionUs / 1e6)
     if (denied && !denials.admit(call.identity?.task, call.reason, now())) return
-    if (call.reason === 'placeholder-misused')
+    // One in a body has been told when it was seen.
+    if (call.reason === 'placeholder-misused' && call.detail?.['place'] !== 'body')
       this.#event('placeholder-misused', call, {
         credential: String(call.detail?.['credential'] ?? ''),
       })

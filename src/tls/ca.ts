@@ -49,6 +49,7 @@ export interface Ca {
 
 const CERT_FILE = 'ca.crt'
 const BUNDLE_FILE = 'ca-bundle.crt'
+const WGET_FILE = 'wgetrc'
 const BACKDATE_MS = 3_600_000
 // Renewed when less than this share of its life is left.
 const RENEW_SHARE = 0.2
@@ -74,6 +75,11 @@ export function loadOrMakeCa(options: CaOptions): Ca {
   writeIfDifferent(certFile, certPem)
   const bundle = [...tls.rootCertificates.map((root) => root.trim()), certPem.trim(), ''].join('\n')
   writeIfDifferent(bundleFile, bundle)
+  // wget heeds no variable for its roots, only the one that names a file of its own.
+  writeIfDifferent(
+    path.join(options.dir, WGET_FILE),
+    `ca_certificate = ${path.resolve(bundleFile)}\n`,
+  )
   return describe(certPem, key, certFile, bundleFile)
 }
 

@@ -291,7 +291,7 @@ void t.test('certificates for clients', async (t) => {
       t.equal(statSync(path.join(cx.directory, 'state/ca.key')).mode & 0o777, 0o600)
       t.equal(statSync(path.join(cx.directory, 'state')).mode & 0o777, 0o700)
       const published = readdirSync(path.join(cx.directory, 'certs'))
-      t.strictSame(published.toSorted(), ['ca-bundle.crt', 'ca.crt'])
+      t.strictSame(published.toSorted(), ['ca-bundle.crt', 'ca.crt', 'wgetrc'])
       for (const name of published)
         t.notMatch(readFileSync(path.join(cx.directory, 'certs', name), 'utf8'), /PRIVATE KEY/)
       const bundle = readFileSync(path.join(cx.directory, 'certs/ca-bundle.crt'), 'utf8')
@@ -485,7 +485,10 @@ void t.test('tunnels that are not inspected', async (t) => {
       const http = await cx.connect(host)
       t.equal(await exchange(http, request('GET', '/', host)), '')
       t.equal(pinned.connections(), before)
-      t.equal(cx.terminal().filter(({ event }) => event.action === 'call-denied').length, 4)
+      await until(
+        () => cx.terminal().filter(({ event }) => event.action === 'call-denied').length === 4,
+        'four refusals are on record',
+      )
     },
   )
 
