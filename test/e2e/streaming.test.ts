@@ -24,7 +24,7 @@ import {
 import { startHttp, startTcp, type Upstream } from '../fixtures/upstreams.ts'
 
 const MIB = 1024 * 1024
-const STREAM_BYTES = 256 * MIB
+const STREAM_BYTES = 1024 * MIB
 const BLOCK = randomBytes(64 * 1024)
 const BLOCKS = STREAM_BYTES / BLOCK.length
 const GROWTH_BYTES_MAX = 150 * MIB
@@ -134,7 +134,7 @@ void t.test('large bodies through an intercepted tunnel', { timeout: 110_000 }, 
   t.teardown(() => upstream.close())
   scenario(
     t,
-    'I7: 256 MiB down and 256 MiB up arrive whole, and the sidecar’s memory stays bounded',
+    'I7: 1 GiB down and 1 GiB up arrive whole, and the sidecar’s memory stays bounded',
     {
       hosts: ['up.test'],
       rules: ruleSet(`id: all, allow: 'https://up.test:${upstream.port}', ${LOOPBACK}`),

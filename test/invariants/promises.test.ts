@@ -227,7 +227,10 @@ void t.test('invariants', async (t) => {
         onRecord,
         ids.map(() => true),
       )
-      t.equal(cx.terminal().filter(({ event }) => event.reason === 'allowed').length, ids.length)
+      await until(
+        () => cx.terminal().filter(({ event }) => event.reason === 'allowed').length === ids.length,
+        'every call is on record',
+      )
     },
   )
 
