@@ -96,7 +96,7 @@ const forbidden: IForbiddenRuleType[] = [
   },
 ]
 
-t.test('every import of src goes the way ARCHITECTURE.md draws', async (t) => {
+void t.test('every import of src goes the way ARCHITECTURE.md draws', async (t) => {
   const result: IReporterOutput = await cruise(
     ['src'],
     {
@@ -124,7 +124,7 @@ t.test('every import of src goes the way ARCHITECTURE.md draws', async (t) => {
   )
 })
 
-t.test('the rules bite: a forbidden import is seen', async (t) => {
+void t.test('the rules bite: a forbidden import is seen', async (t) => {
   const result = await cruise(
     ['src'],
     {

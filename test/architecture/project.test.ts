@@ -13,7 +13,7 @@ const files = (folder: string): string[] =>
     .map((name) => path.join(folder, name))
 const read = (name: string): string => readFileSync(name, 'utf8')
 
-t.test('every bound is documented, enforced in src and reached by a test', async (t) => {
+void t.test('every bound is documented, enforced in src and reached by a test', async (t) => {
   const documentation = read('docs/configuration.md')
   const source = files('src')
     .filter((name) => name !== 'src/limits.ts')
@@ -30,7 +30,7 @@ t.test('every bound is documented, enforced in src and reached by a test', async
   }
 })
 
-t.test('I1 to I8 are cited where they are kept and where they are proved', async (t) => {
+void t.test('I1 to I8 are cited where they are kept and where they are proved', async (t) => {
   const source = files('src').map(read).join('\n')
   const tests = files('test')
     .filter((name) => name !== 'test/architecture/project.test.ts')
@@ -42,18 +42,18 @@ t.test('I1 to I8 are cited where they are kept and where they are proved', async
   }
 })
 
-t.test('every file of src opens with what it is responsible for', async (t) => {
+void t.test('every file of src opens with what it is responsible for', async (t) => {
   for (const name of files('src')) t.match(read(name), /^(#!.*\n)?\/\/ /, name)
 })
 
-t.test('nothing is left behind', async (t) => {
+void t.test('nothing is left behind', async (t) => {
   for (const name of [...files('src'), ...files('test')]) {
     if (name === 'test/architecture/project.test.ts') continue
     t.notMatch(read(name), /TODO|FIXME|XXX|\.only\(/, name)
   }
 })
 
-t.test('rooms named in ARCHITECTURE.md are the rooms of src', async (t) => {
+void t.test('rooms named in ARCHITECTURE.md are the rooms of src', async (t) => {
   const architecture = read('ARCHITECTURE.md')
   for (const entry of readdirSync('src', { withFileTypes: true })) {
     const name = entry.isDirectory() ? `${entry.name}/` : entry.name

@@ -32,11 +32,11 @@ ${remedy === '-' ? '' : `\n${remedy}\n`}`,
   return intro + sections.join('')
 }
 
-t.test('every token has the form of the agents.net draft', async (t) => {
+void t.test('every token has the form of the agents.net draft', async (t) => {
   for (const [token] of rows) t.match(token, /^[a-z0-9-]{1,32}$/)
 })
 
-t.test(
+void t.test(
   'every reason that is sent has a status, an error type and a remedy; the others have none of these',
   async (t) => {
     for (const [token, row] of rows) {
@@ -48,7 +48,7 @@ t.test(
   },
 )
 
-t.test('docs/reasons.md says what the table says', async (t) => {
+void t.test('docs/reasons.md says what the table says', async (t) => {
   if (process.env['UPDATE_DOCS']) {
     const { writeFileSync } = await import('node:fs')
     writeFileSync(documentFile, render())
@@ -81,7 +81,7 @@ const NOT_YET: readonly Reason[] = [
   'task-not-active',
 ]
 
-t.test(
+void t.test(
   'every reason is used in src, or is on the list of those that are not served yet',
   async (t) => {
     const source = readdirSync('src', { recursive: true, encoding: 'utf8' })

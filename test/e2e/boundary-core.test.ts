@@ -233,7 +233,7 @@ function coreCases(port: number): Case[] {
   ]
 }
 
-t.test('boundary-core: literals and names', async (t) => {
+void t.test('boundary-core: literals and names', async (t) => {
   const upstream = await startEcho()
   const cx = await started({
     rules: {
@@ -257,44 +257,48 @@ const hasIpv6 = Object.values(networkInterfaces()).some((list) =>
   list?.some(({ address }) => address === '::1'),
 )
 
-t.test('boundary-core: IPv6 literals', { skip: !hasIpv6 && 'no IPv6 loopback here' }, async (t) => {
-  const upstream = await startEcho('::1')
-  const { port } = upstream
-  const cx = await started({
-    rules: {
-      six: `ruleset: six
+void t.test(
+  'boundary-core: IPv6 literals',
+  { skip: !hasIpv6 && 'no IPv6 loopback here' },
+  async (t) => {
+    const upstream = await startEcho('::1')
+    const { port } = upstream
+    const cx = await started({
+      rules: {
+        six: `ruleset: six
 owner: a@example.com
 rules:
   - { id: six, allow: { scheme: tcp, cidr: '::1/128', port: ${port} } }
 `,
-    },
-  })
-  cx.track(upstream)
-  const passed = (id: string, title: string, target: string): Case => ({
-    id,
-    title,
-    raw: connect(target, target, '', AFTER),
-    status: 200,
-    dials: 1,
-    echoed: AFTER,
-  })
-  const cases: Case[] = [
-    passed('32', 'an IPv6 literal of a listed range', `[::1]:${port}`),
-    passed('33', 'the same address written out', `[0:0:0:0:0:0:0:1]:${port}`),
-    {
-      id: '30',
-      title: 'an unlisted IPv6 literal',
-      raw: connect('[2001:db8::1]:443'),
-      status: 403,
-      reason: 'ip-not-on-allowlist',
-      dials: 0,
-    },
-  ]
-  for (const one of cases) await check(t, cx, upstream, one)
-  await cx.finish(t)
-})
+      },
+    })
+    cx.track(upstream)
+    const passed = (id: string, title: string, target: string): Case => ({
+      id,
+      title,
+      raw: connect(target, target, '', AFTER),
+      status: 200,
+      dials: 1,
+      echoed: AFTER,
+    })
+    const cases: Case[] = [
+      passed('32', 'an IPv6 literal of a listed range', `[::1]:${port}`),
+      passed('33', 'the same address written out', `[0:0:0:0:0:0:0:1]:${port}`),
+      {
+        id: '30',
+        title: 'an unlisted IPv6 literal',
+        raw: connect('[2001:db8::1]:443'),
+        status: 403,
+        reason: 'ip-not-on-allowlist',
+        dials: 0,
+      },
+    ]
+    for (const one of cases) await check(t, cx, upstream, one)
+    await cx.finish(t)
+  },
+)
 
-t.test('boundary-core: names alone do not open loopback', async (t) => {
+void t.test('boundary-core: names alone do not open loopback', async (t) => {
   const upstream = await startEcho()
   const cx = await started({
     rules: {
@@ -347,104 +351,107 @@ limits: { resolveTimeoutMs: 500 }`,
   await cx.finish(t)
 })
 
-t.test('boundary-core: a resolved-address exception opens names and not literals', async (t) => {
-  const upstream = await startEcho()
-  const dns = await startDnsServer({
-    'a.suffix.test': [['127.0.0.1']],
-    'a.b.suffix.test': [['127.0.0.1']],
-    'suffix.test': [['127.0.0.1']],
-    'mixed.suffix.test': [['127.0.0.1', '169.254.169.254', '10.0.0.1']],
-    'rebind.suffix.test': [['127.0.0.1'], ['169.254.169.254']],
-    'xn--bcher-kva.suffix.test': [['127.0.0.1']],
-  })
-  const cx = await started({
-    rules: {
-      suffix: `ruleset: suffix
+void t.test(
+  'boundary-core: a resolved-address exception opens names and not literals',
+  async (t) => {
+    const upstream = await startEcho()
+    const dns = await startDnsServer({
+      'a.suffix.test': [['127.0.0.1']],
+      'a.b.suffix.test': [['127.0.0.1']],
+      'suffix.test': [['127.0.0.1']],
+      'mixed.suffix.test': [['127.0.0.1', '169.254.169.254', '10.0.0.1']],
+      'rebind.suffix.test': [['127.0.0.1'], ['169.254.169.254']],
+      'xn--bcher-kva.suffix.test': [['127.0.0.1']],
+    })
+    const cx = await started({
+      rules: {
+        suffix: `ruleset: suffix
 owner: a@example.com
 rules:
   - { id: sfx, allow: 'tcp://*.suffix.test:${upstream.port}' }
   - { id: loop, allow: 'tcp://localhost:${upstream.port}' }
 `,
-    },
-    config: `upstream: { resolver: ['127.0.0.1:${dns.port}'], hosts: { localhost: ['127.0.0.1'] }, allowAddresses: [127.0.0.0/8, '::1/128'] }`,
-  })
-  cx.track(upstream)
-  const { port } = upstream
-  const to = (name: string): string => connect(`${name}:${port}`, `${name}:${port}`, '', AFTER)
-  const cases: Case[] = [
-    {
-      id: '40',
-      title: 'a name that resolves to a listed address',
-      raw: to('localhost'),
-      status: 200,
-      dials: 1,
-      echoed: AFTER,
-    },
-    {
-      id: '45',
-      title: 'the exception does not open the literal',
-      raw: to('127.0.0.1'),
-      status: 403,
-      reason: 'ip-not-on-allowlist',
-      dials: 0,
-    },
-    {
-      id: '54',
-      title: 'a wildcard matches a subdomain',
-      raw: to('a.suffix.test'),
-      status: 200,
-      dials: 1,
-      echoed: AFTER,
-    },
-    {
-      id: '55',
-      title: 'a wildcard does not match the apex',
-      raw: to('suffix.test'),
-      status: 403,
-      reason: 'not-on-allowlist',
-      dials: 0,
-    },
-    {
-      id: '56',
-      title: 'a wildcard matches at any depth',
-      raw: to('a.b.suffix.test'),
-      status: 200,
-      dials: 1,
-      echoed: AFTER,
-    },
-    {
-      id: '57',
-      title: 'mixed answers are refused whole',
-      raw: to('mixed.suffix.test'),
-      status: 403,
-      reason: 'resolved-address-denied',
-      dials: 0,
-    },
-    {
-      id: '58',
-      title: 'a second answer is never asked for',
-      raw: to('rebind.suffix.test'),
-      status: 200,
-      dials: 1,
-      echoed: AFTER,
-    },
-    {
-      id: '59',
-      title: 'an internationalised name',
-      raw: to('xn--bcher-kva.suffix.test'),
-      status: 200,
-      dials: 1,
-      echoed: AFTER,
-    },
-  ]
-  for (const one of cases) await check(t, cx, upstream, one)
-  t.equal(dns.count('rebind.suffix.test', 'A'), 1, 'one query a family for the rebinding name')
-  t.equal(dns.count('suffix.test'), 0, 'a refused name is not asked for')
-  await dns.close()
-  await cx.finish(t)
-})
+      },
+      config: `upstream: { resolver: ['127.0.0.1:${dns.port}'], hosts: { localhost: ['127.0.0.1'] }, allowAddresses: [127.0.0.0/8, '::1/128'] }`,
+    })
+    cx.track(upstream)
+    const { port } = upstream
+    const to = (name: string): string => connect(`${name}:${port}`, `${name}:${port}`, '', AFTER)
+    const cases: Case[] = [
+      {
+        id: '40',
+        title: 'a name that resolves to a listed address',
+        raw: to('localhost'),
+        status: 200,
+        dials: 1,
+        echoed: AFTER,
+      },
+      {
+        id: '45',
+        title: 'the exception does not open the literal',
+        raw: to('127.0.0.1'),
+        status: 403,
+        reason: 'ip-not-on-allowlist',
+        dials: 0,
+      },
+      {
+        id: '54',
+        title: 'a wildcard matches a subdomain',
+        raw: to('a.suffix.test'),
+        status: 200,
+        dials: 1,
+        echoed: AFTER,
+      },
+      {
+        id: '55',
+        title: 'a wildcard does not match the apex',
+        raw: to('suffix.test'),
+        status: 403,
+        reason: 'not-on-allowlist',
+        dials: 0,
+      },
+      {
+        id: '56',
+        title: 'a wildcard matches at any depth',
+        raw: to('a.b.suffix.test'),
+        status: 200,
+        dials: 1,
+        echoed: AFTER,
+      },
+      {
+        id: '57',
+        title: 'mixed answers are refused whole',
+        raw: to('mixed.suffix.test'),
+        status: 403,
+        reason: 'resolved-address-denied',
+        dials: 0,
+      },
+      {
+        id: '58',
+        title: 'a second answer is never asked for',
+        raw: to('rebind.suffix.test'),
+        status: 200,
+        dials: 1,
+        echoed: AFTER,
+      },
+      {
+        id: '59',
+        title: 'an internationalised name',
+        raw: to('xn--bcher-kva.suffix.test'),
+        status: 200,
+        dials: 1,
+        echoed: AFTER,
+      },
+    ]
+    for (const one of cases) await check(t, cx, upstream, one)
+    t.equal(dns.count('rebind.suffix.test', 'A'), 1, 'one query a family for the rebinding name')
+    t.equal(dns.count('suffix.test'), 0, 'a refused name is not asked for')
+    await dns.close()
+    await cx.finish(t)
+  },
+)
 
-t.test(
+void t.test(
   'boundary-core 48: a connection beyond the budget is refused before its head is read',
   async (t) => {
     const cx = await started({ expires: null, limits: 'connectionsMax: 1' })

@@ -26,7 +26,7 @@ const NOBODY = 65534
 const dockerfile = readFileSync(path.join(ROOT, 'Dockerfile'), 'utf8')
 const isRoot = process.getuid?.() === 0
 
-t.test(
+void t.test(
   'the image runs as an ordinary user from a read-only tree',
   { skip: !isRoot && 'needs root to become nobody' },
   async (t) => {

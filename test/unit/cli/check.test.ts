@@ -30,11 +30,11 @@ async function check(
   return { code, found }
 }
 
-t.test('a sound installation has no problems', async (t) => {
+void t.test('a sound installation has no problems', async (t) => {
   t.strictSame(await check(t, CONFIGURATION), { code: 0, found: [] })
 })
 
-t.test('problems of the configuration and of the rules are told together', async (t) => {
+void t.test('problems of the configuration and of the rules are told together', async (t) => {
   const broken = RULES.replace('methods:', 'methds:')
   t.strictSame(await check(t, `${CONFIGURATION}listne: {}\n`, { 'w.yaml': broken }), {
     code: 1,
@@ -42,7 +42,7 @@ t.test('problems of the configuration and of the rules are told together', async
   })
 })
 
-t.test('rule sets that the configuration names are there', async (t) => {
+void t.test('rule sets that the configuration names are there', async (t) => {
   t.strictSame((await check(t, CONFIGURATION.replace('[widgets]', '[widgets, wigdets]'))).found, [
     'sallyport.yaml:8:20 missing-rule-set',
   ])
@@ -51,7 +51,7 @@ t.test('rule sets that the configuration names are there', async (t) => {
   ])
 })
 
-t.test("the task's parameters fit the rule sets", async (t) => {
+void t.test("the task's parameters fit the rule sets", async (t) => {
   const withParams = (params: string): string =>
     CONFIGURATION.replace('{ repo: acme/widgets }', params)
   t.strictSame((await check(t, withParams('{}'))).found, ['rules/w.yaml:3:3 param-missing'])
@@ -66,30 +66,34 @@ t.test("the task's parameters fit the rule sets", async (t) => {
   ])
 })
 
-t.test('credentials that rules name are configured and reach the hosts of the rules', async (t) => {
-  t.strictSame((await check(t, CONFIGURATION.replace('  api:', '  ap:'))).found, [
-    'rules/w.yaml:8:5 unknown-credential',
-  ])
-  t.strictSame(
-    (await check(t, CONFIGURATION.replace('hosts: [api.test]', 'hosts: [other.test]'))).found,
-    ['rules/w.yaml:8:5 credential-host'],
-  )
-  t.strictSame(
-    (await check(t, CONFIGURATION.replace('hosts: [api.test]', 'hosts: ["api.test:8443"]'))).found,
-    ['rules/w.yaml:8:5 credential-host'],
-  )
-  const plain = RULES.replace(
-    '    allow: https://api.test\n    methods: [GET]',
-    '    allow: [https://api.test, http://api.test]\n    methods: [GET]',
-  )
-  t.ok(
-    (await check(t, CONFIGURATION, { 'w.yaml': plain })).found.includes(
-      'rules/w.yaml:8:5 credential-plaintext',
-    ),
-  )
-})
+void t.test(
+  'credentials that rules name are configured and reach the hosts of the rules',
+  async (t) => {
+    t.strictSame((await check(t, CONFIGURATION.replace('  api:', '  ap:'))).found, [
+      'rules/w.yaml:8:5 unknown-credential',
+    ])
+    t.strictSame(
+      (await check(t, CONFIGURATION.replace('hosts: [api.test]', 'hosts: [other.test]'))).found,
+      ['rules/w.yaml:8:5 credential-host'],
+    )
+    t.strictSame(
+      (await check(t, CONFIGURATION.replace('hosts: [api.test]', 'hosts: ["api.test:8443"]')))
+        .found,
+      ['rules/w.yaml:8:5 credential-host'],
+    )
+    const plain = RULES.replace(
+      '    allow: https://api.test\n    methods: [GET]',
+      '    allow: [https://api.test, http://api.test]\n    methods: [GET]',
+    )
+    t.ok(
+      (await check(t, CONFIGURATION, { 'w.yaml': plain })).found.includes(
+        'rules/w.yaml:8:5 credential-plaintext',
+      ),
+    )
+  },
+)
 
-t.test('a rule set that no task uses may name credentials that are not there', async (t) => {
+void t.test('a rule set that no task uses may name credentials that are not there', async (t) => {
   const unused = RULES.replace('ruleset: widgets', 'ruleset: spare').replace(
     'credential: api',
     'credential: spare',
@@ -100,7 +104,7 @@ t.test('a rule set that no task uses may name credentials that are not there', a
   })
 })
 
-t.test('two sets of a task do not give one call two credentials', async (t) => {
+void t.test('two sets of a task do not give one call two credentials', async (t) => {
   const other = RULES.replace('ruleset: widgets', 'ruleset: other').replace(
     'credential: api',
     'credential: two',
@@ -114,7 +118,7 @@ t.test('two sets of a task do not give one call two credentials', async (t) => {
   t.strictSame(found, ['rules/o.yaml:8:5 credential-conflict'])
 })
 
-t.test('a test that fails is an error, breadth is a warning', async (t) => {
+void t.test('a test that fails is an error, breadth is a warning', async (t) => {
   const failing = RULES.replace('deny path-not-allowed', 'deny method-not-allowed')
   t.strictSame(await check(t, CONFIGURATION, { 'w.yaml': failing }), {
     code: 1,
@@ -127,7 +131,7 @@ t.test('a test that fails is an error, breadth is a warning', async (t) => {
   })
 })
 
-t.test('files may be given: rule files, directories, configurations', async (t) => {
+void t.test('files may be given: rule files, directories, configurations', async (t) => {
   const dir = t.testdir({
     'other.yaml': CONFIGURATION.replace('ceiling: internal', 'ceiling: secret'),
     rules: { 'w.yaml': RULES.replace('GET]', 'get]') },
@@ -144,7 +148,7 @@ t.test('files may be given: rule files, directories, configurations', async (t) 
   t.match(await run(['check', path.join(dir, 'absent.yaml')]), { code: 2, err: /there is no / })
 })
 
-t.test('people read place, problem and mending, GitHub its commands', async (t) => {
+void t.test('people read place, problem and mending, GitHub its commands', async (t) => {
   const dir = t.testdir({ 'sallyport.yaml': 'listne: {}\njournal: { retain: "a,b: 100%" }\n' })
   const file = path.join(dir, 'sallyport.yaml')
   const { out } = await run(['check', '--config', file])
@@ -161,7 +165,7 @@ t.test('people read place, problem and mending, GitHub its commands', async (t) 
   )
 })
 
-t.test('SARIF is the format that code scanning reads', async (t) => {
+void t.test('SARIF is the format that code scanning reads', async (t) => {
   const dir = t.testdir({
     'sallyport.yaml': 'listne: {}\n',
     rules: { 'w.yaml': RULES.replace('    methods: [POST]\n', '') },

@@ -17,7 +17,7 @@ function env(t: Tap, configuration: string, ...words: string[]): Promise<Ran> {
   return run(['env', ...words, '--config', path.join(dir, 'sallyport.yaml')])
 }
 
-t.test(
+void t.test(
   'clients are told the proxy in both cases, and nothing but the sandbox itself goes around it',
   (t) => {
     const variables = clientVariables({
@@ -40,25 +40,28 @@ t.test(
   },
 )
 
-t.test('what replaces roots names the bundle, what adds to them our certificate alone', (t) => {
-  const variables = clientVariables({
-    proxy: undefined,
-    caFile: '/c/ca.crt',
-    bundleFile: '/c/bundle.crt',
-  })
-  // prettier-ignore
-  const replacing = [
+void t.test(
+  'what replaces roots names the bundle, what adds to them our certificate alone',
+  (t) => {
+    const variables = clientVariables({
+      proxy: undefined,
+      caFile: '/c/ca.crt',
+      bundleFile: '/c/bundle.crt',
+    })
+    // prettier-ignore
+    const replacing = [
     'SSL_CERT_FILE', 'CURL_CA_BUNDLE', 'GIT_SSL_CAINFO', 'REQUESTS_CA_BUNDLE', 'PIP_CERT', 'AWS_CA_BUNDLE',
     'CARGO_HTTP_CAINFO', 'NIX_SSL_CERT_FILE', 'npm_config_cafile', 'GRPC_DEFAULT_SSL_ROOTS_FILE_PATH',
   ]
-  for (const name of replacing) t.equal(variables[name], '/c/bundle.crt', name)
-  for (const name of ['NODE_EXTRA_CA_CERTS', 'DENO_CERT'])
-    t.equal(variables[name], '/c/ca.crt', name)
-  t.notOk('HTTP_PROXY' in variables)
-  t.end()
-})
+    for (const name of replacing) t.equal(variables[name], '/c/bundle.crt', name)
+    for (const name of ['NODE_EXTRA_CA_CERTS', 'DENO_CERT'])
+      t.equal(variables[name], '/c/ca.crt', name)
+    t.notOk('HTTP_PROXY' in variables)
+    t.end()
+  },
+)
 
-t.test('an IPv6 proxy is written in brackets', (t) => {
+void t.test('an IPv6 proxy is written in brackets', (t) => {
   const variables = clientVariables({
     proxy: { host: '::1', port: 3128 },
     caFile: 'c',
@@ -70,7 +73,7 @@ t.test('an IPv6 proxy is written in brackets', (t) => {
 
 const AWKWARD = { PLAIN: 'a', QUOTES: `it's "so"`, SHELL: '$HOME `x` \\ !* #', SPACES: ' a  b ' }
 
-t.test('a shell that evaluates the text has the very values', (t) => {
+void t.test('a shell that evaluates the text has the very values', (t) => {
   const names = Object.keys(AWKWARD)
   const script = `${writeVariables(AWKWARD, 'sh')}printf '%s\\0' ${names.map((name) => `"$${name}"`).join(' ')}`
   const printed = execFileSync('/bin/sh', ['-c', script], { encoding: 'utf8' })
@@ -79,43 +82,49 @@ t.test('a shell that evaluates the text has the very values', (t) => {
   t.end()
 })
 
-t.test('JSON and Kubernetes readers have the very values, an --env-file is not quoted', (t) => {
-  t.strictSame(JSON.parse(writeVariables(AWKWARD, 'json')), AWKWARD)
-  const list: { name: string; value: string }[] = parse(writeVariables(AWKWARD, 'k8s'))
-  t.strictSame(Object.fromEntries(list.map(({ name, value }) => [name, value])), AWKWARD)
-  t.equal(writeVariables({ QUOTES: `it's "so"` }, 'docker'), `QUOTES=it's "so"\n`)
-  t.throws(() => writeVariables({ A: 'a\nb' }, 'docker'), /cannot be written/)
-  t.end()
-})
+void t.test(
+  'JSON and Kubernetes readers have the very values, an --env-file is not quoted',
+  (t) => {
+    t.strictSame(JSON.parse(writeVariables(AWKWARD, 'json')), AWKWARD)
+    const list: { name: string; value: string }[] = parse(writeVariables(AWKWARD, 'k8s'))
+    t.strictSame(Object.fromEntries(list.map(({ name, value }) => [name, value])), AWKWARD)
+    t.equal(writeVariables({ QUOTES: `it's "so"` }, 'docker'), `QUOTES=it's "so"\n`)
+    t.throws(() => writeVariables({ A: 'a\nb' }, 'docker'), /cannot be written/)
+    t.end()
+  },
+)
 
-t.test('every shell is served, and no other', async (t) => {
+void t.test('every shell is served, and no other', async (t) => {
   for (const shell of SHELLS)
     t.match(await env(t, CONFIGURATION, '--shell', shell), { code: 0, out: /HTTPS_PROXY/ })
   t.match(await env(t, CONFIGURATION, '--shell', 'cmd'), { code: 2 })
 })
 
-t.test('a placeholder a credential, the same each time, another for another task', async (t) => {
-  const dir = t.testdir({
-    'a.yaml': CONFIGURATION,
-    'b.yaml': CONFIGURATION.replace('Read', 'Write'),
-    'c.yaml': CONFIGURATION.replace(/^task:[^]*/m, ''),
-  })
-  const placeholder = async (file: string): Promise<string | undefined> => {
-    const { out } = await run(['env', '--shell', 'json', '--config', path.join(dir, file)], {
-      API_TOKEN: 'a-real-secret-value',
+void t.test(
+  'a placeholder a credential, the same each time, another for another task',
+  async (t) => {
+    const dir = t.testdir({
+      'a.yaml': CONFIGURATION,
+      'b.yaml': CONFIGURATION.replace('Read', 'Write'),
+      'c.yaml': CONFIGURATION.replace(/^task:[^]*/m, ''),
     })
-    t.notMatch(out, /a-real-secret-value/, 'the secret itself is not printed')
-    const variables: Record<string, string> = JSON.parse(out)
-    return variables['API_TOKEN']
-  }
-  const first = await placeholder('a.yaml')
-  t.match(first, /^sallyport_api_[A-Za-z0-9]{32}$/)
-  t.equal(await placeholder('a.yaml'), first)
-  t.not(await placeholder('b.yaml'), first)
-  t.equal(await placeholder('c.yaml'), undefined, 'without a task there are none')
-})
+    const placeholder = async (file: string): Promise<string | undefined> => {
+      const { out } = await run(['env', '--shell', 'json', '--config', path.join(dir, file)], {
+        API_TOKEN: 'a-real-secret-value',
+      })
+      t.notMatch(out, /a-real-secret-value/, 'the secret itself is not printed')
+      const variables: Record<string, string> = JSON.parse(out)
+      return variables['API_TOKEN']
+    }
+    const first = await placeholder('a.yaml')
+    t.match(first, /^sallyport_api_[A-Za-z0-9]{32}$/)
+    t.equal(await placeholder('a.yaml'), first)
+    t.not(await placeholder('b.yaml'), first)
+    t.equal(await placeholder('c.yaml'), undefined, 'without a task there are none')
+  },
+)
 
-t.test('a unix socket has no variable, and env says so', async (t) => {
+void t.test('a unix socket has no variable, and env says so', async (t) => {
   const { code, out, err } = await env(t, `listen: { proxy: "unix:p.sock" }\n${CONFIGURATION}`)
   t.equal(code, 1)
   t.notMatch(out, /HTTP_PROXY/)
@@ -123,7 +132,7 @@ t.test('a unix socket has no variable, and env says so', async (t) => {
   t.match(err, /unix:.*p\.sock, which no variable can name/)
 })
 
-t.test(
+void t.test(
   'an address that means all is reached by loopback, and port 0 is not known yet',
   async (t) => {
     const shared = `listen: { proxy: "0.0.0.0:3128" }\n${CONFIGURATION}  identity: { sources: [127.0.0.0/8] }\n`
@@ -135,7 +144,7 @@ t.test(
   },
 )
 
-t.test('no other task than the static one is served', async (t) => {
+void t.test('no other task than the static one is served', async (t) => {
   t.match(await env(t, CONFIGURATION, '--task', 't_other'), {
     code: 2,
     err: /there is no task t_other/,

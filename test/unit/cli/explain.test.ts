@@ -11,7 +11,7 @@ const explain = (...words: string[]): Promise<Ran> =>
   run(['explain', ...words, '--config', path.join(dir, 'sallyport.yaml')])
 const ISSUES = 'https://api.test/repos/acme/widgets/issues'
 
-t.test(
+void t.test(
   'an allowed call exits 0 and shows its rule, its credential and the way there',
   async (t) => {
     const { code, out } = await explain('GET', ISSUES)
@@ -23,7 +23,7 @@ t.test(
   },
 )
 
-t.test('a denied call exits 1 with the reason that the client would see', async (t) => {
+void t.test('a denied call exits 1 with the reason that the client would see', async (t) => {
   t.match(await explain('DELETE', ISSUES), { code: 1, out: /^deny method-not-allowed: / })
   t.match(await explain('GET', 'https://api.test/repos/acme/other/issues'), {
     code: 1,
@@ -37,18 +37,18 @@ t.test('a denied call exits 1 with the reason that the client would see', async 
   t.match(await explain('GET', 'https://127.0.0.1/'), { code: 1, out: /^deny ip-not-on-allowlist/ })
 })
 
-t.test('a tunnel is asked for as CONNECT HOST:PORT', async (t) => {
+void t.test('a tunnel is asked for as CONNECT HOST:PORT', async (t) => {
   t.match(await explain('CONNECT', 'api.test:443'), { code: 0, out: /^allow/ })
   t.match(await explain('CONNECT', 'api.test:22'), { code: 1, out: /^deny port-not-allowed/ })
 })
 
-t.test('headers count', async (t) => {
+void t.test('headers count', async (t) => {
   t.equal((await explain('POST', 'https://api.test/log')).code, 1)
   t.equal((await explain('POST', 'https://api.test/log', '--header', 'X-Trace: abc')).code, 0)
   t.match(await explain('POST', 'https://api.test/log', '--header', 'nonsense'), { code: 2 })
 })
 
-t.test('rule sets and parameters may be given instead of a task', async (t) => {
+void t.test('rule sets and parameters may be given instead of a task', async (t) => {
   const other = 'https://api.test/repos/acme/other/issues'
   t.equal((await explain('GET', other, '--param', 'repo=acme/other')).code, 0, 'over the task')
   t.equal((await explain('GET', other, '--rules', 'widgets', '--param', 'repo=acme/other')).code, 0)
@@ -63,7 +63,7 @@ t.test('rule sets and parameters may be given instead of a task', async (t) => {
   t.match(await explain('GET', other, '--param', 'repo'), { code: 2, err: /is not name=value/ })
 })
 
-t.test('the task may be named, and no other is served', async (t) => {
+void t.test('the task may be named, and no other is served', async (t) => {
   const { err } = await explain('GET', ISSUES, '--task', 't_other')
   const id = /static task is (t_[0-9a-z]{26})/.exec(err)?.[1] ?? ''
   t.equal((await explain('GET', ISSUES, '--task', id)).code, 0)
@@ -73,7 +73,7 @@ t.test('the task may be named, and no other is served', async (t) => {
   })
 })
 
-t.test('scripts get the decision and its trace as JSON', async (t) => {
+void t.test('scripts get the decision and its trace as JSON', async (t) => {
   const { code, out } = await explain('GET', ISSUES, '--json')
   t.equal(code, 0)
   t.match(JSON.parse(out), {
@@ -93,7 +93,7 @@ t.test('scripts get the decision and its trace as JSON', async (t) => {
   })
 })
 
-t.test('what is not served is refused by name, and what is missing asked for', async (t) => {
+void t.test('what is not served is refused by name, and what is missing asked for', async (t) => {
   for (const option of ['--tool', '--at', '--body', '--call'])
     t.match(await explain('GET', ISSUES, option, 'x'), {
       code: 2,
@@ -102,7 +102,7 @@ t.test('what is not served is refused by name, and what is missing asked for', a
   t.match(await explain('GET'), { code: 2, err: /needs METHOD and URL/ })
 })
 
-t.test('test runs the tests of all rule files, or of those given', async (t) => {
+void t.test('test runs the tests of all rule files, or of those given', async (t) => {
   const config = path.join(dir, 'sallyport.yaml')
   t.match(await run(['test', '--config', config]), {
     code: 0,

@@ -30,7 +30,7 @@ async function writeJournal(dir: string): Promise<void> {
   await journal.close()
 }
 
-t.test('verify says whether a journal is whole, and tail shows it', async (t) => {
+void t.test('verify says whether a journal is whole, and tail shows it', async (t) => {
   const dir = t.testdir({ 'sallyport.yaml': '' })
   const config = ['--config', path.join(dir, 'sallyport.yaml')]
   const journalDir = path.join(dir, 'journal')
@@ -77,7 +77,7 @@ t.test('verify says whether a journal is whole, and tail shows it', async (t) =>
   t.match(edited.out, new RegExp(`^${segment}:2: .*\n1 problem: 3 records`))
 })
 
-t.test('ca show prints what a client compares, and nothing secret', async (t) => {
+void t.test('ca show prints what a client compares, and nothing secret', async (t) => {
   const dir = t.testdir({ 'sallyport.yaml': '' })
   const config = ['--config', path.join(dir, 'sallyport.yaml')]
   t.match(await run(['ca', 'show', ...config]), { code: 1, err: /made at the first/ })

@@ -6,7 +6,7 @@ import t from 'tap'
 
 import { CONFIGURATION, RULES, run } from './support.ts'
 
-t.test('help and version are answers, a wrong word is wrong usage', async (t) => {
+void t.test('help and version are answers, a wrong word is wrong usage', async (t) => {
   const help = await run(['--help'])
   t.equal(help.code, 0)
   for (const verb of ['start', 'check', 'test', 'explain', 'env', 'tail', 'verify', 'ca'])
@@ -17,30 +17,33 @@ t.test('help and version are answers, a wrong word is wrong usage', async (t) =>
   t.match(await run(['check', '--format', 'xml']), { code: 2, err: /human, json, github, sarif/ })
 })
 
-t.test('verbs that are not served yet say so by name and are not mistaken for done', async (t) => {
-  const commands = [
-    ['run', '--', 'ls'],
-    ['replay', 'journal', '--rules', 'x'],
-    ['suggest', 'journal'],
-    ['rules', 'reload'],
-    ['task', 'list'],
-    ['kill', '--all'],
-    ['hold', 'list'],
-    ['summary'],
-    ['evidence', 't_1'],
-    ['export', '--format', 'ecs', 'x'],
-    ['doctor', '--inside'],
-  ]
-  for (const words of commands) {
-    const { code, out, err } = await run(words)
-    t.equal(code, 2, words.join(' '))
-    t.equal(out, '')
-    t.equal(err, `sallyport: \`sallyport ${words[0]}\` is not served by this version.\n`)
-  }
-  t.match(await run(['ca', 'rotate']), { code: 2, err: /`sallyport ca rotate` is not served/ })
-})
+void t.test(
+  'verbs that are not served yet say so by name and are not mistaken for done',
+  async (t) => {
+    const commands = [
+      ['run', '--', 'ls'],
+      ['replay', 'journal', '--rules', 'x'],
+      ['suggest', 'journal'],
+      ['rules', 'reload'],
+      ['task', 'list'],
+      ['kill', '--all'],
+      ['hold', 'list'],
+      ['summary'],
+      ['evidence', 't_1'],
+      ['export', '--format', 'ecs', 'x'],
+      ['doctor', '--inside'],
+    ]
+    for (const words of commands) {
+      const { code, out, err } = await run(words)
+      t.equal(code, 2, words.join(' '))
+      t.equal(out, '')
+      t.equal(err, `sallyport: \`sallyport ${words[0]}\` is not served by this version.\n`)
+    }
+    t.match(await run(['ca', 'rotate']), { code: 2, err: /`sallyport ca rotate` is not served/ })
+  },
+)
 
-t.test('a start hands on a whole configuration, or says what is wrong with it', async (t) => {
+void t.test('a start hands on a whole configuration, or says what is wrong with it', async (t) => {
   const dir = t.testdir({
     'ok.yaml': CONFIGURATION,
     'bad.yaml': 'listne: {}',

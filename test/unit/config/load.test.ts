@@ -46,7 +46,7 @@ function found(text: string, rest?: Parameters<typeof load>[1]): string[] {
   return problems.map(({ line, column, code, message }) => `${line}:${column} ${code} ${message}`)
 }
 
-t.test('an empty file is a sidecar without a task, everything at its default', (t) => {
+void t.test('an empty file is a sidecar without a task, everything at its default', (t) => {
   const config = loaded('')
   t.equal(config.task, undefined)
   t.strictSame(config.listen.proxy, { kind: 'tcp', host: '127.0.0.1', port: 3128 })
@@ -59,21 +59,21 @@ t.test('an empty file is a sidecar without a task, everything at its default', (
   t.end()
 })
 
-t.test('no file at all is the same, relative to the working directory', (t) => {
+void t.test('no file at all is the same, relative to the working directory', (t) => {
   const { config } = loadConfig({ file: undefined, environment: {} })
   t.equal(config?.file, undefined)
   t.equal(config?.rules.dir, path.resolve('rules'))
   t.end()
 })
 
-t.test('a file that is not there is a problem, not a default', (t) => {
+void t.test('a file that is not there is a problem, not a default', (t) => {
   const { config, problems } = loadConfig({ file: path.join(dir, 'absent.yaml'), environment: {} })
   t.equal(config, undefined)
   t.match(problems, [{ code: 'file-unreadable', message: 'there is no such file' }])
   t.end()
 })
 
-t.test('relative paths are relative to the file', (t) => {
+void t.test('relative paths are relative to the file', (t) => {
   const config = loaded(
     'journal: { dir: j }\nlisten: { proxy: "unix:s/p.sock" }\nca: { dir: /abs }\n',
   )
@@ -84,12 +84,12 @@ t.test('relative paths are relative to the file', (t) => {
   t.end()
 })
 
-t.test('a section with nothing in it has its defaults', (t) => {
+void t.test('a section with nothing in it has its defaults', (t) => {
   t.strictSame(loaded('rules:\njournal:\n').rules, { dir: path.join(dir, 'rules'), always: [] })
   t.end()
 })
 
-t.test('all problems are told at once, each with its place and what was meant', (t) => {
+void t.test('all problems are told at once, each with its place and what was meant', (t) => {
   const { problems } = load(
     [
       'listen: { proxi: "127.0.0.1:1" }',
@@ -114,7 +114,7 @@ t.test('all problems are told at once, each with its place and what was meant', 
   t.end()
 })
 
-t.test('keys that this version does not serve are refused by name', (t) => {
+void t.test('keys that this version does not serve are refused by name', (t) => {
   const keys: Record<string, string> = {
     'listen.socks': 'listen: { socks: "127.0.0.1:1080" }',
     'listen.transparent': 'listen: { transparent: { http: "0.0.0.0:1" } }',
@@ -146,7 +146,7 @@ t.test('keys that this version does not serve are refused by name', (t) => {
   t.end()
 })
 
-t.test('R01: a task lacks nothing: each missing thing is refused by its name', (t) => {
+void t.test('R01: a task lacks nothing: each missing thing is refused by its name', (t) => {
   const names = {
     intent: 'task.intent',
     'owner.name': 'task.owner.name',
@@ -178,7 +178,7 @@ t.test('R01: a task lacks nothing: each missing thing is refused by its name', (
   t.end()
 })
 
-t.test('R12: a task lives no longer than the limit', (t) => {
+void t.test('R12: a task lives no longer than the limit', (t) => {
   t.equal(loaded(TASK.replace('30m', '24h')).task?.lifetimeMs, 86_400_000)
   t.match(found(TASK.replace('30m', '25h')), [/limit-exceeded .*taskLifetimeMs`, 1d/])
   t.ok(loaded(`${TASK.replace('30m', '25h')}limits: { taskLifetimeMs: 48h }\n`).task)
@@ -186,7 +186,7 @@ t.test('R12: a task lives no longer than the limit', (t) => {
   t.end()
 })
 
-t.test('a static task is reachable by its own sandbox only', (t) => {
+void t.test('a static task is reachable by its own sandbox only', (t) => {
   const shared = 'listen: { proxy: "0.0.0.0:3128" }\n'
   t.match(found(shared + TASK), [/1:18 shared-listener /])
   const bound = loaded(`${shared}${TASK}  identity: { sources: [10.1.2.0/24] }\n`)
@@ -197,7 +197,7 @@ t.test('a static task is reachable by its own sandbox only', (t) => {
   t.end()
 })
 
-t.test('two listeners have two addresses, and control beyond a socket has a token', (t) => {
+void t.test('two listeners have two addresses, and control beyond a socket has a token', (t) => {
   t.match(found('listen: { proxy: "127.0.0.1:1", health: "127.0.0.1:1" }'), [/conflict/])
   t.ok(loaded('listen: { proxy: "127.0.0.1:0", health: "127.0.0.1:0" }'))
   t.match(found('control: { listen: "127.0.0.1:9" }'), [/missing-key `control.tokenFile`/])
@@ -206,7 +206,7 @@ t.test('two listeners have two addresses, and control beyond a socket has a toke
   t.end()
 })
 
-t.test('credentials are read with their defaults', (t) => {
+void t.test('credentials are read with their defaults', (t) => {
   const { credentials } = loaded(`credentials:
   git-hub: { source: { file: secrets/token }, inject: { header: { name: X-Key, format: 'token {}' } }, hosts: [API.github.com, "git.test:8443"] }
   b: { source: { env: B }, inject: { basic: { user: x } }, hosts: [b.test], placeholder: { env: B_KEY, prefix: ghp_, length: 40 } }
@@ -229,7 +229,7 @@ t.test('credentials are read with their defaults', (t) => {
   t.end()
 })
 
-t.test('a credential has one source, one place and hosts of its own', (t) => {
+void t.test('a credential has one source, one place and hosts of its own', (t) => {
   const credential = (source: string, inject: string, rest = 'hosts: [a.test]'): string =>
     `credentials: { a: { source: ${source}, inject: ${inject}, ${rest} } }`
   t.ok(loaded(credential('{ env: A }', '{ bearer: true }')))
@@ -258,7 +258,7 @@ t.test('a credential has one source, one place and hosts of its own', (t) => {
   t.end()
 })
 
-t.test('limits are overridden by name, with a unit where they have one', (t) => {
+void t.test('limits are overridden by name, with a unit where they have one', (t) => {
   const { limits } = loaded(
     'limits: { connectionsMax: 7, headBytesMax: 128KiB, idleTimeoutMs: 10s, progressBytes: 5 }',
   )
@@ -279,7 +279,7 @@ t.test('limits are overridden by name, with a unit where they have one', (t) => 
   t.end()
 })
 
-t.test('every bound of limits.ts can be set by file and by variable', (t) => {
+void t.test('every bound of limits.ts can be set by file and by variable', (t) => {
   for (const name of Object.keys(DEFAULT_LIMITS)) {
     const variable = `SALLYPORT_LIMITS_${name.replaceAll(/(?=[A-Z])/g, '_').toUpperCase()}`
     const { limits } = loaded('', { environment: { [variable]: '1234' } })
@@ -288,7 +288,7 @@ t.test('every bound of limits.ts can be set by file and by variable', (t) => {
   t.end()
 })
 
-t.test(
+void t.test(
   'a flag goes before a variable, a variable before the file, the file before the default',
   (t) => {
     const text = 'listen: { proxy: "127.0.0.1:1" }'
@@ -304,7 +304,7 @@ t.test(
   },
 )
 
-t.test('a variable may be a list, a path, a number, or be read from a file', (t) => {
+void t.test('a variable may be a list, a path, a number, or be read from a file', (t) => {
   const tokenFile = path.join(dir, 'intent')
   writeFileSync(tokenFile, 'From a file.\n')
   const config = loaded(TASK, {
@@ -325,7 +325,7 @@ t.test('a variable may be a list, a path, a number, or be read from a file', (t)
   t.end()
 })
 
-t.test('what is wrong with a variable is told by its name', (t) => {
+void t.test('what is wrong with a variable is told by its name', (t) => {
   t.match(load('', { environment: { SALLYPORT_JOURNAL_SYNC: 'never' } }).problems, [
     { file: 'SALLYPORT_JOURNAL_SYNC', code: 'invalid-value' },
   ])
@@ -343,7 +343,7 @@ t.test('what is wrong with a variable is told by its name', (t) => {
   t.end()
 })
 
-t.test('sinks are read with a name that their cursor is kept under', (t) => {
+void t.test('sinks are read with a name that their cursor is kept under', (t) => {
   const { sinks } = loaded(
     'sinks: [{ http: { url: "https://logs.test/in", headers: { Authorization: x }, filter: { verdict: deny } } }, { stdout: { all: true } }]',
   )
@@ -361,7 +361,7 @@ t.test('sinks are read with a name that their cursor is kept under', (t) => {
   t.end()
 })
 
-t.test('what upstreams need is in normal form, and their roots are there', (t) => {
+void t.test('what upstreams need is in normal form, and their roots are there', (t) => {
   writeFileSync(path.join(dir, 'root.pem'), '')
   const { upstream } = loaded(
     'upstream: { hosts: { API.Test.: [127.0.0.1, "::ffff:10.0.0.1"] }, resolver: [127.0.0.1, "[::1]:5353"], ca: [root.pem] }',
@@ -373,7 +373,7 @@ t.test('what upstreams need is in normal form, and their roots are there', (t) =
   t.end()
 })
 
-t.test('a file that is no YAML, or uses what hides, is refused with its place', (t) => {
+void t.test('a file that is no YAML, or uses what hides, is refused with its place', (t) => {
   t.match(found('listen: { proxy: '), [/yaml-syntax/])
   t.match(found('rules: {}\nrules: {}'), [/2:1 duplicate-key/])
   t.match(found('a: &x {}\nlisten: *x'), [/2:9 yaml-alias/])

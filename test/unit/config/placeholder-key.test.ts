@@ -7,7 +7,7 @@ import t from 'tap'
 
 import { placeholderKey } from '../../../src/config/placeholder-key.ts'
 
-t.test('the key is made on demand, once, for its owner alone', (t) => {
+void t.test('the key is made on demand, once, for its owner alone', (t) => {
   const stateDir = path.join(t.testdir(), 'state')
   const key = placeholderKey(stateDir)
   t.equal(key.length, 32)
@@ -18,7 +18,7 @@ t.test('the key is made on demand, once, for its owner alone', (t) => {
   t.end()
 })
 
-t.test('a file that is no key is refused, not used', (t) => {
+void t.test('a file that is no key is refused, not used', (t) => {
   const stateDir = t.testdir({})
   writeFileSync(path.join(stateDir, 'placeholder.key'), 'short')
   t.throws(() => placeholderKey(stateDir), /is not a placeholder key/)

@@ -21,7 +21,7 @@ tests:
     expect: ${expect}
 `
 
-t.test('every *.yaml below the directory is one rule set, hidden names left out', (t) => {
+void t.test('every *.yaml below the directory is one rule set, hidden names left out', (t) => {
   const dir = t.testdir({
     'a.yaml': ruleSet('a', 'a.test'),
     deep: { deeper: { 'b.yaml': ruleSet('b', 'b.test') } },
@@ -36,7 +36,7 @@ t.test('every *.yaml below the directory is one rule set, hidden names left out'
   t.end()
 })
 
-t.test('a mounted map of symbolic links is read, and a loop of them ends', (t) => {
+void t.test('a mounted map of symbolic links is read, and a loop of them ends', (t) => {
   const dir = t.testdir({ '..v1': { 'a.yaml': ruleSet('a', 'a.test') } })
   symlinkSync('..v1', path.join(dir, '..data'))
   symlinkSync('..data/a.yaml', path.join(dir, 'a.yaml'))
@@ -47,13 +47,13 @@ t.test('a mounted map of symbolic links is read, and a loop of them ends', (t) =
   t.end()
 })
 
-t.test('a directory that is not there holds no sets', (t) => {
+void t.test('a directory that is not there holds no sets', (t) => {
   t.equal(loadRuleSets('/absent').sets.size, 0)
   t.strictSame(loadRuleSets('/absent').problems, [])
   t.end()
 })
 
-t.test('two files of one name, a file too large and a dangling link are problems', (t) => {
+void t.test('two files of one name, a file too large and a dangling link are problems', (t) => {
   const dir = t.testdir({
     'a.yaml': ruleSet('a', 'a.test'),
     'b.yaml': ruleSet('a', 'b.test'),
@@ -68,7 +68,7 @@ t.test('two files of one name, a file too large and a dangling link are problems
   t.end()
 })
 
-t.test('a task names sets that are there, and a pinned one is the very file', (t) => {
+void t.test('a task names sets that are there, and a pinned one is the very file', (t) => {
   const dir = t.testdir({ 'a.yaml': ruleSet('a', 'a.test') })
   const { sets } = loadRuleSets(dir)
   const policyOf = (rule: string): ReturnType<typeof compileTaskPolicy> =>
@@ -117,20 +117,23 @@ async function until(condition: () => boolean): Promise<void> {
   for (let tries = 0; !condition() && tries < 100; tries += 1) await sleep(50)
 }
 
-t.test('R26: a changed file counts after two equal readings half a second apart', async (t) => {
-  const dir = t.testdir({ 'a.yaml': ruleSet('a', 'a.test') })
-  const { watch, loaded, refused } = startWatch(t, dir)
-  t.equal(loaded.length, 1, 'the first rules are in force at once')
-  const before = watch.inForce?.policy?.digest
-  const changedAt = Date.now()
-  writeFileSync(path.join(dir, 'a.yaml'), ruleSet('a', 'other.test'))
-  await until(() => loaded.length > 1)
-  t.ok(Date.now() - changedAt >= 450, 'not before the second reading')
-  t.not(watch.inForce?.policy?.digest, before)
-  t.strictSame(refused, [])
-})
+void t.test(
+  'R26: a changed file counts after two equal readings half a second apart',
+  async (t) => {
+    const dir = t.testdir({ 'a.yaml': ruleSet('a', 'a.test') })
+    const { watch, loaded, refused } = startWatch(t, dir)
+    t.equal(loaded.length, 1, 'the first rules are in force at once')
+    const before = watch.inForce?.policy?.digest
+    const changedAt = Date.now()
+    writeFileSync(path.join(dir, 'a.yaml'), ruleSet('a', 'other.test'))
+    await until(() => loaded.length > 1)
+    t.ok(Date.now() - changedAt >= 450, 'not before the second reading')
+    t.not(watch.inForce?.policy?.digest, before)
+    t.strictSame(refused, [])
+  },
+)
 
-t.test('R26: broken rules are refused once and the last good ones stay', async (t) => {
+void t.test('R26: broken rules are refused once and the last good ones stay', async (t) => {
   const dir = t.testdir({ 'a.yaml': ruleSet('a', 'a.test'), 'b.yaml': ruleSet('b', 'b.test') })
   const { watch, loaded, refused } = startWatch(t, dir)
   const before = watch.inForce
@@ -155,7 +158,7 @@ t.test('R26: broken rules are refused once and the last good ones stay', async (
   t.equal(loaded.length, 1, 'what is as before is no change')
 })
 
-t.test('a file that is written while it is read is not taken half', async (t) => {
+void t.test('a file that is written while it is read is not taken half', async (t) => {
   const dir = t.testdir({ 'a.yaml': ruleSet('a', 'a.test') })
   const { loaded, refused } = startWatch(t, dir)
   const whole = ruleSet('a', 'slow.test')
@@ -169,7 +172,7 @@ t.test('a file that is written while it is read is not taken half', async (t) =>
   t.equal(loaded.length, 2)
 })
 
-t.test('a set that is withdrawn leaves its task without a policy', (t) => {
+void t.test('a set that is withdrawn leaves its task without a policy', (t) => {
   const dir = t.testdir({ 'a.yaml': ruleSet('a', 'a.test') })
   const { watch, loaded } = startWatch(t, dir)
   rmSync(path.join(dir, 'a.yaml'))
@@ -182,7 +185,7 @@ t.test('a set that is withdrawn leaves its task without a policy', (t) => {
   t.end()
 })
 
-t.test('a set that binds every task cannot be withdrawn', (t) => {
+void t.test('a set that binds every task cannot be withdrawn', (t) => {
   const dir = t.testdir({
     'a.yaml': ruleSet('a', 'a.test'),
     'always.yaml': ruleSet('guard', 'g.test'),
@@ -196,7 +199,7 @@ t.test('a set that binds every task cannot be withdrawn', (t) => {
   t.end()
 })
 
-t.test('a mounted map that is swapped as a whole is seen', async (t) => {
+void t.test('a mounted map that is swapped as a whole is seen', async (t) => {
   const dir = t.testdir({
     '..v1': { 'a.yaml': ruleSet('a', 'a.test') },
     '..v2': { 'a.yaml': ruleSet('a', 'b.test') },
@@ -211,7 +214,7 @@ t.test('a mounted map that is swapped as a whole is seen', async (t) => {
   t.not(watch.inForce?.sets.get('a')?.version, before)
 })
 
-t.test('rules that were never sound leave nothing in force', (t) => {
+void t.test('rules that were never sound leave nothing in force', (t) => {
   const dir = t.testdir({ 'a.yaml': 'ruleset: 1' })
   const { watch, loaded, refused } = startWatch(t, dir)
   t.equal(watch.inForce, undefined)

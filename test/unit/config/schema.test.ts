@@ -8,14 +8,14 @@ import { configJsonSchema } from '../../../src/config/schema.ts'
 
 const FILE = new URL('../../../schema/config.schema.json', import.meta.url)
 
-t.test('the JSON Schema that editors read is the one of the grammar', (t) => {
+void t.test('the JSON Schema that editors read is the one of the grammar', (t) => {
   const text = `${JSON.stringify(configJsonSchema(), undefined, 2)}\n`
   if (process.env['UPDATE_SCHEMA'] === '1') writeFileSync(FILE, text)
   t.equal(readFileSync(FILE, 'utf8'), text)
   t.end()
 })
 
-t.test('it knows the sections, their keys and what must be there', (t) => {
+void t.test('it knows the sections, their keys and what must be there', (t) => {
   t.match(configJsonSchema(), {
     additionalProperties: false,
     properties: {

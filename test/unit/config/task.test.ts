@@ -18,7 +18,7 @@ const DEFINITION: TaskDefinition = {
   lifetimeMs: 1_800_000,
 }
 
-t.test('a task has an id, a path, a digest of its intent, a start and an end', (t) => {
+void t.test('a task has an id, a path, a digest of its intent, a start and an end', (t) => {
   const task = buildStaticTask(DEFINITION, 1000)
   t.match(task.id, /^t_[0-9a-hjkmnp-tv-z]{26}$/)
   t.strictSame(task.path, [task.id])
@@ -29,7 +29,7 @@ t.test('a task has an id, a path, a digest of its intent, a start and an end', (
   t.end()
 })
 
-t.test(
+void t.test(
   'the same definition is the same task, whenever it starts and however it is ordered',
   (t) => {
     const { id } = buildStaticTask(DEFINITION, 1000)
@@ -40,7 +40,7 @@ t.test(
   },
 )
 
-t.test('any change makes another task', (t) => {
+void t.test('any change makes another task', (t) => {
   const { id } = buildStaticTask(DEFINITION, 1000)
   const changes: Partial<TaskDefinition>[] = [
     { intent: 'Other.' },

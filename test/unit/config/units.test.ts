@@ -12,7 +12,7 @@ import {
   parseSize,
 } from '../../../src/config/units.ts'
 
-t.test('a duration is a whole number and one unit', (t) => {
+void t.test('a duration is a whole number and one unit', (t) => {
   t.equal(parseDuration('250ms'), 250)
   t.equal(parseDuration('30s'), 30_000)
   t.equal(parseDuration('30m'), 1_800_000)
@@ -34,7 +34,7 @@ t.test('a duration is a whole number and one unit', (t) => {
   t.end()
 })
 
-t.test('a size is bytes, or a whole number and a binary unit', (t) => {
+void t.test('a size is bytes, or a whole number and a binary unit', (t) => {
   t.equal(parseSize('512'), 512)
   t.equal(parseSize('512B'), 512)
   t.equal(parseSize('64KiB'), 65_536)
@@ -45,7 +45,7 @@ t.test('a size is bytes, or a whole number and a binary unit', (t) => {
   t.end()
 })
 
-t.test('a listen address is ADDRESS:PORT or unix:PATH', (t) => {
+void t.test('a listen address is ADDRESS:PORT or unix:PATH', (t) => {
   t.strictSame(parseListenAddress('127.0.0.1:3128'), { kind: 'tcp', host: '127.0.0.1', port: 3128 })
   t.strictSame(parseListenAddress('localhost:0'), { kind: 'tcp', host: '127.0.0.1', port: 0 })
   t.strictSame(parseListenAddress('[::1]:3128'), { kind: 'tcp', host: '::1', port: 3128 })
@@ -67,7 +67,7 @@ t.test('a listen address is ADDRESS:PORT or unix:PATH', (t) => {
   t.end()
 })
 
-t.test('a listen address is printed as it is written', (t) => {
+void t.test('a listen address is printed as it is written', (t) => {
   for (const text of ['127.0.0.1:3128', '[::1]:3128', 'unix:/run/x.sock']) {
     const address = parseListenAddress(text)
     t.ok(address)
@@ -76,7 +76,7 @@ t.test('a listen address is printed as it is written', (t) => {
   t.end()
 })
 
-t.test('only unix sockets and loopback are local', (t) => {
+void t.test('only unix sockets and loopback are local', (t) => {
   const isLocal = (text: string): boolean => {
     const address = parseListenAddress(text)
     return address !== undefined && isLocalAddress(address)
@@ -87,7 +87,7 @@ t.test('only unix sockets and loopback are local', (t) => {
   t.end()
 })
 
-t.test('a host has port 443 unless another is written', (t) => {
+void t.test('a host has port 443 unless another is written', (t) => {
   t.strictSame(parseHostPort('API.GitHub.com.'), {
     host: 'api.github.com',
     kind: 'name',
@@ -100,7 +100,7 @@ t.test('a host has port 443 unless another is written', (t) => {
   t.end()
 })
 
-t.test('a duration is printed in its largest whole unit', (t) => {
+void t.test('a duration is printed in its largest whole unit', (t) => {
   t.equal(formatDuration(86_400_000), '1d')
   t.equal(formatDuration(90_000), '90s')
   t.equal(formatDuration(1), '1ms')

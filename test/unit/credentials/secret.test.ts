@@ -9,7 +9,7 @@ import { EgressError } from '../../../src/errors.ts'
 
 const CANARY = 'canary-6f1c4e0d9b7a42'
 
-t.test('whatever prints a secret prints its name', (t) => {
+void t.test('whatever prints a secret prints its name', (t) => {
   const secret = makeSecret('github', CANARY)
   const printed = '[secret github]'
   // eslint-disable-next-line typescript/restrict-template-expressions, typescript/no-base-to-string
@@ -24,7 +24,7 @@ t.test('whatever prints a secret prints its name', (t) => {
   t.end()
 })
 
-t.test('an error that carries a secret shows its name only', (t) => {
+void t.test('an error that carries a secret shows its name only', (t) => {
   const secret = makeSecret('github', CANARY)
   const error = new EgressError(
     'credential-unavailable',
@@ -37,7 +37,7 @@ t.test('an error that carries a secret shows its name only', (t) => {
   t.end()
 })
 
-t.test('no copy of a secret carries its value', (t) => {
+void t.test('no copy of a secret carries its value', (t) => {
   const secret = makeSecret('github', CANARY)
   t.strictSame(Object.entries(secret), [['name', 'github']])
   t.strictSame(Reflect.ownKeys(secret), ['name'])
@@ -46,7 +46,7 @@ t.test('no copy of a secret carries its value', (t) => {
   t.end()
 })
 
-t.test('I3: reveal opens the secrets of the vault and no other', (t) => {
+void t.test('I3: reveal opens the secrets of the vault and no other', (t) => {
   t.equal(reveal(makeSecret('github', CANARY), 'test'), CANARY)
   t.throws(() => reveal(new Secret('github'), 'test'))
   t.end()

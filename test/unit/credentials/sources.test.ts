@@ -45,14 +45,14 @@ async function refusalOf(source: SecretSource): Promise<string> {
   return String(error.detail['why'])
 }
 
-t.test('a variable gives its value, without one trailing newline', async (t) => {
+void t.test('a variable gives its value, without one trailing newline', async (t) => {
   t.equal(await valueOf(fromVariable(CANARY)), CANARY)
   t.equal(await valueOf(fromVariable(`${CANARY}\n`)), CANARY)
   t.equal(await valueOf(fromVariable(`${CANARY}\r\n`)), CANARY)
   t.equal(await valueOf(fromVariable('two words')), 'two words')
 })
 
-t.test('a value that is no header text is refused without being told', async (t) => {
+void t.test('a value that is no header text is refused without being told', async (t) => {
   t.equal(await refusalOf(fromVariable(undefined)), 'the variable is not set')
   t.equal(await refusalOf(fromVariable('')), 'the value is empty')
   t.equal(await refusalOf(fromVariable('\n')), 'the value is empty')
@@ -71,14 +71,14 @@ t.test('a value that is no header text is refused without being told', async (t)
   t.equal(await valueOf(fromVariable('c'.repeat(BYTES_MAX))), 'c'.repeat(BYTES_MAX))
 })
 
-t.test('NAME_FILE stands in for a variable that is not set', async (t) => {
+void t.test('NAME_FILE stands in for a variable that is not set', async (t) => {
   const file = join(t.testdir({ token: `${CANARY}\n` }), 'token')
   const definition = { name: 'github', source: { env: 'TOKEN' } }
   t.equal(await valueOf(openSource(definition, { TOKEN_FILE: file }, BYTES_MAX)), CANARY)
   t.equal(await valueOf(openSource(definition, { TOKEN_FILE: file, TOKEN: 'x' }, BYTES_MAX)), 'x')
 })
 
-t.test(
+void t.test(
   'a file is read again whenever it changes, and the same secret kept while it does not',
   async (t) => {
     const file = join(t.testdir({ token: 'first' }), 'token')
@@ -103,7 +103,7 @@ t.test(
   },
 )
 
-t.test('a link that is turned to another file gives the other value', async (t) => {
+void t.test('a link that is turned to another file gives the other value', async (t) => {
   const dir = t.testdir({ one: 'first', two: 'secon' })
   symlinkSync('one', join(dir, 'token'))
   const source = fromFile(join(dir, 'token'))
@@ -113,7 +113,7 @@ t.test('a link that is turned to another file gives the other value', async (t) 
   t.equal(await valueOf(source), 'secon')
 })
 
-t.test(
+void t.test(
   'a file that cannot be used refuses the call, and serves the next once it can',
   async (t) => {
     const dir = t.testdir({ token: CANARY })
@@ -139,7 +139,7 @@ t.test(
   },
 )
 
-t.test(
+void t.test(
   'a file without permission refuses the call',
   { skip: process.getuid?.() === 0 && 'root reads everything' },
   async (t) => {
@@ -149,7 +149,7 @@ t.test(
   },
 )
 
-t.test('many calls at once read a changed file once', async (t) => {
+void t.test('many calls at once read a changed file once', async (t) => {
   const source = fromFile(join(t.testdir({ token: CANARY }), 'token'))
   const secrets = await Promise.all(Array.from({ length: 50 }, () => source.secret()))
   t.equal(new Set(secrets).size, 1)

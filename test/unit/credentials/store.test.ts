@@ -9,7 +9,7 @@ import { ALL, BEARER, CANARY, define, makeStore, QUERY, reasonOf, TASK } from '.
 
 const KEY = Buffer.alloc(32, 7)
 
-t.test(
+void t.test(
   'a placeholder is stable over restarts and differs between tasks, credentials and keys',
   (t) => {
     const one = makeStore().placeholder(TASK, 'bearer')
@@ -25,7 +25,7 @@ t.test(
   },
 )
 
-t.test(
+void t.test(
   'a placeholder has the length asked for, and never fewer than 16 derived characters',
   (t) => {
     for (const [prefix, length, expected] of [
@@ -44,7 +44,7 @@ t.test(
   },
 )
 
-t.test('a task has one placeholder a credential, in one map that is kept', (t) => {
+void t.test('a task has one placeholder a credential, in one map that is kept', (t) => {
   const store = makeStore()
   const placeholders = store.placeholders(TASK)
   t.equal(store.placeholders(TASK), placeholders)
@@ -56,7 +56,7 @@ t.test('a task has one placeholder a credential, in one map that is kept', (t) =
   t.end()
 })
 
-t.test('R19: a credential is for its own hosts and ports only', (t) => {
+void t.test('R19: a credential is for its own hosts and ports only', (t) => {
   const store = makeStore([
     BEARER,
     define(
@@ -81,7 +81,7 @@ t.test('R19: a credential is for its own hosts and ports only', (t) => {
   t.end()
 })
 
-t.test('a credential is known by its name, and an unknown one is unavailable', async (t) => {
+void t.test('a credential is known by its name, and an unknown one is unavailable', async (t) => {
   const store = makeStore()
   t.strictSame(store.names(), ['bearer', 'basic', 'header', 'query'])
   t.equal(store.definition('query'), QUERY)
@@ -91,7 +91,7 @@ t.test('a credential is known by its name, and an unknown one is unavailable', a
   t.equal(await reasonOf(() => store.placeholder(TASK, 'none')), 'credential-unavailable')
 })
 
-t.test('a credential without a value refuses its calls, and the others go on', async (t) => {
+void t.test('a credential without a value refuses its calls, and the others go on', async (t) => {
   const store = makeStore(
     [BEARER, define({ kind: 'query', name: 'key' }, { source: { env: 'UNSET' } })],
     { CANARY },
@@ -100,7 +100,7 @@ t.test('a credential without a value refuses its calls, and the others go on', a
   t.equal((await store.secret('bearer')).name, 'bearer')
 })
 
-t.test('I3: a store that was used prints no value', async (t) => {
+void t.test('I3: a store that was used prints no value', async (t) => {
   const store = new CredentialStore(ALL, {
     environment: { CANARY },
     limits: { secretBytesMax: 1024 },

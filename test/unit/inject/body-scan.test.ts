@@ -24,7 +24,7 @@ function scan(text: string, cuts: readonly number[], placeholders = KNOWN): stri
   return first
 }
 
-t.test('whatever way a body is cut, the same placeholder is found as in the whole', (t) => {
+void t.test('whatever way a body is cut, the same placeholder is found as in the whole', (t) => {
   const piece = fc.oneof(
     fc.constantFrom(...KNOWN),
     fc.constantFrom(...KNOWN.map((text) => text.slice(0, -1))),
@@ -44,7 +44,7 @@ t.test('whatever way a body is cut, the same placeholder is found as in the whol
   t.end()
 })
 
-t.test('a placeholder is found byte by byte and over every border', (t) => {
+void t.test('a placeholder is found byte by byte and over every border', (t) => {
   const text = `{"token":"${KNOWN[1]}"}`
   const everywhere = Array.from({ length: text.length }, (_, at) => at)
   t.equal(scan(text, everywhere), KNOWN[1])
@@ -65,7 +65,7 @@ function bodyOf(chunks: readonly string[]): Body {
   }
 }
 
-t.test('a watched body flows on unchanged and tells of the first placeholder once', (t) => {
+void t.test('a watched body flows on unchanged and tells of the first placeholder once', (t) => {
   const token = placeholderOf(BEARER)
   const chunks = ['a', token.slice(0, 9), token.slice(9), placeholderOf(QUERY), 'z']
   const seen: string[] = []
@@ -81,7 +81,7 @@ t.test('a watched body flows on unchanged and tells of the first placeholder onc
   t.end()
 })
 
-t.test('a body whose placeholder is refused ends there, and one without goes through', (t) => {
+void t.test('a body whose placeholder is refused ends there, and one without goes through', (t) => {
   const refuse = (): never => {
     throw new Error('refused')
   }

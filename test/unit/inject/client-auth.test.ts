@@ -5,7 +5,7 @@ import t from 'tap'
 import { CLIENT_AUTH_HEADERS, CLIENT_AUTH_QUERY } from '../../../src/inject/client-auth.ts'
 import { BEARER, prepare } from './support.ts'
 
-t.test('docs/credentials.md lists what is dropped, no more and no less', (t) => {
+void t.test('docs/credentials.md lists what is dropped, no more and no less', (t) => {
   const page = readFileSync(new URL('../../../docs/credentials.md', import.meta.url), 'utf8')
   const table = page.split('\n').slice(page.split('\n').findIndex(isHeading) + 2)
   const rows = table.slice(
@@ -25,7 +25,7 @@ function isHeading(line: string): boolean {
   return /^\| *headers *\| *query parameters *\|$/.test(line)
 }
 
-t.test(
+void t.test(
   'R22: every entry of the table is dropped where a credential is for the host, and nowhere else',
   (t) => {
     for (const name of CLIENT_AUTH_HEADERS) {

@@ -26,7 +26,7 @@ const ENCODED = encodeURIComponent(CANARY)
 const HOST = ['Host', 'api.test']
 const UNAVAILABLE = 'credential-unavailable'
 
-t.test('R18: every kind of credential goes to its place', (t) => {
+void t.test('R18: every kind of credential goes to its place', (t) => {
   t.strictSame(prepare({}, BEARER), {
     headers: [...HOST, 'Authorization', `Bearer ${CANARY}`],
     path: '/',
@@ -48,7 +48,7 @@ t.test('R18: every kind of credential goes to its place', (t) => {
   t.end()
 })
 
-t.test('a value is text, never a pattern of the format', (t) => {
+void t.test('a value is text, never a pattern of the format', (t) => {
   const definition = define({ kind: 'header', name: 'X-Key', format: '<{}>' })
   const secret = makeSecret('header', "$& $1 $$ $' {}")
   t.strictSame(prepare({ credential: { definition, secret } }).headers, [
@@ -59,7 +59,7 @@ t.test('a value is text, never a pattern of the format', (t) => {
   t.end()
 })
 
-t.test('the credential takes the place and the spelling of what the client had there', (t) => {
+void t.test('the credential takes the place and the spelling of what the client had there', (t) => {
   const mine = `Bearer ${placeholderOf(BEARER)}`
   const head = prepare(
     { headers: ['A', '1', 'authorization', mine, 'Host', 'api.test', 'b', '2', 'A', '3'] },
@@ -86,7 +86,7 @@ t.test('the credential takes the place and the spelling of what the client had t
   t.end()
 })
 
-t.test('every other copy of an injected header or parameter is dropped', (t) => {
+void t.test('every other copy of an injected header or parameter is dropped', (t) => {
   const head = prepare(
     { headers: ['X-Goog-Api-Key', 'one', 'x-goog-api-key', 'two', 'X_Goog_Api_Key', 'three'] },
     HEADER,
@@ -116,58 +116,61 @@ t.test('every other copy of an injected header or parameter is dropped', (t) => 
   t.end()
 })
 
-t.test('R22: what the sandbox sends to authenticate is dropped for a brokered destination', (t) => {
-  const head = {
-    headers: [
-      'Accept',
-      '*/*',
-      'Authorization',
-      'Bearer own',
+void t.test(
+  'R22: what the sandbox sends to authenticate is dropped for a brokered destination',
+  (t) => {
+    const head = {
+      headers: [
+        'Accept',
+        '*/*',
+        'Authorization',
+        'Bearer own',
+        'cookie',
+        'a=b',
+        'X-API-Key',
+        'own',
+        'x_api_key',
+        'own',
+        'Private-Token',
+        'own',
+        'X-Goog-Api-Key',
+        'own',
+        'X-Request-Id',
+        '1',
+      ],
+      query: 'a=1&api_key=own&API%5FKEY=own&b=2&appid=own',
+    }
+    const appid = define({ kind: 'query', name: 'appid' })
+    const dropped = prepare({ ...head, brokered: [HEADER, appid] })
+    t.strictSame(dropped.headers, [...HOST, 'Accept', '*/*', 'X-Request-Id', '1'])
+    t.equal(dropped.path, '/?a=1&b=2')
+    t.strictSame(dropped.dropped, [
+      'authorization',
       'cookie',
-      'a=b',
-      'X-API-Key',
-      'own',
-      'x_api_key',
-      'own',
-      'Private-Token',
-      'own',
-      'X-Goog-Api-Key',
-      'own',
-      'X-Request-Id',
-      '1',
-    ],
-    query: 'a=1&api_key=own&API%5FKEY=own&b=2&appid=own',
-  }
-  const appid = define({ kind: 'query', name: 'appid' })
-  const dropped = prepare({ ...head, brokered: [HEADER, appid] })
-  t.strictSame(dropped.headers, [...HOST, 'Accept', '*/*', 'X-Request-Id', '1'])
-  t.equal(dropped.path, '/?a=1&b=2')
-  t.strictSame(dropped.dropped, [
-    'authorization',
-    'cookie',
-    'x-api-key',
-    'private-token',
-    'x-goog-api-key',
-    '?api_key',
-    '?appid',
-  ])
-  t.strictSame(dropped.used, { name: 'header', action: 'dropped' })
+      'x-api-key',
+      'private-token',
+      'x-goog-api-key',
+      '?api_key',
+      '?appid',
+    ])
+    t.strictSame(dropped.used, { name: 'header', action: 'dropped' })
 
-  const unbrokered = prepare({ ...head, endpoint: OTHER })
-  t.strictSame(unbrokered.headers, ['Host', 'other.test', ...head.headers])
-  t.equal(unbrokered.path, `/?${head.query}`)
-  t.strictSame([unbrokered.dropped, unbrokered.used], [[], undefined])
+    const unbrokered = prepare({ ...head, endpoint: OTHER })
+    t.strictSame(unbrokered.headers, ['Host', 'other.test', ...head.headers])
+    t.equal(unbrokered.path, `/?${head.query}`)
+    t.strictSame([unbrokered.dropped, unbrokered.used], [[], undefined])
 
-  const passed = prepare({ ...head, brokered: [HEADER], obligations: { clientAuth: 'pass' } })
-  t.strictSame(passed.headers, [...HOST, ...head.headers])
-  t.equal(passed.path, `/?${head.query}`)
+    const passed = prepare({ ...head, brokered: [HEADER], obligations: { clientAuth: 'pass' } })
+    t.strictSame(passed.headers, [...HOST, ...head.headers])
+    t.equal(passed.path, `/?${head.query}`)
 
-  const clean = prepare({ headers: ['Accept', '*/*'], brokered: [HEADER] })
-  t.strictSame([clean.dropped, clean.used], [[], undefined])
-  t.end()
-})
+    const clean = prepare({ headers: ['Accept', '*/*'], brokered: [HEADER] })
+    t.strictSame([clean.dropped, clean.used], [[], undefined])
+    t.end()
+  },
+)
 
-t.test('R22: a credential of another kind leaves no room for the own one beside it', (t) => {
+void t.test('R22: a credential of another kind leaves no room for the own one beside it', (t) => {
   const head = prepare(
     { headers: ['Authorization', 'Bearer own', 'X-Goog-Api-Key', 'own'], query: 'key=own' },
     HEADER,
@@ -177,7 +180,7 @@ t.test('R22: a credential of another kind leaves no room for the own one beside 
   t.end()
 })
 
-t.test('R19: a credential is not sent to a host or port that is not its own', async (t) => {
+void t.test('R19: a credential is not sent to a host or port that is not its own', async (t) => {
   for (const endpoint of [
     OTHER,
     parseAuthority('api.test:8443'),
@@ -189,13 +192,13 @@ t.test('R19: a credential is not sent to a host or port that is not its own', as
   t.match(prepare({}, BEARER).used, { action: 'injected' })
 })
 
-t.test('R19: a credential is not sent where the rule names none', (t) => {
+void t.test('R19: a credential is not sent where the rule names none', (t) => {
   const head = prepare({ headers: ['Authorization', 'Bearer x'], brokered: ALL })
   t.strictSame(head.headers, HOST)
   t.end()
 })
 
-t.test(
+void t.test(
   'R19: in plaintext a credential goes only where definition and rule both say so',
   async (t) => {
     const hosts = [{ host: 'api.test', kind: 'name', port: 80 }] as const
@@ -212,13 +215,13 @@ t.test(
   },
 )
 
-t.test('a secret of another credential is never sent for this one', (t) => {
+void t.test('a secret of another credential is never sent for this one', (t) => {
   const credential = { definition: BEARER, secret: makeSecret('other', CANARY) }
   t.throws(() => prepare({ credential }), { code: 'ERR_ASSERTION' })
   t.end()
 })
 
-t.test('the head has one Host, first, in normal form', (t) => {
+void t.test('the head has one Host, first, in normal form', (t) => {
   const hostOf = (authority: string, scheme: 'http' | 'https'): string[] =>
     prepare({ endpoint: parseAuthority(authority), scheme, headers: ['A', '1', 'HOST', 'x'] })
       .headers
@@ -229,7 +232,7 @@ t.test('the head has one Host, first, in normal form', (t) => {
   t.end()
 })
 
-t.test("this hop's fields and the framing do not leave, the injected credential does", (t) => {
+void t.test("this hop's fields and the framing do not leave, the injected credential does", (t) => {
   const head = prepare(
     {
       headers: [
@@ -255,7 +258,7 @@ t.test("this hop's fields and the framing do not leave, the injected credential 
   t.end()
 })
 
-t.test('path and query leave byte for byte', (t) => {
+void t.test('path and query leave byte for byte', (t) => {
   for (const query of [undefined, '', '&', 'a=%7e&b=%7E&&=', 'q=a+b;c', '%', '?=?', 'a=b=c']) {
     const expected = query === undefined ? '/%7Ea//b' : `/%7Ea//b?${query}`
     t.equal(prepare({ path: '/%7Ea//b', query }).path, expected)
@@ -267,7 +270,7 @@ t.test('path and query leave byte for byte', (t) => {
   t.end()
 })
 
-t.test('preparing changes nothing of what it was given', (t) => {
+void t.test('preparing changes nothing of what it was given', (t) => {
   const name = fc.constantFrom('Accept', 'authorization', 'COOKIE', 'X-Goog-Api-Key', 'Host', 'x')
   const headers = fc
     .array(fc.tuple(name, fc.string({ unit: fc.constantFrom(...'ab =;'.split('')) })))
@@ -292,7 +295,7 @@ t.test('preparing changes nothing of what it was given', (t) => {
   t.end()
 })
 
-t.test('I3: the canary is in the prepared head, at one place, and in nothing else', (t) => {
+void t.test('I3: the canary is in the prepared head, at one place, and in nothing else', (t) => {
   for (const definition of ALL) {
     const input = { headers: ['Authorization', 'own'], query: 'a=1' }
     const head = prepare(input, definition)

@@ -33,7 +33,7 @@ const encodeAll = (text: string, upper = false): string =>
     })
     .join('')
 
-t.test('each kind of credential has one right place on its own host', (t) => {
+void t.test('each kind of credential has one right place on its own host', (t) => {
   t.strictSame(screen({ headers: ['Authorization', `Bearer ${bearer}`] }), ['bearer'])
   t.strictSame(screen({ headers: ['authorization', `bearer ${bearer}`] }), ['bearer'])
   const pair = base64(`x-access-token:${basic}`)
@@ -53,7 +53,7 @@ t.test('each kind of credential has one right place on its own host', (t) => {
   t.end()
 })
 
-t.test('the right place on another host or port is a wrong one', (t) => {
+void t.test('the right place on another host or port is a wrong one', (t) => {
   for (const endpoint of [OTHER, { ...ENDPOINT, port: 8443 }]) {
     t.equal(screen({ endpoint, headers: ['Authorization', `Bearer ${bearer}`] }), MISUSED)
     t.equal(screen({ endpoint, query: `access_token=${query}` }), MISUSED)
@@ -61,7 +61,7 @@ t.test('the right place on another host or port is a wrong one', (t) => {
   t.end()
 })
 
-t.test('beside the right place everything is wrong, to its own host too', (t) => {
+void t.test('beside the right place everything is wrong, to its own host too', (t) => {
   const wrong: readonly (readonly string[])[] = [
     ['Authorization', bearer],
     ['Authorization', `Bearer  ${bearer}`],
@@ -117,7 +117,7 @@ t.test('beside the right place everything is wrong, to its own host too', (t) =>
   t.end()
 })
 
-t.test(
+void t.test(
   'percent-encoded placeholders are found, whole or in part, in any case, and twice over',
   (t) => {
     const once = encodeAll(bearer)
@@ -142,7 +142,7 @@ t.test(
   },
 )
 
-t.test('a placeholder in base64 or base64url is found wherever it lies in it', (t) => {
+void t.test('a placeholder in base64 or base64url is found wherever it lies in it', (t) => {
   const item = fc.constantFrom(...ALL.map(placeholderOf))
   const around = fc.uint8Array({ maxLength: 12 })
   const encoding = fc.constantFrom('base64', 'base64url')
@@ -158,7 +158,7 @@ t.test('a placeholder in base64 or base64url is found wherever it lies in it', (
   t.end()
 })
 
-t.test('a placeholder of any shape is found at any place of any value', (t) => {
+void t.test('a placeholder of any shape is found at any place of any value', (t) => {
   const shape = fc.record({
     prefix: fc.constantFrom('', 'ghp_', 'sallyport_x_', 'sk-ant-api03-', 'a.b-c_d'),
     extra: fc.integer({ min: 16, max: 80 }),
@@ -183,7 +183,7 @@ t.test('a placeholder of any shape is found at any place of any value', (t) => {
   t.end()
 })
 
-t.test('heads without placeholders pass, whatever they hold', (t) => {
+void t.test('heads without placeholders pass, whatever they hold', (t) => {
   const stranger = makeStore().placeholder('t_other', 'bearer')
   fc.assert(
     fc.property(fc.string({ unit: 'binary-ascii', maxLength: 400 }), (text) => {
@@ -197,14 +197,14 @@ t.test('heads without placeholders pass, whatever they hold', (t) => {
   t.end()
 })
 
-t.test('parts of a placeholder, and placeholders of other tasks, are only text', (t) => {
+void t.test('parts of a placeholder, and placeholders of other tasks, are only text', (t) => {
   t.strictSame(screen({ headers: ['X-Note', bearer.slice(0, 20)] }), [])
   t.strictSame(screen({ headers: ['X-Note', 'ghp_'], path: '/ghp_', query: 'ghp_=ghp_' }), [])
   t.strictSame(screen({ placeholders: new Map(), headers: ['X-Note', bearer] }), [])
   t.end()
 })
 
-t.test('the refusal names the credential and the place, never the placeholder', (t) => {
+void t.test('the refusal names the credential and the place, never the placeholder', (t) => {
   try {
     screenPlaceholders({
       endpoint: OTHER,

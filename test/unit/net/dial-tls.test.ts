@@ -51,7 +51,7 @@ async function outcome(
   return result
 }
 
-t.test(
+void t.test(
   'R46: an upstream whose certificate is not trusted is refused, and its good twin is not',
   async (t) => {
     const leaf = (options: IssueOptions): { certPem: string; keyPem: string } => pki.issue(options)
@@ -83,14 +83,14 @@ t.test(
   },
 )
 
-t.test('a wildcard stands for one label', async (t) => {
+void t.test('a wildcard stands for one label', async (t) => {
   const certificate = pki.issue({ names: ['*.wild.test'] })
   t.equal(await outcome(t, 'sub.wild.test', certificate), 'connected')
   t.equal(await outcome(t, 'a.sub.wild.test', certificate), 'tls-untrusted')
   t.equal(await outcome(t, 'wild.test', certificate), 'tls-untrusted')
 })
 
-t.test('an address is verified as an address', async (t) => {
+void t.test('an address is verified as an address', async (t) => {
   t.equal(await outcome(t, '127.0.0.1', pki.issue({ ips: ['127.0.0.1'] })), 'connected')
   t.equal(await outcome(t, '127.0.0.1', pki.issue({ ips: ['127.0.0.2'] })), 'tls-untrusted')
   t.equal(await outcome(t, '127.0.0.1', pki.issue({ names: ['127.0.0.1'] })), 'tls-untrusted')
@@ -101,7 +101,7 @@ t.test('an address is verified as an address', async (t) => {
   t.equal(await reasonOf(dial(trusting(), permit)), 'connected')
 })
 
-t.test('I2: the name that was decided is the name in SNI; an address has none', async (t) => {
+void t.test('I2: the name that was decided is the name in SNI; an address has none', async (t) => {
   const certificate = pki.issue({ names: ['api.test'], ips: ['127.0.0.1'] })
   const seen: unknown[] = []
   const server = await listenTls(
@@ -124,7 +124,7 @@ t.test('I2: the name that was decided is the name in SNI; an address has none', 
   ])
 })
 
-t.test('verification cannot be turned off by the environment', async (t) => {
+void t.test('verification cannot be turned off by the environment', async (t) => {
   const before = process.env['NODE_TLS_REJECT_UNAUTHORIZED']
   process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = '0'
   t.teardown(() => {
@@ -138,7 +138,7 @@ t.test('verification cannot be turned off by the environment', async (t) => {
   t.equal(await outcome(t, 'api.test', pki.issue({ names: ['other.test'] })), 'tls-untrusted')
 })
 
-t.test('only TLS 1.2 and 1.3 are spoken, and the version is told', async (t) => {
+void t.test('only TLS 1.2 and 1.3 are spoken, and the version is told', async (t) => {
   const { certPem: cert, keyPem: key } = pki.issue({ names: ['api.test'] })
   for (const [version, told] of [
     ['TLSv1.3', '1.3'],
@@ -165,31 +165,34 @@ t.test('only TLS 1.2 and 1.3 are spoken, and the version is told', async (t) => 
   )
 })
 
-t.test('a peer that speaks no TLS or leaves fails the handshake and nothing else', async (t) => {
-  const behaviours: Record<string, (socket: Socket) => unknown> = {
-    garbage: (socket) => socket.write('HTTP/1.1 400 Bad Request\r\n\r\n'),
-    'binary garbage': (socket) => socket.write(Buffer.alloc(4096, 0x16)),
-    'closes at once': (socket) => socket.end(),
-    resets: (socket) => socket.once('data', () => socket.resetAndDestroy()),
-    'closes after the hello': (socket) => socket.once('data', () => socket.end()),
-  }
-  for (const [what, behave] of Object.entries(behaviours)) {
-    const server = await listen(t, {
-      onSocket: (socket) => {
-        socket.resume().once('end', () => socket.end())
-        behave(socket)
-      },
-    })
-    t.equal(
-      await reasonOf(dial(trusting(), permitFor('api.test', server.port, { tls: true }))),
-      'tls-failed',
-      what,
-    )
-    t.ok(await until(() => server.open() === 0), `${what}: let go`)
-  }
-})
+void t.test(
+  'a peer that speaks no TLS or leaves fails the handshake and nothing else',
+  async (t) => {
+    const behaviours: Record<string, (socket: Socket) => unknown> = {
+      garbage: (socket) => socket.write('HTTP/1.1 400 Bad Request\r\n\r\n'),
+      'binary garbage': (socket) => socket.write(Buffer.alloc(4096, 0x16)),
+      'closes at once': (socket) => socket.end(),
+      resets: (socket) => socket.once('data', () => socket.resetAndDestroy()),
+      'closes after the hello': (socket) => socket.once('data', () => socket.end()),
+    }
+    for (const [what, behave] of Object.entries(behaviours)) {
+      const server = await listen(t, {
+        onSocket: (socket) => {
+          socket.resume().once('end', () => socket.end())
+          behave(socket)
+        },
+      })
+      t.equal(
+        await reasonOf(dial(trusting(), permitFor('api.test', server.port, { tls: true }))),
+        'tls-failed',
+        what,
+      )
+      t.ok(await until(() => server.open() === 0), `${what}: let go`)
+    }
+  },
+)
 
-t.test('a handshake that does not end is given up in time', async (t) => {
+void t.test('a handshake that does not end is given up in time', async (t) => {
   const server = await listen(t)
   const startedAt = performance.now()
   t.equal(
@@ -202,7 +205,7 @@ t.test('a handshake that does not end is given up in time', async (t) => {
   t.ok(await until(() => server.open() === 0))
 })
 
-t.test('a wrong certificate at one address is not mended by asking the next', async (t) => {
+void t.test('a wrong certificate at one address is not mended by asking the next', async (t) => {
   const wrong = pki.issue({ names: ['other.test'] })
   const right = pki.issue({ names: ['two.test'] })
   const first = await listenTls(t, { cert: wrong.certPem, key: wrong.keyPem, host: '127.0.0.5' })
@@ -214,7 +217,7 @@ t.test('a wrong certificate at one address is not mended by asking the next', as
   t.equal(await reasonOf(dial(trusting(), permit)), 'connected', 'a dead one is passed over')
 })
 
-t.test('a rebound name is refused before any handshake', async (t) => {
+void t.test('a rebound name is refused before any handshake', async (t) => {
   const { certPem: cert, keyPem: key } = pki.issue({ names: ['rebind.test'] })
   const dns = await startDnsServer({ 'rebind.test': [['127.0.0.1'], ['127.0.0.1', '10.0.0.1']] })
   t.teardown(() => dns.close())
@@ -237,7 +240,7 @@ async function dialAndRead(dialer: Dialer, server: TestServer, taskId: string): 
   return reused
 }
 
-t.test('sessions are resumed within a task and not across tasks', async (t) => {
+void t.test('sessions are resumed within a task and not across tasks', async (t) => {
   const { certPem: cert, keyPem: key } = pki.issue({ names: ['api.test'] })
   for (const maxVersion of ['TLSv1.3', 'TLSv1.2'] as const) {
     const server = await listenTls(t, { cert, key, maxVersion })
@@ -248,7 +251,7 @@ t.test('sessions are resumed within a task and not across tasks', async (t) => {
   }
 })
 
-t.test('a session of a peer that was not verified is never resumed', async (t) => {
+void t.test('a session of a peer that was not verified is never resumed', async (t) => {
   const wrong = pki.issue({ names: ['other.test'] })
   for (const maxVersion of ['TLSv1.3', 'TLSv1.2'] as const) {
     const server = await listenTls(t, { cert: wrong.certPem, key: wrong.keyPem, maxVersion })
@@ -263,7 +266,7 @@ t.test('a session of a peer that was not verified is never resumed', async (t) =
   }
 })
 
-t.test('a resumed session does not outlive its certificate', async (t) => {
+void t.test('a resumed session does not outlive its certificate', async (t) => {
   const { certPem: cert, keyPem: key } = pki.issue({
     names: ['api.test'],
     notAfter: new Date(Date.now() + 2500),
@@ -278,7 +281,7 @@ t.test('a resumed session does not outlive its certificate', async (t) => {
   t.equal(await reasonOf(dial(dialer, permit)), 'tls-untrusted', 'nor afterwards')
 })
 
-t.test('a root that cannot be read is an error at once, never passed over', (t) => {
+void t.test('a root that cannot be read is an error at once, never passed over', (t) => {
   for (const [text, says] of [
     ['', /holds no certificate/],
     ['nothing of the kind', /holds no certificate/],
@@ -290,7 +293,7 @@ t.test('a root that cannot be read is an error at once, never passed over', (t) 
   t.end()
 })
 
-t.test('both of two roots in one file are trusted', async (t) => {
+void t.test('both of two roots in one file are trusted', async (t) => {
   const { certPem: cert, keyPem: key } = stranger.issue({ names: ['api.test'] })
   const server = await listenTls(t, { cert, key })
   const permit = permitFor('api.test', server.port, { tls: true })

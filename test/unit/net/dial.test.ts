@@ -19,7 +19,7 @@ import {
   until,
 } from './support.ts'
 
-t.test(
+void t.test(
   'I2: a checked address is dialed, without delay and with an error listener on it',
   async (t) => {
     const server = await listen(t, {
@@ -39,7 +39,7 @@ t.test(
   },
 )
 
-t.test(
+void t.test(
   'R36: a name that is rebound to an address that is not allowed is refused, never dialed',
   async (t) => {
     const dns = await startDnsServer({
@@ -64,7 +64,7 @@ t.test(
   },
 )
 
-t.test('R36: a retry uses no address that was not checked', async (t) => {
+void t.test('R36: a retry uses no address that was not checked', async (t) => {
   const dns = await startDnsServer({
     'flaky.test': [['127.0.0.5', '127.0.0.6'], ['127.0.0.9']],
   })
@@ -76,7 +76,7 @@ t.test('R36: a retry uses no address that was not checked', async (t) => {
   t.equal(bad.connections(), 0)
 })
 
-t.test(
+void t.test(
   'R36: one answer that is not allowed refuses the name and dials none of the others',
   async (t) => {
     const server = await listen(t)
@@ -101,7 +101,7 @@ t.test(
   },
 )
 
-t.test('a kept answer is checked again for every permit', async (t) => {
+void t.test('a kept answer is checked again for every permit', async (t) => {
   const dns = await startDnsServer({
     'kept.test': [{ addresses: ['127.0.0.1'], ttlSeconds: 60 }],
   })
@@ -117,7 +117,7 @@ t.test('a kept answer is checked again for every permit', async (t) => {
   t.notOk(dialer.mayReuse(permitFor('kept.test', server.port), '10.0.0.1'))
 })
 
-t.test('a literal is dialed as it is, and nobody is asked', async (t) => {
+void t.test('a literal is dialed as it is, and nobody is asked', async (t) => {
   const server = await listen(t)
   const six = await listen(t, { host: '::1' })
   const dialer = makeDialer({ allow: [] })
@@ -134,35 +134,38 @@ t.test('a literal is dialed as it is, and nobody is asked', async (t) => {
   )
 })
 
-t.test("the sidecar's own listener is never dialed, by whatever name or address", async (t) => {
-  const server = await listen(t, { host: '0.0.0.0' })
-  const other = await listen(t, { host: '0.0.0.0' })
-  const mine = Object.values(networkInterfaces())
-    .flatMap((list) => list ?? [])
-    .find(({ family, internal }) => family === 'IPv4' && !internal)
-  const targets = ['127.0.0.1', '127.1.2.3', '0.0.0.0', 'name.test', 'localhost']
-  if (mine) targets.push(mine.address)
-  const dialer = makeDialer({
-    hosts: { 'name.test': ['127.0.0.1'] },
-    own: [{ host: '0.0.0.0', port: server.port }],
-  })
-  for (const target of targets) {
-    const everything = { allowed: ['0.0.0.0/0', '::/0'] }
-    t.equal(
-      await reasonOf(dial(dialer, permitFor(target, server.port, everything))),
-      'loop-detected',
-      target,
-    )
-    t.equal(
-      await reasonOf(dial(dialer, permitFor(target, other.port, everything))),
-      'connected',
-      `${target} on another port`,
-    )
-  }
-  t.equal(server.connections(), 0)
-})
+void t.test(
+  "the sidecar's own listener is never dialed, by whatever name or address",
+  async (t) => {
+    const server = await listen(t, { host: '0.0.0.0' })
+    const other = await listen(t, { host: '0.0.0.0' })
+    const mine = Object.values(networkInterfaces())
+      .flatMap((list) => list ?? [])
+      .find(({ family, internal }) => family === 'IPv4' && !internal)
+    const targets = ['127.0.0.1', '127.1.2.3', '0.0.0.0', 'name.test', 'localhost']
+    if (mine) targets.push(mine.address)
+    const dialer = makeDialer({
+      hosts: { 'name.test': ['127.0.0.1'] },
+      own: [{ host: '0.0.0.0', port: server.port }],
+    })
+    for (const target of targets) {
+      const everything = { allowed: ['0.0.0.0/0', '::/0'] }
+      t.equal(
+        await reasonOf(dial(dialer, permitFor(target, server.port, everything))),
+        'loop-detected',
+        target,
+      )
+      t.equal(
+        await reasonOf(dial(dialer, permitFor(target, other.port, everything))),
+        'connected',
+        `${target} on another port`,
+      )
+    }
+    t.equal(server.connections(), 0)
+  },
+)
 
-t.test('a refused address is not the end: the next one is tried, in order', async (t) => {
+void t.test('a refused address is not the end: the next one is tried, in order', async (t) => {
   const server = await listen(t)
   const outcomes: string[] = []
   const dialer = makeDialer({
@@ -182,7 +185,7 @@ t.test('a refused address is not the end: the next one is tried, in order', asyn
   })
 })
 
-t.test(
+void t.test(
   'an address that does not answer costs its share of the time, and the next one is tried',
   async (t) => {
     const hole = await blackhole(t, '127.0.0.2')
@@ -200,7 +203,7 @@ t.test(
   },
 )
 
-t.test('a dial that is cut ends at once and leaves no socket', async (t) => {
+void t.test('a dial that is cut ends at once and leaves no socket', async (t) => {
   const hole = await blackhole(t, '127.0.0.4')
   const dns = await startDnsServer({ 'silent.test': [{ silent: true }] })
   t.teardown(() => dns.close())
@@ -231,17 +234,20 @@ t.test('a dial that is cut ends at once and leaves no socket', async (t) => {
   t.equal(await reasonOf(dial(dialer, permitFor('127.0.0.1', server.port))), 'connected')
 })
 
-t.test('a signal that is aborted later does not touch a connection that is there', async (t) => {
-  const server = await listen(t)
-  const abort = new AbortController()
-  const { socket } = await dial(makeDialer(), permitFor('127.0.0.1', server.port), abort.signal)
-  abort.abort()
-  await sleep(20)
-  t.notOk(socket.destroyed)
-  socket.destroy()
-})
+void t.test(
+  'a signal that is aborted later does not touch a connection that is there',
+  async (t) => {
+    const server = await listen(t)
+    const abort = new AbortController()
+    const { socket } = await dial(makeDialer(), permitFor('127.0.0.1', server.port), abort.signal)
+    abort.abort()
+    await sleep(20)
+    t.notOk(socket.destroyed)
+    socket.destroy()
+  },
+)
 
-t.test(
+void t.test(
   'a cleartext connection may still be written to when the upstream has said its end',
   async (t) => {
     const received: string[] = []
@@ -261,7 +267,7 @@ t.test(
   },
 )
 
-t.test(
+void t.test(
   "the operator's destinations may lie on the operator's networks, but are no way to us",
   async (t) => {
     const server = await listen(t)
@@ -287,7 +293,7 @@ t.test(
   },
 )
 
-t.test('a name that cannot be resolved is not dialed', async (t) => {
+void t.test('a name that cannot be resolved is not dialed', async (t) => {
   const dns = await startDnsServer({ 'there.test': [['127.0.0.1']] })
   t.teardown(() => dns.close())
   const server = await listen(t)

@@ -91,7 +91,7 @@ function poster(
 const signal = (): AbortSignal => new AbortController().signal
 const body = Buffer.from('{"a":1}\n{"a":2}\n')
 
-t.test('a batch arrives as it was sent, and one connection serves many', async (t) => {
+void t.test('a batch arrives as it was sent, and one connection serves many', async (t) => {
   const sink = await startSink(t)
   const client = poster(t, 'siem.test', sink.port)
   const headers = { 'content-type': 'application/x-ndjson', authorization: 'Bearer s' }
@@ -107,7 +107,7 @@ t.test('a batch arrives as it was sent, and one connection serves many', async (
   })
 })
 
-t.test('an HTTPS sink is verified like any upstream', async (t) => {
+void t.test('an HTTPS sink is verified like any upstream', async (t) => {
   const pki = makePki()
   const good = await startSink(t, undefined, pki.issue({ names: ['siem.test'] }))
   const bad = await startSink(t, undefined, pki.issue({ names: ['other.test'] }))
@@ -127,7 +127,7 @@ t.test('an HTTPS sink is verified like any upstream', async (t) => {
   t.equal(bad.seen.length, 0)
 })
 
-t.test('a redirect is an answer and is not followed', async (t) => {
+void t.test('a redirect is an answer and is not followed', async (t) => {
   const target = await startSink(t)
   const sink = await startSink(t, (_request, response) =>
     response.writeHead(307, { location: `http://127.0.0.1:${target.port}/` }).end(),
@@ -136,7 +136,7 @@ t.test('a redirect is an answer and is not followed', async (t) => {
   t.equal(target.connections(), 0)
 })
 
-t.test('proxy variables of the environment are not used', async (t) => {
+void t.test('proxy variables of the environment are not used', async (t) => {
   const trap = await listen(t)
   const names = [
     'HTTP_PROXY',
@@ -160,7 +160,7 @@ t.test('proxy variables of the environment are not used', async (t) => {
   t.equal(trap.connections(), 0)
 })
 
-t.test('statuses come back, and a large answer is read and dropped', async (t) => {
+void t.test('statuses come back, and a large answer is read and dropped', async (t) => {
   const sink = await startSink(t, (_request, response) =>
     response.writeHead(500).end(Buffer.alloc(1_000_000, 'x')),
   )
@@ -169,36 +169,39 @@ t.test('statuses come back, and a large answer is read and dropped', async (t) =
   t.strictSame(await client.post(body, {}, signal()), { status: 500 }, 'and the client goes on')
 })
 
-t.test('a sink that is down, silent or our own rejects, and the client recovers', async (t) => {
-  const refused = poster(t, 'siem.test', 1)
-  t.equal(await reasonOf(refused.post(body, {}, signal())), 'dial-failed')
-  const own = await startSink(t)
-  t.equal(
-    await reasonOf(
-      poster(t, 'siem.test', own.port, { own: [{ host: '127.0.0.1', port: own.port }] }).post(
-        body,
-        {},
-        signal(),
+void t.test(
+  'a sink that is down, silent or our own rejects, and the client recovers',
+  async (t) => {
+    const refused = poster(t, 'siem.test', 1)
+    t.equal(await reasonOf(refused.post(body, {}, signal())), 'dial-failed')
+    const own = await startSink(t)
+    t.equal(
+      await reasonOf(
+        poster(t, 'siem.test', own.port, { own: [{ host: '127.0.0.1', port: own.port }] }).post(
+          body,
+          {},
+          signal(),
+        ),
       ),
-    ),
-    'loop-detected',
-  )
-  t.equal(own.connections(), 0)
-  let isSilent = true
-  const sink = await startSink(t, (_request, response) => {
-    if (!isSilent) response.writeHead(204).end()
-  })
-  const client = poster(t, 'siem.test', sink.port, { timeoutMs: 300 })
-  await t.rejects(client.post(body, {}, signal()))
-  const abort = new AbortController()
-  const cut = client.post(body, {}, abort.signal)
-  setTimeout(() => abort.abort(), 50)
-  await t.rejects(cut, { name: 'AbortError' })
-  isSilent = false
-  t.strictSame(await client.post(body, {}, signal()), { status: 204 })
-})
+      'loop-detected',
+    )
+    t.equal(own.connections(), 0)
+    let isSilent = true
+    const sink = await startSink(t, (_request, response) => {
+      if (!isSilent) response.writeHead(204).end()
+    })
+    const client = poster(t, 'siem.test', sink.port, { timeoutMs: 300 })
+    await t.rejects(client.post(body, {}, signal()))
+    const abort = new AbortController()
+    const cut = client.post(body, {}, abort.signal)
+    setTimeout(() => abort.abort(), 50)
+    await t.rejects(cut, { name: 'AbortError' })
+    isSilent = false
+    t.strictSame(await client.post(body, {}, signal()), { status: 204 })
+  },
+)
 
-t.test('the connection of a closed client is gone', async (t) => {
+void t.test('the connection of a closed client is gone', async (t) => {
   const silent = await listen(t)
   const client = poster(t, 'siem.test', silent.port)
   const waiting = client.post(body, {}, signal()).catch((error: unknown) => error)

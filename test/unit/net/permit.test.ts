@@ -19,7 +19,7 @@ const fields = {
   tls: false,
 }
 
-t.test('I1: what is issued is a permit and what is made elsewhere is none', (t) => {
+void t.test('I1: what is issued is a permit and what is made elsewhere is none', (t) => {
   const call = issueCallPermit(fields)
   const operator = issueOperatorPermit({ purpose: 'sinks', endpoint: fields.endpoint, tls: false })
   t.ok(isPermit(call))
@@ -43,7 +43,7 @@ t.test('I1: what is issued is a permit and what is made elsewhere is none', (t) 
   t.end()
 })
 
-t.test('I1: an issued permit cannot be turned to another destination', (t) => {
+void t.test('I1: an issued permit cannot be turned to another destination', (t) => {
   const permit = issueCallPermit(fields)
   t.throws(() => Object.assign(permit, { endpoint: { ...fields.endpoint, port: 81 } }), TypeError)
   t.throws(() => Object.assign(permit, { tls: true }), TypeError)
@@ -51,7 +51,7 @@ t.test('I1: an issued permit cannot be turned to another destination', (t) => {
   t.end()
 })
 
-t.test('I1: nothing is dialed without a permit', async (t) => {
+void t.test('I1: nothing is dialed without a permit', async (t) => {
   const server = await listen(t)
   const dialer = makeDialer()
   const permit = permitFor('127.0.0.1', server.port)
@@ -67,7 +67,7 @@ t.test('I1: nothing is dialed without a permit', async (t) => {
   t.equal(await reasonOf(dial(dialer, permit)), 'connected', 'with a permit it is')
 })
 
-t.test('I1: a permit for verified TLS is not used for a cleartext connection', async (t) => {
+void t.test('I1: a permit for verified TLS is not used for a cleartext connection', async (t) => {
   const server = await listen(t)
   const dialer = makeDialer()
   const permit = permitFor('127.0.0.1', server.port, { tls: true })
@@ -75,7 +75,7 @@ t.test('I1: a permit for verified TLS is not used for a cleartext connection', a
   t.equal(server.connections(), 0)
 })
 
-t.test('I1: only the two issuing modules can mark a permit', (t) => {
+void t.test('I1: only the two issuing modules can mark a permit', (t) => {
   const root = path.join(import.meta.dirname, '../../../src')
   const issuers = readdirSync(root, { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.ts'))

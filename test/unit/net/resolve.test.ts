@@ -35,7 +35,7 @@ async function start(
   return { dns, resolver }
 }
 
-t.test('a name has all its addresses, IPv4 first', async (t) => {
+void t.test('a name has all its addresses, IPv4 first', async (t) => {
   const { resolver, dns } = await start(t, {
     'both.test': [['2001:db8::1', '192.0.2.1', '192.0.2.2']],
     'four.test': [['192.0.2.1']],
@@ -50,7 +50,7 @@ t.test('a name has all its addresses, IPv4 first', async (t) => {
   t.equal(dns.count('both.test'), 2, 'one question a family')
 })
 
-t.test('fixed answers come before any resolver and none is asked', async (t) => {
+void t.test('fixed answers come before any resolver and none is asked', async (t) => {
   const { resolver, dns } = await start(
     t,
     { 'api.test': [['192.0.2.1']], constructor: [['192.0.2.3']] },
@@ -67,7 +67,7 @@ t.test('fixed answers come before any resolver and none is asked', async (t) => 
   t.equal(await reasonOf(resolver.resolve('__proto__')), 'resolve-failed')
 })
 
-t.test('localhost names are loopback and never asked for (RFC 6761)', async (t) => {
+void t.test('localhost names are loopback and never asked for (RFC 6761)', async (t) => {
   const { resolver, dns } = await start(t, {
     localhost: [['192.0.2.1']],
     'app.localhost': [['192.0.2.1']],
@@ -79,18 +79,21 @@ t.test('localhost names are loopback and never asked for (RFC 6761)', async (t) 
   t.strictSame(await resolver.resolve('notlocalhost'), ['192.0.2.1'])
 })
 
-t.test('aliases are followed to the addresses at their end, and only those count', async (t) => {
-  const { resolver } = await start(t, {
-    'www.test': [{ alias: 'Edge.CDN.test', addresses: ['192.0.2.1'] }],
-    'dangling.test': [{ alias: 'nowhere.test' }],
-    'loop.test': [{ alias: 'loop.test' }],
-  })
-  t.strictSame(await resolver.resolve('www.test'), ['192.0.2.1'])
-  t.equal(await reasonOf(resolver.resolve('dangling.test')), 'resolve-failed')
-  t.equal(await reasonOf(resolver.resolve('loop.test')), 'resolve-failed')
-})
+void t.test(
+  'aliases are followed to the addresses at their end, and only those count',
+  async (t) => {
+    const { resolver } = await start(t, {
+      'www.test': [{ alias: 'Edge.CDN.test', addresses: ['192.0.2.1'] }],
+      'dangling.test': [{ alias: 'nowhere.test' }],
+      'loop.test': [{ alias: 'loop.test' }],
+    })
+    t.strictSame(await resolver.resolve('www.test'), ['192.0.2.1'])
+    t.equal(await reasonOf(resolver.resolve('dangling.test')), 'resolve-failed')
+    t.equal(await reasonOf(resolver.resolve('loop.test')), 'resolve-failed')
+  },
+)
 
-t.test('a cut answer is asked for again over TCP', async (t) => {
+void t.test('a cut answer is asked for again over TCP', async (t) => {
   const many = Array.from({ length: 60 }, (_, at) => `192.0.2.${at + 1}`)
   const { resolver, dns } = await start(t, {
     'large.test': [{ addresses: many, truncated: true }],
@@ -102,7 +105,7 @@ t.test('a cut answer is asked for again over TCP', async (t) => {
   t.equal(dns.overTcp(), 2, 'a whole answer is not')
 })
 
-t.test(
+void t.test(
   'an answer to another question, with another id, or that is none is not taken',
   async (t) => {
     const { resolver } = await start(t, {
@@ -112,7 +115,7 @@ t.test(
   },
 )
 
-t.test('an answer from somebody who was not asked is not taken', async (t) => {
+void t.test('an answer from somebody who was not asked is not taken', async (t) => {
   const seen: number[] = []
   const stranger = dgram.createSocket('udp4')
   t.teardown(() => stranger.close())
@@ -136,7 +139,7 @@ t.test('an answer from somebody who was not asked is not taken', async (t) => {
   t.equal(new Set(seen).size, 2, 'each question leaves from its own port')
 })
 
-t.test(
+void t.test(
   'answers are kept for their time, at the most for the limit, and asked for once',
   async (t) => {
     let now = 1_000_000
@@ -166,14 +169,14 @@ t.test(
   },
 )
 
-t.test('one name that is asked for at once by many is one question', async (t) => {
+void t.test('one name that is asked for at once by many is one question', async (t) => {
   const { resolver, dns } = await start(t, { 'busy.test': [['192.0.2.1']] })
   const all = await Promise.all(Array.from({ length: 50 }, () => resolver.resolve('busy.test')))
   t.ok(all.every(([address]) => address === '192.0.2.1'))
   t.equal(dns.count('busy.test'), 2)
 })
 
-t.test('I7: the cache is bounded', async (t) => {
+void t.test('I7: the cache is bounded', async (t) => {
   const names = Array.from({ length: 6 }, (_, at) => `n${at}.test`)
   const { resolver, dns } = await start(
     t,
@@ -187,7 +190,7 @@ t.test('I7: the cache is bounded', async (t) => {
   t.equal(dns.count('n0.test', 'A'), 2, 'the oldest is not')
 })
 
-t.test(
+void t.test(
   'a family that fails fails the name, because an unseen answer is an unchecked one',
   async (t) => {
     const { resolver } = await start(
@@ -207,7 +210,7 @@ t.test(
   },
 )
 
-t.test('a lost datagram is sent again', async (t) => {
+void t.test('a lost datagram is sent again', async (t) => {
   const { resolver, dns } = await start(t, {
     'lossy.test': [{ silent: true }, ['192.0.2.1']],
   })
@@ -215,7 +218,7 @@ t.test('a lost datagram is sent again', async (t) => {
   t.equal(dns.count('lossy.test', 'A'), 2)
 })
 
-t.test('the next server is asked where one is dead, refuses or fails', async (t) => {
+void t.test('the next server is asked where one is dead, refuses or fails', async (t) => {
   const silent = dgram.createSocket('udp4')
   t.teardown(() => silent.close())
   await new Promise<void>((resolve) => silent.bind(0, '127.0.0.1', resolve))
@@ -229,7 +232,7 @@ t.test('the next server is asked where one is dead, refuses or fails', async (t)
   t.strictSame(await resolver.resolve('name.test'), ['192.0.2.1'])
 })
 
-t.test('a server that says nothing fails the name in time', async (t) => {
+void t.test('a server that says nothing fails the name in time', async (t) => {
   const { resolver } = await start(
     t,
     { 'silent.test': [{ silent: true }], 'loud.test': [['192.0.2.1']] },
@@ -241,7 +244,7 @@ t.test('a server that says nothing fails the name in time', async (t) => {
   t.strictSame(await resolver.resolve('loud.test'), ['192.0.2.1'])
 })
 
-t.test(
+void t.test(
   'TCP answers that are garbage, cut short or absent fail the name and nothing else',
   async (t) => {
     for (const behave of [
@@ -274,7 +277,7 @@ t.test(
   },
 )
 
-t.test('who no longer waits is let go at once; others who wait get the answer', async (t) => {
+void t.test('who no longer waits is let go at once; others who wait get the answer', async (t) => {
   const { resolver } = await start(t, {
     'slow.test': [{ silent: true }, ['192.0.2.1']],
   })
@@ -290,13 +293,13 @@ t.test('who no longer waits is let go at once; others who wait get the answer', 
   t.equal(await reasonOf(resolver.resolve('slow.test', AbortSignal.abort())), 'client-gone')
 })
 
-t.test("the system's resolver is read where none is configured", async (t) => {
+void t.test("the system's resolver is read where none is configured", async (t) => {
   const resolver = new Resolver({ servers: undefined, hosts: {}, limits: DEFAULT_LIMITS })
   const addresses = await resolver.resolve('localhost')
   t.ok(addresses.includes('127.0.0.1') || addresses.includes('::1'))
 })
 
-t.test('no socket is left behind', async (t) => {
+void t.test('no socket is left behind', async (t) => {
   const { resolver } = await start(
     t,
     { 'a.test': [['192.0.2.1']], 'b.test': [{ silent: true }] },

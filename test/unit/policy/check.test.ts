@@ -12,7 +12,7 @@ const findings = (yaml: string): string[] =>
 
 const codes = (yaml: string): string[] => checkRuleSet(ruleSet(yaml)).map(({ code }) => code)
 
-t.test('R43: rules that are wide are called so, narrow ones are not', (t) => {
+void t.test('R43: rules that are wide are called so, narrow ones are not', (t) => {
   t.same(codes('- id: r\n  allow: https://a.test\n  methods: [GET]'), [])
   t.same(findings('- id: r\n  allow: https://a.test'), ['3:5 warning any-method'])
   t.same(codes('- id: r\n  allow: "https://*"\n  methods: [GET]'), ['any-host'])
@@ -26,13 +26,13 @@ t.test('R43: rules that are wide are called so, narrow ones are not', (t) => {
   t.end()
 })
 
-t.test('R80: an observed rule is loud', (t) => {
+void t.test('R80: an observed rule is loud', (t) => {
   t.same(codes('- id: r\n  allow: https://a.test\n  methods: [GET]\n  observe: true'), ['observe'])
   t.same(codes('- id: r\n  deny: https://a.test\n  observe: true'), ['observe'])
   t.end()
 })
 
-t.test('a deny that covers more or less than it seems to is pointed out', (t) => {
+void t.test('a deny that covers more or less than it seems to is pointed out', (t) => {
   t.same(codes('- id: r\n  deny: https://a.test:8443'), ['deny-every-port'])
   t.same(codes('- id: r\n  deny: tcp://a.test:22'), ['deny-every-port'])
   t.same(codes('- id: r\n  deny: https://a.test:8443\n  ports: [8443]'), [])
@@ -41,7 +41,7 @@ t.test('a deny that covers more or less than it seems to is pointed out', (t) =>
   t.end()
 })
 
-t.test('a pattern with a trailing slash needs its twin', (t) => {
+void t.test('a pattern with a trailing slash needs its twin', (t) => {
   const paths = (list: string): string[] =>
     codes(`- id: r\n  allow: https://a.test\n  methods: [GET]\n  paths: ${list}`)
   t.same(paths('["/simple/*/"]'), ['trailing-slash'])
@@ -51,7 +51,7 @@ t.test('a pattern with a trailing slash needs its twin', (t) => {
   t.end()
 })
 
-t.test('R42: tls and tcp destinations that another rule has inspected are an error', (t) => {
+void t.test('R42: tls and tcp destinations that another rule has inspected are an error', (t) => {
   const overlap = (opaque: string, inspected: string): boolean =>
     codes(`- id: o\n  allow: ${opaque}\n- id: i\n  allow: ${inspected}\n  methods: [GET]`).includes(
       'opaque-overlap',
@@ -74,7 +74,7 @@ t.test('R42: tls and tcp destinations that another rule has inspected are an err
   t.end()
 })
 
-t.test('overlaps are found between the sets of a task too', (t) => {
+void t.test('overlaps are found between the sets of a task too', (t) => {
   const one = ruleSet('- id: o\n  allow: tls://a.test', 'one')
   const other = ruleSet('- id: i\n  allow: https://a.test\n  methods: [GET]', 'other')
   t.same(checkRuleSet(one), [])
@@ -92,7 +92,7 @@ t.test('overlaps are found between the sets of a task too', (t) => {
   t.end()
 })
 
-t.test('R19: two credentials on one call are an error where that can be seen', (t) => {
+void t.test('R19: two credentials on one call are an error where that can be seen', (t) => {
   const conflict = (one: string, other: string): boolean =>
     codes(
       `- id: a\n  credential: first\n  ${one}\n- id: b\n  credential: second\n  ${other}`.replaceAll(
@@ -126,7 +126,7 @@ t.test('R19: two credentials on one call are an error where that can be seen', (
   t.end()
 })
 
-t.test('a deny of a part is pointed out where all of the host is denied by it', (t) => {
+void t.test('a deny of a part is pointed out where all of the host is denied by it', (t) => {
   const deny = '- id: d\n  deny: https://a.test\n  paths: [/x]'
   t.same(codes(`- id: o\n  allow: tls://a.test\n${deny}`), ['deny-of-part'])
   t.same(codes(`- id: o\n  allow: tls://a.test\n${deny}\n  ports: [80]`), [])
@@ -134,7 +134,7 @@ t.test('a deny of a part is pointed out where all of the host is denied by it', 
   t.end()
 })
 
-t.test('a parameter that no rule uses is pointed out', (t) => {
+void t.test('a parameter that no rule uses is pointed out', (t) => {
   const file = (rule: string): string[] =>
     findings(
       `ruleset: x\nparams:\n  a: { pattern: a }\nrules:\n  - id: r\n    methods: [GET]\n    ${rule}\n`,
@@ -151,7 +151,7 @@ t.test('a parameter that no rule uses is pointed out', (t) => {
   t.end()
 })
 
-t.test('R26: the tests of a rule file run through the code that decides live traffic', (t) => {
+void t.test('R26: the tests of a rule file run through the code that decides live traffic', (t) => {
   const set = ruleSet(`ruleset: x
 params: { repo: { pattern: '[a-z]+/[a-z]+' } }
 rules:

@@ -9,7 +9,7 @@ const summary = (yaml: string, authority: string): string => {
   return verdict === 'allow' ? `${mode} by ${rule?.id}` : reason
 }
 
-t.test('R35: a tunnel opens where a rule covers host and port', (t) => {
+void t.test('R35: a tunnel opens where a rule covers host and port', (t) => {
   const yaml = `
 - id: api
   allow: https://a.test
@@ -38,7 +38,7 @@ t.test('R35: a tunnel opens where a rule covers host and port', (t) => {
   t.end()
 })
 
-t.test('R42: a tunnel that is not looked into has no credential to its name', (t) => {
+void t.test('R42: a tunnel that is not looked into has no credential to its name', (t) => {
   const policy = policyOf('- id: pinned\n  allow: tls://p.test\n  data: internal')
   const { obligations } = connectTo(policy, 'p.test:443')
   t.same(obligations, { data: 'internal', clientAuth: 'drop', placeholderInBody: 'pass' })
@@ -46,8 +46,10 @@ t.test('R42: a tunnel that is not looked into has no credential to its name', (t
   t.end()
 })
 
-t.test('where any allow looks into a connection, tls and tcp rules do not apply to it', (t) => {
-  const yaml = `
+void t.test(
+  'where any allow looks into a connection, tls and tcp rules do not apply to it',
+  (t) => {
+    const yaml = `
 - id: pinned
   allow: tls://a.test
 - id: any
@@ -55,26 +57,30 @@ t.test('where any allow looks into a connection, tls and tcp rules do not apply 
 - id: api
   allow: "https://*.test"
   paths: [/x]`
-  t.equal(summary(yaml, 'a.test:443'), 'inspect by api')
-  t.equal(verdictOn(policyOf(yaml), 'GET https://a.test/y'), 'deny path-not-allowed')
-  const without = '- id: any\n  allow: tcp://a.test:443\n- id: pinned\n  allow: tls://a.test'
-  t.equal(summary(without, 'a.test:443'), 'tls by pinned', 'tls before tcp')
-  t.end()
-})
+    t.equal(summary(yaml, 'a.test:443'), 'inspect by api')
+    t.equal(verdictOn(policyOf(yaml), 'GET https://a.test/y'), 'deny path-not-allowed')
+    const without = '- id: any\n  allow: tcp://a.test:443\n- id: pinned\n  allow: tls://a.test'
+    t.equal(summary(without, 'a.test:443'), 'tls by pinned', 'tls before tcp')
+    t.end()
+  },
+)
 
-t.test('a deny of the whole host denies the tunnel, a deny of a part the calls inside', (t) => {
-  const allow = '- id: api\n  allow: https://a.test'
-  t.equal(summary(`${allow}\n- id: d\n  deny: https://a.test`, 'a.test:443'), 'denied-by-rule')
-  for (const part of ['methods: [PUT]', 'paths: [/x]', 'query: { a: b }', 'headers: { a: b }']) {
-    const yaml = `${allow}\n- id: d\n  deny: https://a.test\n  ${part}`
-    t.equal(summary(yaml, 'a.test:443'), 'inspect by api', part)
-  }
-  const ports = `${allow}\n- id: d\n  deny: https://a.test\n  ports: [8443]`
-  t.equal(summary(ports, 'a.test:443'), 'inspect by api')
-  t.end()
-})
+void t.test(
+  'a deny of the whole host denies the tunnel, a deny of a part the calls inside',
+  (t) => {
+    const allow = '- id: api\n  allow: https://a.test'
+    t.equal(summary(`${allow}\n- id: d\n  deny: https://a.test`, 'a.test:443'), 'denied-by-rule')
+    for (const part of ['methods: [PUT]', 'paths: [/x]', 'query: { a: b }', 'headers: { a: b }']) {
+      const yaml = `${allow}\n- id: d\n  deny: https://a.test\n  ${part}`
+      t.equal(summary(yaml, 'a.test:443'), 'inspect by api', part)
+    }
+    const ports = `${allow}\n- id: d\n  deny: https://a.test\n  ports: [8443]`
+    t.equal(summary(ports, 'a.test:443'), 'inspect by api')
+    t.end()
+  },
+)
 
-t.test('a deny of a part denies a tunnel of which nobody sees the parts', (t) => {
+void t.test('a deny of a part denies a tunnel of which nobody sees the parts', (t) => {
   for (const allow of ['tls://a.test', 'tcp://a.test:443']) {
     const yaml = `- id: pinned\n  allow: ${allow}`
     t.match(summary(yaml, 'a.test:443'), /by pinned/)
@@ -85,11 +91,14 @@ t.test('a deny of a part denies a tunnel of which nobody sees the parts', (t) =>
   t.end()
 })
 
-t.test('I8: cleartext inside a tunnel is judged under http rules for that host and port', (t) => {
-  const policy = policyOf('- id: r\n  allow: ["http://a.test:8080", https://a.test]')
-  t.equal(connectTo(policy, 'a.test:8080').mode, 'inspect')
-  t.equal(verdictOn(policy, 'GET http://a.test:8080/'), 'allow r')
-  t.equal(verdictOn(policy, 'GET http://a.test:443/'), 'deny protocol-not-allowed')
-  t.equal(verdictOn(policy, 'GET https://a.test:8080/'), 'deny protocol-not-allowed')
-  t.end()
-})
+void t.test(
+  'I8: cleartext inside a tunnel is judged under http rules for that host and port',
+  (t) => {
+    const policy = policyOf('- id: r\n  allow: ["http://a.test:8080", https://a.test]')
+    t.equal(connectTo(policy, 'a.test:8080').mode, 'inspect')
+    t.equal(verdictOn(policy, 'GET http://a.test:8080/'), 'allow r')
+    t.equal(verdictOn(policy, 'GET http://a.test:443/'), 'deny protocol-not-allowed')
+    t.equal(verdictOn(policy, 'GET https://a.test:8080/'), 'deny protocol-not-allowed')
+    t.end()
+  },
+)

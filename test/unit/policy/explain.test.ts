@@ -37,45 +37,48 @@ const trace = (method: string, target: string): string[] =>
       `${at} ${verdict} ${rule.ruleset}/${rule.id} ${matched ? 'matched' : failedAt}`,
   )
 
-t.test('R26: every rule in force is traced in order, to the dimension at which it failed', (t) => {
-  t.same(trace('GET', 'https://a.test/x'), [
-    'always0.yaml:3:5 allow always0/guard always-allow',
-    'always0.yaml:5:5 deny always0/lan host',
-    'set0.yaml:3:5 allow set0/exact matched',
-    'set0.yaml:7:5 allow set0/port port',
-    'set0.yaml:9:5 allow set0/scheme scheme',
-    'set0.yaml:11:5 allow set0/query query',
-    'set0.yaml:14:5 allow set0/headers headers',
-    'set0.yaml:17:5 deny set0/part path',
-    'set0.yaml:20:5 allow set0/pinned scheme',
-  ])
-  t.match(trace('POST', 'https://a.test/secret'), [
-    /guard always-allow/,
-    /lan host/,
-    /exact method/,
-    /port port/,
-    /scheme scheme/,
-    /query query/,
-    /headers headers/,
-    /part matched/,
-    /pinned scheme/,
-  ])
-  t.match(trace('GET', 'https://10.1.1.1/'), [/guard host/, /lan matched/, /exact host/])
-  t.match(trace('CONNECT', 'a.test:443'), [
-    /guard always-allow/,
-    /lan host/,
-    /exact matched/,
-    /port port/,
-    /scheme matched/,
-    /query matched/,
-    /headers matched/,
-    /part path/,
-    /pinned scheme/,
-  ])
-  t.end()
-})
+void t.test(
+  'R26: every rule in force is traced in order, to the dimension at which it failed',
+  (t) => {
+    t.same(trace('GET', 'https://a.test/x'), [
+      'always0.yaml:3:5 allow always0/guard always-allow',
+      'always0.yaml:5:5 deny always0/lan host',
+      'set0.yaml:3:5 allow set0/exact matched',
+      'set0.yaml:7:5 allow set0/port port',
+      'set0.yaml:9:5 allow set0/scheme scheme',
+      'set0.yaml:11:5 allow set0/query query',
+      'set0.yaml:14:5 allow set0/headers headers',
+      'set0.yaml:17:5 deny set0/part path',
+      'set0.yaml:20:5 allow set0/pinned scheme',
+    ])
+    t.match(trace('POST', 'https://a.test/secret'), [
+      /guard always-allow/,
+      /lan host/,
+      /exact method/,
+      /port port/,
+      /scheme scheme/,
+      /query query/,
+      /headers headers/,
+      /part matched/,
+      /pinned scheme/,
+    ])
+    t.match(trace('GET', 'https://10.1.1.1/'), [/guard host/, /lan matched/, /exact host/])
+    t.match(trace('CONNECT', 'a.test:443'), [
+      /guard always-allow/,
+      /lan host/,
+      /exact matched/,
+      /port port/,
+      /scheme matched/,
+      /query matched/,
+      /headers matched/,
+      /part path/,
+      /pinned scheme/,
+    ])
+    t.end()
+  },
+)
 
-t.test('R53: the decision that is explained is the one that live traffic gets', (t) => {
+void t.test('R53: the decision that is explained is the one that live traffic gets', (t) => {
   for (const call of [
     'GET https://a.test/x',
     'POST https://a.test/secret',

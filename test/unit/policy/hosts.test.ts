@@ -6,7 +6,7 @@ import { policyOf, verdictOn } from './ask.ts'
 
 const one = (destination: string): string => `- id: r\n  allow: ${destination}`
 
-t.test('R35: without a rule every call is denied', (t) => {
+void t.test('R35: without a rule every call is denied', (t) => {
   const policy = policyOf('ruleset: empty\nrules: []')
   t.equal(verdictOn(policy, 'GET https://example.com/'), 'deny not-on-allowlist')
   t.equal(verdictOn(policy, 'GET http://93.184.216.34/'), 'deny ip-not-on-allowlist')
@@ -79,12 +79,12 @@ const TABLE: readonly (readonly [destination: string, call: string, verdict: str
 ]
 
 for (const [destination, call, verdict] of TABLE)
-  t.test(`R35: under ${destination} the call ${call} gets ${verdict}`, (t) => {
+  void t.test(`R35: under ${destination} the call ${call} gets ${verdict}`, (t) => {
     t.equal(verdictOn(policyOf(one(destination)), call), verdict)
     t.end()
   })
 
-t.test('R35: a method is allowed by its own name only', (t) => {
+void t.test('R35: a method is allowed by its own name only', (t) => {
   const policy = policyOf('- id: r\n  allow: https://example.com\n  methods: [GET]')
   t.equal(verdictOn(policy, 'GET https://example.com/'), 'allow r')
   t.equal(verdictOn(policy, 'HEAD https://example.com/'), 'deny method-not-allowed')
@@ -95,7 +95,7 @@ t.test('R35: a method is allowed by its own name only', (t) => {
   t.end()
 })
 
-t.test('the reason is the furthest dimension that any allow of the host reached', (t) => {
+void t.test('the reason is the furthest dimension that any allow of the host reached', (t) => {
   const policy = policyOf(`
 - id: read
   allow: https://example.com
@@ -122,7 +122,7 @@ t.test('the reason is the furthest dimension that any allow of the host reached'
   t.end()
 })
 
-t.test('a deny covers every scheme and port of its host, unless it writes ports', (t) => {
+void t.test('a deny covers every scheme and port of its host, unless it writes ports', (t) => {
   const allows =
     '- id: r\n  allow: [https://a.test, http://a.test, "https://a.test:8443", wss://a.test]'
   const all = policyOf(`${allows}\n- id: d\n  deny: https://a.test`)
@@ -135,7 +135,7 @@ t.test('a deny covers every scheme and port of its host, unless it writes ports'
   t.end()
 })
 
-t.test('a deny binds by every kind of host', (t) => {
+void t.test('a deny binds by every kind of host', (t) => {
   const denied = (host: string, call: string): string =>
     verdictOn(
       policyOf(

@@ -23,7 +23,7 @@ rules:
 `
 const PARAMS = { repo: 'acme/widgets', registry: 'npm.corp.test', team: 'pay*' }
 
-t.test("R35: a parameter is the task's value and nothing else", (t) => {
+void t.test("R35: a parameter is the task's value and nothing else", (t) => {
   const policy = policyOf(FILE, { params: PARAMS })
   const allowed = (call: string, ...headers: string[]): boolean => isAllowed(policy, call, headers)
   t.ok(allowed('GET https://api.test/repos/acme/widgets/issues'))
@@ -54,7 +54,7 @@ const problemsWith = (params: Record<string, string>): string[] =>
     ({ file, line, column, message }) => `${file}:${line}:${column} ${message}`,
   )
 
-t.test("values that do not fit are refused with the parameter's place, all at once", (t) => {
+void t.test("values that do not fit are refused with the parameter's place, all at once", (t) => {
   t.same(problemsWith(PARAMS), [])
   t.same(problemsWith({}), [
     'scoped.yaml:3:3 the task has no value for `repo`',
@@ -74,13 +74,13 @@ t.test("values that do not fit are refused with the parameter's place, all at on
   t.end()
 })
 
-t.test('a whole match is meant: no value gets in by a part that fits', (t) => {
+void t.test('a whole match is meant: no value gets in by a part that fits', (t) => {
   for (const repo of ['acme/widgets/../..', 'acme/widgets\n', 'x acme/widgets', 'acme//widgets'])
     t.match(problemsWith({ ...PARAMS, repo }), [/does not match/], JSON.stringify(repo))
   t.end()
 })
 
-t.test('values for paths have no empty segments, backslashes or control characters', (t) => {
+void t.test('values for paths have no empty segments, backslashes or control characters', (t) => {
   const file = `ruleset: p\nparams: { dir: { pattern: '(?s).*' } }\nrules:\n  - id: r\n    allow: https://a.test/{dir}/x\n`
   const faults = (dir: string): number =>
     compilePolicy({ sets: [ruleSet(file, 'p')], always: [], params: { dir } }).problems.length
@@ -94,7 +94,7 @@ t.test('values for paths have no empty segments, backslashes or control characte
   t.end()
 })
 
-t.test('a set that is in force for every task and for this one is there once', (t) => {
+void t.test('a set that is in force for every task and for this one is there once', (t) => {
   const set = ruleSet('- id: r\n  allow: https://a.test')
   const { policy } = compilePolicy({ sets: [set], always: [set], params: {} })
   t.equal(policy?.ruleSets.length, 1)

@@ -10,7 +10,7 @@ const problems = (source: string): string[] =>
       `${line}:${column} ${code}: ${message}${hint === undefined ? '' : ` (${hint})`}`,
   )
 
-t.test('R26: all problems of a file are found at once, each where it stands', (t) => {
+void t.test('R26: all problems of a file are found at once, each where it stands', (t) => {
   const source = `rulset: x
 params: { repo: { pattern: '(' } }
 rules:
@@ -86,7 +86,7 @@ tests:
   t.end()
 })
 
-t.test('R26: a file without problems is a rule set with the version of its bytes', (t) => {
+void t.test('R26: a file without problems is a rule set with the version of its bytes', (t) => {
   const source = `ruleset: one
 owner: appsec@example.com
 description: d
@@ -123,7 +123,7 @@ const NOT_SERVED = [
 ]
 
 for (const key of NOT_SERVED)
-  t.test(`\`${key}\` is refused by name and not ignored`, (t) => {
+  void t.test(`\`${key}\` is refused by name and not ignored`, (t) => {
     for (const verdict of ['allow', 'deny'])
       t.match(
         problems(`ruleset: x\nrules:\n  - id: r\n    ${verdict}: https://a.test\n    ${key}: x\n`),
@@ -132,7 +132,7 @@ for (const key of NOT_SERVED)
     t.end()
   })
 
-t.test('named groups of hosts are refused by name', (t) => {
+void t.test('named groups of hosts are refused by name', (t) => {
   t.match(problems('ruleset: x\nhosts: {}\nrules: []\n'), [/^2:1 not-served: `hosts`/])
   t.end()
 })
@@ -152,13 +152,13 @@ const YAML: readonly (readonly [title: string, source: string, problem: RegExp])
 ]
 
 for (const [title, source, problem] of YAML)
-  t.test(`a rule file with ${title} is refused`, (t) => {
+  void t.test(`a rule file with ${title} is refused`, (t) => {
     t.match(problems(source)[0], problem)
     t.equal(parseRuleSet(source, 'x').ruleSet, undefined)
     t.end()
   })
 
-t.test('I7: a rule file is bounded in bytes and rules', (t) => {
+void t.test('I7: a rule file is bounded in bytes and rules', (t) => {
   const source =
     'ruleset: x\nrules:\n  - { id: a, deny: https://a }\n  - { id: b, deny: https://b }\n'
   const bounded = (ruleFileBytesMax: number, rulesPerSetMax: number): string[] =>
@@ -172,7 +172,7 @@ t.test('I7: a rule file is bounded in bytes and rules', (t) => {
 const inRule = (text: string): string[] =>
   problems(`ruleset: x\nrules:\n  - id: r\n    ${text.replaceAll('\n', '\n    ')}\n`)
 
-t.test('a rule has exactly one verdict', (t) => {
+void t.test('a rule has exactly one verdict', (t) => {
   t.match(inRule('allow: https://a.test\ndeny: https://b.test'), [/^5:5 several-verdicts/])
   t.match(inRule('methods: [GET]'), [/^3:5 no-verdict/])
   t.match(inRule('Deny: https://a.test\nports: [443]'), [/^4:5 unknown-key.*did you mean `deny`/])
@@ -181,7 +181,7 @@ t.test('a rule has exactly one verdict', (t) => {
   t.end()
 })
 
-t.test('R42: what an uninspected connection does not show cannot be asked of it', (t) => {
+void t.test('R42: what an uninspected connection does not show cannot be asked of it', (t) => {
   for (const key of [
     'methods: [GET]',
     'paths: [/a]',
@@ -201,7 +201,7 @@ t.test('R42: what an uninspected connection does not show cannot be asked of it'
   t.end()
 })
 
-t.test('R80: observing is refused where data is guarded', (t) => {
+void t.test('R80: observing is refused where data is guarded', (t) => {
   t.match(inRule('allow: https://a.test\nobserve: true\ndata: confidential'), [
     /^5:5 observe-guarded/,
   ])
@@ -242,7 +242,7 @@ const DESTINATIONS: readonly (readonly [written: string, problem: RegExp | undef
 ]
 
 for (const [written, problem] of DESTINATIONS)
-  t.test(`as a destination ${written} is ${problem ? 'refused' : 'read'}`, (t) => {
+  void t.test(`as a destination ${written} is ${problem ? 'refused' : 'read'}`, (t) => {
     const found = inRule(`allow: ${written.startsWith('{') ? written : `'${written}'`}`)
     if (problem) t.match(found, [problem])
     else t.same(found, [])
@@ -250,7 +250,7 @@ for (const [written, problem] of DESTINATIONS)
     t.end()
   })
 
-t.test('a parameter is the whole host or none of it', (t) => {
+void t.test('a parameter is the whole host or none of it', (t) => {
   const source = (host: string): string =>
     `ruleset: x\nparams: { a: { pattern: a } }\nrules:\n  - { id: r, allow: 'https://${host}' }\n`
   t.same(problems(source('{a}')), [])
@@ -261,7 +261,7 @@ t.test('a parameter is the whole host or none of it', (t) => {
   t.end()
 })
 
-t.test('a deny needs neither port nor scheme where an allow does', (t) => {
+void t.test('a deny needs neither port nor scheme where an allow does', (t) => {
   t.same(
     inRule('deny: [tcp://a.test, { cidr: 10.0.0.0/8 }, { scheme: tcp, cidr: 10.0.0.0/8 }]'),
     [],
@@ -270,7 +270,7 @@ t.test('a deny needs neither port nor scheme where an allow does', (t) => {
   t.end()
 })
 
-t.test('what a test may expect is one of the reasons that rules give', (t) => {
+void t.test('what a test may expect is one of the reasons that rules give', (t) => {
   const expecting = (text: string): string[] =>
     problems(
       `ruleset: x\nrules: [{ id: r, deny: https://a }]\ntests:\n  - { call: GET https://a/, expect: ${text} }\n`,

@@ -57,14 +57,14 @@ const ALLOWS: readonly (readonly [patterns: string, path: string, allowed: boole
 ]
 
 for (const [patterns, path, allowed] of ALLOWS)
-  t.test(`R35: ${patterns} ${allowed ? 'allows' : 'does not allow'} ${path}`, (t) => {
+  void t.test(`R35: ${patterns} ${allowed ? 'allows' : 'does not allow'} ${path}`, (t) => {
     const policy = policyOf(`- id: r\n  allow: https://a.test\n  paths: ${patterns}`)
     const verdict = allowed ? 'allow r' : 'deny path-not-allowed'
     t.equal(verdictOn(policy, `GET https://a.test${path}`), verdict)
     t.end()
   })
 
-t.test("R35: npm's scoped name is allowed by both its readings together", (t) => {
+void t.test("R35: npm's scoped name is allowed by both its readings together", (t) => {
   const call = 'GET https://registry.test/@scope%2fname'
   const policy = (paths: string): string =>
     verdictOn(policyOf(`- id: r\n  allow: https://registry.test\n  paths: ${paths}`), call)
@@ -74,7 +74,7 @@ t.test("R35: npm's scoped name is allowed by both its readings together", (t) =>
   t.end()
 })
 
-t.test('R35: two rules do not lend each other their patterns', (t) => {
+void t.test('R35: two rules do not lend each other their patterns', (t) => {
   const policy = policyOf(`
 - id: one
   allow: https://a.test
@@ -107,7 +107,7 @@ const SPELLINGS = [
 ]
 
 for (const path of SPELLINGS)
-  t.test(`R35: a denied path stays denied when spelt ${path}`, (t) => {
+  void t.test(`R35: a denied path stays denied when spelt ${path}`, (t) => {
     const policy = policyOf(`
 - id: all
   allow: https://a.test
@@ -119,7 +119,7 @@ for (const path of SPELLINGS)
     t.end()
   })
 
-t.test('R35: a path in the destination is shorthand for paths', (t) => {
+void t.test('R35: a path in the destination is shorthand for paths', (t) => {
   const policy = policyOf(`
 - id: r
   allow: ["https://a.test/mcp", "https://a.test/x/*", https://b.test]
@@ -133,7 +133,7 @@ t.test('R35: a path in the destination is shorthand for paths', (t) => {
   t.end()
 })
 
-t.test('patterns of one rule count together, whichever way they are written', (t) => {
+void t.test('patterns of one rule count together, whichever way they are written', (t) => {
   const policy = policyOf('- id: r\n  allow: ["https://a.test/@*", "https://a.test/@*/*"]')
   t.equal(verdictOn(policy, 'GET https://a.test/@scope%2Fname'), 'allow r')
   const open = policyOf('- id: r\n  allow: ["https://a.test/x", "https://a.test"]')

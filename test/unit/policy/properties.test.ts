@@ -106,7 +106,7 @@ const ask = (text: string): ReturnType<typeof askAbout> => {
   return askAbout(method, target, [])
 }
 
-t.test('another allow never turns an allow into a denial', (t) => {
+void t.test('another allow never turns an allow into a denial', (t) => {
   assert(
     property(rules, rule, call, (some, another, asked) => {
       const before = isAllowed(policyOf(write(some)), asked)
@@ -117,7 +117,7 @@ t.test('another allow never turns an allow into a denial', (t) => {
   t.end()
 })
 
-t.test('another deny never turns a denial into an allow', (t) => {
+void t.test('another deny never turns a denial into an allow', (t) => {
   assert(
     property(rules, rule, call, (some, another, asked) => {
       const before = isAllowed(policyOf(write(some)), asked)
@@ -128,7 +128,7 @@ t.test('another deny never turns a denial into an allow', (t) => {
   t.end()
 })
 
-t.test('the order of rules changes no verdict', (t) => {
+void t.test('the order of rules changes no verdict', (t) => {
   assert(
     property(rules, call, (some, asked) => {
       const one = decisionOn(policyOf(write(some)), asked)
@@ -139,7 +139,7 @@ t.test('the order of rules changes no verdict', (t) => {
   t.end()
 })
 
-t.test('the index finds what looking at every rule finds', (t) => {
+void t.test('the index finds what looking at every rule finds', (t) => {
   assert(
     property(rules, array(call, { minLength: 1, maxLength: 5 }), (some, calls) => {
       const policy = policyOf(write(some))
@@ -165,7 +165,7 @@ t.test('the index finds what looking at every rule finds', (t) => {
   t.end()
 })
 
-t.test('an allowed HTTPS call is in a tunnel that may open and is looked into', (t) => {
+void t.test('an allowed HTTPS call is in a tunnel that may open and is looked into', (t) => {
   assert(
     property(rules, call, (some, text) => {
       const policy = policyOf(write(some))
@@ -179,7 +179,7 @@ t.test('an allowed HTTPS call is in a tunnel that may open and is looked into', 
   t.end()
 })
 
-t.test('a set that binds every task never makes a call more than it was', (t) => {
+void t.test('a set that binds every task never makes a call more than it was', (t) => {
   assert(
     property(rules, rules, call, (some, always, asked) => {
       const before = isAllowed(policyOf(write(some)), asked)
@@ -212,7 +212,7 @@ const respelt = (clean: string): Arbitrary<string> =>
     )
     .chain((text) => constantFrom(text, `${text}/`, `${text};x`, `${text}//`))
 
-t.test('R35: however a denied path is spelt, it stays denied', (t) => {
+void t.test('R35: however a denied path is spelt, it stays denied', (t) => {
   const policy = policyOf(
     '- id: all\n  allow: https://a.test\n- id: d\n  deny: https://a.test\n  paths: [/admin/users/list]',
   )
@@ -226,25 +226,28 @@ t.test('R35: however a denied path is spelt, it stays denied', (t) => {
   t.end()
 })
 
-t.test('R35: however a path is spelt, an allow holds only if every reading is allowed', (t) => {
-  const policy = policyOf('- id: r\n  allow: https://a.test\n  paths: [/pub/*]')
-  const below = constantFrom('/pub', '/%70ub', '//pub', '/pub;v').chain((first) =>
-    path.map((rest) => first + rest),
-  )
-  assert(
-    property(below, (raw) => {
-      const question = ask(`GET https://a.test${raw}`)
-      if ('connect' in question) return false
-      const holds = question.path.readings.every(
-        (reading) => reading.length === 2 && reading[0] === 'pub' && reading[1] !== '',
-      )
-      return holds === (decide(policy, question).verdict === 'allow')
-    }),
-  )
-  t.end()
-})
+void t.test(
+  'R35: however a path is spelt, an allow holds only if every reading is allowed',
+  (t) => {
+    const policy = policyOf('- id: r\n  allow: https://a.test\n  paths: [/pub/*]')
+    const below = constantFrom('/pub', '/%70ub', '//pub', '/pub;v').chain((first) =>
+      path.map((rest) => first + rest),
+    )
+    assert(
+      property(below, (raw) => {
+        const question = ask(`GET https://a.test${raw}`)
+        if ('connect' in question) return false
+        const holds = question.path.readings.every(
+          (reading) => reading.length === 2 && reading[0] === 'pub' && reading[1] !== '',
+        )
+        return holds === (decide(policy, question).verdict === 'allow')
+      }),
+    )
+    t.end()
+  },
+)
 
-t.test('a glob matches what the regular expression of the same meaning matches', (t) => {
+void t.test('a glob matches what the regular expression of the same meaning matches', (t) => {
   const letters = string({ unit: constantFrom('a', 'b', '/'), maxLength: 8 })
   assert(
     property(array(letters, { minLength: 1, maxLength: 4 }), letters, (pieces, text) => {
@@ -256,7 +259,7 @@ t.test('a glob matches what the regular expression of the same meaning matches',
   t.end()
 })
 
-t.test('path patterns match what the regular expression of the same meaning matches', (t) => {
+void t.test('path patterns match what the regular expression of the same meaning matches', (t) => {
   const plain = constantFrom('a', 'b', 'ab', 'ba')
   const pattern = array(constantFrom('a', 'b', '*', '**', 'a*', '*b'), {
     minLength: 1,
@@ -286,7 +289,7 @@ t.test('path patterns match what the regular expression of the same meaning matc
   t.end()
 })
 
-t.test('no text makes the reader of rule files throw', (t) => {
+void t.test('no text makes the reader of rule files throw', (t) => {
   const lines = constantFrom(
     'ruleset: x',
     'rules:',
@@ -324,7 +327,7 @@ t.test('no text makes the reader of rule files throw', (t) => {
   t.end()
 })
 
-t.test('a decision is quick with hundreds of rules', (t) => {
+void t.test('a decision is quick with hundreds of rules', (t) => {
   const many = Array.from(
     { length: 500 },
     (_, at) => `- id: r${at}\n  allow: https://h${at % 100}.test\n  paths: ["/a${at}/*"]`,

@@ -10,20 +10,23 @@ import { ruleSchemaText } from '../../../src/policy/schema.ts'
 
 const FILE = new URL('../../../schema/rules.schema.json', import.meta.url)
 
-t.test('schema/rules.schema.json is what the grammar says (UPDATE_SCHEMA=1 writes it)', (t) => {
-  if (process.env['UPDATE_SCHEMA'] === '1') writeFileSync(FILE, ruleSchemaText())
-  t.equal(readFileSync(FILE, 'utf8'), ruleSchemaText())
-  t.end()
-})
+void t.test(
+  'schema/rules.schema.json is what the grammar says (UPDATE_SCHEMA=1 writes it)',
+  (t) => {
+    if (process.env['UPDATE_SCHEMA'] === '1') writeFileSync(FILE, ruleSchemaText())
+    t.equal(readFileSync(FILE, 'utf8'), ruleSchemaText())
+    t.end()
+  },
+)
 
-t.test('the whole grammar takes a rule set and refuses an unknown key in it', (t) => {
+void t.test('the whole grammar takes a rule set and refuses an unknown key in it', (t) => {
   const set = { ruleset: 'x', rules: [{ id: 'r', allow: 'https://a.test' }] }
   t.ok(WHOLE_SCHEMA.safeParse(set).success)
   t.notOk(WHOLE_SCHEMA.safeParse({ ...set, hosts: {} }).success)
   t.end()
 })
 
-t.test('no key is both served and refused', (t) => {
+void t.test('no key is both served and refused', (t) => {
   for (const section of ['file', 'allow', 'deny', 'limit', 'test'] as const)
     t.same(
       NOT_SERVED[section].filter((key) => KEYS[section].includes(key)),

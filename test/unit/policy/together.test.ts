@@ -4,7 +4,7 @@ import t from 'tap'
 
 import { decisionOn, policyOf, verdictOn } from './ask.ts'
 
-t.test('any deny denies, wherever it stands', (t) => {
+void t.test('any deny denies, wherever it stands', (t) => {
   const allow = '- id: r\n  allow: https://a.test'
   const deny = '- id: d\n  deny: https://a.test\n  methods: [DELETE]'
   for (const sets of [[`${allow}\n${deny}`], [`${deny}\n${allow}`], [allow, deny], [deny, allow]]) {
@@ -16,7 +16,7 @@ t.test('any deny denies, wherever it stands', (t) => {
   t.end()
 })
 
-t.test('the rule that allows is the first, in the order of sets and of files', (t) => {
+void t.test('the rule that allows is the first, in the order of sets and of files', (t) => {
   const policy = policyOf([
     '- id: narrow\n  allow: https://a.test\n  paths: [/x]',
     '- id: wide\n  allow: "https://*"\n- id: last\n  allow: https://a.test',
@@ -31,7 +31,7 @@ t.test('the rule that allows is the first, in the order of sets and of files', (
   t.end()
 })
 
-t.test('what all matching allows ask for is owed together', (t) => {
+void t.test('what all matching allows ask for is owed together', (t) => {
   const policy = policyOf(`
 - id: one
   allow: https://a.test
@@ -78,7 +78,7 @@ t.test('what all matching allows ask for is owed together', (t) => {
   t.end()
 })
 
-t.test('client authentication passes only where every allow that matches says so', (t) => {
+void t.test('client authentication passes only where every allow that matches says so', (t) => {
   const pass = '- id: one\n  allow: https://a.test\n  clientAuth: pass'
   const also = '- id: two\n  allow: https://a.test\n  clientAuth: pass'
   const silent = '- id: three\n  allow: https://a.test'
@@ -90,7 +90,7 @@ t.test('client authentication passes only where every allow that matches says so
   t.end()
 })
 
-t.test('sets that bind every task deny and limit, and do not allow', (t) => {
+void t.test('sets that bind every task deny and limit, and do not allow', (t) => {
   const always = [
     `- id: guard
   allow: "https://*"
@@ -117,7 +117,7 @@ t.test('sets that bind every task deny and limit, and do not allow', (t) => {
   t.end()
 })
 
-t.test('R26: the policy names every set in force with its version', (t) => {
+void t.test('R26: the policy names every set in force with its version', (t) => {
   const a = '- id: r\n  allow: https://a.test'
   const b = '- id: s\n  deny: https://b.test\n- id: s2\n  deny: https://c.test'
   const policy = policyOf([a], { always: [b] })
@@ -134,7 +134,7 @@ t.test('R26: the policy names every set in force with its version', (t) => {
   t.end()
 })
 
-t.test('R36: which addresses may be dialed comes from the rules that match', (t) => {
+void t.test('R36: which addresses may be dialed comes from the rules that match', (t) => {
   const policy = policyOf(
     `
 - id: inside

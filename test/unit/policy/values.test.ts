@@ -5,7 +5,7 @@ import t from 'tap'
 import { readQuery } from '../../../src/policy/query.ts'
 import { policyOf, verdictOn } from './ask.ts'
 
-t.test('an allow on a query parameter needs it, and every value of it to match', (t) => {
+void t.test('an allow on a query parameter needs it, and every value of it to match', (t) => {
   const policy = policyOf(`
 - id: r
   allow: https://a.test
@@ -27,7 +27,7 @@ t.test('an allow on a query parameter needs it, and every value of it to match',
   t.end()
 })
 
-t.test('a deny on a query parameter holds for any value in any reading', (t) => {
+void t.test('a deny on a query parameter holds for any value in any reading', (t) => {
   const policy = policyOf(`
 - id: r
   allow: https://a.test
@@ -50,7 +50,7 @@ t.test('a deny on a query parameter holds for any value in any reading', (t) => 
   t.end()
 })
 
-t.test('a query has as many readings as there are ways to read it', (t) => {
+void t.test('a query has as many readings as there are ways to read it', (t) => {
   const plain = (query: string | undefined): unknown => readQuery(query)
   t.same(plain(undefined), [[]])
   t.same(plain('a=1&b'), [
@@ -81,7 +81,7 @@ t.test('a query has as many readings as there are ways to read it', (t) => {
   t.end()
 })
 
-t.test('an allow on a header field needs it, and every value of it to match', (t) => {
+void t.test('an allow on a header field needs it, and every value of it to match', (t) => {
   const policy = policyOf(`
 - id: r
   allow: https://a.test
@@ -97,18 +97,22 @@ t.test('an allow on a header field needs it, and every value of it to match', (t
   t.end()
 })
 
-t.test('a deny on a header field holds for any value or member of a list, without case', (t) => {
-  const policy = policyOf(`
+void t.test(
+  'a deny on a header field holds for any value or member of a list, without case',
+  (t) => {
+    const policy = policyOf(`
 - id: r
   allow: https://a.test
 - id: d
   deny: https://a.test
   headers: { x-role: admin* }`)
-  const asked = (...headers: string[]): string => verdictOn(policy, 'GET https://a.test/', headers)
-  t.equal(asked('X-Role', 'admin'), 'deny denied-by-rule')
-  t.equal(asked('x-role', 'user', 'x-role', 'ADMINS'), 'deny denied-by-rule')
-  t.equal(asked('x-role', 'user, Admin'), 'deny denied-by-rule')
-  t.equal(asked('x-role', 'user'), 'allow r')
-  t.equal(asked(), 'allow r')
-  t.end()
-})
+    const asked = (...headers: string[]): string =>
+      verdictOn(policy, 'GET https://a.test/', headers)
+    t.equal(asked('X-Role', 'admin'), 'deny denied-by-rule')
+    t.equal(asked('x-role', 'user', 'x-role', 'ADMINS'), 'deny denied-by-rule')
+    t.equal(asked('x-role', 'user, Admin'), 'deny denied-by-rule')
+    t.equal(asked('x-role', 'user'), 'allow r')
+    t.equal(asked(), 'allow r')
+    t.end()
+  },
+)

@@ -13,7 +13,7 @@ function read(record: object): Read {
 
 type Read = Record<string, Record<string, unknown>>
 
-t.test('the record of an ended call has the shape of the contract', (t) => {
+void t.test('the record of an ended call has the shape of the contract', (t) => {
   const record = read(callRecord(facts(), 'call-ended', NOW))
   const { event = {}, ...rest } = record
   t.match(event['id'], /^[0-9A-HJKMNP-TV-Z]{26}$/)
@@ -85,7 +85,7 @@ t.test('the record of an ended call has the shape of the contract', (t) => {
   t.end()
 })
 
-t.test('type and outcome follow the action and the reason', (t) => {
+void t.test('type and outcome follow the action and the reason', (t) => {
   const of = (action: Parameters<typeof callRecord>[1], reason: Reason = 'allowed'): unknown[] => {
     const { event } = callRecord(facts({ reason }), action, NOW)
     return [...event.type, event.outcome, event.reason, event.duration]
@@ -108,34 +108,37 @@ t.test('type and outcome follow the action and the reason', (t) => {
   t.end()
 })
 
-t.test('what is not known is absent: a refused first byte has neither task nor target', (t) => {
-  const record = read(
-    callRecord(
-      {
-        id: 'C',
-        kind: 'forward',
-        mode: 'enforce',
-        startedAt: 0,
-        durationNs: 1,
-        client: {},
-        reason: 'malformed-request-line',
-        inspection: 'full',
-      },
-      'call-denied',
-      NOW,
-    ),
-  )
-  t.strictSame(Object.keys(record), ['@timestamp', 'ecs', 'event', 'sallyport'])
-  t.strictSame(record['sallyport'], {
-    schema: 1,
-    mode: 'enforce',
-    call: { id: 'C', kind: 'forward' },
-    inspection: 'full',
-  })
-  t.end()
-})
+void t.test(
+  'what is not known is absent: a refused first byte has neither task nor target',
+  (t) => {
+    const record = read(
+      callRecord(
+        {
+          id: 'C',
+          kind: 'forward',
+          mode: 'enforce',
+          startedAt: 0,
+          durationNs: 1,
+          client: {},
+          reason: 'malformed-request-line',
+          inspection: 'full',
+        },
+        'call-denied',
+        NOW,
+      ),
+    )
+    t.strictSame(Object.keys(record), ['@timestamp', 'ecs', 'event', 'sallyport'])
+    t.strictSame(record['sallyport'], {
+      schema: 1,
+      mode: 'enforce',
+      call: { id: 'C', kind: 'forward' },
+      inspection: 'full',
+    })
+    t.end()
+  },
+)
 
-t.test('addresses, ports and bytes beyond ASCII are written in one way', (t) => {
+void t.test('addresses, ports and bytes beyond ASCII are written in one way', (t) => {
   const at = (host: string, kind: 'name' | 'ipv4' | 'ipv6', port: number, scheme = 'https') =>
     read(
       callRecord(
@@ -180,54 +183,57 @@ t.test('addresses, ports and bytes beyond ASCII are written in one way', (t) => 
   t.end()
 })
 
-t.test('a user agent is cut to what stores index', (t) => {
+void t.test('a user agent is cut to what stores index', (t) => {
   const request = { method: 'GET', version: '1.1', bytes: 1, userAgent: 'x'.repeat(5000) }
   t.equal(callRecord(facts({ request }), 'call-ended', NOW).user_agent?.original.length, 1024)
   t.end()
 })
 
-t.test('an event takes the usual category of its action, and what it is given instead', (t) => {
-  const usual = read(
-    eventRecord('placeholder-misused', {
-      now: NOW,
-      task: TASK,
-      callId: 'C',
-      credential: 'github',
+void t.test(
+  'an event takes the usual category of its action, and what it is given instead',
+  (t) => {
+    const usual = read(
+      eventRecord('placeholder-misused', {
+        now: NOW,
+        task: TASK,
+        callId: 'C',
+        credential: 'github',
+        reason: 'placeholder-misused',
+        endpoint: { host: 'a.test', kind: 'name', port: 443, literal: 'a.test' },
+        detail: { place: 'body' },
+      }),
+    )
+    t.match(usual['event'], {
+      kind: 'alert',
+      category: ['intrusion_detection'],
+      type: ['denied'],
+      outcome: 'failure',
       reason: 'placeholder-misused',
-      endpoint: { host: 'a.test', kind: 'name', port: 443, literal: 'a.test' },
+    })
+    t.match(usual['sallyport'], {
+      call: { id: 'C' },
+      task: { id: TASK.id },
+      credential: { name: 'github' },
       detail: { place: 'body' },
-    }),
-  )
-  t.match(usual['event'], {
-    kind: 'alert',
-    category: ['intrusion_detection'],
-    type: ['denied'],
-    outcome: 'failure',
-    reason: 'placeholder-misused',
-  })
-  t.match(usual['sallyport'], {
-    call: { id: 'C' },
-    task: { id: TASK.id },
-    credential: { name: 'github' },
-    detail: { place: 'body' },
-  })
-  t.strictSame(usual['destination'], { domain: 'a.test', port: 443 })
-  const own = eventRecord('anything', {
-    now: NOW,
-    category: ['host'],
-    type: ['change'],
-    kind: 'alert',
-    outcome: 'unknown',
-    message: 'hello',
-  })
-  t.match(own, {
-    message: 'hello',
-    event: { category: ['host'], type: ['change'], kind: 'alert', outcome: 'unknown' },
-  })
-  t.end()
-})
+    })
+    t.strictSame(usual['destination'], { domain: 'a.test', port: 443 })
+    const own = eventRecord('anything', {
+      now: NOW,
+      category: ['host'],
+      type: ['change'],
+      kind: 'alert',
+      outcome: 'unknown',
+      message: 'hello',
+    })
+    t.match(own, {
+      message: 'hello',
+      event: { category: ['host'], type: ['change'], kind: 'alert', outcome: 'unknown' },
+    })
+    t.end()
+  },
+)
 
-t.test('a call that was open at a crash ends with nobody knowing how', (t) => {
+void t.test('a call that was open at a crash ends with nobody knowing how', (t) => {
   const started = JSON.parse(JSON.stringify(callRecord(facts(), 'call-started', NOW)))
   started.sallyport.chain = { seq: 7, prev: 'x' }
   const ended = crashedCallRecord(started, NOW + 1000)

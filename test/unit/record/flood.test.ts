@@ -20,7 +20,7 @@ function makeLimiter(perSecond: number, start: number) {
   return { clock, records, limiter }
 }
 
-t.test('refusals beyond the rate are counted exactly, by task and reason', (t) => {
+void t.test('refusals beyond the rate are counted exactly, by task and reason', (t) => {
   const { clock, records, limiter } = makeLimiter(3, 10_000)
   const admit = (task: typeof TASK | undefined, reason: 'not-on-allowlist' | 'killed'): boolean =>
     limiter.admit(task, reason, clock.now)
@@ -61,7 +61,7 @@ t.test('refusals beyond the rate are counted exactly, by task and reason', (t) =
   t.end()
 })
 
-t.test('counts are reported when the second is over, without another refusal', async (t) => {
+void t.test('counts are reported when the second is over, without another refusal', async (t) => {
   const { records, limiter } = makeLimiter(1, 0)
   const now = Date.now()
   const real = new DenialLimiter({

@@ -18,7 +18,7 @@ const inUseBy = (pid = 0): object & Error =>
 
 const child = join(import.meta.dirname, 'crash.child.ts')
 
-t.test(
+void t.test(
   'after kill -9 in the middle of appends the next start closes what was open and the chain verifies',
   async (t) => {
     const dir = freshDir(t)
@@ -64,7 +64,7 @@ t.test(
   },
 )
 
-t.test('a lock is respected only while its very holder lives', async (t) => {
+void t.test('a lock is respected only while its very holder lives', async (t) => {
   const dir = freshDir(t)
   const held = openJournal(dir)
   t.throws(() => openJournal(dir), inUseBy(process.pid))
@@ -82,7 +82,7 @@ t.test('a lock is respected only while its very holder lives', async (t) => {
   await t.resolves(openJournal(dir).close(), 'no lock')
 })
 
-t.test('a holder in another container counts as dead once it has been silent', async (t) => {
+void t.test('a holder in another container counts as dead once it has been silent', async (t) => {
   const dir = freshDir(t)
   const held = openJournal(dir)
   const lock = JSON.parse(readFileSync(join(dir, 'lock'), 'utf8'))

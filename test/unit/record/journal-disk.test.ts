@@ -28,7 +28,7 @@ const canMount =
   spawnSync('unshare', [...unshare, 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt']).status === 0
 
 for (const sync of ['process', 'disk'] as const) {
-  t.test(
+  void t.test(
     `a full disk refuses calls, ends what runs, and takes records again, sync: ${sync}`,
     { skip: !canMount && 'no mount namespaces here' },
     async (t) => {
@@ -61,7 +61,7 @@ for (const sync of ['process', 'disk'] as const) {
     },
   )
 
-  t.test(
+  void t.test(
     `a short write is cut back to the last whole batch, sync: ${sync}`,
     { skip: !canLimit && 'no prlimit here' },
     async (t) => {
@@ -102,7 +102,7 @@ for (const sync of ['process', 'disk'] as const) {
   )
 }
 
-t.test(
+void t.test(
   'an idle journal finds out by itself that it can write again',
   { skip: !canLimit && 'no prlimit here' },
   async (t) => {
@@ -116,7 +116,7 @@ t.test(
   },
 )
 
-t.test(
+void t.test(
   'a segment that cannot be made refuses the batch and nothing else',
   { skip: !canLimit && 'no prlimit here' },
   async (t) => {
@@ -133,7 +133,7 @@ t.test(
   },
 )
 
-t.test('a directory that cannot be used is said so, the untouched twin opens', async (t) => {
+void t.test('a directory that cannot be used is said so, the untouched twin opens', async (t) => {
   const dir = freshDir(t)
   writeFileSync(join(dir, 'file'), '')
   t.throws(() => openJournal(join(dir, 'file')), refused)

@@ -25,41 +25,44 @@ const event = (action: string) => eventRecord(action, { now: Date.now() })
 const refused = { name: 'EgressError', reason: 'audit-unavailable' }
 
 for (const sync of ['process', 'disk'] as const) {
-  t.test(`records are on the disk and chained when append resolves, sync: ${sync}`, async (t) => {
-    const dir = freshDir(t)
-    const journal = openJournal(dir, { sync })
-    await journal.append(started('A'))
-    t.equal(journalLines(dir).length, 1)
-    await Promise.all([
-      journal.append(started('B')),
-      journal.append(ended('A')),
-      journal.append(ended('B')),
-    ])
-    const records = journalRecords(dir)
-    t.strictSame(
-      records.map(({ sallyport }) => sallyport.chain?.seq),
-      [1, 2, 3, 4],
-    )
-    t.equal(records[0]?.sallyport.chain?.prev, '0'.repeat(64))
-    t.strictSame(
-      records.map(({ event: { action } }) => action),
-      ['call-started', 'call-started', 'call-ended', 'call-ended'],
-    )
-    t.match(verifyDirectory(dir), { ok: true, records: 4, from: 1, head: { seq: 4 } })
-    t.match(journal.stats, {
-      available: true,
-      seq: 4,
-      segments: 1,
-      queued: 0,
-      errors: 0,
-      bytes: statSync(listSegments(dir)[0]?.path ?? '').size,
-    })
-    await journal.close()
-    await t.rejects(journal.append(event('rules-loaded')), refused)
-  })
+  void t.test(
+    `records are on the disk and chained when append resolves, sync: ${sync}`,
+    async (t) => {
+      const dir = freshDir(t)
+      const journal = openJournal(dir, { sync })
+      await journal.append(started('A'))
+      t.equal(journalLines(dir).length, 1)
+      await Promise.all([
+        journal.append(started('B')),
+        journal.append(ended('A')),
+        journal.append(ended('B')),
+      ])
+      const records = journalRecords(dir)
+      t.strictSame(
+        records.map(({ sallyport }) => sallyport.chain?.seq),
+        [1, 2, 3, 4],
+      )
+      t.equal(records[0]?.sallyport.chain?.prev, '0'.repeat(64))
+      t.strictSame(
+        records.map(({ event: { action } }) => action),
+        ['call-started', 'call-started', 'call-ended', 'call-ended'],
+      )
+      t.match(verifyDirectory(dir), { ok: true, records: 4, from: 1, head: { seq: 4 } })
+      t.match(journal.stats, {
+        available: true,
+        seq: 4,
+        segments: 1,
+        queued: 0,
+        errors: 0,
+        bytes: statSync(listSegments(dir)[0]?.path ?? '').size,
+      })
+      await journal.close()
+      await t.rejects(journal.append(event('rules-loaded')), refused)
+    },
+  )
 }
 
-t.test('all records of one turn share one write and one promise', async (t) => {
+void t.test('all records of one turn share one write and one promise', async (t) => {
   const journal = openJournal(freshDir(t))
   let writes = 0
   journal.onWritten(() => (writes += 1))
@@ -74,25 +77,28 @@ t.test('all records of one turn share one write and one promise', async (t) => {
   t.equal(writes, 2, 'close writes what is queued')
 })
 
-t.test('text that looks like our own, and any other text, stays within its string', async (t) => {
-  const dir = freshDir(t)
-  const journal = openJournal(dir)
-  const userAgent =
-    '","action":"call-ended","call":{"id":"X"}},"chain":{"seq":9,"prev":"\u2028\ud800é\n\u0000'
-  await journal.append(
-    callRecord(
-      facts({ request: { method: 'GET', version: '1.1', bytes: 0, userAgent } }),
-      'call-started',
-      0,
-    ),
-  )
-  await journal.append(ended('B'))
-  await journal.close()
-  t.equal(journalRecords(dir)[0]?.user_agent?.original, userAgent)
-  t.ok(verifyDirectory(dir).ok)
-})
+void t.test(
+  'text that looks like our own, and any other text, stays within its string',
+  async (t) => {
+    const dir = freshDir(t)
+    const journal = openJournal(dir)
+    const userAgent =
+      '","action":"call-ended","call":{"id":"X"}},"chain":{"seq":9,"prev":"\u2028\ud800é\n\u0000'
+    await journal.append(
+      callRecord(
+        facts({ request: { method: 'GET', version: '1.1', bytes: 0, userAgent } }),
+        'call-started',
+        0,
+      ),
+    )
+    await journal.append(ended('B'))
+    await journal.close()
+    t.equal(journalRecords(dir)[0]?.user_agent?.original, userAgent)
+    t.ok(verifyDirectory(dir).ok)
+  },
+)
 
-t.test('a second start goes on with the chain', async (t) => {
+void t.test('a second start goes on with the chain', async (t) => {
   const dir = freshDir(t)
   for (let round = 0; round < 3; round++) {
     const journal = openJournal(dir)
@@ -107,7 +113,7 @@ t.test('a second start goes on with the chain', async (t) => {
   t.notOk(existsSync(join(dir, 'lock')))
 })
 
-t.test('segments are named by their first record and chained to each other', async (t) => {
+void t.test('segments are named by their first record and chained to each other', async (t) => {
   const dir = freshDir(t)
   const journal = openJournal(dir, { segmentBytes: 4000 })
   for (let call = 0; call < 20; call++) await journal.append(started(`C${String(call)}`))
@@ -131,7 +137,7 @@ t.test('segments are named by their first record and chained to each other', asy
   t.ok(verifyDirectory(dir).ok)
 })
 
-t.test(
+void t.test(
   'an agent that goes away in order leaves no trace of recovery, a crash closes what was open',
   async (t) => {
     const dir = freshDir(t)
@@ -169,7 +175,7 @@ t.test(
   },
 )
 
-t.test('without the note of open calls the whole journal is read', async (t) => {
+void t.test('without the note of open calls the whole journal is read', async (t) => {
   const dir = freshDir(t)
   const journal = openJournal(dir, { segmentBytes: 2000 })
   await journal.append(started('LONG'))
@@ -188,7 +194,7 @@ for (const [what, torn] of [
   ['zeros with newlines', '\0\0\n\0\n'],
   ['whole lines of something else', 'hello\nworld\n'],
 ] as const) {
-  t.test(`a torn end is moved aside and its hash recorded: ${what}`, async (t) => {
+  void t.test(`a torn end is moved aside and its hash recorded: ${what}`, async (t) => {
     const dir = freshDir(t)
     const journal = openJournal(dir)
     await journal.append(event('rules-loaded'))
@@ -211,7 +217,7 @@ for (const [what, torn] of [
   })
 }
 
-t.test(
+void t.test(
   'a segment without one whole record is taken away and the chain goes on behind the one before',
   async (t) => {
     const dir = freshDir(t)
@@ -233,7 +239,7 @@ t.test(
   },
 )
 
-t.test(
+void t.test(
   'recovery repairs nothing that lies before the end: an edited record stays for verify to find',
   async (t) => {
     const dir = freshDir(t)
@@ -247,7 +253,7 @@ t.test(
   },
 )
 
-t.test(
+void t.test(
   'records queued: beyond the bound a call is refused, the end of a running one is taken',
   async (t) => {
     const dir = freshDir(t)
@@ -279,7 +285,7 @@ t.test(
   },
 )
 
-t.test(
+void t.test(
   'maxBytes: calls are refused, running calls end, and room is made by retention alone',
   async (t) => {
     const dir = freshDir(t)
@@ -327,7 +333,7 @@ t.test(
   },
 )
 
-t.test('segments kept from an earlier run age by their last write', async (t) => {
+void t.test('segments kept from an earlier run age by their last write', async (t) => {
   const dir = freshDir(t)
   const first = openJournal(dir, { segmentBytes: 3000 })
   for (let call = 0; call < 10; call++) await first.append(denied('D'))
@@ -344,7 +350,7 @@ t.test('segments kept from an earlier run age by their last write', async (t) =>
   t.ok(verifyDirectory(dir).ok)
 })
 
-t.test(
+void t.test(
   'refusals that were only counted are reported at the latest when the journal closes',
   async (t) => {
     const dir = freshDir(t)

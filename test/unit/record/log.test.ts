@@ -13,7 +13,7 @@ function collect(options: Partial<LogOptions>): {
   return { lines, log: makeLog({ level: 'info', write: (line) => lines.push(line), ...options }) }
 }
 
-t.test('JSON where nobody reads along', (t) => {
+void t.test('JSON where nobody reads along', (t) => {
   const { log, lines } = collect({ pretty: false })
   log.debug('hidden')
   log.info({ port: 3128 }, 'listening')
@@ -33,7 +33,7 @@ t.test('JSON where nobody reads along', (t) => {
   t.end()
 })
 
-t.test('readable lines on a terminal, strangers’ control characters escaped', (t) => {
+void t.test('readable lines on a terminal, strangers’ control characters escaped', (t) => {
   const { log, lines } = collect({ pretty: true, color: false })
   log.warn({ host: 'a\u001b[2Jb\u202e', list: [1] }, 'odd\nname')
   t.match(
@@ -49,7 +49,7 @@ t.test('readable lines on a terminal, strangers’ control characters escaped', 
   t.end()
 })
 
-t.test('stderr is the default, and a reader that is gone is no crash', (t) => {
+void t.test('stderr is the default, and a reader that is gone is no crash', (t) => {
   const url = new URL('../../../src/record/log.ts', import.meta.url).href
   const script = `const { makeLog } = await import('${url}'); const log = makeLog({ level: 'debug' }); for (let i = 0; i < 3; i++) log.debug('line'); process.exit(7)`
   const run = spawnSync(process.execPath, ['--input-type=module', '-e', script], {

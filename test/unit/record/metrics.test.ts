@@ -4,53 +4,56 @@ import { Metrics } from '../../../src/record/metrics.ts'
 
 const journal = { available: true, bytes: 1234, segments: 2, seq: 42, queued: 3, errors: 1 }
 
-t.test('the numbers come out in the text format, with labels of closed sets only', async (t) => {
-  const metrics = new Metrics({
-    openCalls: () => 7,
-    openTunnels: () => 2,
-    tasks: () => 1,
-    journal: () => journal,
-    sinks: () => [{ name: 'siem', backlog: 5, lagMs: 1500, sent: 9, failures: 2, refusals: 1 }],
-  })
-  metrics.countCall('allow', 'allowed', 0.00003)
-  metrics.countCall('allow', 'allowed', 0.2)
-  metrics.countCall('deny', 'not-on-allowlist', 0)
-  metrics.countMint()
-  metrics.countDial('connected')
-  metrics.countDial('connected')
-  metrics.countDial('failed')
-  for (const round of [1, 2]) {
-    const text = await metrics.render()
-    for (const line of [
-      'sallyport_calls_total{verdict="allow",reason="allowed"} 2',
-      'sallyport_calls_total{verdict="deny",reason="not-on-allowlist"} 1',
-      'sallyport_decision_seconds_count 2',
-      'sallyport_decision_seconds_bucket{le="0.00005"} 1',
-      'sallyport_upstream_dials_total{outcome="connected"} 2',
-      'sallyport_upstream_dials_total{outcome="failed"} 1',
-      'sallyport_tls_mints_total 1',
-      'sallyport_assertions_total 0',
-      'sallyport_open_calls 7',
-      'sallyport_open_tunnels 2',
-      'sallyport_active_tasks 1',
-      'sallyport_journal_bytes 1234',
-      'sallyport_journal_segments 2',
-      'sallyport_journal_records_total 42',
-      'sallyport_journal_queued_records 3',
-      'sallyport_journal_errors_total 1',
-      'sallyport_journal_available 1',
-      'sallyport_sink_lag_seconds{sink="siem"} 1.5',
-      'sallyport_sink_backlog_records{sink="siem"} 5',
-      'sallyport_sink_records_total{sink="siem"} 9',
-      'sallyport_sink_failures_total{sink="siem"} 2',
-      'sallyport_sink_refusals_total{sink="siem"} 1',
-    ]) {
-      t.ok(text.split('\n').includes(line), `${line} (${String(round)})`)
+void t.test(
+  'the numbers come out in the text format, with labels of closed sets only',
+  async (t) => {
+    const metrics = new Metrics({
+      openCalls: () => 7,
+      openTunnels: () => 2,
+      tasks: () => 1,
+      journal: () => journal,
+      sinks: () => [{ name: 'siem', backlog: 5, lagMs: 1500, sent: 9, failures: 2, refusals: 1 }],
+    })
+    metrics.countCall('allow', 'allowed', 0.00003)
+    metrics.countCall('allow', 'allowed', 0.2)
+    metrics.countCall('deny', 'not-on-allowlist', 0)
+    metrics.countMint()
+    metrics.countDial('connected')
+    metrics.countDial('connected')
+    metrics.countDial('failed')
+    for (const round of [1, 2]) {
+      const text = await metrics.render()
+      for (const line of [
+        'sallyport_calls_total{verdict="allow",reason="allowed"} 2',
+        'sallyport_calls_total{verdict="deny",reason="not-on-allowlist"} 1',
+        'sallyport_decision_seconds_count 2',
+        'sallyport_decision_seconds_bucket{le="0.00005"} 1',
+        'sallyport_upstream_dials_total{outcome="connected"} 2',
+        'sallyport_upstream_dials_total{outcome="failed"} 1',
+        'sallyport_tls_mints_total 1',
+        'sallyport_assertions_total 0',
+        'sallyport_open_calls 7',
+        'sallyport_open_tunnels 2',
+        'sallyport_active_tasks 1',
+        'sallyport_journal_bytes 1234',
+        'sallyport_journal_segments 2',
+        'sallyport_journal_records_total 42',
+        'sallyport_journal_queued_records 3',
+        'sallyport_journal_errors_total 1',
+        'sallyport_journal_available 1',
+        'sallyport_sink_lag_seconds{sink="siem"} 1.5',
+        'sallyport_sink_backlog_records{sink="siem"} 5',
+        'sallyport_sink_records_total{sink="siem"} 9',
+        'sallyport_sink_failures_total{sink="siem"} 2',
+        'sallyport_sink_refusals_total{sink="siem"} 1',
+      ]) {
+        t.ok(text.split('\n').includes(line), `${line} (${String(round)})`)
+      }
+      const labels = new Set([...text.matchAll(/[{,](\w+)="/g)].map((match) => match[1]))
+      t.strictSame(labels, new Set(['verdict', 'reason', 'le', 'outcome', 'sink']))
     }
-    const labels = new Set([...text.matchAll(/[{,](\w+)="/g)].map((match) => match[1]))
-    t.strictSame(labels, new Set(['verdict', 'reason', 'le', 'outcome', 'sink']))
-  }
-  t.match(metrics.contentType, /^text\/plain/)
-  metrics.countAssertion()
-  t.match(await metrics.render(), 'sallyport_assertions_total 1')
-})
+    t.match(metrics.contentType, /^text\/plain/)
+    metrics.countAssertion()
+    t.match(await metrics.render(), 'sallyport_assertions_total 1')
+  },
+)

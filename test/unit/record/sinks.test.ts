@@ -87,51 +87,54 @@ function feedOptions(
   return { name: 'siem', journal, stateDir, limits, log: memoryLog(), now: Date.now, ...more }
 }
 
-t.test('R54: terminal records reach the HTTP sink within a second, once, in order', async (t) => {
-  const dir = freshDir(t)
-  const receiver = await startReceiver(t)
-  const journal = openJournal(join(dir, 'journal'), { segmentBytes: 20_000 })
-  const sink = startHttpSink({
-    ...feedOptions(journal, dir),
-    limits,
-    headers: { authorization: 'Bearer operator' },
-    post: postTo(receiver.url),
-  })
-  const sent: string[] = []
-  const wanted: string[] = []
-  for (let call = 0; call < 200; call++) {
-    const id = `C${String(call)}`
-    await journal.append(callRecord(facts({ id }), 'call-started', Date.now()))
-    await journal.append(callRecord(facts({ id }), 'call-progress', Date.now()))
-    await journal.append(callRecord(facts({ id }), 'call-ended', Date.now()))
-    sent.push(id)
-  }
-  wanted.push(...sent)
-  await until(() => receiver.ids.length === wanted.length, 'all are there')
-  const asked = Date.now()
-  await journal.append(denied('LAST'))
-  await until(() => receiver.ids.at(-1) === 'LAST', 'the last is there')
-  t.ok((receiver.times.at(-1) ?? 0) - asked < 1000)
-  t.strictSame(receiver.ids, [...wanted, 'LAST'])
-  t.match(receiver.headers[0], {
-    'content-type': 'application/x-ndjson',
-    authorization: 'Bearer operator',
-  })
-  await until(() => sink.stats.backlog === 0, 'the cursor is moved')
-  t.strictSame(sink.stats, {
-    name: 'siem',
-    backlog: 0,
-    lagMs: 0,
-    sent: 201,
-    failures: 0,
-    refusals: 0,
-  })
-  await sink.close()
-  t.match(loadCursor(cursorPath(dir, 'siem')), { seq: 601 })
-  await journal.close()
-})
+void t.test(
+  'R54: terminal records reach the HTTP sink within a second, once, in order',
+  async (t) => {
+    const dir = freshDir(t)
+    const receiver = await startReceiver(t)
+    const journal = openJournal(join(dir, 'journal'), { segmentBytes: 20_000 })
+    const sink = startHttpSink({
+      ...feedOptions(journal, dir),
+      limits,
+      headers: { authorization: 'Bearer operator' },
+      post: postTo(receiver.url),
+    })
+    const sent: string[] = []
+    const wanted: string[] = []
+    for (let call = 0; call < 200; call++) {
+      const id = `C${String(call)}`
+      await journal.append(callRecord(facts({ id }), 'call-started', Date.now()))
+      await journal.append(callRecord(facts({ id }), 'call-progress', Date.now()))
+      await journal.append(callRecord(facts({ id }), 'call-ended', Date.now()))
+      sent.push(id)
+    }
+    wanted.push(...sent)
+    await until(() => receiver.ids.length === wanted.length, 'all are there')
+    const asked = Date.now()
+    await journal.append(denied('LAST'))
+    await until(() => receiver.ids.at(-1) === 'LAST', 'the last is there')
+    t.ok((receiver.times.at(-1) ?? 0) - asked < 1000)
+    t.strictSame(receiver.ids, [...wanted, 'LAST'])
+    t.match(receiver.headers[0], {
+      'content-type': 'application/x-ndjson',
+      authorization: 'Bearer operator',
+    })
+    await until(() => sink.stats.backlog === 0, 'the cursor is moved')
+    t.strictSame(sink.stats, {
+      name: 'siem',
+      backlog: 0,
+      lagMs: 0,
+      sent: 201,
+      failures: 0,
+      refusals: 0,
+    })
+    await sink.close()
+    t.match(loadCursor(cursorPath(dir, 'siem')), { seq: 601 })
+    await journal.close()
+  },
+)
 
-t.test('a sink that asks for all gets all, and a filter restricts', async (t) => {
+void t.test('a sink that asks for all gets all, and a filter restricts', async (t) => {
   const dir = freshDir(t)
   const journal = openJournal(join(dir, 'journal'))
   await journal.append(callRecord(facts({ id: 'A' }), 'call-started', 0))
@@ -164,7 +167,7 @@ t.test('a sink that asks for all gets all, and a filter restricts', async (t) =>
   await journal.close()
 })
 
-t.test(
+void t.test(
   'an outage loses nothing: retried with back-off, resumed behind the cursor after a restart',
   async (t) => {
     const dir = freshDir(t)
@@ -201,33 +204,36 @@ t.test(
   },
 )
 
-t.test('a sink that does not answer is given up after its time-out and tried again', async (t) => {
-  const dir = freshDir(t)
-  const receiver = await startReceiver(t)
-  receiver.answers = false
-  const journal = openJournal(join(dir, 'journal'))
-  const sink = startHttpSink({
-    ...feedOptions(journal, dir),
-    limits: { ...limits, sinkTimeoutMs: 100 },
-    headers: {},
-    post: postTo(receiver.url),
-  })
-  await journal.append(denied('A'))
-  await until(() => sink.stats.failures >= 1, 'it has failed')
-  let slowest = 0
-  for (let call = 0; call < 50; call++) {
-    const before = performance.now()
-    await journal.append(denied('B'))
-    slowest = Math.max(slowest, performance.now() - before)
-  }
-  t.ok(slowest < 200, `a slow sink does not delay the journal: ${String(slowest)} ms`)
-  receiver.answers = true
-  await until(() => receiver.ids.length >= 51, 'all are there')
-  await sink.close()
-  await journal.close()
-})
+void t.test(
+  'a sink that does not answer is given up after its time-out and tried again',
+  async (t) => {
+    const dir = freshDir(t)
+    const receiver = await startReceiver(t)
+    receiver.answers = false
+    const journal = openJournal(join(dir, 'journal'))
+    const sink = startHttpSink({
+      ...feedOptions(journal, dir),
+      limits: { ...limits, sinkTimeoutMs: 100 },
+      headers: {},
+      post: postTo(receiver.url),
+    })
+    await journal.append(denied('A'))
+    await until(() => sink.stats.failures >= 1, 'it has failed')
+    let slowest = 0
+    for (let call = 0; call < 50; call++) {
+      const before = performance.now()
+      await journal.append(denied('B'))
+      slowest = Math.max(slowest, performance.now() - before)
+    }
+    t.ok(slowest < 200, `a slow sink does not delay the journal: ${String(slowest)} ms`)
+    receiver.answers = true
+    await until(() => receiver.ids.length >= 51, 'all are there')
+    await sink.close()
+    await journal.close()
+  },
+)
 
-t.test('what a sink refuses is counted and kept, not skipped', async (t) => {
+void t.test('what a sink refuses is counted and kept, not skipped', async (t) => {
   const dir = freshDir(t)
   const receiver = await startReceiver(t)
   receiver.status = 400
@@ -249,7 +255,7 @@ t.test('what a sink refuses is counted and kept, not skipped', async (t) => {
   await journal.close()
 })
 
-t.test(
+void t.test(
   'a batch that is too large is sent in smaller ones; none is larger than the bound',
   async (t) => {
     const dir = freshDir(t)
@@ -272,7 +278,7 @@ t.test(
   },
 )
 
-t.test('statuses and what they mean', (t) => {
+void t.test('statuses and what they mean', (t) => {
   const meaning = {
     200: 'taken',
     204: 'taken',
@@ -291,7 +297,7 @@ t.test('statuses and what they mean', (t) => {
   t.end()
 })
 
-t.test(
+void t.test(
   'a cursor that cannot be read, or belongs to another journal, begins at what is there',
   async (t) => {
     const dir = freshDir(t)
@@ -326,7 +332,7 @@ t.test(
   },
 )
 
-t.test(
+void t.test(
   'retention waits for a sink, and a segment taken away by force is said to be missing',
   async (t) => {
     const dir = freshDir(t)
@@ -369,7 +375,7 @@ t.test(
   },
 )
 
-t.test('the stdout sink writes lines to its descriptor', async (t) => {
+void t.test('the stdout sink writes lines to its descriptor', async (t) => {
   const dir = freshDir(t)
   const journal = openJournal(join(dir, 'journal'))
   const fd = openSync(join(dir, 'out'), 'w')
@@ -389,7 +395,7 @@ t.test('the stdout sink writes lines to its descriptor', async (t) => {
   await journal.close()
 })
 
-t.test(
+void t.test(
   'a reader of stdout that stalls delays neither the journal nor the end, and one that is gone is no crash',
   async (t) => {
     const dir = freshDir(t)
@@ -414,7 +420,7 @@ t.test(
   },
 )
 
-t.test(
+void t.test(
   'a segment that a sink had read to its end may be deleted: nothing is sent twice after a restart',
   async (t) => {
     const dir = freshDir(t)

@@ -12,7 +12,7 @@ import { facts, freshDir, openJournal, TASK, until } from './support.ts'
 
 const NOW = Date.UTC(2026, 0, 2, 3, 4, 5, 678)
 
-t.test('every filter lets its own through and nothing else', async (t) => {
+void t.test('every filter lets its own through and nothing else', async (t) => {
   const dir = freshDir(t)
   const journal = openJournal(dir)
   const target = (host: string) => ({
@@ -61,7 +61,7 @@ t.test('every filter lets its own through and nothing else', async (t) => {
   t.strictSame(await ids({ since: Date.now() + 1e9 }), [])
 })
 
-t.test('following goes on over segments and over lines that are no records', async (t) => {
+void t.test('following goes on over segments and over lines that are no records', async (t) => {
   const dir = freshDir(t)
   const seen: string[] = []
   const bad: string[] = []
@@ -94,13 +94,13 @@ t.test('following goes on over segments and over lines that are no records', asy
   t.strictSame(bad, ['hello', 'null', '{"event":1}'])
 })
 
-t.test('no journal is an empty one', async (t) => {
+void t.test('no journal is an empty one', async (t) => {
   for await (const _ of tailRecords(join(freshDir(t), 'none'), { filter: {}, follow: false }))
     t.fail('nothing is there')
   t.end()
 })
 
-t.test('a record is one line for a person', (t) => {
+void t.test('a record is one line for a person', (t) => {
   t.equal(
     renderRecord(callRecord(facts(), 'call-ended', NOW), false),
     `2026-01-02 03:04:05.678 ALLOW 200 GET https://api.github.com/repos/acme/widgets/issues? 41ms ↑412 ↓9.1k github-triage/read-issues github:injected ${TASK.id}`,
@@ -133,7 +133,7 @@ t.test('a record is one line for a person', (t) => {
   t.end()
 })
 
-t.test('colour only where asked, and never a stranger’s escapes', (t) => {
+void t.test('colour only where asked, and never a stranger’s escapes', (t) => {
   const target = {
     scheme: 'https',
     endpoint: { host: 'a.test', kind: 'name' as const, port: 443, literal: 'a.test' },
@@ -151,7 +151,7 @@ t.test('colour only where asked, and never a stranger’s escapes', (t) => {
   t.end()
 })
 
-t.test('what a terminal acts on or does not draw is shown', (t) => {
+void t.test('what a terminal acts on or does not draw is shown', (t) => {
   for (const hidden of [
     '\u0000',
     '\u007f',

@@ -76,7 +76,7 @@ const facts: fc.Arbitrary<CallFacts> = fc.record({
   detail: maybe(fc.dictionary(text, fc.oneof(text, fc.integer()))),
 })
 
-t.test('a call’s record', async (t) => {
+void t.test('a call’s record', async (t) => {
   fc.assert(
     fc.property(
       facts,
@@ -91,7 +91,7 @@ t.test('a call’s record', async (t) => {
   t.pass('500 records')
 })
 
-t.test('an event’s record', async (t) => {
+void t.test('an event’s record', async (t) => {
   fc.assert(
     fc.property(
       text,

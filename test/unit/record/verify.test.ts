@@ -47,7 +47,7 @@ function writeAll(lines: readonly Line[]): void {
   }
 }
 
-t.test('verify names what was done to a journal, and passes its untouched twin', async (t) => {
+void t.test('verify names what was done to a journal, and passes its untouched twin', async (t) => {
   const genuine = freshDir(t)
   await makeJournal(genuine)
   t.match(verifyDirectory(genuine), {
@@ -200,7 +200,7 @@ t.test('verify names what was done to a journal, and passes its untouched twin',
   )
 })
 
-t.test(
+void t.test(
   'whole segments: the oldest may be gone, one in the middle may not, and a cut is named',
   async (t) => {
     const dir = freshDir(t)
@@ -239,7 +239,7 @@ t.test(
   },
 )
 
-t.test('a renamed segment, an unfinished end, and no journal at all', async (t) => {
+void t.test('a renamed segment, an unfinished end, and no journal at all', async (t) => {
   const dir = freshDir(t)
   t.match(verifyDirectory(join(dir, 'none')), {
     ok: true,
@@ -262,7 +262,7 @@ t.test('a renamed segment, an unfinished end, and no journal at all', async (t) 
   t.match(verifyDirectory(dir), { ok: false })
 })
 
-t.test(
+void t.test(
   'property: any tampering but at the very end is found, at or before its first place',
   async (t) => {
     const dir = freshDir(t)

@@ -31,7 +31,7 @@ const PUBLISHES: Readonly<Record<string, RegExp>> = {
   pypi: /^POST .*\/legacy\/$/,
 }
 
-t.test('the services that agents use most have a set each', (t) => {
+void t.test('the services that agents use most have a set each', (t) => {
   t.strictSame(problems, [])
   t.strictSame([...sets.keys()].sort(), Object.keys(PUBLISHES))
   for (const [name, { file, description, owner }] of sets) {
@@ -42,7 +42,7 @@ t.test('the services that agents use most have a set each', (t) => {
   t.end()
 })
 
-t.test('each passes its own trace and refuses to publish', (t) => {
+void t.test('each passes its own trace and refuses to publish', (t) => {
   for (const [name, set] of sets) {
     const results = checkTests(set)
     for (const { name: call, passed, expected, got } of results)
@@ -64,7 +64,7 @@ t.test('each passes its own trace and refuses to publish', (t) => {
   t.end()
 })
 
-t.test('none is wider than it says', (t) => {
+void t.test('none is wider than it says', (t) => {
   for (const [name, set] of sets) {
     const found = new Set(checkRuleSet(set).map(({ code }) => code))
     // apt asks over plain HTTP and checks signatures itself.
@@ -73,14 +73,14 @@ t.test('none is wider than it says', (t) => {
   t.end()
 })
 
-t.test('package ecosystems take their hosts from the task', (t) => {
+void t.test('package ecosystems take their hosts from the task', (t) => {
   for (const name of ['npm', 'pypi', 'crates', 'go-modules', 'debian', 'container-images'])
     for (const { destinations } of sets.get(name)?.rules ?? [])
       for (const { host, text } of destinations) t.equal(host.kind, 'param', `${name}: ${text}`)
   t.end()
 })
 
-t.test('the shipped configuration is sound with them', (t) => {
+void t.test('the shipped configuration is sound with them', (t) => {
   const loaded = loadConfig({ file: path.join(root, 'sallyport.yaml'), environment: {} })
   t.strictSame(loaded.problems, [])
   const { config } = loaded

@@ -70,7 +70,7 @@ function leafVerifies(t: Test, signer: Ca, trustedPem: string): boolean {
   return opensslVerifies(path.join(dir, 'trusted.crt'), path.join(dir, 'leaf.crt'))
 }
 
-t.test('a first start makes a key that is secret and certificates that are not', (t) => {
+void t.test('a first start makes a key that is secret and certificates that are not', (t) => {
   const at = place(t)
   const ca = at.load()
   t.equal(modeOf(at.keyFile), '600')
@@ -91,7 +91,7 @@ t.test('a first start makes a key that is secret and certificates that are not',
   t.end()
 })
 
-t.test('the bundle is the public roots and ours, and tools can read it', (t) => {
+void t.test('the bundle is the public roots and ours, and tools can read it', (t) => {
   const at = place(t)
   const ca = at.load()
   const bundle = readFileSync(at.bundleFile, 'utf8')
@@ -102,7 +102,7 @@ t.test('the bundle is the public roots and ours, and tools can read it', (t) => 
   t.end()
 })
 
-t.test('two installations differ in key, name and serial', (t) => {
+void t.test('two installations differ in key, name and serial', (t) => {
   const one = new X509Certificate(place(t).load().certPem)
   const two = new X509Certificate(place(t).load().certPem)
   t.not(one.subject, two.subject)
@@ -114,7 +114,7 @@ t.test('two installations differ in key, name and serial', (t) => {
   t.end()
 })
 
-t.test('what is there and good is kept', (t) => {
+void t.test('what is there and good is kept', (t) => {
   const at = place(t)
   const files = (): string[] =>
     [at.keyFile, at.certFile, at.bundleFile].map((file) => readFileSync(file, 'utf8'))
@@ -128,41 +128,44 @@ t.test('what is there and good is kept', (t) => {
   t.end()
 })
 
-t.test('a CA that is about to end or has ended is renewed, and who trusted it still does', (t) => {
-  const start = Date.now() - 25 * DAY_MS
-  for (const [what, lifetimeMs] of [
-    ['about to end', 30 * DAY_MS],
-    ['ended', 20 * DAY_MS],
-  ] as const) {
+void t.test(
+  'a CA that is about to end or has ended is renewed, and who trusted it still does',
+  (t) => {
+    const start = Date.now() - 25 * DAY_MS
+    for (const [what, lifetimeMs] of [
+      ['about to end', 30 * DAY_MS],
+      ['ended', 20 * DAY_MS],
+    ] as const) {
+      const at = place(t)
+      const old = at.load({ lifetimeMs, now: start })
+      const key = readFileSync(at.keyFile, 'utf8')
+      const fresh = at.load({ lifetimeMs })
+      t.not(fresh.certPem, old.certPem, what)
+      t.equal(readFileSync(at.certFile, 'utf8'), fresh.certPem)
+      t.ok(readFileSync(at.bundleFile, 'utf8').endsWith(fresh.certPem), 'in the bundle too')
+      t.equal(readFileSync(at.keyFile, 'utf8'), key, 'the key is kept')
+      const [before, after] = [new X509Certificate(old.certPem), new X509Certificate(fresh.certPem)]
+      t.equal(after.subject, before.subject, 'and the name')
+      t.not(after.serialNumber, before.serialNumber, 'but not the serial')
+      t.ok(leafVerifies(t, fresh, fresh.certPem))
+      if (what === 'about to end')
+        t.ok(leafVerifies(t, fresh, old.certPem), 'a client that loaded the old one goes on')
+    }
     const at = place(t)
-    const old = at.load({ lifetimeMs, now: start })
-    const key = readFileSync(at.keyFile, 'utf8')
-    const fresh = at.load({ lifetimeMs })
-    t.not(fresh.certPem, old.certPem, what)
-    t.equal(readFileSync(at.certFile, 'utf8'), fresh.certPem)
-    t.ok(readFileSync(at.bundleFile, 'utf8').endsWith(fresh.certPem), 'in the bundle too')
-    t.equal(readFileSync(at.keyFile, 'utf8'), key, 'the key is kept')
-    const [before, after] = [new X509Certificate(old.certPem), new X509Certificate(fresh.certPem)]
-    t.equal(after.subject, before.subject, 'and the name')
-    t.not(after.serialNumber, before.serialNumber, 'but not the serial')
-    t.ok(leafVerifies(t, fresh, fresh.certPem))
-    if (what === 'about to end')
-      t.ok(leafVerifies(t, fresh, old.certPem), 'a client that loaded the old one goes on')
-  }
-  const at = place(t)
-  const young = at.load({ now: Date.now() - 23 * DAY_MS })
-  t.equal(at.load().certPem, young.certPem, 'more than a fifth of its life is left: kept')
-  t.end()
-})
+    const young = at.load({ now: Date.now() - 23 * DAY_MS })
+    t.equal(at.load().certPem, young.certPem, 'more than a fifth of its life is left: kept')
+    t.end()
+  },
+)
 
-t.test('a certificate that is not valid yet is made anew', (t) => {
+void t.test('a certificate that is not valid yet is made anew', (t) => {
   const at = place(t)
   const early = at.load({ now: Date.now() + 10 * DAY_MS })
   t.not(at.load().certPem, early.certPem)
   t.end()
 })
 
-t.test('missing and torn public parts are mended from the key', (t) => {
+void t.test('missing and torn public parts are mended from the key', (t) => {
   const at = place(t)
   at.load()
   const key = readFileSync(at.keyFile, 'utf8')
@@ -190,7 +193,7 @@ t.test('missing and torn public parts are mended from the key', (t) => {
   t.end()
 })
 
-t.test('without its key a certificate is worthless and both are made anew', (t) => {
+void t.test('without its key a certificate is worthless and both are made anew', (t) => {
   const at = place(t)
   const old = at.load()
   rmSync(at.keyFile)
@@ -201,7 +204,7 @@ t.test('without its key a certificate is worthless and both are made anew', (t) 
   t.end()
 })
 
-t.test('a key that cannot be used is an error in a sentence, and is not replaced', (t) => {
+void t.test('a key that cannot be used is an error in a sentence, and is not replaced', (t) => {
   const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
   const ec = generateKeyPairSync('ec', { namedCurve: 'prime256v1' }).privateKey
   for (const [what, content] of [
@@ -232,28 +235,31 @@ t.test('a key that cannot be used is an error in a sentence, and is not replaced
   t.end()
 })
 
-t.test('a file that somebody put in the place of the certificate is an error, and is kept', (t) => {
-  const at = place(t)
-  const { key } = at.load()
-  writeFileSync(at.certFile, 'my notes')
-  t.throws(() => at.load(), /ca\.crt is no certificate: restore it, or move it away/)
-  t.equal(readFileSync(at.certFile, 'utf8'), 'my notes')
-  // A certificate of the same key that is no CA.
-  const leaf = mintLeaf(
-    { ...place(t).load(), key },
-    { host: 'x.test', kind: 'name' },
-    key,
-    Date.now(),
-  ).certPem
-  writeFileSync(at.certFile, leaf)
-  t.throws(() => at.load(), /ca\.crt belongs to the CA's key but is no CA of its own/)
-  t.equal(readFileSync(at.certFile, 'utf8'), leaf)
-  rmSync(at.certFile)
-  t.doesNotThrow(() => at.load(), 'moved away, it is made anew')
-  t.end()
-})
+void t.test(
+  'a file that somebody put in the place of the certificate is an error, and is kept',
+  (t) => {
+    const at = place(t)
+    const { key } = at.load()
+    writeFileSync(at.certFile, 'my notes')
+    t.throws(() => at.load(), /ca\.crt is no certificate: restore it, or move it away/)
+    t.equal(readFileSync(at.certFile, 'utf8'), 'my notes')
+    // A certificate of the same key that is no CA.
+    const leaf = mintLeaf(
+      { ...place(t).load(), key },
+      { host: 'x.test', kind: 'name' },
+      key,
+      Date.now(),
+    ).certPem
+    writeFileSync(at.certFile, leaf)
+    t.throws(() => at.load(), /ca\.crt belongs to the CA's key but is no CA of its own/)
+    t.equal(readFileSync(at.certFile, 'utf8'), leaf)
+    rmSync(at.certFile)
+    t.doesNotThrow(() => at.load(), 'moved away, it is made anew')
+    t.end()
+  },
+)
 
-t.test('a key that others could read is closed to them', (t) => {
+void t.test('a key that others could read is closed to them', (t) => {
   const at = place(t)
   const before = at.load()
   chmodSync(at.keyFile, 0o644)
@@ -262,7 +268,7 @@ t.test('a key that others could read is closed to them', (t) => {
   t.end()
 })
 
-t.test(
+void t.test(
   'a CA that the operator made with openssl is used as it is, with its own name and identifier',
   (t) => {
     const at = place(t)

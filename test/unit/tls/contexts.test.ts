@@ -154,7 +154,7 @@ async function until(condition: () => boolean): Promise<boolean> {
   return condition()
 }
 
-t.test('a host has one server, minted once however often it is asked for', (t) => {
+void t.test('a host has one server, minted once however often it is asked for', (t) => {
   const { servers, minted } = makeServers()
   const first = serverFor(servers, 'api.test')
   for (let round = 0; round < 50; round += 1) t.equal(serverFor(servers, 'API.test.'), first)
@@ -166,7 +166,7 @@ t.test('a host has one server, minted once however often it is asked for', (t) =
   t.end()
 })
 
-t.test('a client that trusts the CA is served in the name of the host', async (t) => {
+void t.test('a client that trusts the CA is served in the name of the host', async (t) => {
   const { servers } = makeServers()
   const door = await openDoor(t, () => serverFor(servers, 'api.test'))
   const { certificate, text, protocol, alpn } = await greet(door.port, {
@@ -187,13 +187,13 @@ t.test('a client that trusts the CA is served in the name of the host', async (t
   })
 })
 
-t.test('a client without SNI is served too', async (t) => {
+void t.test('a client without SNI is served too', async (t) => {
   const { servers } = makeServers()
   const door = await openDoor(t, () => serverFor(servers, '127.0.0.1'))
   t.equal((await greet(door.port, { servername: '', host: '127.0.0.1' })).text, 'hello')
 })
 
-t.test('a cached host resumes sessions, of both versions', async (t) => {
+void t.test('a cached host resumes sessions, of both versions', async (t) => {
   const { servers, minted } = makeServers()
   const door = await openDoor(t, () => serverFor(servers, 'api.test'))
   for (const maxVersion of ['TLSv1.3', 'TLSv1.2'] as const) {
@@ -214,32 +214,35 @@ t.test('a cached host resumes sessions, of both versions', async (t) => {
   t.notOk(elsewhere.reused, "one host's session is worth nothing at another")
 })
 
-t.test('I7: minting is bounded a second: beyond it is busy, the next second it goes on', (t) => {
-  let now = 1_800_000_000_000
-  const { servers, minted } = makeServers({ limits: { mintsPerSecond: 3 }, now: () => now })
-  const cached = serverFor(servers, 'n0.test')
-  serverFor(servers, 'n1.test')
-  serverFor(servers, 'n2.test')
-  t.equal(
-    reasonOf(() => serverFor(servers, 'n3.test')),
-    'busy',
-  )
-  t.equal(serverFor(servers, 'n0.test'), cached, 'what is minted is served all the same')
-  now += 999
-  t.equal(
-    reasonOf(() => serverFor(servers, 'n3.test')),
-    'busy',
-  )
-  now += 1
-  t.equal(
-    reasonOf(() => serverFor(servers, 'n3.test')),
-    'served',
-  )
-  t.equal(minted(), 4)
-  t.end()
-})
+void t.test(
+  'I7: minting is bounded a second: beyond it is busy, the next second it goes on',
+  (t) => {
+    let now = 1_800_000_000_000
+    const { servers, minted } = makeServers({ limits: { mintsPerSecond: 3 }, now: () => now })
+    const cached = serverFor(servers, 'n0.test')
+    serverFor(servers, 'n1.test')
+    serverFor(servers, 'n2.test')
+    t.equal(
+      reasonOf(() => serverFor(servers, 'n3.test')),
+      'busy',
+    )
+    t.equal(serverFor(servers, 'n0.test'), cached, 'what is minted is served all the same')
+    now += 999
+    t.equal(
+      reasonOf(() => serverFor(servers, 'n3.test')),
+      'busy',
+    )
+    now += 1
+    t.equal(
+      reasonOf(() => serverFor(servers, 'n3.test')),
+      'served',
+    )
+    t.equal(minted(), 4)
+    t.end()
+  },
+)
 
-t.test(
+void t.test(
   'I7: servers are bounded: the one unused longest goes, and what it serves goes on',
   async (t) => {
     const { servers, minted } = makeServers({ limits: { secureContextsMax: 2 } })
@@ -257,7 +260,7 @@ t.test(
   },
 )
 
-t.test('a leaf is minted anew before it ends, by the CA of then', async (t) => {
+void t.test('a leaf is minted anew before it ends, by the CA of then', async (t) => {
   // It begins a day ago, so that what is minted at its end is valid now.
   let now = Date.now() - 23 * 3_600_000 - 1000
   let current = ca
@@ -275,7 +278,7 @@ t.test('a leaf is minted anew before it ends, by the CA of then', async (t) => {
   await t.rejects(greet(door.port), /unable to verify/, 'not in the name of the old one')
 })
 
-t.test('a CA about to end still serves, within the bound on minting', (t) => {
+void t.test('a CA about to end still serves, within the bound on minting', (t) => {
   const short = makeCa('short', 1_800_000)
   let now = Date.now()
   const { servers, minted } = makeServers({ now: () => now, ca: () => short })
@@ -287,7 +290,7 @@ t.test('a CA about to end still serves, within the bound on minting', (t) => {
   t.end()
 })
 
-t.test('nothing that a client sends or leaves out ends the process', async (t) => {
+void t.test('nothing that a client sends or leaves out ends the process', async (t) => {
   const { servers } = makeServers({ limits: { handshakeTimeoutMs: 300 } })
   const door = await openDoor(t, () => serverFor(servers, 'api.test'))
   const attacks: Record<string, (socket: Socket) => unknown> = {
@@ -335,7 +338,7 @@ t.test('nothing that a client sends or leaves out ends the process', async (t) =
   t.equal((await greet(door.port)).text, 'hello', 'and others are served')
 })
 
-t.test('h2 alone is not agreed to', async (t) => {
+void t.test('h2 alone is not agreed to', async (t) => {
   const { servers } = makeServers()
   const door = await openDoor(t, () => serverFor(servers, 'api.test'))
   await t.rejects(greet(door.port, { ALPNProtocols: ['h2'] }), /alert/i)

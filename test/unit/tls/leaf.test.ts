@@ -48,30 +48,33 @@ function mint(host: string, now = Date.now()): { certPem: string; notAfter: numb
   return mintLeaf(ca, normalizeHost(host), leafKey, now)
 }
 
-t.test('every kind of host has a leaf that OpenSSL verifies strictly, for that host alone', (t) => {
-  for (const host of HOSTS) {
-    const { kind, host: name } = normalizeHost(host)
-    const file = path.join(dir, 'leaf.crt')
-    writeFileSync(file, mint(host).certPem)
-    const verify = (...words: string[]): number | null =>
-      spawnSync('openssl', [
-        'verify',
-        '-x509_strict',
-        '-purpose',
-        'sslserver',
-        ...words,
-        '-CAfile',
-        ca.certFile,
-        file,
-      ]).status
-    t.equal(verify(kind === 'name' ? '-verify_hostname' : '-verify_ip', name), 0, name)
-    t.not(verify('-verify_hostname', 'other.test'), 0, `${name}: no other name`)
-    t.not(verify('-verify_ip', '192.0.2.1'), 0, `${name}: no other address`)
-  }
-  t.end()
-})
+void t.test(
+  'every kind of host has a leaf that OpenSSL verifies strictly, for that host alone',
+  (t) => {
+    for (const host of HOSTS) {
+      const { kind, host: name } = normalizeHost(host)
+      const file = path.join(dir, 'leaf.crt')
+      writeFileSync(file, mint(host).certPem)
+      const verify = (...words: string[]): number | null =>
+        spawnSync('openssl', [
+          'verify',
+          '-x509_strict',
+          '-purpose',
+          'sslserver',
+          ...words,
+          '-CAfile',
+          ca.certFile,
+          file,
+        ]).status
+      t.equal(verify(kind === 'name' ? '-verify_hostname' : '-verify_ip', name), 0, name)
+      t.not(verify('-verify_hostname', 'other.test'), 0, `${name}: no other name`)
+      t.not(verify('-verify_ip', '192.0.2.1'), 0, `${name}: no other address`)
+    }
+    t.end()
+  },
+)
 
-t.test('a leaf says no more than it must', (t) => {
+void t.test('a leaf says no more than it must', (t) => {
   const leaf = new X509Certificate(mint('api.example.test').certPem)
   t.notOk(leaf.ca)
   t.equal(leaf.subject, undefined, 'no subject')
@@ -97,7 +100,7 @@ t.test('a leaf says no more than it must', (t) => {
   t.end()
 })
 
-t.test('a leaf lives a day, and never longer than its CA', (t) => {
+void t.test('a leaf lives a day, and never longer than its CA', (t) => {
   const now = Date.now()
   const leaf = new X509Certificate(mint('api.test', now).certPem)
   t.ok(Math.abs(leaf.validFromDate.getTime() - (now - 3_600_000)) < 1001, 'from an hour ago')
@@ -109,7 +112,7 @@ t.test('a leaf lives a day, and never longer than its CA', (t) => {
   t.end()
 })
 
-t.test('serials are positive and never the same', (t) => {
+void t.test('serials are positive and never the same', (t) => {
   const serials = Array.from(
     { length: 100 },
     () => new X509Certificate(mint('api.test').certPem).serialNumber,
@@ -119,7 +122,7 @@ t.test('serials are positive and never the same', (t) => {
   t.end()
 })
 
-t.test(
+void t.test(
   'the identifier of a key is right for every key, also for one that looks like a structure',
   (t) => {
     // A point whose first byte is 0x3f reads as an octet string of exactly the rest: one key in 256.
@@ -136,7 +139,7 @@ t.test(
   },
 )
 
-t.test('dates from 2050 on are written the longer way and read back right', (t) => {
+void t.test('dates from 2050 on are written the longer way and read back right', (t) => {
   const far = loadOrMakeCa({
     dir: path.join(dir, 'far'),
     keyFile: path.join(dir, 'far-state/ca.key'),
@@ -149,7 +152,7 @@ t.test('dates from 2050 on are written the longer way and read back right', (t) 
   t.end()
 })
 
-t.test('Node verifies a leaf by name and by address', async (t) => {
+void t.test('Node verifies a leaf by name and by address', async (t) => {
   for (const host of ['localhost', '127.0.0.1', LONG]) {
     const { kind, host: name } = normalizeHost(host)
     const server = await serve(host)
@@ -172,8 +175,11 @@ t.test('Node verifies a leaf by name and by address', async (t) => {
 
 const python = spawnSync('python3', ['-c', 'import ssl; ssl.VERIFY_X509_STRICT']).status === 0
 
-t.test('Python verifies a leaf strictly', { skip: python ? false : 'no python3' }, async (t) => {
-  const program = `
+void t.test(
+  'Python verifies a leaf strictly',
+  { skip: python ? false : 'no python3' },
+  async (t) => {
+    const program = `
 import socket, ssl, sys
 context = ssl.create_default_context(cafile=sys.argv[1])
 context.verify_flags |= ssl.VERIFY_X509_STRICT
@@ -181,21 +187,22 @@ with socket.create_connection(('127.0.0.1', int(sys.argv[2])), 5) as raw:
     with context.wrap_socket(raw, server_hostname=sys.argv[3]) as secure:
         print(secure.version())
 `
-  const ask = async (certFile: string, served: string, asked: string): Promise<string> => {
-    const server = await serve(served)
-    const child = spawn('python3', ['-c', program, certFile, String(server.port), asked])
-    let out = ''
-    child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()))
-    child.stderr.on('data', (chunk: Buffer) => (out += chunk.toString()))
-    await new Promise((resolve) => child.once('close', resolve))
-    server.close()
-    return out.trim().split('\n').at(-1) ?? ''
-  }
-  for (const host of ['api.example.test', '127.0.0.1', `${'a'.repeat(58)}.example`, '[::1]'])
-    t.equal(await ask(ca.certFile, host, normalizeHost(host).host), 'TLSv1.3', host)
-  t.equal(await ask(ca.bundleFile, 'api.example.test', 'api.example.test'), 'TLSv1.3', 'bundle')
-  t.match(await ask(ca.certFile, 'api.example.test', 'other.test'), /CERTIFICATE_VERIFY_FAILED/)
-})
+    const ask = async (certFile: string, served: string, asked: string): Promise<string> => {
+      const server = await serve(served)
+      const child = spawn('python3', ['-c', program, certFile, String(server.port), asked])
+      let out = ''
+      child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()))
+      child.stderr.on('data', (chunk: Buffer) => (out += chunk.toString()))
+      await new Promise((resolve) => child.once('close', resolve))
+      server.close()
+      return out.trim().split('\n').at(-1) ?? ''
+    }
+    for (const host of ['api.example.test', '127.0.0.1', `${'a'.repeat(58)}.example`, '[::1]'])
+      t.equal(await ask(ca.certFile, host, normalizeHost(host).host), 'TLSv1.3', host)
+    t.equal(await ask(ca.bundleFile, 'api.example.test', 'api.example.test'), 'TLSv1.3', 'bundle')
+    t.match(await ask(ca.certFile, 'api.example.test', 'other.test'), /CERTIFICATE_VERIFY_FAILED/)
+  },
+)
 
 function pointOf(publicKey: KeyObject): Buffer {
   return publicKey.export({ type: 'spki', format: 'der' }).subarray(-65)

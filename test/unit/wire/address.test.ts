@@ -13,7 +13,7 @@ import {
   specialPurpose,
 } from '../../../src/wire/address.ts'
 
-t.test('a literal has one normal form, and what is none has none', (t) => {
+void t.test('a literal has one normal form, and what is none has none', (t) => {
   const table: readonly (readonly [text: string, host: string | undefined])[] = [
     ['127.0.0.1', '127.0.0.1'],
     ['::1', '::1'],
@@ -42,7 +42,7 @@ t.test('a literal has one normal form, and what is none has none', (t) => {
   t.end()
 })
 
-t.test('the normal form of IPv6 is the one of RFC 5952', (t) => {
+void t.test('the normal form of IPv6 is the one of RFC 5952', (t) => {
   fc.assert(
     fc.property(fc.ipV6(), (text) => {
       const address = canonicalAddress(text)
@@ -57,7 +57,7 @@ t.test('the normal form of IPv6 is the one of RFC 5952', (t) => {
   t.end()
 })
 
-t.test('a range is read strictly', (t) => {
+void t.test('a range is read strictly', (t) => {
   const table: readonly (readonly [text: string, range: string | undefined])[] = [
     ['10.0.0.0/8', '10.0.0.0/8'],
     ['10.1.2.3', '10.1.2.3/32'],
@@ -89,7 +89,7 @@ t.test('a range is read strictly', (t) => {
   t.end()
 })
 
-t.test('an address lies in a range by its bits, however it is written', (t) => {
+void t.test('an address lies in a range by its bits, however it is written', (t) => {
   const table: readonly (readonly [range: string, address: string, inside: boolean])[] = [
     ['10.0.0.0/8', '10.255.255.255', true],
     ['10.0.0.0/8', '11.0.0.0', false],
@@ -114,7 +114,7 @@ t.test('an address lies in a range by its bits, however it is written', (t) => {
   t.end()
 })
 
-t.test('every special-purpose range is known from its first address to its last', (t) => {
+void t.test('every special-purpose range is known from its first address to its last', (t) => {
   const table: readonly (readonly [first: string, last: string])[] = [
     ['0.0.0.0', '0.255.255.255'],
     ['10.0.0.0', '10.255.255.255'],
@@ -160,7 +160,7 @@ t.test('every special-purpose range is known from its first address to its last'
   t.end()
 })
 
-t.test('their neighbours are public', (t) => {
+void t.test('their neighbours are public', (t) => {
   // prettier-ignore
   const neighbours = [
     '1.0.0.0', '9.255.255.255', '11.0.0.0', '100.63.255.255', '100.128.0.0', '126.255.255.255', '128.0.0.0',
@@ -173,13 +173,13 @@ t.test('their neighbours are public', (t) => {
   t.end()
 })
 
-t.test('what is no address is not public', (t) => {
+void t.test('what is no address is not public', (t) => {
   for (const text of ['', 'localhost', '127.1', 'fe80::1%eth0', '8.8.8.8 '])
     t.equal(specialPurpose(text), 'no-address', text)
   t.end()
 })
 
-t.test('cloud metadata is known by any way to it', (t) => {
+void t.test('cloud metadata is known by any way to it', (t) => {
   // prettier-ignore
   const metadata = [
     '169.254.169.254', '169.254.170.2', '168.63.129.16', '100.100.100.200', '192.0.0.192',
@@ -192,7 +192,7 @@ t.test('cloud metadata is known by any way to it', (t) => {
   t.end()
 })
 
-t.test('whatever the text, nothing is thrown, and only literals are addresses', (t) => {
+void t.test('whatever the text, nothing is thrown, and only literals are addresses', (t) => {
   const text = fc.oneof(
     fc.string({ unit: 'binary' }),
     fc.string({ unit: fc.constantFrom(...Array.from('0123456789abcdefx.:/%')) }),
@@ -213,7 +213,7 @@ t.test('whatever the text, nothing is thrown, and only literals are addresses', 
   t.end()
 })
 
-t.test('a range holds exactly the addresses that share its prefix', (t) => {
+void t.test('a range holds exactly the addresses that share its prefix', (t) => {
   fc.assert(
     fc.property(fc.ipV4(), fc.ipV4(), fc.integer({ min: 0, max: 32 }), (network, address, bits) => {
       const mask = bits === 0 ? 0 : (0xffffffff << (32 - bits)) >>> 0

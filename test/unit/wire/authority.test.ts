@@ -13,7 +13,7 @@ import { orUndefined, reasonOf } from './support.ts'
 
 const LABEL_63 = 'a'.repeat(63)
 
-t.test('an authority is read into its normal form', (t) => {
+void t.test('an authority is read into its normal form', (t) => {
   const table: readonly (readonly [text: string, host: string, kind: string, literal?: string])[] =
     [
       ['allowed.test:8443', 'allowed.test', 'name'],
@@ -38,7 +38,7 @@ t.test('an authority is read into its normal form', (t) => {
   t.end()
 })
 
-t.test('an authority that could be read in two ways is refused', (t) => {
+void t.test('an authority that could be read in two ways is refused', (t) => {
   const target = 'malformed-target'
   const table: readonly (readonly [text: string, reason: string])[] = [
     // Hosts that are none.
@@ -149,7 +149,7 @@ t.test('an authority that could be read in two ways is refused', (t) => {
   t.end()
 })
 
-t.test('the default port stands in only where no port is written', (t) => {
+void t.test('the default port stands in only where no port is written', (t) => {
   t.equal(parseAuthority('allowed.test', 443).port, 443)
   t.equal(parseAuthority('allowed.test:8443', 443).port, 8443)
   t.equal(parseAuthority('[::1]', 80).port, 80)
@@ -164,7 +164,7 @@ t.test('the default port stands in only where no port is written', (t) => {
   t.end()
 })
 
-t.test('two spellings of one name are the same authority, two of one address are not', (t) => {
+void t.test('two spellings of one name are the same authority, two of one address are not', (t) => {
   const same = (one: string, other: string): boolean =>
     isSameAuthority(parseAuthority(one), parseAuthority(other))
   t.ok(same('ALLOWED.TEST.:1', 'allowed.test:1'))
@@ -176,7 +176,7 @@ t.test('two spellings of one name are the same authority, two of one address are
   t.end()
 })
 
-t.test('an authority is written with brackets and without the default port', (t) => {
+void t.test('an authority is written with brackets and without the default port', (t) => {
   t.equal(formatAuthority(parseAuthority('[::1]:443')), '[::1]:443')
   t.equal(formatAuthority(parseAuthority('[::1]:443'), 443), '[::1]')
   t.equal(formatAuthority(parseAuthority('[::ffff:10.0.0.1]:80'), 443), '10.0.0.1:80')
@@ -184,7 +184,7 @@ t.test('an authority is written with brackets and without the default port', (t)
   t.end()
 })
 
-t.test('a host in a rule file may be written in Unicode', (t) => {
+void t.test('a host in a rule file may be written in Unicode', (t) => {
   const table: readonly (readonly [text: string, host: string | undefined])[] = [
     ['bücher.example', 'xn--bcher-kva.example'],
     ['BÜCHER.example.', 'xn--bcher-kva.example'],
@@ -227,7 +227,7 @@ const nearAuthority = fc
   .map((parts) => parts.join(''))
 const anyText = fc.oneof(nearAuthority, fc.string({ unit: 'binary' }), fc.string())
 
-t.test('whatever the text, the answer is an endpoint or a refusal', (t) => {
+void t.test('whatever the text, the answer is an endpoint or a refusal', (t) => {
   const reasons = new Set([undefined, 'malformed-target', 'malformed-port', 'scoped-ip'])
   fc.assert(
     fc.property(anyText, fc.option(fc.constant(443), { nil: undefined }), (text, port) =>
@@ -242,7 +242,7 @@ t.test('whatever the text, the answer is an endpoint or a refusal', (t) => {
   t.end()
 })
 
-t.test('normalising what is normal changes nothing', (t) => {
+void t.test('normalising what is normal changes nothing', (t) => {
   fc.assert(
     fc.property(anyText, (text) => {
       const once = orUndefined(() => normalizeHost(text))
@@ -266,7 +266,7 @@ t.test('normalising what is normal changes nothing', (t) => {
   t.end()
 })
 
-t.test('what is taken means the same to a URL parser', (t) => {
+void t.test('what is taken means the same to a URL parser', (t) => {
   const ofUrl = (text: string): string => {
     const { hostname } = new URL(`http://${text}`)
     return normalizeHost(hostname).host

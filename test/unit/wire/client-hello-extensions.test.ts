@@ -10,7 +10,7 @@ type Extension = readonly [type: number, body: Buffer]
 const PLAIN: Sniffed = { kind: 'hello', serverName: undefined, alpn: [], ech: false }
 const MALFORMED: Sniffed = { kind: 'malformed' }
 
-t.test('protocols are read in order, and a list that is none is malformed', (t) => {
+void t.test('protocols are read in order, and a list that is none is malformed', (t) => {
   t.strictSame(sniff([protocols('h2', 'http/1.1')]), { ...PLAIN, alpn: ['h2', 'http/1.1'] })
   t.strictSame(sniff([protocols('')]), MALFORMED)
   t.strictSame(sniff([protocols('h2', '')]), MALFORMED)
@@ -21,7 +21,7 @@ t.test('protocols are read in order, and a list that is none is malformed', (t) 
   t.end()
 })
 
-t.test('a hidden hello is known by every number it has had', (t) => {
+void t.test('a hidden hello is known by every number it has had', (t) => {
   for (const type of [0xfe0d, 0xfe0c, 0xfe0a, 0xfe08, 0xffce])
     t.strictSame(sniff([[type, Buffer.from([0])]]), { ...PLAIN, ech: true }, type.toString(16))
   for (const type of [0x1a1a, 0xfe07, 0xfe0e, 0x0033])
@@ -29,7 +29,7 @@ t.test('a hidden hello is known by every number it has had', (t) => {
   t.end()
 })
 
-t.test('the block of extensions ends where the hello ends', (t) => {
+void t.test('the block of extensions ends where the hello ends', (t) => {
   t.strictSame(sniff([]), PLAIN)
   t.strictSame(sniff([], Buffer.from([0])), MALFORMED, 'a byte behind it')
   t.strictSame(sniff(undefined), PLAIN, 'no block')
@@ -39,7 +39,7 @@ t.test('the block of extensions ends where the hello ends', (t) => {
   t.end()
 })
 
-t.test('a hello in records of one byte costs no more than a moment', (t) => {
+void t.test('a hello in records of one byte costs no more than a moment', (t) => {
   const long = Buffer.concat([Buffer.from([1, 0, 0xff, 0xff]), Buffer.alloc(2700)])
   const crumbs = Buffer.concat(Array.from(long, (byte) => Buffer.from([22, 3, 1, 0, 1, byte])))
   const started = process.cpuUsage()

@@ -59,7 +59,7 @@ function message(extensions: Buffer | undefined): Buffer {
 const hello = (...extensions: Buffer[]): Buffer => record(message(Buffer.concat(extensions)))
 const ALLOWED: Sniffed = { kind: 'hello', serverName: 'a.test', alpn: [], ech: false }
 
-t.test("real clients' hellos are read, name and protocols", async (t) => {
+void t.test("real clients' hellos are read, name and protocols", async (t) => {
   const named = await captureHello({ servername: 'api.test', ALPNProtocols: ['h2', 'http/1.1'] })
   t.strictSame(sniffClientHello(named), {
     kind: 'hello',
@@ -71,7 +71,7 @@ t.test("real clients' hellos are read, name and protocols", async (t) => {
   t.match(sniffClientHello(nameless), { kind: 'hello', serverName: undefined, alpn: [] })
 })
 
-t.test(
+void t.test(
   'every beginning of a hello asks for more, every continuation changes nothing',
   async (t) => {
     const real = await captureHello({ servername: 'api.test', ALPNProtocols: ['http/1.1'] })
@@ -89,7 +89,7 @@ t.test(
   },
 )
 
-t.test('a hello says the same over however many records', async (t) => {
+void t.test('a hello says the same over however many records', async (t) => {
   const real = await captureHello({ servername: 'api.test', ALPNProtocols: ['http/1.1'] })
   const whole = sniffClientHello(real)
   const body = real.subarray(HEADER_BYTES)
@@ -109,7 +109,7 @@ t.test('a hello says the same over however many records', async (t) => {
   t.strictSame(sniffClientHello(bytewise), whole)
 })
 
-t.test('R37: a name that servers could read differently is malformed', (t) => {
+void t.test('R37: a name that servers could read differently is malformed', (t) => {
   t.strictSame(sniffClientHello(hello(serverName('a.test'))), ALLOWED)
   t.match(sniffClientHello(hello()), { kind: 'hello', serverName: undefined })
   t.match(sniffClientHello(record(message(undefined))), { kind: 'hello', serverName: undefined })
@@ -135,7 +135,7 @@ t.test('R37: a name that servers could read differently is malformed', (t) => {
   t.end()
 })
 
-t.test('lengths that do not agree are malformed', (t) => {
+void t.test('lengths that do not agree are malformed', (t) => {
   const body = message(serverName('a.test'))
   const longer = Buffer.from(body)
   longer.writeUInt16BE(longer.readUInt16BE(2) - 1, 2)
@@ -154,14 +154,14 @@ t.test('lengths that do not agree are malformed', (t) => {
   t.end()
 })
 
-t.test('an encrypted hello shows itself, sincere or not', (t) => {
+void t.test('an encrypted hello shows itself, sincere or not', (t) => {
   const ech = extension(0xfe0d, Buffer.from([0]))
   t.match(sniffClientHello(hello(serverName('a.test'), ech)), { ech: true, serverName: 'a.test' })
   t.match(sniffClientHello(hello(ech, serverName('a.test'))), { ech: true, serverName: 'a.test' })
   t.end()
 })
 
-t.test('what is no TLS is told at its first bytes', (t) => {
+void t.test('what is no TLS is told at its first bytes', (t) => {
   for (const text of [
     'GET / HTTP/1.1\r\n',
     'SSH-2.0-x\r\n',
@@ -176,7 +176,7 @@ t.test('what is no TLS is told at its first bytes', (t) => {
   t.end()
 })
 
-t.test('no bytes make it throw, and no answer is taken back', (t) => {
+void t.test('no bytes make it throw, and no answer is taken back', (t) => {
   const prefix = fc.constantFrom(
     Buffer.alloc(0),
     Buffer.from([22, 3]),

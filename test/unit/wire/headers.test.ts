@@ -16,7 +16,7 @@ import {
 } from '../../../src/wire/headers.ts'
 import { reasonOf } from './support.ts'
 
-t.test('fields are found whatever their case', (t) => {
+void t.test('fields are found whatever their case', (t) => {
   const headers = ['Accept', 'a', 'X-Ids', '1', 'x-ids', '2', 'X-Id', '3']
   t.same(valuesOf(headers, 'x-ids'), ['1', '2'])
   t.same(valuesOf(headers, 'x'), [])
@@ -28,7 +28,7 @@ t.test('fields are found whatever their case', (t) => {
   t.end()
 })
 
-t.test('fields that are not well formed or disguise framing are refused', (t) => {
+void t.test('fields that are not well formed or disguise framing are refused', (t) => {
   const table: readonly (readonly [name: string, value: string, sound: boolean])[] = [
     ['X-Plain', 'value', true],
     ['X-Empty', '', true],
@@ -82,7 +82,7 @@ t.test('fields that are not well formed or disguise framing are refused', (t) =>
   t.end()
 })
 
-t.test('a request is framed in one way or refused', (t) => {
+void t.test('a request is framed in one way or refused', (t) => {
   const none = { kind: 'none' }
   const chunked = { kind: 'chunked' }
   const refused = undefined
@@ -144,7 +144,7 @@ t.test('a request is framed in one way or refused', (t) => {
   t.end()
 })
 
-t.test('a response is framed in one way or refused', (t) => {
+void t.test('a response is framed in one way or refused', (t) => {
   const none = { kind: 'none' }
   const table: readonly (readonly [
     headers: string[],
@@ -183,7 +183,7 @@ t.test('a response is framed in one way or refused', (t) => {
   t.end()
 })
 
-t.test('a request has one Host', (t) => {
+void t.test('a request has one Host', (t) => {
   t.equal(checkHost(['hOsT', 'a.test'], '1.1'), 'a.test')
   t.equal(checkHost([], '1.0'), undefined)
   t.equal(checkHost(['Host', 'a.test'], '1.0'), 'a.test')
@@ -206,7 +206,7 @@ t.test('a request has one Host', (t) => {
   t.end()
 })
 
-t.test('what is for this hop only goes no further, the rest keeps order and spelling', (t) => {
+void t.test('what is for this hop only goes no further, the rest keeps order and spelling', (t) => {
   // prettier-ignore
   t.same(
     stripHopByHop([
@@ -222,7 +222,7 @@ t.test('what is for this hop only goes no further, the rest keeps order and spel
   t.end()
 })
 
-t.test('a response loses its hop, Alt-Svc, and any claim to be us', (t) => {
+void t.test('a response loses its hop, Alt-Svc, and any claim to be us', (t) => {
   const strip = (...headers: string[]): string[] => stripResponseHead(headers)
   t.same(
     strip(
@@ -277,7 +277,7 @@ const field = fc.tuple(
 )
 const anyHeaders = fc.array(field, { maxLength: 8 }).map((fields) => fields.flat())
 
-t.test('whatever the fields, the answer is a value or a refusal', (t) => {
+void t.test('whatever the fields, the answer is a value or a refusal', (t) => {
   fc.assert(
     fc.property(anyHeaders, fc.constantFrom('1.0', '1.1'), (headers, version) => {
       reasonOf(() => checkHeaderFields(headers))
@@ -290,7 +290,7 @@ t.test('whatever the fields, the answer is a value or a refusal', (t) => {
   t.end()
 })
 
-t.test('stripping keeps a part of the list, in order, and twice is as good as once', (t) => {
+void t.test('stripping keeps a part of the list, in order, and twice is as good as once', (t) => {
   fc.assert(
     fc.property(anyHeaders, (headers) => {
       for (const strip of [stripHopByHop, stripResponseHead]) {

@@ -4,7 +4,7 @@ import t from 'tap'
 
 import { explainRequestHead, looksLikeHttp } from '../../../src/wire/http1-head.ts'
 
-t.test('a sound line with an unsound target is explained as the target would be', (t) => {
+void t.test('a sound line with an unsound target is explained as the target would be', (t) => {
   const table: readonly (readonly [line: string, reason: string])[] = [
     ['CONNECT ::1:443', 'malformed-target'],
     ['CONNECT [::1]', 'malformed-target'],
@@ -29,20 +29,20 @@ t.test('a sound line with an unsound target is explained as the target would be'
   t.end()
 })
 
-t.test('a line that claims HTTP/0.9 is no request line', (t) => {
+void t.test('a line that claims HTTP/0.9 is no request line', (t) => {
   t.equal(explain('GET / HTTP/0.9\r\n\r\n'), 'malformed-request-line')
   t.equal(explain('CONNECT a.test:443 HTTP/0.9\r\n\r\n'), 'malformed-request-line')
   t.end()
 })
 
-t.test('a sound head without Host lacks it in HTTP/1.1 only', (t) => {
+void t.test('a sound head without Host lacks it in HTTP/1.1 only', (t) => {
   t.equal(explain('CONNECT a.test:443 HTTP/1.1\r\n\r\n'), 'missing-host')
   t.equal(explain('GET http://a.test/ HTTP/1.1\r\nAccept: a\r\n\r\n'), 'missing-host')
   t.equal(explain('GET http://a.test/ HTTP/1.0\r\nAccept: a\r\n\r\n'), 'malformed-header')
   t.end()
 })
 
-t.test('bytes are read where they lie in a larger buffer', (t) => {
+void t.test('bytes are read where they lie in a larger buffer', (t) => {
   const large = Buffer.from('xxxxGET / HTTP/2.0\r\n\r\nyyyy')
   t.equal(explainRequestHead(large.subarray(4, -4)), 'unsupported-version')
   t.equal(looksLikeHttp(large.subarray(4, 9)), true)

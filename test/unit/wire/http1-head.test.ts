@@ -79,38 +79,41 @@ const REFUSED: readonly (readonly [head: string, reason: string, why: string])[]
   ],
 ]
 
-t.test('R49: a head that is refused is refused with its own reason', (t) => {
+void t.test('R49: a head that is refused is refused with its own reason', (t) => {
   for (const [head, reason, why] of REFUSED) t.equal(explain(head), reason, why)
   t.end()
 })
 
-t.test('whatever the parser refuses has a reason that is answered with 4xx or 505', async (t) => {
-  const server = http.createServer((_request, response) => response.end())
-  server.on('connect', (_request, socket) => socket.destroy())
-  const refused: Reason[] = []
-  let awaited = ''
-  server.on('clientError', (_error, socket) => {
-    refused.push(explain(awaited))
-    socket.destroy()
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  t.teardown(() => server.close())
-  const address = server.address()
-  const port = typeof address === 'object' && address ? address.port : 0
-  for (const [head] of REFUSED) {
-    awaited = head
-    await new Promise<void>((resolve) => {
-      const socket = net.connect(port, '127.0.0.1', () => socket.end(bytesOf(head)))
-      socket.on('error', () => undefined)
-      socket.on('data', () => undefined)
-      socket.on('close', () => resolve())
+void t.test(
+  'whatever the parser refuses has a reason that is answered with 4xx or 505',
+  async (t) => {
+    const server = http.createServer((_request, response) => response.end())
+    server.on('connect', (_request, socket) => socket.destroy())
+    const refused: Reason[] = []
+    let awaited = ''
+    server.on('clientError', (_error, socket) => {
+      refused.push(explain(awaited))
+      socket.destroy()
     })
-  }
-  t.ok(refused.length > REFUSED.length / 2, 'the corpus is one that a parser refuses')
-  for (const reason of refused) t.ok([400, 505].includes(REASONS[reason].status), reason)
-})
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    t.teardown(() => server.close())
+    const address = server.address()
+    const port = typeof address === 'object' && address ? address.port : 0
+    for (const [head] of REFUSED) {
+      awaited = head
+      await new Promise<void>((resolve) => {
+        const socket = net.connect(port, '127.0.0.1', () => socket.end(bytesOf(head)))
+        socket.on('error', () => undefined)
+        socket.on('data', () => undefined)
+        socket.on('close', () => resolve())
+      })
+    }
+    t.ok(refused.length > REFUSED.length / 2, 'the corpus is one that a parser refuses')
+    for (const reason of refused) t.ok([400, 505].includes(REASONS[reason].status), reason)
+  },
+)
 
-t.test('any bytes at all get a reason', (t) => {
+void t.test('any bytes at all get a reason', (t) => {
   const piece = fc.constantFrom(
     'GET',
     ' ',
@@ -141,7 +144,7 @@ t.test('any bytes at all get a reason', (t) => {
   t.end()
 })
 
-t.test('the first bytes of a tunnel show HTTP/1, or that it is something else', (t) => {
+void t.test('the first bytes of a tunnel show HTTP/1, or that it is something else', (t) => {
   for (const text of [
     'GET / HTTP/1.1\r\n',
     'POST /a',
@@ -171,7 +174,7 @@ t.test('the first bytes of a tunnel show HTTP/1, or that it is something else', 
   t.end()
 })
 
-t.test('more bytes never change what was already said', (t) => {
+void t.test('more bytes never change what was already said', (t) => {
   const piece = fc.constantFrom('G', 'ET', ' ', '/', 'PRI', '\0', 'x', '-', 'AB')
   fc.assert(
     fc.property(fc.array(piece, { maxLength: 12 }), (pieces) => {

@@ -69,7 +69,7 @@ const hostilePath = fc
   )
   .map((parts) => `/${parts.join('')}`)
 
-t.test('a path has these readings and no others', (t) => {
+void t.test('a path has these readings and no others', (t) => {
   for (const [raw, first, ...others] of TABLE) {
     const { readings } = readPath(raw)
     t.same(readings[0], first, `${raw} is first split, then decoded`)
@@ -79,7 +79,7 @@ t.test('a path has these readings and no others', (t) => {
   t.end()
 })
 
-t.test('a path that could mean anything is refused', (t) => {
+void t.test('a path that could mean anything is refused', (t) => {
   // prettier-ignore
   const refused = [
     '', 'a', '*', '?', '%2Fa', ' /a',
@@ -109,7 +109,7 @@ t.test('a path that could mean anything is refused', (t) => {
   t.end()
 })
 
-t.test('a path near a refused one passes', (t) => {
+void t.test('a path near a refused one passes', (t) => {
   for (const raw of [
     '/..a',
     '/a..',
@@ -129,7 +129,7 @@ t.test('a path near a refused one passes', (t) => {
   t.end()
 })
 
-t.test('a clean path has exactly one reading', (t) => {
+void t.test('a clean path has exactly one reading', (t) => {
   fc.assert(
     fc.property(fc.array(cleanSegment, { minLength: 1 }), (segments) => {
       t.same(readPath(`/${segments.join('/')}`).readings, [segments])
@@ -138,7 +138,7 @@ t.test('a clean path has exactly one reading', (t) => {
   t.end()
 })
 
-t.test('the cheap way and the slow way read alike', (t) => {
+void t.test('the cheap way and the slow way read alike', (t) => {
   fc.assert(
     fc.property(fc.array(cleanSegment, { minLength: 1 }), fc.nat(), (segments, seed) => {
       const plain = `/${segments.join('/')}`
@@ -155,7 +155,7 @@ t.test('the cheap way and the slow way read alike', (t) => {
   t.end()
 })
 
-t.test('whatever the bytes, the answer is readings or malformed-path', (t) => {
+void t.test('whatever the bytes, the answer is readings or malformed-path', (t) => {
   fc.assert(
     fc.property(fc.oneof(hostilePath, fc.string({ unit: 'binary' })), (raw) => {
       const reason = reasonOf(() => readPath(raw))
@@ -166,7 +166,7 @@ t.test('whatever the bytes, the answer is readings or malformed-path', (t) => {
   t.end()
 })
 
-t.test('every reading of a taken path is one that a plain model of servers has too', (t) => {
+void t.test('every reading of a taken path is one that a plain model of servers has too', (t) => {
   fc.assert(
     fc.property(hostilePath, (raw) => {
       const path = orUndefined(() => readPath(raw))
@@ -182,7 +182,7 @@ t.test('every reading of a taken path is one that a plain model of servers has t
   t.end()
 })
 
-t.test('a long path costs no more than a moment', (t) => {
+void t.test('a long path costs no more than a moment', (t) => {
   const started = process.cpuUsage()
   for (const piece of ['/', ';/', 'a/', '%2f;', '/;%252f%3b', '%61', '%25', '%c3%a9'])
     reasonOf(() => readPath(`/${piece.repeat(64_000 / piece.length)}`))

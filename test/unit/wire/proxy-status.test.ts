@@ -5,7 +5,7 @@ import t from 'tap'
 import { REASONS, type Reason } from '../../../src/errors.ts'
 import { formatProxyStatus, problemBody } from '../../../src/wire/proxy-status.ts'
 
-t.test('a refusal is told in Proxy-Status and in a problem body', (t) => {
+void t.test('a refusal is told in Proxy-Status and in a problem body', (t) => {
   t.equal(
     formatProxyStatus('not-on-allowlist'),
     'sallyport; error=http_request_denied; reason=not-on-allowlist',
@@ -23,12 +23,12 @@ t.test('a refusal is told in Proxy-Status and in a problem body', (t) => {
   t.end()
 })
 
-t.test('a caller without a task is told of none', (t) => {
+void t.test('a caller without a task is told of none', (t) => {
   t.notMatch(problemBody('identity-missing', '01JCALL', undefined), /"task"/)
   t.end()
 })
 
-t.test('every reason that is sent makes a well-formed field and body', (t) => {
+void t.test('every reason that is sent makes a well-formed field and body', (t) => {
   for (const [reason, { status }] of Object.entries(REASONS)) {
     if (status === 0 || !isReason(reason)) continue
     t.match(formatProxyStatus(reason), /^sallyport; error=[a-z_]+; reason=[a-z0-9-]{1,32}$/)

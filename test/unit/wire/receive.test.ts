@@ -49,7 +49,7 @@ const connect = (
   reasonOf(() => readConnect(head(target, headers, { method: 'CONNECT', ...more }), HEADERS_MAX)) ??
   readConnect(head(target, headers, { method: 'CONNECT', ...more }), HEADERS_MAX).host
 
-t.test('R37: target and Host of a proxied request name one destination', (t) => {
+void t.test('R37: target and Host of a proxied request name one destination', (t) => {
   t.match(read('http://EXAMPLE.com/a?b', ['Host', 'example.com.']), {
     scheme: 'http',
     endpoint: { host: 'example.com', port: 80 },
@@ -81,14 +81,14 @@ t.test('R37: target and Host of a proxied request name one destination', (t) => 
   t.end()
 })
 
-t.test('at the door a request names its destination in its target', (t) => {
+void t.test('at the door a request names its destination in its target', (t) => {
   t.equal(refusalOf('/a', ['Host', 'example.com']), 'malformed-target')
   t.equal(refusalOf('*', ['Host', 'example.com'], { method: 'OPTIONS' }), 'malformed-target')
   t.equal(refusalOf('example.com:80', ['Host', 'example.com']), 'malformed-target')
   t.end()
 })
 
-t.test('R37: what is asked for inside a tunnel is what the tunnel is for', (t) => {
+void t.test('R37: what is asked for inside a tunnel is what the tunnel is for', (t) => {
   t.match(read('/a', ['Host', 'example.com'], {}, TUNNEL), {
     scheme: 'https',
     endpoint: { host: 'example.com', port: 443 },
@@ -116,7 +116,7 @@ t.test('R37: what is asked for inside a tunnel is what the tunnel is for', (t) =
   t.end()
 })
 
-t.test('versions, methods and the number of fields have their bounds', (t) => {
+void t.test('versions, methods and the number of fields have their bounds', (t) => {
   const host = ['Host', 'example.com']
   t.equal(refusalOf('http://example.com/', host, { version: '2.0' }), 'unsupported-version')
   t.equal(refusalOf('http://example.com/', host, { version: '1.2' }), 'unsupported-version')
@@ -135,7 +135,7 @@ t.test('versions, methods and the number of fields have their bounds', (t) => {
   t.end()
 })
 
-t.test('a client that waits for 100 is told apart', (t) => {
+void t.test('a client that waits for 100 is told apart', (t) => {
   const headers = ['Host', 'example.com', 'Expect', '100-continue', 'Content-Length', '1']
   t.equal(read('http://example.com/', headers).expectsContinue, true)
   t.equal(read('http://example.com/', headers, { version: '1.0' }).expectsContinue, false)
@@ -143,7 +143,7 @@ t.test('a client that waits for 100 is told apart', (t) => {
   t.end()
 })
 
-t.test('only a WebSocket handshake leaves HTTP', (t) => {
+void t.test('only a WebSocket handshake leaves HTTP', (t) => {
   const host = ['Host', 'example.com']
   const upgrade = { upgrade: true }
   t.equal(read('ws://example.com/', [...host, ...HANDSHAKE], upgrade).upgrade, true)
@@ -168,7 +168,7 @@ t.test('only a WebSocket handshake leaves HTTP', (t) => {
   t.end()
 })
 
-t.test('R37: CONNECT has a host and a port, and its Host says the same', (t) => {
+void t.test('R37: CONNECT has a host and a port, and its Host says the same', (t) => {
   t.equal(connect('example.com:443', ['Host', 'example.com:443']), 'example.com')
   t.equal(connect('example.com:443', ['Host', 'example.com']), 'example.com')
   t.equal(connect('example.com:80', ['Host', 'example.com']), 'example.com')

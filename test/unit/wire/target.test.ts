@@ -6,7 +6,7 @@ import t from 'tap'
 import { parseRequestTarget } from '../../../src/wire/target.ts'
 import { reasonOf } from './support.ts'
 
-t.test('a target in absolute or origin form is taken apart', (t) => {
+void t.test('a target in absolute or origin form is taken apart', (t) => {
   const table: readonly (readonly [
     target: string,
     scheme: string | undefined,
@@ -44,7 +44,7 @@ t.test('a target in absolute or origin form is taken apart', (t) => {
   t.end()
 })
 
-t.test('every other target is refused', (t) => {
+void t.test('every other target is refused', (t) => {
   const target = 'malformed-target'
   const table: readonly (readonly [target: string, reason: string])[] = [
     ['', target],
@@ -132,7 +132,7 @@ const anyTarget = fc
   )
   .map((parts) => parts.join(''))
 
-t.test('whatever the target, the answer is its parts or a refusal', (t) => {
+void t.test('whatever the target, the answer is its parts or a refusal', (t) => {
   const reasons = new Set([
     undefined,
     'malformed-target',
@@ -147,7 +147,7 @@ t.test('whatever the target, the answer is its parts or a refusal', (t) => {
   t.end()
 })
 
-t.test('path and query are the bytes that were sent', (t) => {
+void t.test('path and query are the bytes that were sent', (t) => {
   fc.assert(
     fc.property(
       fc.stringMatching(/^(?:\/[a-z%23]{0,3}){1,4}(?:\?[\x21-\x22\x24-\x7e]{0,8})?$/),
