@@ -1,5 +1,5 @@
 // The steps of a call that `pipeline.ts` puts in order: each takes what it needs, returns what it adds, and knows no other.
-// Called by `pipeline.ts` alone.
+// The steps are called by `pipeline.ts` alone; `listen/` uses the types, and `isSent` for what it answers by itself.
 
 import type { Socket } from 'node:net'
 
@@ -17,6 +17,7 @@ import type { Dialer } from './net/dial.ts'
 import type { CallPermit } from './net/permit.ts'
 import type { Policy } from './policy/compile.ts'
 import { decide } from './policy/decide.ts'
+import type { Decision } from './policy/decision.ts'
 import type { CallRecorder } from './record/recorder.ts'
 import { normalizeHost, type Endpoint } from './wire/authority.ts'
 import type { Body } from './wire/body.ts'
@@ -97,27 +98,31 @@ export async function admit(
     parts,
   )
   const startedAtMs = performance.now()
-  const decision = decide(identity.policy, request)
+  const { decision, override } = judge(identity.policy, request)
   call.decide(decision, makeUlid(Date.now()), (performance.now() - startedAtMs) * 1000)
-  if (decision.verdict === 'deny') throw new EgressError(decision.reason)
-  checkOverride(identity.policy, request)
+  if (decision.verdict === 'deny')
+    throw new EgressError(decision.reason, override === undefined ? {} : { override })
   const permit = await clearCall(call, request.endpoint, request.scheme === 'https', parts.recorder)
   call.clear()
   return { call, permit }
 }
 
-// Upstreams that heed an overriding method do not do what the request line says: the rules must allow that one too.
-function checkOverride(policy: Policy, request: CanonicalRequest): void {
+// Upstreams that heed an overriding method do not do what the request line says: the rules must allow that one too, and
+// where they do not, that is the decision.
+function judge(
+  policy: Policy,
+  request: CanonicalRequest,
+): { decision: Decision; override?: string } {
+  const decision = decide(policy, request)
+  if (decision.verdict === 'deny') return { decision }
   for (let at = 0; at < request.headers.length; at += 2) {
     const name = request.headers[at]!
     if (!OVERRIDE_LENGTHS.has(name.length) || !METHOD_OVERRIDES.has(name.toLowerCase())) continue
-    const overridden = decide(policy, {
-      ...request,
-      method: request.headers[at + 1]!.trim().toUpperCase(),
-    })
-    if (overridden.verdict === 'deny')
-      throw new EgressError(overridden.reason, { override: name.toLowerCase() })
+    const method = request.headers[at + 1]!.trim().toUpperCase()
+    const overridden = decide(policy, { ...request, method })
+    if (overridden.verdict === 'deny') return { decision: overridden, override: name.toLowerCase() }
   }
+  return { decision }
 }
 
 // Where the framing is in doubt nobody can say where the next request begins: the door is told before anything is awaited.

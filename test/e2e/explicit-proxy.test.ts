@@ -57,6 +57,11 @@ void t.test('the three ways in', async (t) => {
         /403 Sallyport: method-not-allowed/,
         'a header that overrides the method is judged too',
       )
+      t.match(
+        await cx.record(({ url, event }) => url?.path === '/o' && event.action === 'call-denied'),
+        { event: { reason: 'method-not-allowed' }, sallyport: { decision: { verdict: 'deny' } } },
+        'and that judgement is the decision on record',
+      )
       t.match(await cx.raw(get('/origin-form', plainHost)), /400 Sallyport: malformed-target/)
       const inner = await cx.record(({ url }) => url?.path === '/c')
       t.match(inner, {
