@@ -40,7 +40,6 @@ const CUT_TIMEOUT_MS = 2000
 
 /** A running sidecar. */
 export class Sidecar {
-  readonly ca: Ca
   readonly #config: Config
   readonly #log: Log
   readonly #records: Records
@@ -53,6 +52,11 @@ export class Sidecar {
   readonly #sinks: readonly SinkFeed[]
   readonly #caTimer: NodeJS.Timeout
   #ca: Ca
+
+  /** The interception CA in use. */
+  get ca(): Ca {
+    return this.#ca
+  }
 
   /** Starts everything; what was started is stopped again where a later part cannot. @throws Error saying which part and why */
   static async start(options: SidecarOptions): Promise<Sidecar> {
@@ -74,7 +78,6 @@ export class Sidecar {
     mkdirSync(stateDir, { recursive: true, mode: 0o700 })
     const caOptions = { ...config.ca, now }
     this.#ca = loadOrMakeCa(caOptions)
-    this.ca = this.#ca
     this.#caTimer = setInterval(
       () => this.#renewCa(() => loadOrMakeCa(caOptions)),
       Math.min(CA_CHECK_MS, config.ca.lifetimeMs / 20),

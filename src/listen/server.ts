@@ -59,11 +59,6 @@ export class ProxyServer implements TunnelHost {
     )
   }
 
-  /** Client connections that are open. */
-  get connections(): number {
-    return this.#sockets.size
-  }
-
   /** Starts to listen. @throws Error of the system where the address cannot be had */
   listen(address: SocketAddress): Promise<void> {
     return bindListener(this.#listener, address)
