@@ -64,8 +64,10 @@ export interface ClientSide {
 export interface UpstreamResponse {
   readonly status: number
   readonly statusText: string
-  /** In order and spelling, without this hop's; the client side may keep the list. */
-  readonly headers: string[]
+  /** In order and spelling, without this hop's and its framing. */
+  readonly headers: RawHeaders
+  /** What `Content-Length` is to say; undefined where nothing. */
+  readonly length: number | undefined
   readonly body: Body
 }
 

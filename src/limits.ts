@@ -17,6 +17,8 @@ export interface Limits {
   readonly responseHeadBytesMax: number
   /** Bytes of a trailer section; beyond: `malformed-body`. */
   readonly trailerBytesMax: number
+  /** Bytes of a chunk's size line, its extensions included; beyond: `malformed-body`, in a response `response-malformed`. */
+  readonly chunkLineBytesMax: number
   /** From the first byte of a head (or the accept of a connection) to its end; beyond: `head-timeout`. */
   readonly headTimeoutMs: number
   /** From a 200 to CONNECT to a parsed ClientHello or request line, and for the TLS handshake. */
@@ -82,6 +84,7 @@ export const DEFAULT_LIMITS: Limits = {
   headerCountMax: 200,
   responseHeadBytesMax: 64 * 1024,
   trailerBytesMax: 8192,
+  chunkLineBytesMax: 1024,
   headTimeoutMs: 10_000,
   handshakeTimeoutMs: 5000,
   keepAliveTimeoutMs: 75_000,

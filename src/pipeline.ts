@@ -33,7 +33,7 @@ import { makeUlid } from './wire/ulid.ts'
 
 /** The client's side of an upgrade: the socket is ours once the head is judged. */
 export interface UpgradeSide extends Pick<ClientSide, 'sendRefusal'> {
-  detach(): Pick<UpgradeOptions, 'request' | 'client' | 'head'>
+  detach(): Pick<UpgradeOptions, 'client' | 'head'>
 }
 
 /** What the first bytes of a tunnel are. */

@@ -193,7 +193,7 @@ export class Sidecar {
     this.#health.close()
     // What was cut writes its records before the journal closes.
     await this.#openCalls.drained(CUT_TIMEOUT_MS)
-    this.#pool.close()
+    this.#pool.stop()
     this.#rules.close()
     this.#task?.close()
     this.#openCalls.close()

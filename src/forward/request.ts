@@ -1,151 +1,194 @@
 // Sends one HTTP request upstream over a pooled connection and hands the response back as soon as its head is there.
-// One retry, and only where the request cannot have had an effect: a safe method without a body on a connection that
+// One retry, and only where the request cannot have had an effect: a safe method without a body on a kept connection that
 // turns out dead. Called by `pipeline.ts` with a permit; the head arrives finished from `inject/`.
-
-import type { Readable } from 'node:stream'
 
 import type { Call, Prepared, UpstreamResponse } from '../call.ts'
 import { EgressError } from '../errors.ts'
 import type { Limits } from '../limits.ts'
 import type { CallPermit } from '../net/permit.ts'
 import type { Body, RawHeaders } from '../wire/body.ts'
+import { formatRequestHead, joinBytes, LAST_CHUNK } from '../wire/http1-write.ts'
 import type { CanonicalRequest } from '../wire/receive.ts'
-import { discard, type UpstreamConnection, type UpstreamPool } from './pool.ts'
-import { ResponseReader } from './response.ts'
+import type { UpstreamPool } from './pool.ts'
+import type { UpstreamConnection } from './upstream.ts'
 
 /** What sending needs. */
 export interface SendOptions {
   readonly pool: UpstreamPool
-  readonly limits: Limits
+  readonly limits: Pick<Limits, 'bufferBytesMax'>
   readonly permit: CallPermit
   readonly request: CanonicalRequest
   readonly body: Body
   readonly onInformational: (status: number, headers: RawHeaders) => void
 }
 
-const RETRYABLE = new Set(['response-incomplete'])
+// A body up to this goes out in one piece with what frames it.
+const JOINED_BYTES_MAX = 16 * 1024
 
 /**
  * Sends the call's outgoing head and body; resolves with the response's head, its body still arriving.
  * @throws EgressError of the stage `forwarded`
  */
-export async function sendRequest(
+export function sendRequest(
   call: Call & Prepared,
   options: SendOptions,
 ): Promise<UpstreamResponse> {
-  const { request, body } = options
-  const safe = (request.method === 'GET' || request.method === 'HEAD') && body.length === 0
-  const connection = await connect(call, options, false)
-  if (!safe || !connection.reused) return exchange(call, options, connection)
-  try {
-    return await exchange(call, options, connection)
-  } catch (error) {
-    if (!(error instanceof EgressError && RETRYABLE.has(error.reason)) || call.cutReason)
-      throw error
-    return exchange(call, options, await connect(call, options, true))
-  }
-}
-
-async function connect(
-  call: Call,
-  options: SendOptions,
-  fresh: boolean,
-): Promise<UpstreamConnection> {
-  const kept = fresh ? undefined : options.pool.takeIdle(options.permit)
-  const connection = kept ?? (await open(call, options))
-  const { address, port, tlsVersion } = connection.dialed
-  call.upstream = tlsVersion === undefined ? { address, port } : { address, port, tlsVersion }
-  return connection
-}
-
-async function open(call: Call, options: SendOptions): Promise<UpstreamConnection> {
-  const abort = new AbortController()
-  call.onCut(() => abort.abort())
-  const connection = await options.pool.open(options.permit, abort.signal)
-  if (call.cutReason) {
-    discard(connection)
-    throw new EgressError(call.cutReason)
-  }
-  return connection
-}
-
-function exchange(
-  call: Call & Prepared,
-  options: SendOptions,
-  connection: UpstreamConnection,
-): Promise<UpstreamResponse> {
-  const { request, body, pool, limits } = options
   return new Promise((resolve, reject) => {
-    const reader = new ResponseReader({
-      method: request.method,
-      bufferBytesMax: limits.bufferBytesMax,
-      onInformational: options.onInformational,
-      onHead: resolve,
-      onOver: (error) => {
-        if (error) {
-          discard(connection)
-          reject(error)
-        } else pool.release(connection)
-      },
-    })
-    call.onCut(() => reader.abort(new EgressError(call.cutReason ?? 'internal')))
-    try {
-      connection.client.dispatch(
-        {
-          method: request.method,
-          path: call.outgoing.path,
-          headers: frameHead(call.outgoing.headers, request),
-          body: frameBody(call, body, request),
-        },
-        reader,
-      )
-    } catch (error) {
-      // Refused while its first bytes were read: nothing was sent, and nobody else would give the connection back.
-      discard(connection)
-      reject(error instanceof Error ? error : new EgressError('internal'))
-    }
+    new Sending(call, options, resolve, reject).begin()
   })
 }
 
-// Nothing of the incoming framing survives: the length is written anew, chunking is the client's business.
-function frameHead(headers: readonly string[], request: CanonicalRequest): string[] {
-  const out: string[] = []
-  for (let at = 0; at < headers.length; at += 2) {
-    const name = headers[at]!
-    if (name.length === 6 && name.toLowerCase() === 'expect') continue
-    if (name.length === 14 && name.toLowerCase() === 'content-length') continue
-    out.push(name, headers[at + 1]!)
-  }
-  if (request.framing.kind === 'length') out.push('content-length', String(request.framing.length))
-  return out
-}
+class Sending {
+  readonly #call: Call & Prepared
+  readonly #options: SendOptions
+  readonly #resolve: (response: UpstreamResponse) => void
+  readonly #reject: (error: unknown) => void
+  #connection: UpstreamConnection | undefined
+  /** The exchange is over: nothing more of the request is worth sending. */
+  #isOver = false
 
-function frameBody(call: Call, body: Body, request: CanonicalRequest): Buffer | Readable | null {
-  if (request.framing.kind === 'none' || body.length === 0) return null
-  const first = body.read()
-  if (first === null) return null
-  // A small body that is all here goes out in one piece with the head.
-  if (first !== undefined && first.length === body.length) {
-    call.bytesOut += first.length
-    return Buffer.from(first.buffer, first.byteOffset, first.byteLength)
+  constructor(
+    call: Call & Prepared,
+    options: SendOptions,
+    resolve: (response: UpstreamResponse) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.#call = call
+    this.#options = options
+    this.#resolve = resolve
+    this.#reject = reject
   }
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- undici takes any async iterable, its types only streams
-  return pull(call, body, first) as unknown as Readable
-}
 
-async function* pull(
-  call: Call,
-  body: Body,
-  first: Uint8Array | undefined,
-): AsyncGenerator<Uint8Array> {
-  let chunk: Uint8Array | null | undefined = first
-  for (;;) {
-    if (chunk === null) return
-    if (chunk === undefined) await body.wait()
-    else {
-      call.bytesOut += chunk.length
-      yield chunk
+  begin(): void {
+    this.#call.onCut(() => this.#abort(new EgressError(this.#call.cutReason ?? 'internal')))
+    const kept = this.#options.pool.takeIdle(this.#options.permit)
+    if (kept) this.#send(kept)
+    else this.#sendOnFresh()
+  }
+
+  #sendOnFresh(): void {
+    const { pool, permit } = this.#options
+    const call = this.#call
+    const abort = new AbortController()
+    call.onCut(() => abort.abort())
+    pool.open(permit, abort.signal).then((connection) => {
+      if (call.cutReason === undefined) this.#send(connection)
+      else {
+        connection.close()
+        this.#reject(new EgressError(call.cutReason))
+      }
+    }, this.#reject)
+  }
+
+  #send(connection: UpstreamConnection): void {
+    const call = this.#call
+    const { request, pool, limits, onInformational } = this.#options
+    const { address, port, tlsVersion } = connection.dialed
+    call.upstream = tlsVersion === undefined ? { address, port } : { address, port, tlsVersion }
+    this.#connection = connection
+    connection.begin(
+      {
+        method: request.method,
+        body: pool.body,
+        bufferBytesMax: limits.bufferBytesMax,
+        onInformational,
+        onHead: this.#resolve,
+      },
+      {
+        onFailure: (error) => this.#fail(error, connection),
+        onDone: () => this.#finish(),
+      },
+    )
+    this.#write(connection)
+  }
+
+  #write(connection: UpstreamConnection): void {
+    const { request, body, pool } = this.#options
+    const { headers, path } = this.#call.outgoing
+    const { method, framing } = request
+    const head = formatRequestHead({ method, target: path, headers, framing })
+    if (body.length === 0) {
+      connection.write(head)
+      connection.sent(pool.responseDueSweep)
+      return
     }
-    chunk = body.read()
+    this.#pump(connection, head).then(
+      () => connection.sent(pool.responseDueSweep),
+      // What broke the request's body off, or held it back, ends the exchange too.
+      (error: unknown) => this.#abort(error instanceof Error ? error : new EgressError('internal')),
+    )
   }
+
+  async #pump(connection: UpstreamConnection, head: string): Promise<void> {
+    const { body, request } = this.#options
+    const isChunked = request.framing.kind === 'chunked'
+    let chunk = body.read()
+    let before = head
+    for (;;) {
+      if (chunk === undefined) {
+        // The upstream may answer to the head alone.
+        if (before !== '') connection.write(before)
+        before = ''
+        await body.wait()
+      } else {
+        if (chunk === null) break
+        this.#call.bytesOut += chunk.length
+        if (isChunked) before += `${chunk.length.toString(16)}\r\n`
+        const after = isChunked ? '\r\n' : ''
+        if (!writePiece(connection, before, chunk, after)) await connection.drained()
+        before = ''
+      }
+      if (this.#isOver) return
+      chunk = body.read()
+    }
+    if (isChunked) before += LAST_CHUNK
+    if (before !== '') connection.write(before)
+  }
+
+  #finish(): void {
+    const isSent = this.#connection?.isSent === true
+    this.#isOver = true
+    // The answer is there before all of the request is: the upstream wants no more of it.
+    if (!isSent) this.#connection?.close()
+  }
+
+  #abort(error: Error): void {
+    if (this.#isOver) return
+    this.#connection?.abort(error)
+    this.#reject(error)
+  }
+
+  #fail(error: Error, connection: UpstreamConnection): void {
+    if (this.#isOver) return
+    if (connection.reused && this.#mayRetry(error)) {
+      this.#sendOnFresh()
+      return
+    }
+    this.#isOver = true
+    this.#reject(error)
+  }
+
+  #mayRetry(error: Error): boolean {
+    const { request, body } = this.#options
+    return (
+      (request.method === 'GET' || request.method === 'HEAD') &&
+      body.length === 0 &&
+      error instanceof EgressError &&
+      error.reason === 'response-incomplete' &&
+      this.#call.cutReason === undefined
+    )
+  }
+}
+
+function writePiece(
+  connection: UpstreamConnection,
+  before: string,
+  chunk: Uint8Array,
+  after: string,
+): boolean {
+  if (before === '' && after === '') return connection.write(chunk)
+  if (chunk.length <= JOINED_BYTES_MAX) return connection.write(joinBytes(before, chunk, after))
+  connection.write(before)
+  const flows = connection.write(chunk)
+  return after === '' ? flows : connection.write(after)
 }

@@ -1,160 +1,126 @@
-// What comes back: undici's events turned into a response head and a pulled body, with back-pressure and strict framing.
-// Made by `forward/request.ts`, one a request sent.
-
-import type { Dispatcher } from 'undici'
+// What comes back on an upstream connection, byte by byte: the heads of 1xx and of the response itself, and its body behind
+// the small interface that everybody pulls from. Made by `upstream.ts`, one a request sent.
 
 import type { UpstreamResponse } from '../call.ts'
 import { EgressError } from '../errors.ts'
-import type { Body, RawHeaders } from '../wire/body.ts'
-import { responseFraming, stripResponseHead } from '../wire/headers.ts'
+import { NO_BODY, type RawHeaders } from '../wire/body.ts'
+import { BodyQueue, type BodySource } from '../wire/body-queue.ts'
+import { isLastResponse, responseFraming, stripResponseHead } from '../wire/headers.ts'
+import { BodyReader, type BodyReaderOptions } from '../wire/http1-body.ts'
+import type { ResponseHead, ResponseHeadReader } from '../wire/http1-head.ts'
 
-/** What the handler of one exchange is told about it. */
-export interface ExchangeOptions {
+/** What one response is read for. */
+export interface ResponseOptions {
+  /** Of the request it answers. */
   readonly method: string
+  readonly body: BodyReaderOptions
   /** Bytes kept before the upstream is paused. */
   readonly bufferBytesMax: number
   readonly onInformational: (status: number, headers: RawHeaders) => void
+  /** Called once, with the body still arriving. */
   readonly onHead: (response: UpstreamResponse) => void
-  /** Called once, when the exchange is over; the error where it broke off. */
-  readonly onOver: (error: Error | undefined) => void
 }
 
-const NOTHING = (): void => undefined
+/** Reads one response. */
+export class ResponseReader {
+  readonly #options: ResponseOptions
+  readonly #heads: ResponseHeadReader
+  readonly #source: BodySource
+  #body: BodyReader | undefined
+  #queue: BodyQueue | undefined
+  #isHeadRead = false
+  #isDone = false
+  #isLast = false
 
-/** One response as it arrives: undici's handler on one side, a Body on the other. */
-export class ResponseReader implements Dispatcher.DispatchHandler, Body {
-  length: number | undefined
-  trailers: RawHeaders = []
-  readonly #options: ExchangeOptions
-  #controller: Dispatcher.DispatchController | undefined
-  readonly #chunks: Uint8Array[] = []
-  #queuedBytes = 0
-  #state: 'waiting' | 'body' | 'ended' | 'failed' = 'waiting'
-  #error: Error | undefined
-  #wake: () => void = NOTHING
-  #over = false
-
-  constructor(options: ExchangeOptions) {
+  /** @param heads of the connection, between two heads @param source the connection's bytes */
+  constructor(heads: ResponseHeadReader, source: BodySource, options: ResponseOptions) {
+    this.#heads = heads
+    this.#source = source
     this.#options = options
   }
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.#controller = controller
-    if (this.#error) controller.abort(this.#error)
+  /** Whether the last byte of the response has been read. */
+  get isDone(): boolean {
+    return this.#isDone
   }
 
-  onResponseStart(
-    controller: Dispatcher.DispatchController,
-    status: number,
-    _headers: unknown,
-    statusText?: string,
-  ): void {
-    const headers = toLatin1(controller.rawHeaders)
+  /** Whether the head has been read. */
+  get isHeadRead(): boolean {
+    return this.#isHeadRead
+  }
+
+  /** Whether the upstream closes the connection behind this response. */
+  get isLast(): boolean {
+    return this.#isLast
+  }
+
+  /**
+   * Takes bytes.
+   * @returns how far it read: less than there are where something came behind the response
+   * @throws response-malformed
+   */
+  read(bytes: Buffer): number {
+    let at = 0
+    while (!this.#isHeadRead && at < bytes.length) {
+      const end = this.#heads.read(bytes, at)
+      if (end < 0) return bytes.length
+      at = end
+      this.#takeHead(this.#heads.take())
+    }
+    return this.#body === undefined || this.#isDone ? at : this.#readBody(bytes, at)
+  }
+
+  /** The upstream has ended its half. @throws response-incomplete before the head was there, upstream-gone within the body */
+  end(): void {
+    if (!this.#isHeadRead) throw new EgressError('response-incomplete', { code: 'closed' })
+    if (this.#isDone) return
+    if (!this.#body!.endsWithConnection) throw new EgressError('upstream-gone', { code: 'closed' })
+    this.#isDone = true
+    this.#queue!.end([])
+  }
+
+  /** Breaks the body off where it has begun, behind what has come of it. */
+  fail(cause: Error): void {
+    this.#queue?.fail(cause)
+  }
+
+  /** Breaks the body off at once. */
+  drop(cause: Error): void {
+    this.#queue?.drop(cause)
+  }
+
+  #takeHead(head: ResponseHead): void {
+    const { method, onInformational, onHead, bufferBytesMax } = this.#options
+    const { status, statusText, version } = head
     if (status < 200) {
-      this.#options.onInformational(status, stripResponseHead(headers))
+      // Nobody asked for another protocol here.
+      if (status === 101) throw new EgressError('response-malformed', { part: 'upgrade' })
+      onInformational(status, stripResponseHead(head.headers))
       return
     }
-    const framing = responseFraming(headers, status, this.#options.method)
-    this.length =
-      framing.kind === 'length' ? framing.length : framing.kind === 'none' ? 0 : undefined
-    this.#state = 'body'
-    this.#options.onHead({
-      status,
-      statusText: printable(statusText),
-      headers: stripResponseHead(headers),
-      body: this,
-    })
-  }
-
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    this.#chunks.push(chunk)
-    this.#queuedBytes += chunk.length
-    if (this.#queuedBytes > this.#options.bufferBytesMax) controller.pause()
-    this.#notify()
-  }
-
-  onResponseEnd(controller: Dispatcher.DispatchController): void {
-    this.trailers = toLatin1(controller.rawTrailers)
-    this.#over = true
-    if (this.#state !== 'failed') this.#state = 'ended'
-    this.#options.onOver(undefined)
-    this.#notify()
-  }
-
-  onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
-    if (this.#over) return
-    this.#over = true
-    this.#fail(this.#error ?? explainFailure(error, this.#state === 'body'))
-    this.#options.onOver(this.#error)
-  }
-
-  read(): Uint8Array | null | undefined {
-    const chunk = this.#chunks.shift()
-    if (chunk !== undefined) {
-      this.#queuedBytes -= chunk.length
-      if (this.#controller?.paused && this.#queuedBytes < this.#options.bufferBytesMax / 2)
-        this.#controller.resume()
-      return chunk
+    const { framing, length } = responseFraming(head.headers, status, method, version)
+    this.#isHeadRead = true
+    this.#isLast = framing.kind === 'until-close' || isLastResponse(head.headers, version)
+    const reader = new BodyReader(framing, this.#options.body)
+    const headers = stripResponseHead(head.headers)
+    this.#isDone = reader.isDone
+    if (reader.isDone) {
+      onHead({ status, statusText, headers, length, body: NO_BODY })
+      return
     }
-    if (this.#state === 'ended') return null
-    if (this.#state === 'failed') throw this.#error!
-    return undefined
+    this.#body = reader
+    this.#queue = new BodyQueue(length, bufferBytesMax, this.#source)
+    onHead({ status, statusText, headers, length, body: this.#queue })
   }
 
-  wait(): Promise<void> {
-    if (this.#chunks.length > 0 || this.#state === 'ended' || this.#state === 'failed')
-      return Promise.resolve()
-    return new Promise((resolve) => {
-      this.#wake = resolve
-    })
+  #readBody(bytes: Buffer, from: number): number {
+    const body = this.#body!
+    const queue = this.#queue!
+    const at = body.read(bytes, from, (chunk) => queue.push(chunk))
+    if (body.isDone) {
+      this.#isDone = true
+      queue.end(body.trailers.length === 0 ? body.trailers : stripResponseHead(body.trailers))
+    }
+    return at
   }
-
-  abort(cause: Error): void {
-    if (this.#error) return
-    this.#chunks.length = 0
-    this.#fail(cause)
-    this.#controller?.abort(cause)
-  }
-
-  #fail(error: Error): void {
-    this.#error ??= error
-    this.#state = 'failed'
-    this.#notify()
-  }
-
-  #notify(): void {
-    const wake = this.#wake
-    this.#wake = NOTHING
-    wake()
-  }
-}
-
-function toLatin1(raw: unknown): string[] {
-  if (!Array.isArray(raw)) return []
-  const list: (Buffer | string)[] = raw
-  return list.map((part) => (typeof part === 'string' ? part : part.toString('latin1')))
-}
-
-// A reason phrase is for people; one that could break our own status line is dropped.
-function printable(text: string | undefined): string {
-  return text !== undefined && /^[\t\x20-\x7e]*$/.test(text) ? text : ''
-}
-
-/** Names what undici calls a failure. `begun`: the head had arrived. */
-function explainFailure(error: Error, begun: boolean): Error {
-  if (error instanceof EgressError) return error
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
-  const detail = { code: code || error.name }
-  if (code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT')
-    return new EgressError('response-timeout', detail, { cause: error })
-  if (
-    error.name === 'HTTPParserError' ||
-    code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH' ||
-    code === 'UND_ERR_HEADERS_OVERFLOW' ||
-    /bad (?:response|upgrade)/.test(error.message)
-  )
-    return new EgressError('response-malformed', detail, { cause: error })
-  if (code.startsWith('UND_ERR_INVALID_ARG') || code === 'ERR_ASSERTION')
-    return new EgressError('internal', detail, { cause: error })
-  return new EgressError(begun ? 'upstream-gone' : 'response-incomplete', detail, { cause: error })
 }

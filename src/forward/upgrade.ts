@@ -13,11 +13,10 @@ import type { Call, Prepared } from '../call.ts'
 import { EgressError, type Reason } from '../errors.ts'
 import type { RawHeaders } from '../wire/body.ts'
 import { responseFraming, stripResponseHead } from '../wire/headers.ts'
+import { fieldLines } from '../wire/http1-write.ts'
 
 /** One upgrade to carry out. */
 export interface UpgradeOptions {
-  /** The client's request as node parsed it; its headers are replaced by the outgoing ones. */
-  readonly request: IncomingMessage
   readonly client: Socket
   /** Bytes the client sent behind its head. */
   readonly head: Buffer
@@ -91,7 +90,7 @@ export function relayUpgrade(call: Call & Prepared, options: UpgradeOptions): Pr
     outgoing?.removeAllListeners('response').once('response', (response) => {
       const status = response.statusCode ?? 0
       try {
-        responseFraming(response.rawHeaders, status, 'GET')
+        responseFraming(response.rawHeaders, status, 'GET', response.httpVersion)
       } catch {
         finish('response-malformed')
         return
@@ -108,7 +107,7 @@ export function relayUpgrade(call: Call & Prepared, options: UpgradeOptions): Pr
 // Synchronous: when it returns, http-proxy has its listeners on the request and nothing has happened on it yet.
 function sendUpgrade(
   call: Call & Prepared,
-  { request, client, head, upstream }: UpgradeOptions,
+  { client, head, upstream }: UpgradeOptions,
   proxy: httpProxy,
 ): ClientRequest | undefined {
   let outgoing: ClientRequest | undefined
@@ -116,7 +115,10 @@ function sendUpgrade(
     outgoing = made
     writeHead(made, call)
   })
-  // http-proxy reads what it forwards from the request object.
+  // http-proxy reads what it forwards from a request of node's.
+  const request = new http.IncomingMessage(client)
+  request.method = 'GET'
+  request.url = call.outgoing.path
   request.headers = toObject(call.outgoing.headers)
   proxy.ws(request, client, head, {
     target: { protocol: 'http:', host: 'upstream.invalid', port: '80' },
@@ -178,9 +180,7 @@ async function passAnswer(
   const status = response.statusCode ?? 502
   const headers = stripResponseHead(response.rawHeaders)
   let head = `HTTP/1.1 ${status} ${/^[\t\x20-\x7e]*$/.test(response.statusMessage ?? '') ? response.statusMessage : ''}\r\n`
-  for (let at = 0; at < headers.length; at += 2)
-    if (headers[at]!.toLowerCase() !== 'content-length')
-      head += `${headers[at]}: ${headers[at + 1]}\r\n`
+  head += fieldLines(headers)
   client.write(`${head}Connection: close\r\n\r\n`, 'latin1')
   for await (const chunk of response as AsyncIterable<Buffer>) {
     count(chunk.length)

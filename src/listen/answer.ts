@@ -10,6 +10,7 @@ export interface Answer {
   readonly status: number
   /** Carries the token: many clients show nothing else of a refused CONNECT. */
   readonly statusText: string
+  /** Without framing. */
   readonly headers: readonly string[]
   readonly body: string
 }
@@ -26,8 +27,6 @@ export function makeAnswer(reason: Reason, call: Call): Answer {
     formatProxyStatus(reason),
     'Content-Type',
     'application/problem+json',
-    'Content-Length',
-    String(Buffer.byteLength(body)),
     'Cache-Control',
     'no-store',
   ]
@@ -41,5 +40,5 @@ export function formatAnswer(answer: Answer): string {
   let head = `HTTP/1.1 ${answer.status} ${answer.statusText}\r\n`
   for (let at = 0; at < answer.headers.length; at += 2)
     head += `${answer.headers[at]}: ${answer.headers[at + 1]}\r\n`
-  return `${head}Connection: close\r\n\r\n${answer.body}`
+  return `${head}Content-Length: ${Buffer.byteLength(answer.body)}\r\nConnection: close\r\n\r\n${answer.body}`
 }

@@ -1,29 +1,23 @@
-// The explicit proxy's door: one listener, a strict HTTP/1.1 server on it for absolute-form requests and CONNECT, and a
-// second one that never listens for what is inside tunnels. Makes the calls and their client sides and hands them to
-// `pipeline.ts`. Deliberately knows nothing of rules. Made by `sidecar.ts`.
+// The explicit proxy's door: one listener whose connections speak HTTP/1.1 for absolute-form requests and CONNECT, and what
+// is inside its tunnels. Makes the calls and hands them to their connection's sides. Deliberately knows nothing of rules and
+// reads no byte. Made by `sidecar.ts`.
 
-import type http from 'node:http'
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import net, { type Socket } from 'node:net'
 
-import { Call, type CallKind } from '../call.ts'
+import { Call, type CallKind, type ClientAddress } from '../call.ts'
+import { DeadlineSweep } from '../deadlines.ts'
 import { EgressError, type Reason } from '../errors.ts'
-import { runRequest, runTunnel, runUpgrade } from '../pipeline.ts'
-import type { CallScope, Parts } from '../stages.ts'
+import type { TunnelSide, UpgradeSide } from '../pipeline.ts'
+import type { Parts } from '../stages.ts'
 import type { LeafServers } from '../tls/contexts.ts'
-import type { TunnelScope } from '../wire/receive.ts'
+import type { BodyReaderOptions } from '../wire/http1-body.ts'
+import type { RequestHead, TunnelScope } from '../wire/receive.ts'
 import { makeUlid } from '../wire/ulid.ts'
-import { formatAnswer, makeAnswer } from './answer.ts'
 import { bindListener, type SocketAddress } from './bind.ts'
-import { Http1Side } from './http1.ts'
-import { newConnection, whenIdle, type Connection } from './connection.ts'
-import { readFirstLine } from './first-line.ts'
-import { addressOf, headOf, makeHttpServer } from './http-server.ts'
-import { lingerClose } from './linger.ts'
+import { Http1Connection, type ConnectionHost, type ConnectionOrigin } from './http1-connection.ts'
 import type { OpenCalls } from './open-calls.ts'
-import { isEndOfInput, nameParserFailure } from './parser-failure.ts'
-import { ConnectSide, type TunnelHost } from './tunnel-side.ts'
 import { endTls } from './tls-end.ts'
+import { ConnectSide, type TunnelHost } from './tunnel-side.ts'
 import { makeUpgradeSide } from './upgrade-side.ts'
 
 /** What a door needs. */
@@ -35,28 +29,34 @@ export interface ProxyServerOptions {
 }
 
 /** The door. */
-export class ProxyServer implements TunnelHost {
+export class ProxyServer implements TunnelHost, ConnectionHost {
+  readonly parts: Parts
   readonly handshakeTimeoutMs: number
   readonly clientHelloBytesMax: number
+  readonly requestBody: BodyReaderOptions
+  readonly deadlines: DeadlineSweep<Http1Connection>
   readonly #options: ProxyServerOptions
   readonly #listener: net.Server
-  readonly #outer: http.Server
-  readonly #inner: http.Server
-  readonly #connections: WeakMap<object, Connection> = new WeakMap()
   readonly #sockets: Set<Socket> = new Set()
-  #draining = false
+  #isDraining = false
 
   constructor(options: ProxyServerOptions) {
     this.#options = options
+    this.parts = options.parts
     const { limits } = options.parts
     this.handshakeTimeoutMs = limits.handshakeTimeoutMs
     this.clientHelloBytesMax = limits.clientHelloBytesMax
-    this.#outer = this.#makeServer()
-    this.#inner = this.#makeServer()
-    // A client that sends its request and closes its half still gets the answer.
+    this.requestBody = { ...limits, malformed: 'malformed-body' }
+    this.deadlines = new DeadlineSweep([limits.headTimeoutMs, limits.keepAliveTimeoutMs])
+    // The two directions of a tunnel end apart.
     this.#listener = net.createServer({ noDelay: true, allowHalfOpen: true }, (socket) =>
       this.#accept(socket),
     )
+  }
+
+  /** Whether no new call is taken. */
+  get isDraining(): boolean {
+    return this.#isDraining
   }
 
   /** Starts to listen. @throws Error of the system where the address cannot be had */
@@ -71,19 +71,17 @@ export class ProxyServer implements TunnelHost {
 
   /** Takes no new connection and no new call from now on. */
   drain(): void {
-    this.#draining = true
+    this.#isDraining = true
     this.#listener.close()
-    this.#outer.closeIdleConnections()
-    this.#inner.closeIdleConnections()
+    for (const connection of this.deadlines.items) connection.endIfIdle()
   }
 
   /** Ends every connection. */
   close(): void {
-    this.#draining = true
+    this.#isDraining = true
     this.#listener.close()
     for (const socket of this.#sockets) socket.destroy()
-    this.#outer.close()
-    this.#inner.close()
+    this.deadlines.close()
   }
 
   async serveTls(
@@ -108,187 +106,58 @@ export class ProxyServer implements TunnelHost {
     })
   }
 
-  #serveInside(call: Call, socket: Socket, tunnel: TunnelScope, refusal: Reason | undefined): void {
-    const scope: CallScope = refusal === undefined ? { tunnel } : { tunnel, refusal }
-    const connection = newConnection(call.arrival.client, 'intercepted', scope, call.id)
-    this.#connections.set(socket, connection)
-    this.#begin(this.#inner, socket, connection)
+  makeCall({ client, parent }: ConnectionOrigin, kind: CallKind): Call {
+    const startedAt = this.#options.now()
+    const id = makeUlid(startedAt)
+    return new Call(
+      parent === undefined
+        ? { id, kind, startedAt, client }
+        : { id, kind, parent, startedAt, client },
+    )
   }
 
-  #makeServer(): http.Server {
-    return makeHttpServer(this.#options.parts.limits, {
-      onRequest: (request, response) => this.#onRequest(request, response),
-      onConnect: (request, socket, head) => this.#onConnect(request, socket, head),
-      onUpgrade: (request, socket, head) => this.#onUpgrade(request, socket, head),
-      onClientError: (error, socket) => this.#onClientError(error, socket),
-    })
+  openCall(call: Call): void {
+    if (this.#isDraining) throw new EgressError('draining')
+    this.#options.openCalls.add(call)
+  }
+
+  closeCall(call: Call): void {
+    this.#options.openCalls.delete(call)
+  }
+
+  tunnelSide(call: Call, head: RequestHead, connection: Http1Connection): TunnelSide {
+    const version = head.version === '1.0' ? '1.0' : '1.1'
+    return new ConnectSide(call, connection.socket, connection.detach(), version, this)
+  }
+
+  upgradeSide(connection: Http1Connection): UpgradeSide {
+    return makeUpgradeSide(connection.socket, connection.detach())
+  }
+
+  #serveInside(call: Call, socket: Socket, tunnel: TunnelScope, refusal: Reason | undefined): void {
+    const scope = refusal === undefined ? { tunnel } : { tunnel, refusal }
+    const { client } = call.arrival
+    const origin: ConnectionOrigin = { client, kind: 'intercepted', scope, parent: call.id }
+    const connection = new Http1Connection(socket, origin, this)
+    if (this.#isDraining) connection.endIfIdle()
   }
 
   #accept(socket: Socket): void {
-    const { limits } = this.#options.parts
+    const { connectionsMax } = this.parts.limits
     socket.on('error', () => socket.destroy())
-    const connection = newConnection(addressOf(socket), 'forward', {})
-    this.#connections.set(socket, connection)
-    if (this.#draining || this.#sockets.size >= limits.connectionsMax) {
-      this.#refuseConnection(socket, connection, this.#draining ? 'draining' : 'busy')
+    const origin: ConnectionOrigin = { client: addressOf(socket), kind: 'forward', scope: {} }
+    const connection = new Http1Connection(socket, origin, this)
+    if (this.#isDraining || this.#sockets.size >= connectionsMax) {
+      connection.refuse(this.#isDraining ? 'draining' : 'busy')
       return
     }
     this.#sockets.add(socket)
     socket.once('close', () => this.#sockets.delete(socket))
-    this.#begin(this.#outer, socket, connection)
   }
+}
 
-  #begin(server: http.Server, socket: Socket, connection: Connection): void {
-    const { headTimeoutMs, headBytesMax } = this.#options.parts.limits
-    readFirstLine(socket, headTimeoutMs, headBytesMax, {
-      onSound: () => server.emit('connection', socket),
-      onRefused: (reason) => this.#refuseConnection(socket, connection, reason),
-    })
-  }
-
-  // Refused before anything is parsed, and still one record.
-  #refuseConnection(socket: Socket, connection: Connection, reason: Reason): void {
-    const call = this.#newCall(connection, connection.kind)
-    call.reason = reason
-    socket.write(formatAnswer(makeAnswer(reason, call)), 'latin1')
-    lingerClose(socket)
-    this.#options.parts.recorder.recordEnd(call)
-  }
-
-  #newCall(connection: Connection, kind: CallKind): Call {
-    const startedAt = this.#options.now()
-    connection.requests += 1
-    return new Call({
-      id: makeUlid(startedAt),
-      kind,
-      ...(connection.parent !== undefined && { parent: connection.parent }),
-      startedAt,
-      client: connection.client,
-    })
-  }
-
-  #onRequest(request: IncomingMessage, response: ServerResponse): void {
-    const connection = this.#connections.get(request.socket)
-    if (connection === undefined) {
-      request.socket.destroy()
-      return
-    }
-    // Parsed in one go with a request whose end is in doubt: the connection closes behind that one's answer.
-    if (connection.ended) return
-    const call = this.#newCall(connection, connection.kind)
-    const side = new Http1Side(call, request, response, this.#options.parts.limits)
-    if (!this.#open(call, connection, request, (reason) => side.sendRefusal(reason, call))) return
-    runRequest(call, headOf(request, false), connection.scope, side, this.#options.parts)
-      .finally(() => this.#closed(call, connection))
-      .catch((error: unknown) => this.#options.parts.onUnexpected(error, call))
-    if (!call.framingInDoubt) return
-    connection.ended = true
-    response.shouldKeepAlive = false
-  }
-
-  #onUpgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
-    const connection = this.#connections.get(request.socket)
-    if (connection === undefined || connection.ended) {
-      socket.destroy()
-      return
-    }
-    const call = this.#newCall(connection, 'upgrade')
-    socket.on('error', () => call.cut('client-gone'))
-    socket.on('close', () => call.cut('client-gone'))
-    const side = makeUpgradeSide(request, socket, head)
-    if (!this.#open(call, connection, request, (reason) => side.sendRefusal(reason, call))) return
-    runUpgrade(call, headOf(request, true), connection.scope, side, this.#options.parts)
-      .finally(() => this.#closed(call, connection))
-      .catch((error: unknown) => this.#options.parts.onUnexpected(error, call))
-  }
-
-  #onConnect(request: IncomingMessage, socket: Socket, head: Buffer): void {
-    const connection = this.#connections.get(request.socket)
-    if (connection === undefined || connection.ended) {
-      socket.destroy()
-      return
-    }
-    const call = this.#newCall(connection, 'tunnel')
-    const side = new ConnectSide(
-      call,
-      socket,
-      head,
-      request.httpVersion === '1.0' ? '1.0' : '1.1',
-      this,
-    )
-    const refuse = (reason: Reason): void => side.sendRefusal(reason, call)
-    if (!this.#open(call, connection, request, refuse)) return
-    // A tunnel inside a tunnel would be judged by nobody.
-    if (connection.scope.tunnel) {
-      this.#endEarly(call, connection, 'protocol-not-allowed', refuse)
-      return
-    }
-    runTunnel(call, headOf(request, false), side, this.#options.parts)
-      .finally(() => this.#closed(call, connection))
-      .catch((error: unknown) => this.#options.parts.onUnexpected(error, call))
-  }
-
-  // False where the call was refused at once.
-  #open(
-    call: Call,
-    connection: Connection,
-    request: IncomingMessage,
-    refuse: (reason: Reason) => void,
-  ): boolean {
-    try {
-      if (this.#draining) throw new EgressError('draining')
-      this.#options.openCalls.add(call)
-    } catch (error) {
-      this.#endEarly(
-        call,
-        connection,
-        error instanceof EgressError ? error.reason : 'internal',
-        refuse,
-      )
-      return false
-    }
-    connection.calls.set(call, () => request.complete)
-    return true
-  }
-
-  #endEarly(
-    call: Call,
-    connection: Connection,
-    reason: Reason,
-    refuse: (reason: Reason) => void,
-  ): void {
-    call.reason = reason
-    refuse(reason)
-    this.#options.parts.recorder.recordEnd(call)
-    this.#closed(call, connection)
-  }
-
-  #closed(call: Call, connection: Connection): void {
-    this.#options.openCalls.delete(call)
-    connection.calls.delete(call)
-    if (connection.calls.size === 0) connection.onIdle?.()
-  }
-
-  // What node's parser refuses: a call of its own with a record, or the end of the one whose body it is.
-  #onClientError(error: Error, socket: Socket): void {
-    const connection = this.#connections.get(socket)
-    if (connection === undefined || socket.destroyed || !socket.writable) {
-      socket.destroy()
-      return
-    }
-    // The answer that is owed says why, and the connection closes behind it.
-    if (connection.ended) return
-    const reason = nameParserFailure(error, connection.requests === 0)
-    if (reason === undefined) {
-      for (const call of connection.calls.keys()) call.cut('client-gone')
-      socket.destroy()
-      return
-    }
-    // The body that is arriving is what the parser did not like; else it is the message behind those that are answered.
-    const unfinished = [...connection.calls].filter(([, isWhole]) => !isWhole())
-    const hasLeft = reason === 'head-timeout' || isEndOfInput(error)
-    for (const [call] of unfinished) call.cut(hasLeft ? 'client-gone' : 'malformed-body')
-    if (unfinished.length === 0)
-      whenIdle(connection, () => this.#refuseConnection(socket, connection, reason))
-  }
+function addressOf({ remoteAddress, remotePort }: Socket): ClientAddress {
+  if (remoteAddress === undefined || remotePort === undefined) return {}
+  const mapped = remoteAddress.startsWith('::ffff:')
+  return { address: mapped ? remoteAddress.slice(7) : remoteAddress, port: remotePort }
 }

@@ -1,7 +1,6 @@
-// The client's side of an upgrade: node has given the socket away with what it read behind the head. Driven by
+// The client's side of an upgrade: the connection has given the socket away with what was read behind the head. Driven by
 // `pipeline.ts`; made by `server.ts`.
 
-import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 
 import type { UpgradeSide } from '../pipeline.ts'
@@ -9,14 +8,10 @@ import { isSent } from '../stages.ts'
 import { formatAnswer, makeAnswer } from './answer.ts'
 import { lingerClose } from './linger.ts'
 
-/** One upgrade's socket. */
-export function makeUpgradeSide(
-  request: IncomingMessage,
-  socket: Socket,
-  head: Buffer,
-): UpgradeSide {
+/** One upgrade's socket. @param head what was read behind the request head */
+export function makeUpgradeSide(socket: Socket, head: Buffer): UpgradeSide {
   return {
-    detach: () => ({ request, client: socket, head }),
+    detach: () => ({ client: socket, head }),
     sendRefusal(reason, call) {
       if (!socket.writable || !isSent(reason)) {
         socket.destroy()

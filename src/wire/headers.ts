@@ -12,6 +12,7 @@ export type Framing =
 
 const NONE: Framing = { kind: 'none' }
 const CHUNKED: Framing = { kind: 'chunked' }
+const UNTIL_CLOSE = { kind: 'until-close' } as const
 
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 const PLAIN_NAME = /^[0-9A-Za-z-]+$/
@@ -41,6 +42,9 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'upgrade',
   'http2-settings',
 ])
+
+const NOT_FOR_UPSTREAMS: ReadonlySet<string> = new Set(['content-length', 'expect'])
+const NOT_FOR_CLIENTS: ReadonlySet<string> = new Set(['content-length', 'alt-svc'])
 
 /** Every value of a field, in order. @param lowerName in lower case */
 export function valuesOf(headers: RawHeaders, lowerName: string): string[] {
@@ -110,26 +114,55 @@ export function requestFraming(headers: RawHeaders, httpVersion: string): Framin
   return { kind: 'length', length: readLength(length, 'malformed-header') }
 }
 
+/** How a response's body is delimited, and what is to be said of its length. */
+export interface ResponseFraming {
+  readonly framing: Framing | { readonly kind: 'until-close' }
+  /** `Content-Length` where it has a meaning: of the body, or of the one that HEAD or 304 leave out. */
+  readonly length: number | undefined
+}
+
 /**
  * How the body of a response is framed.
  * @param method of the request it answers
- * @throws response-malformed
+ * @throws response-malformed where two parsers could disagree
  */
 export function responseFraming(
   headers: RawHeaders,
   status: number,
   method: string,
-): Framing | { readonly kind: 'until-close' } {
-  const lengths = valuesOf(headers, 'content-length')
-  const codings = valuesOf(headers, 'transfer-encoding')
-  if (lengths.length > 1 || codings.length > 1 || (lengths.length > 0 && codings.length > 0))
+  httpVersion: string,
+): ResponseFraming {
+  let length: number | undefined
+  let codings = 0
+  for (let at = 0; at < headers.length; at += 2) {
+    const name = headers[at]!
+    if (isNamed(name, 'content-length')) {
+      if (length !== undefined) throw new EgressError('response-malformed', { part: 'framing' })
+      length = readLength(headers[at + 1]!, 'response-malformed')
+    } else if (isNamed(name, 'transfer-encoding')) {
+      codings += 1
+      if (httpVersion === '1.0' || headers[at + 1]!.toLowerCase() !== 'chunked')
+        throw new EgressError('response-malformed', { part: 'transfer-encoding' })
+    }
+  }
+  if (codings > 1 || (length !== undefined && codings > 0))
     throw new EgressError('response-malformed', { part: 'framing' })
-  const length = lengths[0] === undefined ? undefined : readLength(lengths[0], 'response-malformed')
-  if (codings[0] !== undefined && codings[0].toLowerCase() !== 'chunked')
-    throw new EgressError('response-malformed', { part: 'transfer-encoding' })
-  if (method === 'HEAD' || status === 204 || status === 304 || status < 200) return NONE
-  if (codings.length === 1) return CHUNKED
-  return length === undefined ? { kind: 'until-close' } : { kind: 'length', length }
+  if (method === 'HEAD' || status === 304) return { framing: NONE, length }
+  if (status === 204 || status < 200) return { framing: NONE, length: undefined }
+  if (codings === 1) return { framing: CHUNKED, length }
+  return { framing: length === undefined ? UNTIL_CLOSE : { kind: 'length', length }, length }
+}
+
+/** Whether the sender of a response closes the connection behind it. */
+export function isLastResponse(headers: RawHeaders, httpVersion: string): boolean {
+  return httpVersion !== '1.1' || hasConnectionOption(headers, 'close')
+}
+
+/** Whether the client of a request reads another response on the same connection. */
+export function keepsConnection(headers: RawHeaders, httpVersion: string): boolean {
+  return httpVersion === '1.1'
+    ? !hasConnectionOption(headers, 'close')
+    : hasConnectionOption(headers, 'keep-alive') && !hasConnectionOption(headers, 'close')
 }
 
 /**
@@ -144,22 +177,26 @@ export function checkHost(headers: RawHeaders, httpVersion: string): string | un
   return hosts[0]
 }
 
-/** A request's fields without those that are for this hop only; order and spelling kept. @see RFC 9110 section 7.6.1 */
+/**
+ * A request's fields without those that are for this hop only and those that frame its body or wait for leave to send it;
+ * order and spelling kept.
+ * @see RFC 9110 section 7.6.1
+ */
 export function stripHopByHop(headers: RawHeaders): string[] {
   const nominated = nominatedBy(headers)
   const kept: string[] = []
   for (let at = 0; at < headers.length; at += 2) {
     const name = headers[at]!
     const lower = name.toLowerCase()
-    if (isHopByHop(lower) || nominated?.has(lower)) continue
+    if (isHopByHop(lower) || NOT_FOR_UPSTREAMS.has(lower) || nominated?.has(lower)) continue
     kept.push(name, headers[at + 1]!)
   }
   return kept
 }
 
 /**
- * A response's fields as the client may see them: without this hop's, without an upstream's claim to be us, and without
- * Alt-Svc, which would lead clients past the proxy.
+ * A response's fields as the client may see them: without this hop's and its framing, without an upstream's claim to be us,
+ * and without Alt-Svc, which would lead clients past the proxy.
  */
 export function stripResponseHead(headers: RawHeaders): string[] {
   const nominated = nominatedBy(headers)
@@ -172,10 +209,19 @@ export function stripResponseHead(headers: RawHeaders): string[] {
       if (value !== '') kept.push(name, value)
       continue
     }
-    if (isHopByHop(lower) || lower === 'alt-svc' || nominated?.has(lower)) continue
+    if (isHopByHop(lower) || NOT_FOR_CLIENTS.has(lower) || nominated?.has(lower)) continue
     kept.push(name, headers[at + 1]!)
   }
   return kept
+}
+
+function hasConnectionOption(headers: RawHeaders, option: string): boolean {
+  for (let at = 0; at < headers.length; at += 2) {
+    if (!isNamed(headers[at]!, 'connection')) continue
+    const value = headers[at + 1]!
+    if (value === option || optionsOf(value).includes(option)) return true
+  }
+  return false
 }
 
 function isNamed(name: string, lowerName: string): boolean {
