@@ -74,7 +74,8 @@ export class BodyReader {
 
   #readBytes(bytes: Buffer, at: number, onBytes: (chunk: Buffer) => void): number {
     const whole = at === 0 && (this.#state === 'until-close' || bytes.length <= this.#left)
-    const end = this.#state === 'until-close' ? bytes.length : Math.min(bytes.length, at + this.#left)
+    const end =
+      this.#state === 'until-close' ? bytes.length : Math.min(bytes.length, at + this.#left)
     onBytes(whole ? bytes : bytes.subarray(at, end))
     if (this.#state === 'until-close') return end
     this.#left -= end - at
