@@ -1,16 +1,16 @@
-// Heads that node's parser refuses: the reason they are answered with. First bytes of tunnels: HTTP or not.
-
-import http from 'node:http'
-import net from 'node:net'
+// R49: heads that are refused, each with its own reason, however their bytes are cut. First bytes of tunnels: HTTP or not.
 
 import * as fc from 'fast-check'
 import t from 'tap'
 
 import { REASONS, type Reason } from '../../../src/errors.ts'
-import { explainRequestHead, looksLikeHttp } from '../../../src/wire/http1-head.ts'
-
-const bytesOf = (text: string): Buffer => Buffer.from(text, 'latin1')
-const explain = (text: string): Reason => explainRequestHead(bytesOf(text))
+import {
+  looksLikeHttp,
+  RequestHeadReader,
+  ResponseHeadReader,
+} from '../../../src/wire/http1-head.ts'
+import { bytesOf, everySplit, readRequests, readResponses } from '../../fixtures/http1.ts'
+import { reasonOf } from './support.ts'
 
 const CONNECT = 'CONNECT a.test:443 HTTP/1.1\r\n'
 
@@ -84,65 +84,150 @@ void t.test('R49: a head that is refused is refused with its own reason', (t) =>
   t.end()
 })
 
+void t.test('the reason is the same however the bytes are cut', (t) => {
+  for (const [head, reason, why] of REFUSED) {
+    const others = everySplit(bytesOf(head)).filter((pieces) => outcome(pieces) !== reason)
+    t.equal(others.length, 0, why)
+  }
+  t.end()
+})
+
+void t.test('a head with what a request needs is read as it stands, in every cut', (t) => {
+  const text =
+    "M-SEARCH /a?b=%20\xff HTTP/1.1\r\nHost: a.test\r\nX-Empty:\r\nx-o!#$%&'*+-.^_`|~0: \t a\tb \xe4 \t\r\nA:b\r\n\r\n"
+  for (const pieces of everySplit(bytesOf(text))) {
+    const { messages, refused } = readRequests(pieces)
+    t.equal(refused, undefined)
+    t.strictSame(messages, [
+      {
+        first: 'M-SEARCH',
+        second: '/a?b=%20\xff',
+        version: '1.1',
+        headers: ['Host', 'a.test', 'X-Empty', '', "x-o!#$%&'*+-.^_`|~0", 'a\tb \xe4', 'A', 'b'],
+        body: '',
+        trailers: [],
+      },
+    ])
+  }
+  t.end()
+})
+
+void t.test('what can never become a head is refused before its end has come', (t) => {
+  for (const text of ['\x16', '\x05', ' ', '\r\n', '\n', 'GET / HTTP/1.1\n', 'GET / HTTP/1.1\rH'])
+    t.not(readRequests([bytesOf(text)]).refused, undefined, JSON.stringify(text))
+  for (const text of ['G', 'GET / HTTP/1.1\r', 'GET / HTTP/1.1\r\nHost: a\r'])
+    t.match(readRequests([bytesOf(text)]), { refused: undefined, isPartial: true }, 'may go on')
+  t.end()
+})
+
+void t.test('a head that breaks off says why it is none', (t) => {
+  const truncated = (text: string): Reason => {
+    const reader = new RequestHeadReader(1000)
+    reader.read(bytesOf(text), 0)
+    return reader.truncated
+  }
+  t.equal(truncated('GET / HT'), 'malformed-request-line')
+  t.equal(truncated('GET / HTTP/1.1\r\nHo'), 'malformed-header')
+  t.end()
+})
+
+void t.test('I7: a head takes its bound and not a byte more, however it is cut', (t) => {
+  const head = 'GET / HTTP/1.1\r\nHost: a.test\r\n\r\n'
+  const read = (bytesMax: number, pieces: readonly Uint8Array[]): string | undefined => {
+    const reader = new RequestHeadReader(bytesMax)
+    return reasonOf(() => pieces.some((piece) => reader.read(Buffer.from(piece), 0) >= 0))
+  }
+  for (const pieces of everySplit(bytesOf(head))) {
+    t.equal(read(head.length, pieces), undefined)
+    t.equal(read(head.length - 1, pieces), 'head-too-large')
+  }
+  const early = bytesOf(`GET / HTTP/1.1\r\nH ost: a\r\n${'A: b\r\n'.repeat(100)}\r\n`)
+  for (const pieces of everySplit(early))
+    t.equal(read(100, pieces), 'malformed-header', 'what is wrong within the bound is told first')
+  t.end()
+})
+
+void t.test('the place of a fault is told', (t) => {
+  for (const pieces of everySplit(bytesOf('GET / HTTP/1.1\r\nHost: a\r\nX y: 1\r\n\r\n')))
+    t.match(
+      thrown(() => readAll(pieces)),
+      { reason: 'malformed-header', detail: { part: 'field', offset: 25 } },
+    )
+  t.end()
+})
+
 void t.test(
-  'whatever the parser refuses has a reason that is answered with 4xx or 505',
-  async (t) => {
-    const server = http.createServer((_request, response) => response.end())
-    server.on('connect', (_request, socket) => socket.destroy())
-    const refused: Reason[] = []
-    let awaited = ''
-    server.on('clientError', (_error, socket) => {
-      refused.push(explain(awaited))
-      socket.destroy()
-    })
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    t.teardown(() => server.close())
-    const address = server.address()
-    const port = typeof address === 'object' && address ? address.port : 0
-    for (const [head] of REFUSED) {
-      awaited = head
-      await new Promise<void>((resolve) => {
-        const socket = net.connect(port, '127.0.0.1', () => socket.end(bytesOf(head)))
-        socket.on('error', () => undefined)
-        socket.on('data', () => undefined)
-        socket.on('close', () => resolve())
-      })
+  'response heads: what servers send is read, what two parsers could disagree on is not',
+  (t) => {
+    const read = (line: string): readonly string[] | string | undefined => {
+      const { messages, refused } = readResponses(
+        [bytesOf(`${line}\r\nContent-Length: 0\r\n\r\n`)],
+        'GET',
+      )
+      return (
+        refused ?? (messages[0] && [messages[0].first, messages[0].second, messages[0].version])
+      )
     }
-    t.ok(refused.length > REFUSED.length / 2, 'the corpus is one that a parser refuses')
-    for (const reason of refused) t.ok([400, 505].includes(REASONS[reason].status), reason)
+    t.strictSame(read('HTTP/1.1 200 OK'), ['200', 'OK', '1.1'])
+    t.strictSame(read('HTTP/1.0 404 Not  Found\xe4'), ['404', 'Not  Found\xe4', '1.0'])
+    t.strictSame(read('HTTP/1.1 200 '), ['200', '', '1.1'])
+    t.strictSame(read('HTTP/1.1 999'), ['999', '', '1.1'], 'no reason phrase')
+    for (const line of [
+      'HTTP/1.1 20 OK',
+      'HTTP/1.1 2000 OK',
+      'HTTP/1.1 099 OK',
+      'HTTP/1.1  200 OK',
+      'HTTP/1.1 200\tOK',
+      'HTTP/1.2 200 OK',
+      'HTTP/2 200 OK',
+      'http/1.1 200 OK',
+      'ICY 200 OK',
+      ' HTTP/1.1 200 OK',
+      'HTTP/1.1 200 O\0K',
+      'HTTP/1.1 200 O\rK',
+      'HTTP/1.1 200 OK\nX: y',
+    ])
+      t.equal(read(line), 'response-malformed', JSON.stringify(line))
+    t.equal(
+      reasonOf(() => new ResponseHeadReader(10).read(bytesOf('HTTP/1.1 200 OK\r\n\r\n'), 0)),
+      'response-malformed',
+      'too large',
+    )
+    t.end()
   },
 )
 
-void t.test('any bytes at all get a reason', (t) => {
-  const piece = fc.constantFrom(
-    'GET',
-    ' ',
-    '/',
-    'HTTP/1.1',
-    '\r\n',
-    '\n',
-    '\r',
-    'Host: a',
-    ':',
-    'Content-Length: 5',
-    '\0',
-    '\xff',
-  )
-  fc.assert(
-    fc.property(
-      fc.array(piece, { maxLength: 12 }),
-      (pieces) => explain(pieces.join('')) in REASONS,
-    ),
-    { numRuns: 2000 },
-  )
-  fc.assert(
-    fc.property(
-      fc.uint8Array({ maxLength: 60 }),
-      (bytes) => REASONS[explainRequestHead(bytes)].status >= 400,
-    ),
-  )
-  t.end()
-})
+void t.test(
+  'any bytes at all are read, awaited or refused with 4xx or 505, and every cut says the same',
+  (t) => {
+    const piece = fc.constantFrom(
+      'GET',
+      ' ',
+      '/',
+      'HTTP/1.1',
+      '\r\n',
+      '\n',
+      '\r',
+      'Host: a',
+      ':',
+      'Content-Length: 5',
+      '\0',
+      '\xff',
+    )
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 14 }), fc.nat(), (pieces, cut) => {
+        const bytes = bytesOf(pieces.join(''))
+        const at = cut % (bytes.length + 1)
+        const whole = readRequests([bytes])
+        t.strictSame(readRequests([bytes.subarray(0, at), bytes.subarray(at)]), whole)
+        const { refused } = whole
+        if (refused !== undefined) t.ok([400, 431, 505].includes(statusOf(refused)), refused)
+      }),
+      { numRuns: 2000 },
+    )
+    t.end()
+  },
+)
 
 void t.test('the first bytes of a tunnel show HTTP/1, or that it is something else', (t) => {
   for (const text of [
@@ -189,3 +274,34 @@ void t.test('more bytes never change what was already said', (t) => {
   )
   t.end()
 })
+
+function explain(text: string): string | undefined {
+  return outcome([bytesOf(text)])
+}
+
+// The request line that has no end yet is told as what it is.
+function outcome(pieces: readonly Uint8Array[]): string | undefined {
+  const { refused, isPartial } = readRequests(pieces, true)
+  if (refused !== undefined || !isPartial) return refused
+  const reader = new RequestHeadReader(64 * 1024)
+  for (const piece of pieces) reader.read(Buffer.from(piece), 0)
+  return reader.truncated
+}
+
+function statusOf(reason: string): number {
+  return Object.entries(REASONS).find(([token]) => token === reason)?.[1].status ?? 0
+}
+
+function readAll(pieces: readonly Uint8Array[]): void {
+  const reader = new RequestHeadReader(64 * 1024)
+  for (const piece of pieces) reader.read(Buffer.from(piece), 0)
+}
+
+function thrown(call: () => void): unknown {
+  try {
+    call()
+  } catch (error) {
+    return error
+  }
+  return undefined
+}
