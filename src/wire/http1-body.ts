@@ -28,6 +28,12 @@ const PLAIN_SIZE = /^[0-9A-Fa-f]{1,13}$/
 const SIZE_WITH_EXTENSIONS =
   /^([0-9A-Fa-f]{1,13})(?:;[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:=(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+|"(?:[\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"))?)+$/
 
+const NEVER_IN_TRAILERS: ReadonlySet<string> = new Set([
+  'content-length',
+  'transfer-encoding',
+  'host',
+])
+
 /** Finds the bytes of one body. */
 export class BodyReader {
   /** What follows the last chunk; complete once `isDone`. */
@@ -130,6 +136,8 @@ export class BodyReader {
     const end = this.#section.read(bytes, at)
     if (end < 0) return bytes.length
     this.trailers = this.#section.headers
+    // RFC 9110 section 6.5.1; whoever merged one into the head would read another message.
+    if (hasFramingField(this.trailers)) throw this.#malformed('trailer')
     this.#state = 'done'
     return end
   }
@@ -137,6 +145,10 @@ export class BodyReader {
   #malformed(part: string): EgressError {
     return new EgressError(this.#options.malformed, { part })
   }
+}
+
+function hasFramingField(trailers: RawHeaders): boolean {
+  return trailers.some((name, at) => at % 2 === 0 && NEVER_IN_TRAILERS.has(name.toLowerCase()))
 }
 
 function firstState(framing: BodyFraming): State {

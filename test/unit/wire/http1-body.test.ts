@@ -100,6 +100,9 @@ void t.test('what two parsers could read differently is no chunk', (t) => {
     '0\r\nX : y\r\n\r\n',
     '0\r\nX: y\nZ: 1\r\n\r\n',
     '0\r\nX: y\r\n z\r\n\r\n',
+    '0\r\ncontent-length: 5\r\n\r\n',
+    '0\r\nX: y\r\nTransfer-Encoding: chunked\r\n\r\n',
+    '0\r\nHost: b.test\r\n\r\n',
     '0\r\nGET / HTTP/1.1\r\n\r\n',
   ]
   for (const text of refused) {

@@ -98,7 +98,7 @@ void t.test('a head with what a request needs is read as it stands, in every cut
   for (const pieces of everySplit(bytesOf(text))) {
     const { messages, refused } = readRequests(pieces)
     t.equal(refused, undefined)
-    t.strictSame(messages, [
+    t.match(messages, [
       {
         first: 'M-SEARCH',
         second: '/a?b=%20\xff',
