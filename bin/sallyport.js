@@ -9,5 +9,10 @@ if (major < 22 || (major === 22 && minor < 19)) {
   process.exit(2)
 }
 const { existsSync } = await import('node:fs')
+const { enableCompileCache } = await import('node:module')
+const { fileURLToPath } = await import('node:url')
+// Beside the program itself: whoever could write there could write the program. Where nobody can, as in the image, what the
+// build left there is read. Without a cache the start is only slower.
+enableCompileCache?.(fileURLToPath(new URL('../node_modules/.cache/sallyport', import.meta.url)))
 const source = new URL('../src/main.ts', import.meta.url)
 await import(existsSync(source) ? source.href : new URL('../dist/main.js', import.meta.url).href)

@@ -2,6 +2,7 @@
 // elsewhere.
 
 import { readFileSync } from 'node:fs'
+import { flushCompileCache } from 'node:module'
 
 import type { CommandIo } from './cli/io.ts'
 import { runCommand } from './cli/program.ts'
@@ -50,6 +51,8 @@ async function runSidecar({ config, renew }: StartOptions): Promise<number> {
   }
   process.on('SIGHUP', () => sidecar.reloadRules())
   printWelcome(io, config, sidecar)
+  // What was compiled is there for the next start, however this run ends.
+  flushCompileCache()
   await new Promise<void>((resolve) => {
     if (interrupted.signal.aborted) resolve()
     interrupted.signal.addEventListener('abort', () => resolve())

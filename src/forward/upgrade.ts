@@ -7,7 +7,7 @@ import http, { type ClientRequest, type IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 
-import httpProxy from 'http-proxy'
+import type httpProxy from 'http-proxy'
 
 import type { Call, Prepared } from '../call.ts'
 import { EgressError, type Reason } from '../errors.ts'
@@ -41,9 +41,13 @@ class DialedAgent extends http.Agent {
  * Upgrades and relays until both sides are done; resolves with how it ended.
  * @throws EgressError upgrade-failed, response-timeout, response-malformed while nothing has been sent to the client
  */
-export function relayUpgrade(call: Call & Prepared, options: UpgradeOptions): Promise<Reason> {
+export async function relayUpgrade(
+  call: Call & Prepared,
+  options: UpgradeOptions,
+): Promise<Reason> {
   const { client, upstream } = options
-  const proxy = httpProxy.createProxyServer({})
+  const proxy = await makeProxy()
+  if (upstream.destroyed) throw new EgressError('upgrade-failed')
   return new Promise<Reason>((resolve, reject) => {
     let state: 'waiting' | 'answered' | 'upgraded' = 'waiting'
     let over = false
@@ -102,6 +106,12 @@ export function relayUpgrade(call: Call & Prepared, options: UpgradeOptions): Pr
       )
     })
   })
+}
+
+// Loaded with the first upgrade: most sidecars never see one.
+async function makeProxy(): Promise<httpProxy> {
+  const module = await import('http-proxy')
+  return module.default.createProxyServer({})
 }
 
 // Synchronous: when it returns, http-proxy has its listeners on the request and nothing has happened on it yet.
