@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util'
 import { makePki } from '../fixtures/pki.ts'
 import { freePort } from '../fixtures/port.ts'
 import { runLoad, type LoadResult, type Way } from './load.ts'
+import { measureStarts, printStarts } from './start.ts'
 
 interface Case {
   readonly name: string
@@ -107,8 +108,12 @@ const directory = mkdtempSync(path.join(tmpdir(), 'sallyport-bench-'))
 const children: ChildProcess[] = []
 try {
   const results = await measure()
-  if (values.json) console.log(JSON.stringify(results))
-  else print(results)
+  const starts = await measureStarts(directory)
+  if (values.json) console.log(JSON.stringify({ results: Object.fromEntries(results), starts }))
+  else {
+    print(results)
+    printStarts(starts)
+  }
 } finally {
   for (const child of children) child.kill('SIGKILL')
   rmSync(directory, { recursive: true, force: true })
