@@ -11,14 +11,13 @@ if (major < 22 || (major === 22 && minor < 19)) {
 }
 const { existsSync, readdirSync, statSync } = process.getBuiltinModule('node:fs')
 const { enableCompileCache, registerHooks } = process.getBuiltinModule('node:module')
-const { join } = process.getBuiltinModule('node:path')
-const root = join(import.meta.dirname, '..')
-const build = join(root, 'dist')
+const root = `${import.meta.dirname}/..`
+const build = `${root}/dist`
 
-if (isNewerThanSources(join(build, 'main.js'))) {
+if (isNewerThanSources(`${build}/main.js`)) {
   // Beside the build, so that whoever could put code into the cache could change the program itself. Where it cannot be
   // written, such as in an image, node goes on with what is there, or without.
-  enableCompileCache(join(build, '.compile-cache'))
+  enableCompileCache(`${build}/.compile-cache`)
   leaveOutTranslations()
   await import('../dist/main.js')
 } else await import('../src/main.ts')
@@ -31,7 +30,7 @@ function isNewerThanSources(file) {
       const name = `${folder}/${entry.name}`
       return entry.isDirectory() ? isOlder(name) : statSync(name).mtimeMs < builtAt
     })
-  const sources = join(root, 'src')
+  const sources = `${root}/src`
   return builtAt > 0 && (!existsSync(sources) || isOlder(sources))
 }
 
