@@ -1,5 +1,6 @@
 // The operator's HTTP client: posts what sinks deliver, over connections that `dial.ts` opened with an operator's permit.
-// Follows no redirect and heeds no proxy variable. Made by `config/sinks.ts`.
+// Follows no redirect and heeds no proxy variable. Undici is loaded by the first post: few sidecars have an HTTP sink.
+// Made by `config/sinks.ts`.
 
 import type { Client } from 'undici'
 
@@ -39,7 +40,8 @@ export class HttpPoster {
     headers: Record<string, string>,
     signal: AbortSignal,
   ): Promise<{ status: number }> {
-    const client = await (this.#client ??= this.#connect())
+    this.#client ??= this.#makeClient()
+    const client = await this.#client
     const { statusCode, body: answer } = await client.request({
       method: 'POST',
       path: this.#path,
@@ -59,11 +61,10 @@ export class HttpPoster {
     await (await this.#client)?.destroy()
   }
 
-  // Loaded with the first delivery: a sidecar without HTTP sinks does without.
-  async #connect(): Promise<Client> {
-    const undici = await import('undici')
+  async #makeClient(): Promise<Client> {
+    const { Client } = await import('undici')
     const permit = this.#permit
-    return new undici.Client('http://operator.invalid', {
+    return new Client('http://operator.invalid', {
       allowH2: false,
       pipelining: 1,
       headersTimeout: this.#timeoutMs,

@@ -6,7 +6,15 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 
 import { runLoad, type LoadResult, type Way } from './load.ts'
-import { cpuSeconds, endParties, peakBytes, residentBytes, startParties } from './parties.ts'
+import {
+  cpuSeconds,
+  directory,
+  endParties,
+  peakBytes,
+  residentBytes,
+  startParties,
+} from './parties.ts'
+import { measureStarts, printStarts } from './start.ts'
 
 interface Case {
   readonly name: string
@@ -105,8 +113,12 @@ try {
   if (positionals[0] === 'soak') await soak(Number(values.seconds ?? 120))
   else {
     const results = await measure()
-    if (values.json) console.log(JSON.stringify(results))
-    else print(results)
+    const starts = await measureStarts(directory)
+    if (values.json) console.log(JSON.stringify({ results: Object.fromEntries(results), starts }))
+    else {
+      print(results)
+      printStarts(starts)
+    }
   }
 } finally {
   endParties()

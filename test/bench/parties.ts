@@ -25,7 +25,8 @@ export interface Parties {
   readonly originCa: string
 }
 
-const directory = mkdtempSync(path.join(tmpdir(), 'sallyport-bench-'))
+/** Where their files are. */
+export const directory: string = mkdtempSync(path.join(tmpdir(), 'sallyport-bench-'))
 const children: ChildProcess[] = []
 
 /** Ends every process and takes the files away. */

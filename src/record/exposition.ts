@@ -1,76 +1,47 @@
-// The numbers of `/metrics` as the Prometheus text format has them, by prom-client in a registry of our own. Loaded by
-// `metrics.ts` when somebody looks for the first time: it is no part of a call.
+// The numbers of `/metrics` as text, by prom-client in a registry of our own. Deliberately counts nothing: `metrics.ts`
+// does, and loads this when somebody looks.
 
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 
-import { DECISION_SECONDS, type DurationBuckets } from './duration-buckets.ts'
+import { DECISION_SECONDS, type Counts, type Durations, type MetricSources } from './counts.ts'
 
-/** Numbers that others keep and that are asked for when somebody looks. */
-export interface MetricSources {
-  readonly openCalls: () => number
-  readonly openTunnels: () => number
-  readonly tasks: () => number
-  readonly journal: () => {
-    readonly available: boolean
-    readonly bytes: number
-    readonly segments: number
-    readonly seq: number
-    readonly queued: number
-    readonly errors: number
-  }
-  readonly sinks: () => readonly {
-    readonly name: string
-    readonly backlog: number
-    readonly lagMs: number
-    readonly sent: number
-    readonly failures: number
-    readonly refusals: number
-  }[]
-}
+const DECISION_NAME = 'sallyport_decision_seconds'
+const DECISION_HELP = 'Time one decision took.'
+/** prom-client wants to know the label names beforehand. */
+const LABEL_NAMES = ['verdict', 'reason', 'outcome', 'sink']
 
-/** Numbers that are counted here. */
-interface CountedNumbers {
-  /** By `verdict reason`. */
-  readonly calls: ReadonlyMap<string, number>
-  readonly decisions: DurationBuckets
-  readonly mints: number
-  readonly dialsConnected: number
-  readonly dialsFailed: number
-  readonly assertions: number
-}
+type Labels = Record<string, string>
+type Add = (labels: Labels, value: number) => void
 
-/** The registry and its text. */
-export class MetricsText {
+/** Writes what others count. */
+export class Exposition {
   readonly #registry = new Registry()
 
-  constructor(counted: CountedNumbers, sources: MetricSources) {
-    this.#registry.registerMetric(new Decisions(counted.decisions))
-    registerCounters(this.#registry, counted)
+  constructor(counts: Counts, sources: MetricSources) {
+    registerCounters(this.#registry, counts)
     registerGauges(this.#registry, sources)
     registerSinks(this.#registry, sources)
   }
 
-  /** The numbers as they are now, and the media type of their text. */
+  /** The numbers in the Prometheus text format, and its media type. */
   async render(): Promise<{ readonly text: string; readonly contentType: string }> {
     return { text: await this.#registry.metrics(), contentType: this.#registry.contentType }
   }
 }
 
-const DECISION_NAME = 'sallyport_decision_seconds'
-const DECISION_HELP = 'Time one decision took.'
+/** A histogram whose counting is an addition: prom-client's own costs a microsecond a call, on every call. */
+class DurationBuckets extends Histogram {
+  readonly #durations: Durations
 
-class Decisions extends Histogram {
-  readonly #buckets: DurationBuckets
-
-  constructor(buckets: DurationBuckets) {
+  constructor(durations: Durations) {
     super({ name: DECISION_NAME, help: DECISION_HELP, registers: [] })
-    this.#buckets = buckets
+    this.#durations = durations
   }
 
   /** What the registry and `get` ask for; in the text format's own form. */
   getForPromString(): Promise<object> {
     let count = 0
-    const buckets = this.#buckets.counts.map((own, at) => {
+    const buckets = this.#durations.counts.map((own, at) => {
       count += own
       return {
         metricName: `${DECISION_NAME}_bucket`,
@@ -80,7 +51,7 @@ class Decisions extends Histogram {
     })
     const values = [
       ...buckets,
-      { metricName: `${DECISION_NAME}_sum`, labels: {}, value: this.#buckets.sum },
+      { metricName: `${DECISION_NAME}_sum`, labels: {}, value: this.#durations.sum },
       { metricName: `${DECISION_NAME}_count`, labels: {}, value: count },
     ]
     return Promise.resolve({
@@ -93,11 +64,25 @@ class Decisions extends Histogram {
   }
 }
 
-type Labels = Record<string, string>
-type Add = (labels: Labels, value: number) => void
-
-/** prom-client wants to know the label names beforehand. */
-const LABEL_NAMES = ['verdict', 'reason', 'outcome', 'sink']
+function registerCounters(registry: Registry, counts: Counts): void {
+  registry.registerMetric(new DurationBuckets(counts.decisions))
+  counter(registry, 'sallyport_calls_total', 'Calls ended, by verdict and reason.', (add) => {
+    for (const [key, count] of counts.calls) {
+      const [verdict = '', reason = ''] = key.split(' ')
+      add({ verdict, reason }, count)
+    }
+  })
+  counter(registry, 'sallyport_upstream_dials_total', 'Connections to upstreams.', (add) => {
+    add({ outcome: 'connected' }, counts.dialsConnected)
+    add({ outcome: 'failed' }, counts.dialsFailed)
+  })
+  counter(registry, 'sallyport_tls_mints_total', 'Leaf certificates made.', (add) => {
+    add({}, counts.mints)
+  })
+  counter(registry, 'sallyport_assertions_total', 'Errors of the proxy itself.', (add) => {
+    add({}, counts.assertions)
+  })
+}
 
 function counter(registry: Registry, name: string, help: string, fill: (add: Add) => void): void {
   const metric = new Counter({
@@ -125,25 +110,6 @@ function gauge(registry: Registry, name: string, help: string, fill: (add: Add) 
     },
   })
   registry.registerMetric(metric)
-}
-
-function registerCounters(registry: Registry, counted: CountedNumbers): void {
-  counter(registry, 'sallyport_calls_total', 'Calls ended, by verdict and reason.', (add) => {
-    for (const [key, count] of counted.calls) {
-      const [verdict = '', reason = ''] = key.split(' ')
-      add({ verdict, reason }, count)
-    }
-  })
-  counter(registry, 'sallyport_upstream_dials_total', 'Connections to upstreams.', (add) => {
-    add({ outcome: 'connected' }, counted.dialsConnected)
-    add({ outcome: 'failed' }, counted.dialsFailed)
-  })
-  counter(registry, 'sallyport_tls_mints_total', 'Leaf certificates made.', (add) => {
-    add({}, counted.mints)
-  })
-  counter(registry, 'sallyport_assertions_total', 'Errors of the proxy itself.', (add) => {
-    add({}, counted.assertions)
-  })
 }
 
 function registerGauges(registry: Registry, sources: MetricSources): void {
