@@ -34,6 +34,8 @@ const NEVER_IN_TRAILERS: ReadonlySet<string> = new Set([
   'host',
 ])
 
+const SIZE_BEGUN = /^[0-9A-Fa-f]+(?:;[^\r]*)?\r?$/
+
 /** Finds the bytes of one body. */
 export class BodyReader {
   /** What follows the last chunk; complete once `isDone`. */
@@ -104,12 +106,13 @@ export class BodyReader {
   #readSize(bytes: Buffer, at: number): number {
     const lineFeed = bytes.indexOf(LF, at)
     const end = lineFeed < 0 ? bytes.length : lineFeed + 1
-    const { chunkLineBytesMax } = this.#options
-    if (this.#line.length + end - at > chunkLineBytesMax) throw this.#malformed('chunk line')
-    const line = this.#line + bytes.toString('latin1', at, end)
-    if (lineFeed < 0) {
+    const room = this.#options.chunkLineBytesMax - this.#line.length
+    const fits = end - at <= room
+    const line = this.#line + bytes.toString('latin1', at, fits ? end : at + room)
+    if (lineFeed < 0 || !fits) {
       // What can never become a size is not waited for.
-      if (!/^[0-9A-Fa-f]+(?:;[^\r]*)?\r?$/.test(line)) throw this.#malformed('chunk size')
+      if (!SIZE_BEGUN.test(line)) throw this.#malformed('chunk size')
+      if (!fits) throw this.#malformed('chunk line')
       this.#line = line
       return end
     }
