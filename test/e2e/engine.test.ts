@@ -275,6 +275,7 @@ void t.test('readers that do not read', { timeout: 110_000 }, async (t) => {
       const held = poured
       t.ok(held < 40 * MIB, `the upstream was held at ${held} bytes`)
       const writer = net.connect(cx.proxyPort, '127.0.0.1')
+      writer.on('error', () => undefined)
       let sent = 0
       writer.write(
         `POST http://${host}/up HTTP/1.1\r\nHost: ${host}\r\nContent-Length: ${100 * MIB}\r\n\r\n`,
