@@ -13,6 +13,10 @@ export interface BodySource {
   abort(cause: Error): void
 }
 
+// A slice keeps all of the buffer it arrived in, framing included: of a peer that sends one byte a chunk, the bound would hold
+// a thousandth of what is kept. Small pieces that have to wait are copied together.
+const SMALL_BYTES = 1024
+const BLOCK_BYTES = 4096
 const NOTHING = (): void => undefined
 
 /** Bytes pushed on one side and pulled on the other. */
@@ -22,6 +26,9 @@ export class BodyQueue implements Body {
   readonly #source: BodySource
   readonly #bytesMax: number
   readonly #chunks: Uint8Array[] = []
+  /** Where small pieces are copied to, and how far it is full. */
+  #block: Buffer | undefined
+  #blockBytes = 0
   #bytes = 0
   #paused = false
   #ended = false
@@ -38,7 +45,8 @@ export class BodyQueue implements Body {
   /** Adds bytes. */
   push(chunk: Uint8Array): void {
     if (this.#error) return
-    this.#chunks.push(chunk)
+    if (this.#chunks.length > 0 && chunk.length < SMALL_BYTES) this.#gather(chunk)
+    else this.#chunks.push(chunk)
     this.#bytes += chunk.length
     if (this.#bytes > this.#bytesMax && !this.#paused && !this.#ended) {
       this.#paused = true
@@ -66,6 +74,7 @@ export class BodyQueue implements Body {
   /** It breaks off at once; what was not pulled yet is gone. */
   drop(cause: Error): void {
     this.#chunks.length = 0
+    this.#block = undefined
     this.#error = cause
     this.#notify()
   }
@@ -91,6 +100,22 @@ export class BodyQueue implements Body {
   abort(cause: Error): void {
     this.drop(cause)
     this.#source.abort(cause)
+  }
+
+  #gather(chunk: Uint8Array): void {
+    if (this.#block === undefined || this.#block.length - this.#blockBytes < chunk.length) {
+      this.#block = Buffer.allocUnsafeSlow(BLOCK_BYTES)
+      this.#blockBytes = 0
+    }
+    const block = this.#block
+    const from = this.#blockBytes
+    block.set(chunk, from)
+    this.#blockBytes += chunk.length
+    const last = this.#chunks.length - 1
+    const piece = this.#chunks[last]!
+    if (piece.buffer === block.buffer && piece.byteOffset + piece.length === from)
+      this.#chunks[last] = block.subarray(piece.byteOffset, this.#blockBytes)
+    else this.#chunks.push(block.subarray(from, this.#blockBytes))
   }
 
   #flow(): void {
