@@ -27,6 +27,7 @@ const PLAIN_SIZE = /^[0-9A-Fa-f]{1,13}$/
 // RFC 9112 section 7.1.1 without the optional spaces, which parsers read differently.
 const SIZE_WITH_EXTENSIONS =
   /^([0-9A-Fa-f]{1,13})(?:;[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:=(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+|"(?:[\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"))?)+$/
+const SIZE_BEGUN = /^[0-9A-Fa-f]+(?:;[^\r]*)?\r?$/
 
 /** Finds the bytes of one body. */
 export class BodyReader {
@@ -74,7 +75,8 @@ export class BodyReader {
 
   #readBytes(bytes: Buffer, at: number, onBytes: (chunk: Buffer) => void): number {
     const whole = at === 0 && (this.#state === 'until-close' || bytes.length <= this.#left)
-    const end = this.#state === 'until-close' ? bytes.length : Math.min(bytes.length, at + this.#left)
+    const end =
+      this.#state === 'until-close' ? bytes.length : Math.min(bytes.length, at + this.#left)
     onBytes(whole ? bytes : bytes.subarray(at, end))
     if (this.#state === 'until-close') return end
     this.#left -= end - at
@@ -97,12 +99,13 @@ export class BodyReader {
   #readSize(bytes: Buffer, at: number): number {
     const lineFeed = bytes.indexOf(LF, at)
     const end = lineFeed < 0 ? bytes.length : lineFeed + 1
-    const { chunkLineBytesMax } = this.#options
-    if (this.#line.length + end - at > chunkLineBytesMax) throw this.#malformed('chunk line')
-    const line = this.#line + bytes.toString('latin1', at, end)
-    if (lineFeed < 0) {
+    const room = this.#options.chunkLineBytesMax - this.#line.length
+    const fits = end - at <= room
+    const line = this.#line + bytes.toString('latin1', at, fits ? end : at + room)
+    if (lineFeed < 0 || !fits) {
       // What can never become a size is not waited for.
-      if (!/^[0-9A-Fa-f]+(?:;[^\r]*)?\r?$/.test(line)) throw this.#malformed('chunk size')
+      if (!SIZE_BEGUN.test(line)) throw this.#malformed('chunk size')
+      if (!fits) throw this.#malformed('chunk line')
       this.#line = line
       return end
     }
