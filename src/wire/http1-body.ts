@@ -3,7 +3,7 @@
 
 import { EgressError, type Reason } from '../errors.ts'
 import type { RawHeaders } from './body.ts'
-import type { Framing } from './headers.ts'
+import { hasFramingField, type Framing } from './headers.ts'
 import { FieldSection } from './http1-fields.ts'
 
 /** How a message's body is delimited. */
@@ -131,6 +131,8 @@ export class BodyReader {
     }
     const end = this.#section.read(bytes, at)
     if (end < 0) return bytes.length
+    // Who merges trailers into the head, as some do, would frame the next message by them.
+    if (hasFramingField(this.#section.headers)) throw this.#malformed('trailer')
     this.trailers = this.#section.headers
     this.#state = 'done'
     return end

@@ -172,6 +172,11 @@ void t.test('a response is framed in one way or refused', (t) => {
     [['Content-Length', '0'], 204, 'GET', '1.1', none],
     [[], 101, 'GET', '1.1', none],
     [[], 103, 'GET', '1.1', none],
+    // A 1xx has no body, and some readers would look for the one that is announced.
+    [['Content-Length', '0'], 103, 'GET', '1.1', none],
+    [['Content-Length', '5'], 103, 'GET', '1.1', undefined],
+    [['Content-Length', '5'], 103, 'HEAD', '1.1', undefined],
+    [['Transfer-Encoding', 'chunked'], 100, 'GET', '1.1', undefined],
     [['Content-Length', '5', 'Content-Length', '5'], 200, 'GET', '1.1', undefined],
     [['Content-Length', '5', 'CONTENT-LENGTH', '6'], 200, 'GET', '1.1', undefined],
     [['Content-Length', '5, 5'], 200, 'GET', '1.1', undefined],

@@ -127,6 +127,9 @@ void t.test('chunks that two parsers could read differently are refused', (t) =>
     ['0\r\nT\r\n\r\n', 'field'],
     ['0\r\nT : u\r\n\r\n', 'field'],
     ['0\r\nT: u\n\r\n', 'field'],
+    ['0\r\nT: u\r\ncontent-length: 0\r\n\r\n', 'trailer'],
+    ['0\r\nTransfer-Encoding: chunked\r\n\r\n', 'trailer'],
+    ['0\r\nTransfer_Encoding: chunked\r\n\r\n', 'trailer'],
     ['0\r\nT: u\r\n v\r\n\r\n', 'field'],
   ]
   for (const [text, part] of table) {
