@@ -279,6 +279,7 @@ export const REQUESTS: readonly string[] = [
   `${get('')}\r\n\r\n${NEXT}`,
   get('') + get('Content-Length: 3\r\n') + `abc${chunked('3\r\nabc\r\n0\r\n\r\n')}${NEXT}`,
   `${post('Expect: 100-continue\r\nContent-Length: 5\r\n', 'abcde')}${NEXT}`,
+  chunked(`0\r\nConnection: close\r\n\r\n${NEXT}`),
   '\x16\x03\x01\x02\0\x01\0',
   'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n',
 ]
@@ -295,6 +296,7 @@ export const RESPONSES: readonly string[] = [
   'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabcde',
   'HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\nHTTP/1.1 103\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n',
   'HTTP/1.1 102 P\r\nContent-Length: 5\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabcde',
+  'HTTP/1.1 103 P\r\nConnection: close\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n',
   'HTTP/1.1 104 P\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n',
   'HTTP/1.1 304 N\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n',
   'HTTP/1.1 204 N\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n',

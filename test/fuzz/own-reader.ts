@@ -181,9 +181,7 @@ class Response extends Conversing {
     if (status === 101) throw new EgressError('response-malformed', { part: 'upgrade' })
     const start = [version, String(status), statusText]
     const isInformational = status < 200
-    const { framing } = isInformational
-      ? { framing: { kind: 'none' } as const }
-      : responseFraming(headers, status, this.#method, version)
+    const { framing } = responseFraming(headers, status, this.#method, version)
     const isDelimited = framing.kind !== 'until-close'
     // One response is read, with the 1xx before it; `keeps` says here that another head is awaited.
     const message = { start, headers, isDelimited, keeps: isInformational, switches: false }
