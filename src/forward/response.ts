@@ -92,13 +92,13 @@ export class ResponseReader {
   #takeHead(head: ResponseHead): void {
     const { method, onInformational, onHead, bufferBytesMax } = this.#options
     const { status, statusText, version } = head
+    const { framing, length } = responseFraming(head.headers, status, method, version)
     if (status < 200) {
       // Nobody asked for another protocol here.
       if (status === 101) throw new EgressError('response-malformed', { part: 'upgrade' })
       onInformational(status, stripResponseHead(head.headers))
       return
     }
-    const { framing, length } = responseFraming(head.headers, status, method, version)
     this.#isHeadRead = true
     this.#isLast = framing.kind === 'until-close' || isLastResponse(head.headers, version)
     const reader = new BodyReader(framing, this.#options.body)

@@ -62,6 +62,13 @@ export function hasHeader(headers: RawHeaders, lowerName: string): boolean {
   return firstValue(headers, lowerName) !== undefined
 }
 
+/** Whether a field is one of those that frame a message, or is taken for one by who undoes its disguise. */
+export function hasFramingField(headers: RawHeaders): boolean {
+  for (let at = 0; at < headers.length; at += 2)
+    if (FRAMING.has(withoutDisguise(headers[at]!))) return true
+  return false
+}
+
 /** Refuses fields that disguise framing or hide it from somebody. @throws malformed-header */
 export function checkHeaderFields(headers: RawHeaders): void {
   for (let at = 0; at < headers.length; at += 2) {
@@ -116,7 +123,7 @@ export interface ResponseFraming {
 }
 
 /**
- * How the body of a response is framed.
+ * How the body of a response is framed; of a 1xx that it has none.
  * @param method of the request it answers
  * @throws response-malformed where two parsers could disagree
  */
@@ -140,6 +147,8 @@ export function responseFraming(
     }
   }
   if (codings > 1 || (length !== undefined && codings > 0))
+    throw new EgressError('response-malformed', { part: 'framing' })
+  if (status < 200 && ((length ?? 0) > 0 || codings > 0))
     throw new EgressError('response-malformed', { part: 'framing' })
   if (method === 'HEAD' || status === 304) return { framing: NONE, length }
   if (status === 204 || status < 200) return { framing: NONE, length: undefined }
