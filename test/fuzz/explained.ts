@@ -44,7 +44,7 @@ export const EXPLANATIONS: readonly Explanation[] = [
   {
     name: 'llhttp: a method that is not on its list',
     isPassedOn: true,
-    why: 'It reads nothing of such a request. Ours takes any token in upper case, and rules name the methods they allow.',
+    why: 'It reads nothing of such a request. Ours takes any token in upper case, and the rules judge it.',
     explains: (difference) =>
       refuses(difference, 'llhttp') &&
       isRequest(difference) &&
@@ -125,14 +125,14 @@ export const EXPLANATIONS: readonly Explanation[] = [
   },
   {
     name: 'h11: CONNECT may have a body',
-    why: 'RFC 9110 section 9.3.6 gives it none: what follows is the tunnel’s, and is judged there as if it had come alone.',
+    why: 'RFC 9110 section 9.3.6 gives it none: what follows belongs to the tunnel, and is judged there as if it had come alone.',
     explains: ({ oracle, message, heard }) =>
       oracle === 'h11' && message.start[0] === 'CONNECT' && heard?.start[0] === 'CONNECT',
   },
   {
     name: 'h11: Host is missing or there are two',
     isPassedOn: true,
-    why: 'So does ours, one step later (`checkHost`): the request is refused, and it is clear where it ends.',
+    why: 'Ours refuses it too, one step later (`checkHost`), and it is clear where it ends.',
     explains: (difference) =>
       refuses(difference, 'h11') &&
       isRequest(difference) &&
