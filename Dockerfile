@@ -24,7 +24,12 @@ COPY rules ./rules
 COPY schema ./schema
 RUN install -d -o node -g node -m 0700 /var/lib/sallyport/state /var/lib/sallyport/journal \
  && install -d -o node -g node -m 0755 /var/lib/sallyport/certs /etc/sallyport
+# What node compiles is kept for the user that runs it: made here, by one start that refuses everything.
+RUN install -d -o node -g node dist/.compile-cache
 USER node
+RUN mkdir /tmp/first && touch /tmp/first/sallyport.yaml \
+ && { timeout 10 node bin/sallyport.js start --config /tmp/first/sallyport.yaml || [ $? -eq 124 ]; } \
+ && ls dist/.compile-cache/* > /dev/null && rm -r /tmp/first
 VOLUME ["/var/lib/sallyport"]
 EXPOSE 3128 15020
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
-// The command's entry: runs the sources where they are present (a checkout), else the build.
-// Deliberately plain JavaScript without imports, so that a Node too old for either says so in one sentence.
+// The command's entry: runs the build, or the sources of a checkout that were changed since. What node compiles of the
+// build is kept beside it for the next start. Deliberately plain JavaScript without static imports, so that a Node too old
+// for either says so in one sentence.
 const [major, minor] = process.versions.node.split('.').map(Number)
 if (major < 22 || (major === 22 && minor < 19)) {
   console.error(
@@ -8,6 +9,38 @@ if (major < 22 || (major === 22 && minor < 19)) {
   )
   process.exit(2)
 }
-const { existsSync } = await import('node:fs')
-const source = new URL('../src/main.ts', import.meta.url)
-await import(existsSync(source) ? source.href : new URL('../dist/main.js', import.meta.url).href)
+const { existsSync, readdirSync, statSync } = process.getBuiltinModule('node:fs')
+const { enableCompileCache, registerHooks } = process.getBuiltinModule('node:module')
+const root = `${import.meta.dirname}/..`
+const build = `${root}/dist`
+
+if (isNewerThanSources(`${build}/main.js`)) {
+  // Beside the build, so that whoever could put code into the cache could change the program itself. Where it cannot be
+  // written, such as in an image, node goes on with what is there, or without.
+  enableCompileCache(`${build}/.compile-cache`)
+  leaveOutTranslations()
+  await import('../dist/main.js')
+} else await import('../src/main.ts')
+
+/** An installed package has no sources; a checkout's are changed, and tested, without a build. */
+function isNewerThanSources(file) {
+  const builtAt = statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0
+  const isOlder = (folder) =>
+    readdirSync(folder, { withFileTypes: true }).every((entry) => {
+      const name = `${folder}/${entry.name}`
+      return entry.isDirectory() ? isOlder(name) : statSync(name).mtimeMs < builtAt
+    })
+  const sources = `${root}/src`
+  return builtAt > 0 && (!existsSync(sources) || isOlder(sources))
+}
+
+/** The schema library brings its messages in fifty languages, a file each, of which none but its own is used. */
+function leaveOutTranslations() {
+  const empty = { url: 'data:text/javascript,export {}', format: 'module', shortCircuit: true }
+  registerHooks({
+    resolve: (specifier, context, next) =>
+      specifier === '../locales/index.js' && context.parentURL?.includes('/node_modules/zod/')
+        ? empty
+        : next(specifier, context),
+  })
+}

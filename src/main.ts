@@ -2,9 +2,10 @@
 // elsewhere.
 
 import { readFileSync } from 'node:fs'
+import { flushCompileCache } from 'node:module'
 
+import { runCommand } from './cli/command.ts'
 import type { CommandIo } from './cli/io.ts'
-import { runCommand } from './cli/program.ts'
 import type { StartOptions } from './cli/start.ts'
 import { printWelcome } from './cli/welcome.ts'
 import { LOG_LEVELS, makeLog } from './record/log.ts'
@@ -50,6 +51,8 @@ async function runSidecar({ config, renew }: StartOptions): Promise<number> {
   }
   process.on('SIGHUP', () => sidecar.reloadRules())
   printWelcome(io, config, sidecar)
+  // What `bin/` lets node keep is written now: a process that a signal ends never comes to it.
+  flushCompileCache()
   await new Promise<void>((resolve) => {
     if (interrupted.signal.aborted) resolve()
     interrupted.signal.addEventListener('abort', () => resolve())

@@ -7,20 +7,22 @@
 
 import type { Duplex } from 'node:stream'
 
-import type { Call, ClientSide, Decided } from './call.ts'
+import type { Call, Cleared, ClientSide, Decided, Received } from './call.ts'
 import { EgressError, type Reason } from './errors.ts'
 import { sendRequest } from './forward/request.ts'
 import { relayTunnel } from './forward/tunnel.ts'
 import { relayUpgrade, type UpgradeOptions } from './forward/upgrade.ts'
-import { clearCall } from './ledger/clear.ts'
+import { meetObligations, permitCall } from './ledger/clear.ts'
+import type { CallPermit } from './net/permit.ts'
 import { decideConnect } from './policy/decide.ts'
 import type { ConnectDecision } from './policy/decision.ts'
 import {
-  admit,
   checkServerName,
+  clear,
   dial,
   fail,
   guardBody,
+  judgeRequest,
   prepare,
   screen,
   type CallScope,
@@ -65,14 +67,14 @@ export async function runRequest(
   parts: Parts,
 ): Promise<void> {
   try {
-    const admitted = await admit(call, head, scope, parts)
-    const prepared = await prepare(admitted.call, parts)
+    const cleared = await clear(judgeRequest(call, head, scope, parts), parts)
+    const prepared = await prepare(cleared, parts)
     const { request } = prepared
     if (request.expectsContinue) client.sendContinue()
     const response = await sendRequest(prepared, {
       pool: parts.pool,
       limits: parts.limits,
-      permit: admitted.permit,
+      permit: permitRequest(prepared),
       request,
       body: guardBody(prepared, client, parts),
       onInformational: (status, headers) => client.sendInformational(status, headers),
@@ -96,11 +98,11 @@ export async function runUpgrade(
   parts: Parts,
 ): Promise<void> {
   try {
-    const admitted = await admit(call, head, scope, parts)
-    const prepared = await prepare(admitted.call, parts)
+    const cleared = await clear(judgeRequest(call, head, scope, parts), parts)
+    const prepared = await prepare(cleared, parts)
     call.reason = await relayUpgrade(prepared, {
       ...client.detach(),
-      upstream: await dial(call, admitted.permit, parts),
+      upstream: await dial(call, permitRequest(prepared), parts),
       responseTimeoutMs: parts.limits.responseTimeoutMs,
       onStatus: (status) => {
         call.response = { status }
@@ -142,6 +144,10 @@ export async function runTunnel(
   }
 }
 
+function permitRequest(call: Call & Received & Cleared): CallPermit {
+  return permitCall(call, call.request.endpoint, call.request.scheme === 'https')
+}
+
 // I2: a tunnel without inspection is judged by its name, and for `tls` by what the ClientHello says, before anything is dialed.
 async function openOpaque(
   call: Call & Decided,
@@ -158,9 +164,9 @@ async function openOpaque(
     checkServerName(call, start, endpoint, 'required')
     if (start.ech) throw new EgressError('protocol-not-allowed', { begins: 'ech' })
   }
-  const permit = await clearCall(call, endpoint, false, parts.recorder)
+  await meetObligations(call, parts.recorder)
   call.clear()
-  const upstream = await dial(call, permit, parts)
+  const upstream = await dial(call, permitCall(call, endpoint, false), parts)
   if (decision.mode === 'tcp') side.establish()
   const { client, head } = side.detach()
   call.reason = await relayTunnel(call, client, upstream, head)

@@ -131,10 +131,7 @@ export class Sidecar {
     this.#health = new HealthServer({
       connectionsMax: limits.healthConnectionsMax,
       readiness: () => this.#readiness(),
-      metrics: async () => ({
-        text: await this.#records.metrics.render(),
-        contentType: this.#records.metrics.contentType,
-      }),
+      metrics: () => this.#records.metrics.render(),
     })
   }
 

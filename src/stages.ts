@@ -11,7 +11,7 @@ import type { Identifier } from './identify/identify.ts'
 import { prepareHead } from './inject/prepare.ts'
 import { screenPlaceholders } from './inject/screen.ts'
 import { watchBody } from './inject/watch-body.ts'
-import { clearCall, limitBody } from './ledger/clear.ts'
+import { limitBody, meetObligations } from './ledger/clear.ts'
 import type { Limits } from './limits.ts'
 import type { Dialer } from './net/dial.ts'
 import type { CallPermit } from './net/permit.ts'
@@ -72,16 +72,16 @@ export interface CallScope {
 }
 
 /**
- * The stages received to cleared, the same for every HTTP call. No inspector is needed by the rules of this version, so
+ * The stages received to decided, the same for every HTTP call. No inspector is needed by the rules of this version, so
  * `understood` adds nothing between screening and deciding.
  * @throws EgressError of those stages
  */
-export async function admit(
+export function judgeRequest(
   call: Call,
   head: RequestHead,
   scope: CallScope,
   parts: Parts,
-): Promise<{ call: Call & Received & Cleared; permit: CallPermit }> {
+): Call & Received & Decided {
   const request = receive(call, head, scope, parts)
   call.receive(request)
   const identity = parts.identifier.identify(call.arrival.client, request.headers)
@@ -102,9 +102,17 @@ export async function admit(
   call.decide(decision, makeUlid(Date.now()), (performance.now() - startedAtMs) * 1000)
   if (decision.verdict === 'deny')
     throw new EgressError(decision.reason, override === undefined ? {} : { override })
-  const permit = await clearCall(call, request.endpoint, request.scheme === 'https', parts.recorder)
+  return call
+}
+
+/** The stage cleared of an HTTP call: its start is on record. @throws body-too-large, audit-unavailable */
+export async function clear(
+  call: Call & Received & Decided,
+  parts: Parts,
+): Promise<Call & Received & Cleared> {
+  await meetObligations(call, parts.recorder)
   call.clear()
-  return { call, permit }
+  return call
 }
 
 // Upstreams that heed an overriding method do not do what the request line says: the rules must allow that one too, and

@@ -1,51 +1,57 @@
-// The command line: verbs, common options, exit codes. Deliberately no verb's own work. Called by `main.ts`.
+// The command line as commander reads it: verbs, common options, help. Deliberately no verb's own work. Called by
+// `command.ts`.
 
 import { Command, CommanderError } from 'commander'
 
-import { registerCa } from './ca.ts'
-import { registerCheck } from './check.ts'
-import { registerEnv } from './env.ts'
-import { registerExplain } from './explain.ts'
-import { EXIT_CODES, UsageError, type CommandIo } from './io.ts'
-import { registerNotServed } from './not-served.ts'
+import { EXIT_CODES, type CommandIo } from './io.ts'
 import { registerStart, type RunSidecar } from './start.ts'
-import { registerTail } from './tail.ts'
-import { registerTest } from './test.ts'
-import { registerVerify } from './verify.ts'
 
-/**
- * Runs one command.
- * @param words the command line after the program's own name
- * @returns the exit code: 0 yes, 1 no, 2 wrong usage
- */
-export async function runCommand(
+type Register = (program: Command, io: CommandIo, exit: (code: number) => void) => void
+
+/** Each verb is loaded where it may be meant: a start does without the others. In the order of the help. */
+const VERBS: Readonly<Record<string, () => Promise<Register>>> = {
+  check: async () => (await import('./check.ts')).registerCheck,
+  test: async () => (await import('./test.ts')).registerTest,
+  explain: async () => (await import('./explain.ts')).registerExplain,
+  env: async () => (await import('./env.ts')).registerEnv,
+  tail: async () => (await import('./tail.ts')).registerTail,
+  verify: async () => (await import('./verify.ts')).registerVerify,
+  ca: async () => (await import('./ca.ts')).registerCa,
+  'not served': async () => (await import('./not-served.ts')).registerNotServed,
+}
+
+/** Runs one command. @returns the exit code */
+export async function runProgram(
   words: readonly string[],
   io: CommandIo,
   runSidecar: RunSidecar,
 ): Promise<number> {
   let code: number = EXIT_CODES.ok
-  const program = buildProgram(io, runSidecar, (exitCode) => {
+  const exit = (exitCode: number): void => {
     code = exitCode
-  })
+  }
+  const program = buildProgram(io)
+  // What follows inherits the program's settings.
+  registerStart(program, io, exit, runSidecar)
+  for (const load of verbsFor(words[0])) (await load())(program, io, exit)
   try {
     await program.parseAsync(words, { from: 'user' })
   } catch (error) {
-    if (error instanceof UsageError) {
-      io.err(`sallyport: ${error.message}\n`)
-      return EXIT_CODES.usage
-    }
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_CODES.usage
     throw error
   }
   return code
 }
 
-function buildProgram(
-  io: CommandIo,
-  runSidecar: RunSidecar,
-  exit: (code: number) => void,
-): Command {
-  const program = new Command('sallyport')
+/** Only the verb that stands first; all of them where none does, for the help and for what was meant. */
+function verbsFor(first: string | undefined): (() => Promise<Register>)[] {
+  if (first === 'start') return []
+  const named = first !== undefined && Object.hasOwn(VERBS, first) ? VERBS[first] : undefined
+  return named === undefined ? Object.values(VERBS) : [named]
+}
+
+function buildProgram(io: CommandIo): Command {
+  return new Command('sallyport')
     .description("the only way out of an AI agent's sandbox")
     .version(io.version)
     .option('--config <file>', 'configuration (default: sallyport.yaml)')
@@ -54,15 +60,4 @@ function buildProgram(
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({ writeOut: io.out, writeErr: io.err })
     .exitOverride()
-  // What follows inherits the settings above.
-  registerStart(program, io, exit, runSidecar)
-  registerCheck(program, io, exit)
-  registerTest(program, io, exit)
-  registerExplain(program, io, exit)
-  registerEnv(program, io, exit)
-  registerTail(program, io, exit)
-  registerVerify(program, io, exit)
-  registerCa(program, io, exit)
-  registerNotServed(program)
-  return program
 }

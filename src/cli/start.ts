@@ -17,6 +17,9 @@ export interface StartOptions {
   readonly json: boolean
 }
 
+/** What a start's command line says. */
+export type StartFlags = CommonOptions & { readonly renew?: boolean }
+
 /** Runs the sidecar until it is told to stop and resolves with the exit code. */
 export type RunSidecar = (options: StartOptions) => Promise<number>
 
@@ -32,10 +35,14 @@ export function registerStart(
     .description('run the sidecar in the foreground until SIGTERM, then drain')
     .option('--renew', 'start the static task anew even where it has ended; this is recorded')
     .action(async (_options: unknown, command: Command) => {
-      const options = command.optsWithGlobals<CommonOptions & { readonly renew?: boolean }>()
-      const { config, problems } = loadFor(options, io, false)
-      io.err(formatProblems(problems, io))
-      if (config === undefined) exit(EXIT_CODES.usage)
-      else exit(await run({ config, renew: options.renew === true, json: options.json === true }))
+      exit(await runStart(command.optsWithGlobals<StartFlags>(), io, run))
     })
+}
+
+/** Starts from the configuration. @returns the exit code */
+export async function runStart(flags: StartFlags, io: CommandIo, run: RunSidecar): Promise<number> {
+  const { config, problems } = loadFor(flags, io, false)
+  io.err(formatProblems(problems, io))
+  if (config === undefined) return EXIT_CODES.usage
+  return run({ config, renew: flags.renew === true, json: flags.json === true })
 }

@@ -4,7 +4,8 @@
 import { DenialLimiter } from '../record/flood.ts'
 import { Journal } from '../record/journal.ts'
 import type { Log } from '../record/log.ts'
-import { Metrics, type MetricSources } from '../record/metrics.ts'
+import type { MetricSources } from '../record/counts.ts'
+import { Metrics } from '../record/metrics.ts'
 import { CallRecorder } from '../record/recorder.ts'
 import type { Config } from './config.ts'
 

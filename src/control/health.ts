@@ -2,7 +2,7 @@
 // `/metrics`. Read-only, bounded, and silent about tasks, hosts and rules: a sandbox may share the address. Made by
 // `sidecar.ts`; deliberately not the control API.
 
-import http, { type IncomingMessage, type ServerResponse } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
 import { bindListener, type SocketAddress } from '../listen/bind.ts'
@@ -25,10 +25,12 @@ export interface HealthOptions {
 }
 
 const READ_TIMEOUT_MS = 5000
+// An import would read every export, and node answers some of those by loading a whole HTTP client.
+const http = process.getBuiltinModule('node:http')
 
 /** The listener. */
 export class HealthServer {
-  readonly #server: http.Server
+  readonly #server: Server
   readonly #options: HealthOptions
 
   constructor(options: HealthOptions) {

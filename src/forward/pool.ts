@@ -8,6 +8,7 @@ import { EgressError } from '../errors.ts'
 import type { Limits } from '../limits.ts'
 import type { Dialed, Dialer } from '../net/dial.ts'
 import type { CallPermit } from '../net/permit.ts'
+import type { Cidr } from '../wire/address.ts'
 import type { BodyReaderOptions } from '../wire/http1-body.ts'
 import { UpstreamConnection, type UpstreamOwner } from './upstream.ts'
 
@@ -107,10 +108,10 @@ export class UpstreamPool {
 
   // I2: an address that this call's rules do not allow is not reached over a connection that others' did.
   #mayReuse(connection: UpstreamConnection, permit: CallPermit): boolean {
-    const { addresses } = permit
+    const { allowed, denied } = permit.addresses
     return (
-      (connection.addresses.allowed === addresses.allowed &&
-        connection.addresses.denied === addresses.denied) ||
+      (isSameList(connection.addresses.allowed, allowed) &&
+        isSameList(connection.addresses.denied, denied)) ||
       this.#options.dialer.mayReuse(permit, connection.dialed.address)
     )
   }
@@ -155,6 +156,14 @@ class OriginPool implements UpstreamOwner {
     const at = this.#idle.indexOf(connection)
     if (at >= 0) this.#idle.splice(at, 1)
   }
+}
+
+// The ranges themselves are the rules' own, made once: no need to look into them.
+function isSameList(one: readonly Cidr[], other: readonly Cidr[]): boolean {
+  if (one === other) return true
+  if (one.length !== other.length) return false
+  for (let at = 0; at < one.length; at += 1) if (one[at] !== other[at]) return false
+  return true
 }
 
 function keyOf({ taskId, tls, endpoint }: CallPermit): string {

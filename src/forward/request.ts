@@ -71,13 +71,19 @@ class Sending {
     const call = this.#call
     const abort = new AbortController()
     call.onCut(() => abort.abort())
-    pool.open(permit, abort.signal).then((connection) => {
-      if (call.cutReason === undefined) this.#send(connection)
-      else {
-        connection.close()
-        this.#reject(new EgressError(call.cutReason))
-      }
-    }, this.#reject)
+    pool
+      .open(permit, abort.signal)
+      .then((connection) => this.#sendUnlessCut(connection))
+      .catch(this.#reject)
+  }
+
+  #sendUnlessCut(connection: UpstreamConnection): void {
+    const { cutReason } = this.#call
+    if (cutReason !== undefined) {
+      connection.close()
+      throw new EgressError(cutReason)
+    }
+    this.#send(connection)
   }
 
   #send(connection: UpstreamConnection): void {

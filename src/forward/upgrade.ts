@@ -1,13 +1,15 @@
 // WebSocket upgrades through http-proxy's `ws()`, the one place it is used, inside the guards it lacks: every socket has
 // an error listener before it starts, the connection is ours (checked and verified by `net/dial.ts`), the head is the one
 // `inject/` wrote, an answer that is no upgrade is framed by us, and the two sockets die together.
-// Called by `pipeline.ts`; deliberately never `web()`, which lets a request smuggle another.
+// http-proxy is loaded by the first upgrade. Called by `pipeline.ts`; deliberately never `web()`, which lets a request
+// smuggle another.
 
-import http, { type ClientRequest, type IncomingMessage } from 'node:http'
+import type { ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import { createRequire } from 'node:module'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 
-import httpProxy from 'http-proxy'
+import type httpProxy from 'http-proxy'
 
 import type { Call, Prepared } from '../call.ts'
 import { EgressError, type Reason } from '../errors.ts'
@@ -26,6 +28,10 @@ export interface UpgradeOptions {
   readonly onStatus: (status: number) => void
 }
 
+const require = createRequire(import.meta.url)
+// An import would read every export, and node answers some of those by loading a whole HTTP client.
+const http = process.getBuiltinModule('node:http')
+
 class DialedAgent extends http.Agent {
   readonly #socket: Socket
   constructor(socket: Socket) {
@@ -43,7 +49,9 @@ class DialedAgent extends http.Agent {
  */
 export function relayUpgrade(call: Call & Prepared, options: UpgradeOptions): Promise<Reason> {
   const { client, upstream } = options
-  const proxy = httpProxy.createProxyServer({})
+  // Synchronous: while it was awaited, a socket could end or fail unheard.
+  const library: typeof httpProxy = require('http-proxy')
+  const proxy = library.createProxyServer({})
   return new Promise<Reason>((resolve, reject) => {
     let state: 'waiting' | 'answered' | 'upgraded' = 'waiting'
     let over = false
@@ -157,8 +165,8 @@ function writeHead(outgoing: ClientRequest, call: Call & Prepared): void {
   outgoing.path = call.outgoing.path
 }
 
-function toObject(headers: RawHeaders): http.IncomingHttpHeaders {
-  const object: http.IncomingHttpHeaders = {}
+function toObject(headers: RawHeaders): IncomingHttpHeaders {
+  const object: IncomingHttpHeaders = {}
   for (let at = 0; at < headers.length; at += 2)
     object[headers[at]!.toLowerCase()] = headers[at + 1]!
   object['connection'] = 'Upgrade'

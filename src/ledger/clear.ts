@@ -1,7 +1,7 @@
 // The stage `cleared`: what an allowed call owes is met, its start is on record, and only then is a permit made.
 // The one importer of `net/issue-call.ts`. Called by `pipeline.ts`.
 
-import type { Call, Decided } from '../call.ts'
+import type { Call, Cleared, Decided } from '../call.ts'
 import { EgressError } from '../errors.ts'
 import { issueCallPermit } from '../net/issue-call.ts'
 import type { CallPermit } from '../net/permit.ts'
@@ -15,21 +15,19 @@ export interface StartRecorder {
 }
 
 /**
- * Meets the obligations of an allowed call and makes its permit.
- * @param tls whether the connection to `endpoint` is verified TLS
- * @throws body-too-large, audit-unavailable
+ * Meets the obligations of an allowed call; resolves when it may be cleared.
+ * @throws body-too-large at once; audit-unavailable as a rejection
  */
-export async function clearCall(
-  call: Call & Decided,
-  endpoint: Endpoint,
-  tls: boolean,
-  recorder: StartRecorder,
-): Promise<CallPermit> {
+export function meetObligations(call: Call & Decided, recorder: StartRecorder): Promise<void> {
   const { bodyBytesMax } = call.decision.obligations
   const framing = call.request?.framing
   if (bodyBytesMax !== undefined && framing?.kind === 'length' && framing.length > bodyBytesMax)
     throw new EgressError('body-too-large', { bytes: framing.length, bytesMax: bodyBytesMax })
-  await recorder.recordStart(call)
+  return recorder.recordStart(call)
+}
+
+/** Makes the permit of a cleared call. @param tls whether the connection to `endpoint` is verified TLS */
+export function permitCall(call: Call & Cleared, endpoint: Endpoint, tls: boolean): CallPermit {
   return issueCallPermit({
     callId: call.id,
     taskId: call.identity.task.id,

@@ -7,28 +7,30 @@ import type { Socket } from 'node:net'
 import type { Call, CallKind, ClientAddress } from '../call.ts'
 import { NEVER, type DeadlineSweep, type Timed } from '../deadlines.ts'
 import { EgressError, type Reason } from '../errors.ts'
-import { runRequest, runTunnel, runUpgrade, type TunnelSide, type UpgradeSide } from '../pipeline.ts'
+import {
+  runRequest,
+  runTunnel,
+  runUpgrade,
+  type TunnelSide,
+  type UpgradeSide,
+} from '../pipeline.ts'
 import type { CallScope, Parts } from '../stages.ts'
-import type { BodySource } from '../wire/body-queue.ts'
-import type { BodyReaderOptions } from '../wire/http1-body.ts'
 import { RequestHeadReader } from '../wire/http1-head.ts'
 import type { RequestHead } from '../wire/receive.ts'
 import { formatAnswer, makeAnswer } from './answer.ts'
-import { Http1Side } from './http1-side.ts'
+import { Http1Side, type SideConnection, type SideHost } from './http1-side.ts'
 import { lingerClose } from './linger.ts'
 
 /** What a connection needs of its door. */
-export interface ConnectionHost {
+export interface ConnectionHost extends SideHost {
   readonly parts: Parts
-  readonly requestBody: BodyReaderOptions
   readonly deadlines: DeadlineSweep<Http1Connection>
-  readonly isDraining: boolean
   makeCall(origin: ConnectionOrigin, kind: CallKind): Call
   /** Counts a call as open. @throws EgressError draining, busy */
   openCall(call: Call): void
   closeCall(call: Call): void
   tunnelSide(call: Call, head: RequestHead, connection: Http1Connection): TunnelSide
-  upgradeSide(connection: Http1Connection): UpgradeSide
+  upgradeSide(call: Call, connection: Http1Connection): UpgradeSide
 }
 
 /** Where a connection comes from. */
@@ -43,7 +45,7 @@ export interface ConnectionOrigin {
 const NO_BYTES = Buffer.alloc(0)
 
 /** Reads one connection. */
-export class Http1Connection implements BodySource, Timed {
+export class Http1Connection implements SideConnection, Timed {
   readonly socket: Socket
   dueSweep: number
   readonly #origin: ConnectionOrigin
@@ -172,57 +174,48 @@ export class Http1Connection implements BodySource, Timed {
   }
 
   #serve(head: RequestHead): void {
-    const host = this.#host
-    const isTunnel = head.method === 'CONNECT'
-    const kind = isTunnel ? 'tunnel' : head.upgrade ? 'upgrade' : this.#origin.kind
-    const call = host.makeCall(this.#origin, kind)
-    this.#call = call
-    if (isTunnel) this.#serveTunnel(call, head)
-    else if (head.upgrade) this.#serveUpgrade(call, head)
-    else this.#serveRequest(call, head)
-  }
-
-  #serveRequest(call: Call, head: RequestHead): void {
+    const { kind, scope } = this.#origin
     const { parts } = this.#host
-    const side = new Http1Side(call, head, this, this.#host)
-    this.#side = side
-    if (!this.#open(call, side)) {
+    if (head.method === 'CONNECT') {
+      const call = this.#begin('tunnel')
+      const side = this.#host.tunnelSide(call, head, this)
+      if (!this.#open(call, side)) return
+      // A tunnel inside a tunnel would be judged by nobody.
+      if (scope.tunnel) this.#refuseEarly(call, side, 'protocol-not-allowed')
+      else void this.#follow(call, runTunnel(call, head, side, parts))
+    } else if (head.upgrade) {
+      const call = this.#begin('upgrade')
+      const side = this.#host.upgradeSide(call, this)
+      if (this.#open(call, side))
+        void this.#follow(call, runUpgrade(call, head, scope, side, parts))
+    } else {
+      const call = this.#begin(kind)
+      const side = new Http1Side(call, head, this, this.#host)
+      this.#side = side
+      if (this.#open(call, side)) {
+        void this.#follow(call, runRequest(call, head, scope, side, parts), side)
+        this.readBody()
+      }
       // Not at once: many refused in one go would each be a frame on the stack.
-      queueMicrotask(() => this.#finish(side))
-      return
+      else queueMicrotask(() => this.#finish(side))
     }
-    runRequest(call, head, this.#origin.scope, side, parts).then(
-      () => this.#closed(call, side),
-      (error: unknown) => this.#failed(call, error),
-    )
-    this.readBody()
   }
 
-  #serveUpgrade(call: Call, head: RequestHead): void {
-    const { parts } = this.#host
-    const side = this.#host.upgradeSide(this)
-    this.socket.on('error', () => call.cut('client-gone'))
-    this.socket.on('close', () => call.cut('client-gone'))
-    if (!this.#open(call, side)) return
-    runUpgrade(call, head, this.#origin.scope, side, parts).then(
-      () => this.#closed(call),
-      (error: unknown) => this.#failed(call, error),
-    )
+  #begin(kind: CallKind): Call {
+    const call = this.#host.makeCall(this.#origin, kind)
+    this.#call = call
+    return call
   }
 
-  #serveTunnel(call: Call, head: RequestHead): void {
-    const { parts } = this.#host
-    const side = this.#host.tunnelSide(call, head, this)
-    if (!this.#open(call, side)) return
-    // A tunnel inside a tunnel would be judged by nobody.
-    if (this.#origin.scope.tunnel) {
-      this.#refuseEarly(call, side, 'protocol-not-allowed')
-      return
+  async #follow(call: Call, run: Promise<void>, side?: Http1Side): Promise<void> {
+    try {
+      await run
+    } catch (error) {
+      this.#host.parts.onUnexpected(error, call)
+      this.socket.destroy()
     }
-    runTunnel(call, head, side, parts).then(
-      () => this.#closed(call),
-      (error: unknown) => this.#failed(call, error),
-    )
+    this.#host.closeCall(call)
+    if (side) this.#finish(side)
   }
 
   // False where the call was refused at once.
@@ -241,17 +234,6 @@ export class Http1Connection implements BodySource, Timed {
     side.sendRefusal(reason, call)
     this.#host.parts.recorder.recordEnd(call)
     this.#host.closeCall(call)
-  }
-
-  #failed(call: Call, error: unknown): void {
-    this.#host.parts.onUnexpected(error, call)
-    this.#closed(call)
-    this.socket.destroy()
-  }
-
-  #closed(call: Call, side?: Http1Side): void {
-    this.#host.closeCall(call)
-    if (side) this.#finish(side)
   }
 
   // The answer is written: on to the next request, or to the end of the connection.

@@ -1,13 +1,15 @@
 // The client's side of one HTTP call: its body as it is pulled, its response written with a framing of our own. Driven by
 // `pipeline.ts`; made by `http1-connection.ts`, one a request.
 
+import type { Socket } from 'node:net'
+
 import type { Call, ClientSide, UpstreamResponse } from '../call.ts'
 import { EgressError, type Reason } from '../errors.ts'
-import { isSent } from '../stages.ts'
+import { isSent, type Parts } from '../stages.ts'
 import { NO_BODY, type Body, type RawHeaders } from '../wire/body.ts'
-import { BodyQueue } from '../wire/body-queue.ts'
+import { BodyQueue, type BodySource } from '../wire/body-queue.ts'
 import { keepsConnection, requestFraming, type Framing } from '../wire/headers.ts'
-import { BodyReader } from '../wire/http1-body.ts'
+import { BodyReader, type BodyReaderOptions } from '../wire/http1-body.ts'
 import {
   fieldLines,
   formatLastChunk,
@@ -17,7 +19,6 @@ import {
 } from '../wire/http1-write.ts'
 import type { RequestHead } from '../wire/receive.ts'
 import { makeAnswer } from './answer.ts'
-import type { ConnectionHost, Http1Connection } from './http1-connection.ts'
 
 // What is written together with what frames it, up to here; a larger piece is not copied.
 const JOINED_BYTES_MAX = 16 * 1024
@@ -26,14 +27,28 @@ const NONE: Framing = { kind: 'none' }
 const CLOSE = { kind: 'close' } as const
 const NOTHING = (): void => undefined
 
+/** The connection that a request came by. */
+export interface SideConnection extends BodySource {
+  readonly socket: Socket
+  /** Reads as much of the request's body as is there. */
+  readBody(): void
+}
+
+/** What a side needs of its door. */
+export interface SideHost {
+  readonly parts: Pick<Parts, 'limits'>
+  readonly requestBody: BodyReaderOptions
+  readonly isDraining: boolean
+}
+
 /** One request and its response. */
 export class Http1Side implements ClientSide {
   readonly call: Call
   /** What comes behind this request is none: its own end is in doubt, or nobody read it. */
   endsConnection = false
   readonly #head: RequestHead
-  readonly #connection: Http1Connection
-  readonly #host: ConnectionHost
+  readonly #connection: SideConnection
+  readonly #host: SideHost
   #body: Body | undefined
   #queue: BodyQueue | undefined
   #reader: BodyReader | undefined
@@ -41,7 +56,7 @@ export class Http1Side implements ClientSide {
   #isDone = false
   #drained: () => void = NOTHING
 
-  constructor(call: Call, head: RequestHead, connection: Http1Connection, host: ConnectionHost) {
+  constructor(call: Call, head: RequestHead, connection: SideConnection, host: SideHost) {
     this.call = call
     this.#head = head
     this.#connection = connection
@@ -115,7 +130,11 @@ export class Http1Side implements ClientSide {
       this.call.bytesIn += chunk.length
       const next = peek(body)
       if (isChunked) before += `${chunk.length.toString(16)}\r\n`
-      const after = isChunked ? (next === null ? `\r\n${formatLastChunk(body.trailers)}` : '\r\n') : ''
+      const after = isChunked
+        ? next === null
+          ? `\r\n${formatLastChunk(body.trailers)}`
+          : '\r\n'
+        : ''
       const flows = this.#writePiece(before, chunk, after)
       before = ''
       if (next instanceof Error) throw next

@@ -25,7 +25,8 @@ const SWEEP_MS_MAX = 1000
 /** All open calls of a sidecar. */
 export class OpenCalls {
   readonly #options: SweepOptions
-  readonly #calls: Map<Call, Watch> = new Map()
+  /** What a sweep saw of a call; most are over before the first. */
+  readonly #calls: Map<Call, Watch | undefined> = new Map()
   #tunnels = 0
   readonly #timer: NodeJS.Timeout
   #emptied: () => void = () => undefined
@@ -56,13 +57,7 @@ export class OpenCalls {
     if (!isTunnel && this.#calls.size - this.#tunnels >= callsMax)
       throw new EgressError('busy', { bound: 'callsMax' })
     if (isTunnel) this.#tunnels += 1
-    const { startedAt } = call.arrival
-    this.#calls.set(call, {
-      movedAt: startedAt,
-      movedBytes: 0,
-      progressAt: startedAt,
-      progressBytes: 0,
-    })
+    this.#calls.set(call, undefined)
   }
 
   delete(call: Call): void {
@@ -95,7 +90,9 @@ export class OpenCalls {
   #sweep(): void {
     const now = this.#options.now()
     const { idleTimeoutMs, progressMs, progressBytes } = this.#options.limits
-    for (const [call, watch] of this.#calls) {
+    for (const [call, seen] of this.#calls) {
+      const watch = seen ?? firstWatch(call)
+      if (seen === undefined) this.#calls.set(call, watch)
       const bytes = call.bytesIn + call.bytesOut
       if (bytes !== watch.movedBytes) {
         watch.movedBytes = bytes
@@ -112,4 +109,8 @@ export class OpenCalls {
       }
     }
   }
+}
+
+function firstWatch({ arrival: { startedAt } }: Call): Watch {
+  return { movedAt: startedAt, movedBytes: 0, progressAt: startedAt, progressBytes: 0 }
 }

@@ -130,8 +130,8 @@ export class ProxyServer implements TunnelHost, ConnectionHost {
     return new ConnectSide(call, connection.socket, connection.detach(), version, this)
   }
 
-  upgradeSide(connection: Http1Connection): UpgradeSide {
-    return makeUpgradeSide(connection.socket, connection.detach())
+  upgradeSide(call: Call, connection: Http1Connection): UpgradeSide {
+    return makeUpgradeSide(call, connection.socket, connection.detach())
   }
 
   #serveInside(call: Call, socket: Socket, tunnel: TunnelScope, refusal: Reason | undefined): void {

@@ -3,16 +3,19 @@
 
 import type { Socket } from 'node:net'
 
+import type { Call } from '../call.ts'
 import type { UpgradeSide } from '../pipeline.ts'
 import { isSent } from '../stages.ts'
 import { formatAnswer, makeAnswer } from './answer.ts'
 import { lingerClose } from './linger.ts'
 
 /** One upgrade's socket. @param head what was read behind the request head */
-export function makeUpgradeSide(socket: Socket, head: Buffer): UpgradeSide {
+export function makeUpgradeSide(call: Call, socket: Socket, head: Buffer): UpgradeSide {
+  socket.on('error', () => call.cut('client-gone'))
+  socket.on('close', () => call.cut('client-gone'))
   return {
     detach: () => ({ client: socket, head }),
-    sendRefusal(reason, call) {
+    sendRefusal(reason) {
       if (!socket.writable || !isSent(reason)) {
         socket.destroy()
         return false

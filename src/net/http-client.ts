@@ -1,7 +1,8 @@
 // The operator's HTTP client: posts what sinks deliver, over connections that `dial.ts` opened with an operator's permit.
-// Follows no redirect and heeds no proxy variable. Made by `config/sinks.ts`.
+// Follows no redirect and heeds no proxy variable. Undici is loaded by the first post: few sidecars have an HTTP sink.
+// Made by `config/sinks.ts`.
 
-import { Client } from 'undici'
+import type { Client } from 'undici'
 
 import { EgressError } from '../errors.ts'
 import type { Limits } from '../limits.ts'
@@ -15,7 +16,7 @@ export class HttpPoster {
   readonly #permit: OperatorPermit
   readonly #path: string
   readonly #timeoutMs: number
-  #client: Client | undefined
+  #client: Promise<Client> | undefined
 
   /** @param path with its query */
   constructor(
@@ -39,7 +40,8 @@ export class HttpPoster {
     headers: Record<string, string>,
     signal: AbortSignal,
   ): Promise<{ status: number }> {
-    const client = this.#connectedClient()
+    this.#client ??= this.#makeClient()
+    const client = await this.#client
     const { statusCode, body: answer } = await client.request({
       method: 'POST',
       path: this.#path,
@@ -56,12 +58,13 @@ export class HttpPoster {
 
   /** Ends the connection. */
   async close(): Promise<void> {
-    await this.#client?.destroy()
+    await (await this.#client)?.destroy()
   }
 
-  #connectedClient(): Client {
+  async #makeClient(): Promise<Client> {
+    const { Client } = await import('undici')
     const permit = this.#permit
-    this.#client ??= new Client('http://operator.invalid', {
+    return new Client('http://operator.invalid', {
       allowH2: false,
       pipelining: 1,
       headersTimeout: this.#timeoutMs,
@@ -76,6 +79,5 @@ export class HttpPoster {
           )
       },
     })
-    return this.#client
   }
 }

@@ -9,7 +9,7 @@ import { LRUCache } from 'lru-cache'
 import { EgressError } from '../errors.ts'
 import type { Limits } from '../limits.ts'
 import { canonicalAddress } from '../wire/address.ts'
-import { queryDns, type DnsServer } from './dns-query.ts'
+import type { DnsServer } from './dns-query.ts'
 
 /** How names are resolved. */
 export interface ResolverOptions {
@@ -67,6 +67,7 @@ export class Resolver {
     if (local.length > 0) return local
     if (host === 'localhost' || host.endsWith('.localhost')) return LOOPBACK
     const servers = configured?.map(parseServer) ?? readSystemServers()
+    const { queryDns } = await import('./dns-query.ts')
     const { addresses, ttlSeconds } = await queryDns(host, servers, limits.resolveTimeoutMs)
     const keepMs = Math.min(ttlSeconds * 1000, limits.dnsCacheMs)
     if (keepMs > 0) this.#cache.set(host, { addresses, until: this.#now() + keepMs })

@@ -29,8 +29,8 @@ const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE---
 
 /** The client side of TLS, one for all dials. */
 export class UpstreamTls {
-  // One context for all: parsing the list of roots takes milliseconds each time.
-  readonly #secureContext: tls.SecureContext
+  readonly #roots: readonly string[]
+  #secureContext: tls.SecureContext | undefined
   readonly #sessions: LRUCache<string, Session> = new LRUCache({ max: SESSIONS_MAX })
 
   /**
@@ -39,10 +39,7 @@ export class UpstreamTls {
    */
   constructor(roots: readonly string[]) {
     for (const text of roots) checkRoots(text)
-    this.#secureContext = tls.createSecureContext({
-      ca: [...tls.rootCertificates, ...roots],
-      minVersion: 'TLSv1.2',
-    })
+    this.#roots = roots
   }
 
   /**
@@ -62,7 +59,7 @@ export class UpstreamTls {
     let early: Buffer | undefined
     const secure = tls.connect({
       socket: raw,
-      secureContext: this.#secureContext,
+      secureContext: this.#context(),
       rejectUnauthorized: true,
       ALPNProtocols: ['http/1.1'],
       checkServerIdentity: (_name, certificate) => checkIdentity(endpoint, certificate),
@@ -85,6 +82,15 @@ export class UpstreamTls {
       finish(undefined)
     })
     return secure
+  }
+
+  // One context for all, made by the first: parsing the list of roots takes milliseconds each time.
+  #context(): tls.SecureContext {
+    this.#secureContext ??= tls.createSecureContext({
+      ca: [...tls.rootCertificates, ...this.#roots],
+      minVersion: 'TLSv1.2',
+    })
+    return this.#secureContext
   }
 
   #current(key: string): Session | undefined {

@@ -1,11 +1,10 @@
 // Parameters: where a rule uses which, and whether a task's values fit. Pure; called by `compile.ts` and `check.ts`.
 
-import { RE2JS } from 're2js'
-
 import { EgressError } from '../errors.ts'
 import { normalizeHost } from '../wire/authority.ts'
 import { findPathValueFault } from './path-pattern.ts'
 import type { Problem } from './problem.ts'
+import { compileRe2 } from './re2.ts'
 import type { Param, Rule, RuleSet } from './rule-set.ts'
 import { suggestName } from './suggest.ts'
 import type { ParamValues, Part } from './template.ts'
@@ -86,7 +85,8 @@ function findFault(
     code: 'param-value',
   })
   if (value.length > VALUE_LENGTH_MAX) return unfit(`is longer than ${VALUE_LENGTH_MAX} characters`)
-  if (!RE2JS.compile(pattern).matches(value)) return unfit(`does not match \`${pattern}\``)
+  const compiled = compileRe2(pattern)
+  if ('fault' in compiled || !compiled.matches(value)) return unfit(`does not match \`${pattern}\``)
   if (use.hosts.has(name) && !isHostName(value)) return unfit('has to be one host name')
   const fault = use.paths.has(name) ? findPathValueFault(value) : undefined
   return fault === undefined ? undefined : unfit(fault)

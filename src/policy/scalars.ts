@@ -1,11 +1,11 @@
 // The scalars of a rule file as schemas: each says in its message what was expected. Pure; called by `grammar.ts`.
 
-import { RE2JS, RE2JSSyntaxException } from 're2js'
 import { z } from 'zod'
 
 import { parseCidr, type Cidr } from '../wire/address.ts'
 import { parseDestination, parseRange } from './destination.ts'
 import { parsePathPattern, type PathPattern, type PatternFault } from './path-pattern.ts'
+import { compileRe2 } from './re2.ts'
 import type { Destination } from './rule-set.ts'
 import { parseTemplate, type Part } from './template.ts'
 
@@ -91,16 +91,9 @@ export function oneOf<const Word extends string>(
 export const re2: z.ZodType<string, string> = readBy<string, string>(
   text('a regular expression'),
   (written) => {
-    try {
-      RE2JS.compile(written)
-      return written
-    } catch (error) {
-      if (!(error instanceof RE2JSSyntaxException)) throw error
-      return {
-        fault: `not an RE2: ${error.getDescription()}`,
-        hint: 'the whole value has to match',
-      }
-    }
+    const compiled = compileRe2(written)
+    if (!('fault' in compiled)) return written
+    return { fault: `not an RE2: ${compiled.fault}`, hint: 'the whole value has to match' }
   },
 )
 

@@ -9,6 +9,7 @@ import { makeUlid } from '../wire/ulid.ts'
 import { usualOf } from './usual.ts'
 import type { RecordBody, RecordTask } from './body.ts'
 import type { CallAction, CallFacts } from './facts.ts'
+import { urlOf } from './url.ts'
 
 const ECS = { version: '9.1.0' } as const
 const WEB = ['network', 'web'] as const
@@ -24,9 +25,18 @@ const CALL_TYPES: Readonly<Record<CallAction, readonly string[]>> = {
 /** Longest `User-Agent` that a record keeps, in characters; ECS stores ignore longer ones. */
 const USER_AGENT_CHARACTERS_MAX = 1024
 
-/** Builds the record of one stage of a call. */
-export function callRecord(facts: CallFacts, action: CallAction, now: number): RecordBody {
-  const { target, decision, request, response, credential, clientTls, upstream } = facts
+/**
+ * Builds the record of one stage of a call.
+ * @param first the call's first record, whose parts that do not change are taken over
+ */
+export function callRecord(
+  facts: CallFacts,
+  action: CallAction,
+  now: number,
+  first?: RecordBody,
+): RecordBody {
+  const { target, request, response, credential, clientTls, upstream } = facts
+  const fixed = first ?? fixedParts(facts)
   return {
     '@timestamp': isoTime(now),
     ecs: ECS,
@@ -41,35 +51,19 @@ export function callRecord(facts: CallFacts, action: CallAction, now: number): R
       reason: facts.reason,
       duration: action === 'call-started' ? undefined : facts.durationNs,
     },
-    rule: decision?.rule,
-    source:
-      facts.client.address === undefined
-        ? undefined
-        : { ip: facts.client.address, port: facts.client.port },
+    rule: fixed.rule,
+    source: fixed.source,
     destination: target === undefined ? undefined : destinationOf(target.endpoint, upstream),
-    url: target === undefined ? undefined : urlOf(target),
+    url: fixed.url,
     http: request === undefined ? undefined : httpOf(facts.id, request, response),
     tls: clientTls === undefined ? undefined : tlsOf(clientTls),
-    user_agent:
-      request?.userAgent === undefined
-        ? undefined
-        : { original: request.userAgent.slice(0, USER_AGENT_CHARACTERS_MAX) },
+    user_agent: fixed.user_agent,
     sallyport: {
       schema: 1,
       mode: facts.mode,
-      call: { id: facts.id, kind: facts.kind, parent: facts.parent },
-      task: facts.task === undefined ? undefined : taskOf(facts.task),
-      decision:
-        decision === undefined
-          ? undefined
-          : {
-              id: decision.id,
-              verdict: decision.verdict,
-              reason: decision.reason,
-              policy: decision.policy,
-              us: decision.us,
-              would_deny: decision.wouldDeny,
-            },
+      call: fixed.sallyport.call,
+      task: fixed.sallyport.task,
+      decision: fixed.sallyport.decision,
       credential,
       inspection: facts.inspection,
       upstream:
@@ -78,6 +72,42 @@ export function callRecord(facts: CallFacts, action: CallAction, now: number): R
           : { tls: tlsVersion(upstream.tlsVersion) ?? upstream.tlsVersion },
       detail: facts.detail,
     },
+  }
+}
+
+type FixedParts = Pick<RecordBody, 'rule' | 'source' | 'url' | 'user_agent'> & {
+  readonly sallyport: Pick<RecordBody['sallyport'], 'call' | 'task' | 'decision'>
+}
+
+// What stays as it is from the first record of a call to the last.
+function fixedParts(facts: CallFacts): FixedParts {
+  const { client, target, task, request } = facts
+  return {
+    rule: facts.decision?.rule,
+    source: client.address === undefined ? undefined : { ip: client.address, port: client.port },
+    url: target === undefined ? undefined : urlOf(target),
+    user_agent:
+      request?.userAgent === undefined
+        ? undefined
+        : { original: request.userAgent.slice(0, USER_AGENT_CHARACTERS_MAX) },
+    sallyport: {
+      call: { id: facts.id, kind: facts.kind, parent: facts.parent },
+      task: task === undefined ? undefined : taskOf(task),
+      decision: facts.decision && decisionOf(facts.decision),
+    },
+  }
+}
+
+function decisionOf(
+  decision: NonNullable<CallFacts['decision']>,
+): RecordBody['sallyport']['decision'] {
+  return {
+    id: decision.id,
+    verdict: decision.verdict,
+    reason: decision.reason,
+    policy: decision.policy,
+    us: decision.us,
+    would_deny: decision.wouldDeny,
   }
 }
 
@@ -229,34 +259,6 @@ function destinationOf(
     ip: upstream?.address ?? (isName ? undefined : endpoint.host),
     port: endpoint.port,
   }
-}
-
-const DEFAULT_PORTS: Readonly<Record<string, number>> = { https: 443, wss: 443, http: 80, ws: 80 }
-
-function urlOf(target: NonNullable<CallFacts['target']>): RecordBody['url'] {
-  const { scheme, endpoint } = target
-  const domain = endpoint.kind === 'ipv6' ? `[${endpoint.host}]` : endpoint.host
-  const port = DEFAULT_PORTS[scheme] === endpoint.port ? '' : `:${String(endpoint.port)}`
-  const path = target.path === undefined ? undefined : asciiOf(target.path)
-  const query = target.query === undefined ? undefined : asciiOf(target.query)
-  return {
-    full: `${scheme}://${domain}${port}${path ?? ''}${query === undefined ? '' : `?${query}`}`,
-    scheme,
-    domain,
-    port: endpoint.port,
-    path,
-    query,
-  }
-}
-
-const BEYOND_ASCII = /[^\u0000-\u007f]/g // eslint-disable-line no-control-regex
-
-/** Bytes above 0x7f of a latin1 string become percent escapes: what was sent can be told from the record, byte by byte. */
-function asciiOf(latin1: string): string {
-  return latin1.replace(
-    BEYOND_ASCII,
-    (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`,
-  )
 }
 
 function tlsVersion(version: string | undefined): string | undefined {

@@ -21,7 +21,8 @@ import {
 import path from 'node:path'
 import tls from 'node:tls'
 
-import { encodeName, keyIdOf, makeCertificate, publicKeyOf, readIssuer } from './certificate.ts'
+import { encodeName, makeCertificate } from './certificate.ts'
+import { keyIdOf, publicKeyOf, readIssuer } from './issuer.ts'
 
 /** Where the CA lives and how long. */
 export interface CaOptions {

@@ -1,19 +1,14 @@
 // X.509 certificates, the structure by node-forge, keys and signatures by node:crypto: forge knows no elliptic curves and
 // signs slowly. What is made passes OpenSSL's strict checks and Python's: every certificate carries a subject and an
-// authority key identifier. Called by `ca.ts` and `leaf.ts`. @see RFC 5280
+// authority key identifier. Forge is loaded by the first certificate that is made: a start with a CA makes none.
+// Called by `ca.ts` and `leaf.ts`. @see RFC 5280
 
-import {
-  createHash,
-  createPublicKey,
-  randomBytes,
-  sign,
-  type KeyObject,
-  type X509Certificate,
-} from 'node:crypto'
+import { randomBytes, sign, type KeyObject } from 'node:crypto'
+import { createRequire } from 'node:module'
 
-import forge from 'node-forge'
+import type forge from 'node-forge'
 
-const { asn1 } = forge
+import { keyIdOf } from './issuer.ts'
 
 /** What a certificate says. */
 export interface CertificateFields {
@@ -44,95 +39,70 @@ const SUBJECT_KEY_ID = '2.5.29.14'
 const SERIAL_BYTES = 16
 const LINE_CHARACTERS = 64
 
-const universal = asn1.Class.UNIVERSAL
 type Node = forge.asn1.Asn1
 
-/** The name of nobody. */
-export const EMPTY_NAME: Buffer = encodeName([])
+const require = createRequire(import.meta.url)
+let loaded: typeof forge.asn1 | undefined
+
+/** The name of nobody: a sequence of nothing. */
+export const EMPTY_NAME: Buffer = Buffer.of(0x30, 0)
 
 /** Makes and signs a certificate, PEM. */
 export function makeCertificate(fields: CertificateFields, issuerKey: KeyObject): string {
-  const tbs = asn1.toDer(toBeSigned(fields)).getBytes()
+  const tbs = asn1().toDer(toBeSigned(fields)).getBytes()
   const signature = sign('sha256', Buffer.from(tbs, 'binary'), issuerKey)
   const certificate = sequence([
-    asn1.fromDer(tbs),
+    asn1().fromDer(tbs),
     algorithm(),
-    asn1.create(universal, asn1.Type.BITSTRING, false, `\0${signature.toString('binary')}`),
+    asn1().create(
+      asn1().Class.UNIVERSAL,
+      asn1().Type.BITSTRING,
+      false,
+      `\0${signature.toString('binary')}`,
+    ),
   ])
-  return toPem(Buffer.from(asn1.toDer(certificate).getBytes(), 'binary'))
-}
-
-/**
- * The identifier of an elliptic-curve key: SHA-1 of its point.
- * @see RFC 5280 section 4.2.1.2
- */
-export function keyIdOf(publicKey: KeyObject): Buffer {
-  const { x = '', y = '' } = publicKey.export({ format: 'jwk' })
-  // Not read from the DER by forge, which takes a point for a structure where its bytes happen to look like one.
-  const point = Buffer.concat([
-    Buffer.of(4),
-    Buffer.from(x, 'base64url'),
-    Buffer.from(y, 'base64url'),
-  ])
-  return createHash('sha1').update(point).digest()
-}
-
-/** The public half of a private key. */
-export function publicKeyOf(privateKey: KeyObject): KeyObject {
-  return createPublicKey(privateKey)
+  return toPem(Buffer.from(asn1().toDer(certificate).getBytes(), 'binary'))
 }
 
 /** DER of a name of such attributes, in their order. */
 export function encodeName(attributes: readonly NameAttribute[]): Buffer {
   const name = sequence(
     attributes.map(({ oid: id, text }) =>
-      asn1.create(universal, asn1.Type.SET, true, [
+      asn1().create(asn1().Class.UNIVERSAL, asn1().Type.SET, true, [
         sequence([
           oid(id),
-          asn1.create(universal, asn1.Type.UTF8, false, forge.util.encodeUtf8(text)),
+          asn1().create(
+            asn1().Class.UNIVERSAL,
+            asn1().Type.UTF8,
+            false,
+            Buffer.from(text).toString('binary'),
+          ),
         ]),
       ]),
     ),
   )
-  return Buffer.from(asn1.toDer(name).getBytes(), 'binary')
+  return Buffer.from(asn1().toDer(name).getBytes(), 'binary')
 }
 
-/** What certificates issued by this one have to say of it: its subject as it is written, and its key identifier if it has one. */
-export function readIssuer(certificate: X509Certificate): {
-  readonly name: Buffer
-  readonly keyId: Buffer | undefined
-} {
-  const tbs = childrenOf(childrenOf(asn1.fromDer(certificate.raw.toString('binary')))[0])
-  // version, serial, algorithm, issuer, validity, subject, key, and in the end the extensions in their wrapper.
-  const subject = tbs[5]
-  if (subject === undefined) throw new Error('the certificate has no subject')
-  const subjectKeyId = oid(SUBJECT_KEY_ID).value
-  const found = childrenOf(childrenOf(tbs.at(-1))[0]).find(
-    (each) => childrenOf(each)[0]?.value === subjectKeyId,
-  )
-  const octetsInside = childrenOf(found).at(-1)?.value
-  return {
-    name: Buffer.from(asn1.toDer(subject).getBytes(), 'binary'),
-    // Two octet strings, one in the other; an identifier is shorter than 128 bytes, so two bytes of head.
-    keyId:
-      typeof octetsInside === 'string' ? Buffer.from(octetsInside.slice(2), 'binary') : undefined,
+function asn1(): typeof forge.asn1 {
+  if (loaded === undefined) {
+    // Synchronous, so that minting is one flight.
+    const library: typeof forge = require('node-forge')
+    loaded = library.asn1
   }
-}
-
-function childrenOf(node: Node | undefined): readonly Node[] {
-  return typeof node?.value === 'object' ? node.value : []
+  return loaded
 }
 
 function toBeSigned(fields: CertificateFields): Node {
   return sequence([
-    asn1.create(asn1.Class.CONTEXT_SPECIFIC, 0, true, [integer('\x02')]),
+    asn1().create(asn1().Class.CONTEXT_SPECIFIC, 0, true, [integer('\x02')]),
     integer(makeSerial()),
     algorithm(),
     parse(fields.issuer),
     sequence([time(fields.notBefore), time(fields.notAfter)]),
     parse(fields.subject),
     parse(fields.publicKey.export({ type: 'spki', format: 'der' })),
-    asn1.create(asn1.Class.CONTEXT_SPECIFIC, 3, true, [sequence(extensions(fields))]),
+    asn1().create(asn1().Class.CONTEXT_SPECIFIC, 3, true, [sequence(extensions(fields))]),
   ])
 }
 
@@ -143,7 +113,12 @@ function extensions(fields: CertificateFields): Node[] {
       '2.5.29.35',
       false,
       sequence([
-        asn1.create(asn1.Class.CONTEXT_SPECIFIC, 0, false, fields.issuerKeyId.toString('binary')),
+        asn1().create(
+          asn1().Class.CONTEXT_SPECIFIC,
+          0,
+          false,
+          fields.issuerKeyId.toString('binary'),
+        ),
       ]),
     ),
     extension('2.5.29.19', true, sequence(fields.ca ? [boolean(true), integer('\0')] : [])),
@@ -163,7 +138,7 @@ function extensions(fields: CertificateFields): Node[] {
       extension(
         '2.5.29.17',
         fields.subject.equals(EMPTY_NAME),
-        sequence([asn1.create(asn1.Class.CONTEXT_SPECIFIC, tag, false, text)]),
+        sequence([asn1().create(asn1().Class.CONTEXT_SPECIFIC, tag, false, text)]),
       ),
     )
   }
@@ -178,7 +153,7 @@ function makeSerial(): string {
 }
 
 function extension(id: string, critical: boolean, value: Node): Node {
-  const wrapped = octets(asn1.toDer(value).getBytes())
+  const wrapped = octets(asn1().toDer(value).getBytes())
   return sequence(critical ? [oid(id), boolean(true), wrapped] : [oid(id), wrapped])
 }
 
@@ -187,12 +162,12 @@ function time(at: number): Node {
   const digits = date.toISOString().replaceAll(/[-:T]|\.\d+Z$/g, '')
   // RFC 5280 section 4.1.2.5: UTCTime, two digits of the year, through 2049.
   return date.getUTCFullYear() < 2050
-    ? asn1.create(universal, asn1.Type.UTCTIME, false, `${digits.slice(2)}Z`)
-    : asn1.create(universal, asn1.Type.GENERALIZEDTIME, false, `${digits}Z`)
+    ? asn1().create(asn1().Class.UNIVERSAL, asn1().Type.UTCTIME, false, `${digits.slice(2)}Z`)
+    : asn1().create(asn1().Class.UNIVERSAL, asn1().Type.GENERALIZEDTIME, false, `${digits}Z`)
 }
 
 function parse(der: Buffer): Node {
-  return asn1.fromDer(der.toString('binary'))
+  return asn1().fromDer(der.toString('binary'))
 }
 
 function algorithm(): Node {
@@ -200,27 +175,32 @@ function algorithm(): Node {
 }
 
 function sequence(values: Node[]): Node {
-  return asn1.create(universal, asn1.Type.SEQUENCE, true, values)
+  return asn1().create(asn1().Class.UNIVERSAL, asn1().Type.SEQUENCE, true, values)
 }
 
 function oid(text: string): Node {
-  return asn1.create(universal, asn1.Type.OID, false, asn1.oidToDer(text).getBytes())
+  return asn1().create(
+    asn1().Class.UNIVERSAL,
+    asn1().Type.OID,
+    false,
+    asn1().oidToDer(text).getBytes(),
+  )
 }
 
 function integer(bytes: string): Node {
-  return asn1.create(universal, asn1.Type.INTEGER, false, bytes)
+  return asn1().create(asn1().Class.UNIVERSAL, asn1().Type.INTEGER, false, bytes)
 }
 
 function boolean(value: boolean): Node {
-  return asn1.create(universal, asn1.Type.BOOLEAN, false, value ? '\xff' : '\0')
+  return asn1().create(asn1().Class.UNIVERSAL, asn1().Type.BOOLEAN, false, value ? '\xff' : '\0')
 }
 
 function octets(bytes: string): Node {
-  return asn1.create(universal, asn1.Type.OCTETSTRING, false, bytes)
+  return asn1().create(asn1().Class.UNIVERSAL, asn1().Type.OCTETSTRING, false, bytes)
 }
 
 function bits(bytes: string): Node {
-  return asn1.create(universal, asn1.Type.BITSTRING, false, bytes)
+  return asn1().create(asn1().Class.UNIVERSAL, asn1().Type.BITSTRING, false, bytes)
 }
 
 // A blank line before the end would break OpenSSL's reader.

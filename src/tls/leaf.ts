@@ -6,7 +6,8 @@ import ipaddr from 'ipaddr.js'
 
 import type { Endpoint } from '../wire/authority.ts'
 import type { Ca } from './ca.ts'
-import { EMPTY_NAME, makeCertificate, publicKeyOf } from './certificate.ts'
+import { EMPTY_NAME, makeCertificate } from './certificate.ts'
+import { publicKeyOf } from './issuer.ts'
 
 /** A leaf and when it ends. */
 export interface Leaf {

@@ -27,6 +27,8 @@ const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
 // A CR or LF that is not the two together; a CR at the very end may yet become them.
 const BARE_LINE_END = /\n|\r(?!$)/
+// How long the names of the framing fields are.
+const FRAMING: ReadonlySet<number> = new Set(['content-length'.length, 'transfer-encoding'.length])
 const END = Buffer.from('\r\n\r\n')
 
 /**
@@ -45,7 +47,7 @@ export class FieldSection {
   /** Where the first line begins that has not been read, from the section's first byte. */
   #readBytes = 0
 
-  /** @param readStart takes the first line, and refuses one with a CR or LF in it; none in a trailer section */
+  /** @param readStart takes the first line; none in a trailer section */
   constructor(options: SectionOptions, readStart?: (line: string) => LineFault | undefined) {
     this.#options = options
     this.#readStart = readStart
@@ -158,7 +160,13 @@ export class FieldSection {
     while (to > from && isBlank(text.charCodeAt(to - 1))) to -= 1
     const value = text.slice(from, to)
     if (!TOKEN.test(name) || !VALUE.test(value)) throw this.#refuseField(at)
+    // There are parsers to which `chunked` with a tab behind it is another coding.
+    if (FRAMING.has(name.length) && text.slice(colon, end).includes('\t')) this.#refuseTab(name, at)
     this.headers.push(name, value)
+  }
+
+  #refuseTab(name: string, at: number): void {
+    if (/^(?:content-length|transfer-encoding)$/i.test(name)) throw this.#refuseField(at)
   }
 
   // A line that is not whole yet but can never be right: what is refused late would be waited for until a time-out.

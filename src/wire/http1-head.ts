@@ -98,6 +98,11 @@ export class ResponseHeadReader {
     this.#section.begin()
   }
 
+  /** Whether a part of a head has come. */
+  get hasBegun(): boolean {
+    return this.#section.hasBegun
+  }
+
   /** Takes bytes of a head; -1 where it goes on, else where it ended. @throws response-malformed */
   read(bytes: Buffer, at: number): number {
     return this.#section.read(bytes, at)

@@ -55,7 +55,7 @@ const forbidden: IForbiddenRuleType[] = [
     from: { path: `^src/${room}/` },
     to: { path: `^src/(${APART.filter((other) => other !== room).join('|')})/` },
   })),
-  only('undici-in-two-rooms', '^node_modules/undici/', '^src/(net|forward)/'),
+  only('undici-in-net', '^node_modules/undici/', '^src/net/'),
   only(
     'http-proxy-in-one-file',
     '^node_modules/(@types/)?http-proxy/',

@@ -1,15 +1,20 @@
 // `npm run bench`: the sidecar against a direct connection, in one run, as ratios. Everything on: rules, a credential
 // injected, journal and chain. Needs Linux (/proc) and nothing else. `--seconds N` a case, `--rounds N`, `--json`.
+// `npm run bench -- soak [--seconds N]`: one load for long, with its rate and the sidecar's memory as they go.
 
-import { spawn, type ChildProcess } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import path from 'node:path'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 
-import { makePki } from '../fixtures/pki.ts'
-import { freePort } from '../fixtures/port.ts'
 import { runLoad, type LoadResult, type Way } from './load.ts'
+import {
+  cpuSeconds,
+  directory,
+  endParties,
+  peakBytes,
+  residentBytes,
+  startParties,
+} from './parties.ts'
+import { measureStarts, printStarts } from './start.ts'
 
 interface Case {
   readonly name: string
@@ -94,53 +99,33 @@ const CASES: readonly Case[] = [
   },
 ]
 const WARM_SECONDS = 0.5
-const TICKS_PER_SECOND = 100
+const SOAK_STEP_SECONDS = 10
 const HOST = 'origin.test'
 
-const { values } = parseArgs({
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
   options: { seconds: { type: 'string' }, rounds: { type: 'string' }, json: { type: 'boolean' } },
 })
 const seconds = Number(values.seconds ?? 2)
 const rounds = Number(values.rounds ?? 3)
 
-const directory = mkdtempSync(path.join(tmpdir(), 'sallyport-bench-'))
-const children: ChildProcess[] = []
 try {
-  const results = await measure()
-  if (values.json) console.log(JSON.stringify(results))
-  else print(results)
+  if (positionals[0] === 'soak') await soak(Number(values.seconds ?? 120))
+  else {
+    const results = await measure()
+    const starts = await measureStarts(directory)
+    if (values.json) console.log(JSON.stringify({ results: Object.fromEntries(results), starts }))
+    else {
+      print(results)
+      printStarts(starts)
+    }
+  }
 } finally {
-  for (const child of children) child.kill('SIGKILL')
-  rmSync(directory, { recursive: true, force: true })
+  endParties()
 }
 
 async function measure(): Promise<Map<string, Measured[]>> {
-  const pki = makePki()
-  const leaf = pki.issue({ names: [HOST] })
-  const file = (name: string, text: string): string => {
-    const at = path.join(directory, name)
-    mkdirSync(path.dirname(at), { recursive: true })
-    writeFileSync(at, text)
-    return at
-  }
-  const ports = await startOrigin(file('leaf.crt', leaf.certPem), file('leaf.key', leaf.keyPem))
-  const inspecting = await startSidecar(
-    'inspect',
-    file,
-    pki.caPem,
-    [
-      `{ id: plain, allow: 'http://${HOST}:${ports.http}', paths: ['/**'], addresses: ['127.0.0.0/8'] }`,
-      `{ id: tls, allow: 'https://${HOST}:${ports.https}', methods: [GET], paths: ['/**'], addresses: ['127.0.0.0/8'], credential: bench }`,
-    ],
-    ports.https,
-  )
-  const opaque = await startSidecar(
-    'opaque',
-    file,
-    pki.caPem,
-    [`{ id: tunnel, allow: 'tls://${HOST}:${ports.https}', addresses: ['127.0.0.0/8'] }`],
-    ports.https,
-  )
+  const { ports, inspecting, opaque, originCa } = await startParties(HOST)
   const results = new Map<string, Measured[]>()
   for (let round = 0; round < rounds; round += 1) {
     for (const one of round % 2 === 0 ? CASES : CASES.toReversed()) {
@@ -150,7 +135,7 @@ async function measure(): Promise<Map<string, Measured[]>> {
         host: HOST,
         originPort: one.way === 'plain' || one.way === 'direct-http' ? ports.http : ports.https,
         proxyPort: sidecar.port,
-        ca: one.way === 'intercepted' ? readFileSync(sidecar.ca, 'utf8') : pki.caPem,
+        ca: one.way === 'intercepted' ? readFileSync(sidecar.ca, 'utf8') : originCa,
       }
       await runLoad({ ...options, seconds: WARM_SECONDS })
       const before = cpuSeconds(sidecar.pid)
@@ -167,84 +152,32 @@ async function measure(): Promise<Map<string, Measured[]>> {
   return results
 }
 
-async function startOrigin(cert: string, key: string): Promise<{ http: number; https: number }> {
-  const child = spawn(process.execPath, [path.join(import.meta.dirname, 'origin.ts'), cert, key], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  children.push(child)
-  const text = await new Promise<string>((resolve, reject) => {
-    child.stdout.once('data', (chunk: Buffer) => resolve(chunk.toString()))
-    child.once('exit', () => reject(new Error('the origin did not start')))
-  })
-  const ports: { http: number; https: number } = JSON.parse(text)
-  return ports
-}
-
-interface Sidecar {
-  readonly pid: number
-  readonly port: number
-  readonly ca: string
-}
-
-async function startSidecar(
-  name: string,
-  file: (name: string, text: string) => string,
-  upstreamCa: string,
-  rules: readonly string[],
-  httpsPort: number,
-): Promise<Sidecar> {
-  const port = await freePort()
-  const health = await freePort()
-  const ruleText = rules.map((rule) => `  - ${rule}\n`).join('')
-  file(`${name}/rules/bench.yaml`, `ruleset: bench\nowner: bench@example.com\nrules:\n${ruleText}`)
-  file(`${name}/upstream.pem`, upstreamCa)
-  const credential =
-    name === 'inspect'
-      ? `credentials: { bench: { source: { env: BENCH_SECRET }, inject: { bearer: true }, hosts: ['${HOST}:${httpsPort}'] } }\n`
-      : ''
-  const config = file(
-    `${name}/sallyport.yaml`,
-    `listen: { proxy: '127.0.0.1:${port}', health: '127.0.0.1:${health}' }
-upstream: { ca: [upstream.pem], hosts: { ${HOST}: ['127.0.0.1'] } }
-${credential}task:
-  intent: bench
-  owner: { name: Bench, team: bench }
-  agent: { account: bench, instance: bench/1 }
-  sandbox: { id: bench }
-  rules: [bench]
-  environment: test
-  ceiling: confidential
-  expires: 1h
-`,
-  )
-  const child = spawn(
-    process.execPath,
-    [path.join(import.meta.dirname, '../../bin/sallyport.js'), 'start', '--config', config],
-    {
-      stdio: ['ignore', 'ignore', 'inherit'],
-      env: { ...process.env, BENCH_SECRET: 'bench-secret-0123456789' },
-    },
-  )
-  children.push(child)
-  for (let attempt = 0; attempt < 200; attempt += 1) {
-    const ready = await fetch(`http://127.0.0.1:${health}/readyz`).then(
-      ({ ok }) => ok,
-      () => false,
-    )
-    if (ready) return { pid: child.pid!, port, ca: path.join(directory, name, 'certs/ca.crt') }
-    await new Promise((resolve) => setTimeout(resolve, 50))
+// Flat lines are the aim: what grows here grows without end.
+async function soak(soakSeconds: number): Promise<void> {
+  const { ports, inspecting } = await startParties(HOST)
+  console.log('| s | kept req/s | fresh req/s | CPU µs/req | resident MiB | errors |')
+  console.log('|---|---|---|---|---|---|')
+  const options = {
+    way: 'intercepted' as const,
+    host: HOST,
+    originPort: ports.https,
+    proxyPort: inspecting.port,
+    ca: readFileSync(inspecting.ca, 'utf8'),
+    seconds: SOAK_STEP_SECONDS,
   }
-  throw new Error('the sidecar did not get ready')
-}
-
-// User and system time of the process, from /proc/PID/stat (fields 14 and 15).
-function cpuSeconds(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]!.split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
-}
-
-function peakBytes(pid: number): number {
-  return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024
+  for (let at = 0; at < soakSeconds; at += SOAK_STEP_SECONDS) {
+    const before = cpuSeconds(inspecting.pid)
+    const [kept, fresh] = await Promise.all([
+      runLoad({ ...options, fresh: false, connections: 32 }),
+      runLoad({ ...options, fresh: true, connections: 2 }),
+    ])
+    const cpu = ((cpuSeconds(inspecting.pid) - before) / (kept.requests + fresh.requests)) * 1e6
+    const memory = residentBytes(inspecting.pid) / 2 ** 20
+    const cells = [rate(kept), rate(fresh), cpu, memory].map((one) => one.toFixed(0))
+    console.log(
+      `| ${at + SOAK_STEP_SECONDS} | ${cells.join(' | ')} | ${kept.errors + fresh.errors} |`,
+    )
+  }
 }
 
 function print(results: Map<string, Measured[]>): void {

@@ -26,8 +26,6 @@ const isRequest = ({ method }: Difference): boolean => method === undefined
 const targetOf = ({ message }: Difference): string => message.start[1]!
 const has = (message: Message | undefined, name: string, value: RegExp): boolean =>
   message !== undefined && valuesOf(message.headers, name).some((one) => value.test(one))
-const bytesOf = ({ question }: Difference): string =>
-  Buffer.concat(question.pieces).toString('latin1')
 
 function isTargetRefused({ start: [method, target] }: Message): boolean {
   try {
@@ -95,14 +93,6 @@ export const EXPLANATIONS: readonly Explanation[] = [
       difference.words === 'HPE_CLOSED_CONNECTION' &&
       difference.before !== undefined &&
       /connection/i.test(difference.before.trailers.join(' ')),
-  },
-  {
-    name: 'llhttp: a tab beside the coding',
-    why: 'RFC 9110 section 5.5 takes it off, llhttp does not. No coding is passed on: both legs write their own.',
-    explains: (difference) =>
-      difference.oracle === 'llhttp' &&
-      has(difference.message, 'transfer-encoding', /^chunked$/i) &&
-      /transfer-encoding:(?: *\t[ \t]*chunked|[ \t]*chunked *\t)/i.test(bytesOf(difference)),
   },
   {
     name: 'h11: the coding is told in lower case',

@@ -1,6 +1,6 @@
 // Runs a command of the program in this process and keeps what it prints.
 
-import { runCommand } from '../../../src/cli/program.ts'
+import { runCommand } from '../../../src/cli/command.ts'
 import type { StartOptions } from '../../../src/cli/start.ts'
 
 /** What a command did. */

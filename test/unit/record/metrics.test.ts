@@ -22,7 +22,7 @@ void t.test(
     metrics.countDial('connected')
     metrics.countDial('failed')
     for (const round of [1, 2]) {
-      const text = await metrics.render()
+      const { text } = await metrics.render()
       for (const line of [
         'sallyport_calls_total{verdict="allow",reason="allowed"} 2',
         'sallyport_calls_total{verdict="deny",reason="not-on-allowlist"} 1',
@@ -52,8 +52,8 @@ void t.test(
       const labels = new Set([...text.matchAll(/[{,](\w+)="/g)].map((match) => match[1]))
       t.strictSame(labels, new Set(['verdict', 'reason', 'le', 'outcome', 'sink']))
     }
-    t.match(metrics.contentType, /^text\/plain/)
+    t.match((await metrics.render()).contentType, /^text\/plain/)
     metrics.countAssertion()
-    t.match(await metrics.render(), 'sallyport_assertions_total 1')
+    t.match((await metrics.render()).text, 'sallyport_assertions_total 1')
   },
 )

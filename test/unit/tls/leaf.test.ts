@@ -16,7 +16,7 @@ import tls from 'node:tls'
 import t from 'tap'
 
 import { loadOrMakeCa, type Ca } from '../../../src/tls/ca.ts'
-import { keyIdOf } from '../../../src/tls/certificate.ts'
+import { keyIdOf } from '../../../src/tls/issuer.ts'
 import { mintLeaf } from '../../../src/tls/leaf.ts'
 import { normalizeHost } from '../../../src/wire/authority.ts'
 import { portOf } from '../../fixtures/port.ts'

@@ -126,7 +126,6 @@ void t.test('versions, methods and the number of fields have their bounds', (t) 
   const fields = (count: number): string[] => Array.from({ length: count }, () => ['X', 'y']).flat()
   t.equal(refusalOf('http://example.com/', [...host, ...fields(HEADERS_MAX - 1)]), undefined)
   t.equal(refusalOf('http://example.com/', [...host, ...fields(HEADERS_MAX)]), 'head-too-large')
-  t.equal(refusalOf('http://example.com/', [...host, 'A B', 'x']), 'malformed-header')
   t.equal(refusalOf('http://example.com/', [...host, 'Connection', 'host']), 'malformed-header')
   t.equal(
     refusalOf('http://example.com/', [...host, 'Transfer_Encoding', 'chunked']),
@@ -212,7 +211,6 @@ void t.test('R37: CONNECT has a host and a port, and its Host says the same', (t
     connect('example.com:443', ['Host', 'example.com', 'Host', 'example.com']),
     'duplicate-host',
   )
-  t.equal(connect('example.com:443', ['Host', 'example.com', 'A B', 'x']), 'malformed-header')
   t.equal(
     connect('example.com:443', ['Host', 'example.com'], { version: '2.0' }),
     'unsupported-version',

@@ -1,0 +1,151 @@
+// The numbers of `/metrics` as text, by prom-client in a registry of our own. Deliberately counts nothing: `metrics.ts`
+// does, and loads this when somebody looks.
+
+import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+
+import { DECISION_SECONDS, type Counts, type Durations, type MetricSources } from './counts.ts'
+
+const DECISION_NAME = 'sallyport_decision_seconds'
+const DECISION_HELP = 'Time one decision took.'
+/** prom-client wants to know the label names beforehand. */
+const LABEL_NAMES = ['verdict', 'reason', 'outcome', 'sink']
+
+type Labels = Record<string, string>
+type Add = (labels: Labels, value: number) => void
+
+/** Writes what others count. */
+export class Exposition {
+  readonly #registry = new Registry()
+
+  constructor(counts: Counts, sources: MetricSources) {
+    registerCounters(this.#registry, counts)
+    registerGauges(this.#registry, sources)
+    registerSinks(this.#registry, sources)
+  }
+
+  /** The numbers in the Prometheus text format, and its media type. */
+  async render(): Promise<{ readonly text: string; readonly contentType: string }> {
+    return { text: await this.#registry.metrics(), contentType: this.#registry.contentType }
+  }
+}
+
+/** A histogram whose counting is an addition: prom-client's own costs a microsecond a call, on every call. */
+class DurationBuckets extends Histogram {
+  readonly #durations: Durations
+
+  constructor(durations: Durations) {
+    super({ name: DECISION_NAME, help: DECISION_HELP, registers: [] })
+    this.#durations = durations
+  }
+
+  /** What the registry and `get` ask for; in the text format's own form. */
+  getForPromString(): Promise<object> {
+    let count = 0
+    const buckets = this.#durations.counts.map((own, at) => {
+      count += own
+      return {
+        metricName: `${DECISION_NAME}_bucket`,
+        labels: { le: DECISION_SECONDS[at] ?? '+Inf' },
+        value: count,
+      }
+    })
+    const values = [
+      ...buckets,
+      { metricName: `${DECISION_NAME}_sum`, labels: {}, value: this.#durations.sum },
+      { metricName: `${DECISION_NAME}_count`, labels: {}, value: count },
+    ]
+    return Promise.resolve({
+      name: DECISION_NAME,
+      help: DECISION_HELP,
+      type: 'histogram',
+      aggregator: 'sum',
+      values,
+    })
+  }
+}
+
+function registerCounters(registry: Registry, counts: Counts): void {
+  registry.registerMetric(new DurationBuckets(counts.decisions))
+  counter(registry, 'sallyport_calls_total', 'Calls ended, by verdict and reason.', (add) => {
+    for (const [key, count] of counts.calls) {
+      const [verdict = '', reason = ''] = key.split(' ')
+      add({ verdict, reason }, count)
+    }
+  })
+  counter(registry, 'sallyport_upstream_dials_total', 'Connections to upstreams.', (add) => {
+    add({ outcome: 'connected' }, counts.dialsConnected)
+    add({ outcome: 'failed' }, counts.dialsFailed)
+  })
+  counter(registry, 'sallyport_tls_mints_total', 'Leaf certificates made.', (add) => {
+    add({}, counts.mints)
+  })
+  counter(registry, 'sallyport_assertions_total', 'Errors of the proxy itself.', (add) => {
+    add({}, counts.assertions)
+  })
+}
+
+function counter(registry: Registry, name: string, help: string, fill: (add: Add) => void): void {
+  const metric = new Counter({
+    name,
+    help,
+    registers: [],
+    labelNames: LABEL_NAMES,
+    collect() {
+      this.reset()
+      fill((labels, value) => this.inc(labels, value))
+    },
+  })
+  registry.registerMetric(metric)
+}
+
+function gauge(registry: Registry, name: string, help: string, fill: (add: Add) => void): void {
+  const metric = new Gauge({
+    name,
+    help,
+    registers: [],
+    labelNames: LABEL_NAMES,
+    collect() {
+      this.reset()
+      fill((labels, value) => this.set(labels, value))
+    },
+  })
+  registry.registerMetric(metric)
+}
+
+function registerGauges(registry: Registry, sources: MetricSources): void {
+  const { openCalls, openTunnels, tasks, journal } = sources
+  const numbers: [name: string, help: string, value: () => number][] = [
+    ['sallyport_open_calls', 'Calls in flight.', openCalls],
+    ['sallyport_open_tunnels', 'Tunnels open.', openTunnels],
+    ['sallyport_active_tasks', 'Tasks that may call.', tasks],
+    ['sallyport_journal_bytes', 'Bytes of all journal segments.', () => journal().bytes],
+    ['sallyport_journal_segments', 'Journal segments.', () => journal().segments],
+    ['sallyport_journal_queued_records', 'Records not yet written.', () => journal().queued],
+    ['sallyport_journal_available', '1 while calls can be recorded.', () => +journal().available],
+  ]
+  for (const [name, help, value] of numbers) gauge(registry, name, help, (add) => add({}, value()))
+  counter(registry, 'sallyport_journal_records_total', 'Records in the chain.', (add) => {
+    add({}, journal().seq)
+  })
+  counter(registry, 'sallyport_journal_errors_total', 'Failed journal writes.', (add) => {
+    add({}, journal().errors)
+  })
+}
+
+function registerSinks(registry: Registry, { sinks }: MetricSources): void {
+  gauge(registry, 'sallyport_sink_lag_seconds', 'Age of what a sink has yet to take.', (add) => {
+    for (const { name, lagMs } of sinks()) add({ sink: name }, lagMs / 1000)
+  })
+  gauge(registry, 'sallyport_sink_backlog_records', 'Records a sink has yet to take.', (add) => {
+    for (const { name, backlog } of sinks()) add({ sink: name }, backlog)
+  })
+  counter(registry, 'sallyport_sink_records_total', 'Records a sink took.', (add) => {
+    for (const { name, sent } of sinks()) add({ sink: name }, sent)
+  })
+  counter(registry, 'sallyport_sink_failures_total', 'Failed deliveries to a sink.', (add) => {
+    for (const { name, failures } of sinks()) add({ sink: name }, failures)
+  })
+  counter(registry, 'sallyport_sink_refusals_total', 'Deliveries a sink refused.', (add) => {
+    for (const { name, refusals } of sinks()) add({ sink: name }, refusals)
+  })
+}

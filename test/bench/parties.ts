@@ -1,0 +1,161 @@
+// Who takes part in a benchmark: an origin, a sidecar that inspects and one that does not, each a process of its own. Used by
+// `bench.ts`.
+
+import { spawn, type ChildProcess } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+
+import { makePki } from '../fixtures/pki.ts'
+import { freePort } from '../fixtures/port.ts'
+
+const TICKS_PER_SECOND = 100
+
+interface Ports {
+  readonly http: number
+  readonly https: number
+}
+
+/** All that take part. */
+export interface Parties {
+  readonly ports: Ports
+  readonly inspecting: Sidecar
+  readonly opaque: Sidecar
+  /** PEM. */
+  readonly originCa: string
+}
+
+/** Where their files are. */
+export const directory: string = mkdtempSync(path.join(tmpdir(), 'sallyport-bench-'))
+const children: ChildProcess[] = []
+
+/** Ends every process and takes the files away. */
+export function endParties(): void {
+  for (const child of children) child.kill('SIGKILL')
+  rmSync(directory, { recursive: true, force: true })
+}
+
+/** Starts all of them. @param host the origin's name */
+export async function startParties(host: string): Promise<Parties> {
+  const pki = makePki()
+  const leaf = pki.issue({ names: [host] })
+  const file = (name: string, text: string): string => {
+    const at = path.join(directory, name)
+    mkdirSync(path.dirname(at), { recursive: true })
+    writeFileSync(at, text)
+    return at
+  }
+  const ports = await startOrigin(file('leaf.crt', leaf.certPem), file('leaf.key', leaf.keyPem))
+  const inspecting = await startSidecar(
+    'inspect',
+    file,
+    pki.caPem,
+    host,
+    [
+      `{ id: plain, allow: 'http://${host}:${ports.http}', paths: ['/**'], addresses: ['127.0.0.0/8'] }`,
+      `{ id: tls, allow: 'https://${host}:${ports.https}', methods: [GET], paths: ['/**'], addresses: ['127.0.0.0/8'], credential: bench }`,
+    ],
+    ports.https,
+  )
+  const opaque = await startSidecar(
+    'opaque',
+    file,
+    pki.caPem,
+    host,
+    [`{ id: tunnel, allow: 'tls://${host}:${ports.https}', addresses: ['127.0.0.0/8'] }`],
+    ports.https,
+  )
+  return { ports, inspecting, opaque, originCa: pki.caPem }
+}
+
+async function startOrigin(cert: string, key: string): Promise<Ports> {
+  const child = spawn(process.execPath, [path.join(import.meta.dirname, 'origin.ts'), cert, key], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  children.push(child)
+  const text = await new Promise<string>((resolve, reject) => {
+    child.stdout.once('data', (chunk: Buffer) => resolve(chunk.toString()))
+    child.once('exit', () => reject(new Error('the origin did not start')))
+  })
+  const ports: Ports = JSON.parse(text)
+  return ports
+}
+
+/** A running sidecar. */
+export interface Sidecar {
+  readonly pid: number
+  readonly port: number
+  readonly ca: string
+}
+
+async function startSidecar(
+  name: string,
+  file: (name: string, text: string) => string,
+  upstreamCa: string,
+  host: string,
+  rules: readonly string[],
+  httpsPort: number,
+): Promise<Sidecar> {
+  const port = await freePort()
+  const health = await freePort()
+  const ruleText = rules.map((rule) => `  - ${rule}\n`).join('')
+  file(`${name}/rules/bench.yaml`, `ruleset: bench\nowner: bench@example.com\nrules:\n${ruleText}`)
+  file(`${name}/upstream.pem`, upstreamCa)
+  const credential =
+    name === 'inspect'
+      ? `credentials: { bench: { source: { env: BENCH_SECRET }, inject: { bearer: true }, hosts: ['${host}:${httpsPort}'] } }\n`
+      : ''
+  const config = file(
+    `${name}/sallyport.yaml`,
+    `listen: { proxy: '127.0.0.1:${port}', health: '127.0.0.1:${health}' }
+upstream: { ca: [upstream.pem], hosts: { ${host}: ['127.0.0.1'] } }
+${credential}task:
+  intent: bench
+  owner: { name: Bench, team: bench }
+  agent: { account: bench, instance: bench/1 }
+  sandbox: { id: bench }
+  rules: [bench]
+  environment: test
+  ceiling: confidential
+  expires: 1h
+`,
+  )
+  const child = spawn(
+    process.execPath,
+    [path.join(import.meta.dirname, '../../bin/sallyport.js'), 'start', '--config', config],
+    {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      env: { ...process.env, BENCH_SECRET: 'bench-secret-0123456789' },
+    },
+  )
+  children.push(child)
+  for (let attempt = 0; attempt < 200; attempt += 1) {
+    const ready = await fetch(`http://127.0.0.1:${health}/readyz`).then(
+      ({ ok }) => ok,
+      () => false,
+    )
+    if (ready) return { pid: child.pid!, port, ca: path.join(directory, name, 'certs/ca.crt') }
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+  throw new Error('the sidecar did not get ready')
+}
+
+/** User and system time of a process, from /proc/PID/stat (fields 14 and 15). */
+export function cpuSeconds(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]!.split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
+}
+
+/** The most memory that was resident since `clear_refs`. */
+export function peakBytes(pid: number): number {
+  return statusBytes(pid, /VmHWM:\s+(\d+)/)
+}
+
+/** The memory that is resident. */
+export function residentBytes(pid: number): number {
+  return statusBytes(pid, /VmRSS:\s+(\d+)/)
+}
+
+function statusBytes(pid: number, field: RegExp): number {
+  return Number(field.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024
+}
