@@ -62,6 +62,13 @@ export function hasHeader(headers: RawHeaders, lowerName: string): boolean {
   return firstValue(headers, lowerName) !== undefined
 }
 
+/** Whether a field is one of those that frame a message, or is taken for one by who undoes its disguise. */
+export function hasFramingField(headers: RawHeaders): boolean {
+  for (let at = 0; at < headers.length; at += 2)
+    if (FRAMING.has(withoutDisguise(headers[at]!))) return true
+  return false
+}
+
 /** Refuses fields that disguise framing or hide it from somebody. @throws malformed-header */
 export function checkHeaderFields(headers: RawHeaders): void {
   for (let at = 0; at < headers.length; at += 2) {

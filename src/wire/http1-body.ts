@@ -3,7 +3,7 @@
 
 import { EgressError, type Reason } from '../errors.ts'
 import type { RawHeaders } from './body.ts'
-import type { Framing } from './headers.ts'
+import { hasFramingField, hasHeader, type Framing } from './headers.ts'
 import { FieldSection } from './http1-fields.ts'
 
 /** How a message's body is delimited. */
@@ -27,13 +27,6 @@ const PLAIN_SIZE = /^[0-9A-Fa-f]{1,13}$/
 // RFC 9112 section 7.1.1 without the optional spaces, which parsers read differently.
 const SIZE_WITH_EXTENSIONS =
   /^([0-9A-Fa-f]{1,13})(?:;[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:=(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+|"(?:[\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"))?)+$/
-
-const NEVER_IN_TRAILERS: ReadonlySet<string> = new Set([
-  'content-length',
-  'transfer-encoding',
-  'host',
-])
-
 const SIZE_BEGUN = /^[0-9A-Fa-f]+(?:;[^\r]*)?\r?$/
 
 /** Finds the bytes of one body. */
@@ -138,9 +131,10 @@ export class BodyReader {
     }
     const end = this.#section.read(bytes, at)
     if (end < 0) return bytes.length
-    this.trailers = this.#section.headers
-    // RFC 9110 section 6.5.1; whoever merged one into the head would read another message.
-    if (hasFramingField(this.trailers)) throw this.#malformed('trailer')
+    const trailers = this.#section.headers
+    // RFC 9110 section 6.5.1; who merges trailers into the head, as some do, would read another message.
+    if (hasFramingField(trailers) || hasHeader(trailers, 'host')) throw this.#malformed('trailer')
+    this.trailers = trailers
     this.#state = 'done'
     return end
   }
@@ -148,10 +142,6 @@ export class BodyReader {
   #malformed(part: string): EgressError {
     return new EgressError(this.#options.malformed, { part })
   }
-}
-
-function hasFramingField(trailers: RawHeaders): boolean {
-  return trailers.some((name, at) => at % 2 === 0 && NEVER_IN_TRAILERS.has(name.toLowerCase()))
 }
 
 function firstState(framing: BodyFraming): State {

@@ -47,7 +47,7 @@ export class FieldSection {
   /** Where the first line begins that has not been read, from the section's first byte. */
   #readBytes = 0
 
-  /** @param readStart takes the first line; none in a trailer section */
+  /** @param readStart takes the first line, and refuses one with a CR or LF in it; none in a trailer section */
   constructor(options: SectionOptions, readStart?: (line: string) => LineFault | undefined) {
     this.#options = options
     this.#readStart = readStart

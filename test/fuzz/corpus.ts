@@ -1,8 +1,6 @@
 // Messages to begin from, sound and unsound: what parsers of HTTP/1 have disagreed about. Text is latin1. Not a test itself;
 // used by the fuzzing beside it and by the tests of `src/wire/`.
 
-import { REQUESTS as MORE_REQUESTS, RESPONSES as MORE_RESPONSES } from '../fixtures/http1-corpus.ts'
-
 const HOST = 'Host: a.test\r\n'
 
 const post = (fields: string, body: string): string =>
@@ -260,7 +258,6 @@ const STATUS_LINES: readonly string[] = [
 
 /** What clients send. */
 export const REQUESTS: readonly string[] = [
-  ...MORE_REQUESTS,
   ...LINES.map((line) => `${line}\r\n${HOST}\r\n${NEXT}`),
   ...FIELDS.map((field) => get(`${field}\r\n`) + NEXT),
   ...FRAMINGS.map((field) => post(`${field}\r\n`, `abcde${NEXT}`)),
@@ -290,7 +287,6 @@ export const REQUESTS: readonly string[] = [
 
 /** What upstreams send. */
 export const RESPONSES: readonly string[] = [
-  ...MORE_RESPONSES,
   ...STATUS_LINES.map((line) => `${line}\r\nContent-Length: 5\r\n\r\nabcde`),
   ...STATUS_LINES.map((line) => `${line}\r\n\r\nabcde`),
   ...FIELDS.map((field) => `HTTP/1.1 200 OK\r\n${field}\r\nContent-Length: 5\r\n\r\nabcde`),

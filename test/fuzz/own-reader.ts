@@ -6,6 +6,7 @@ import type { RawHeaders } from '../../src/wire/body.ts'
 import {
   checkHeaderFields,
   keepsConnection,
+  isLastResponse,
   requestFraming,
   responseFraming,
 } from '../../src/wire/headers.ts'
@@ -204,6 +205,11 @@ export function readResponse(
   bounds: Bounds = BOUNDS,
 ): Conversation {
   return readPieces(new Response(bounds, method), pieces, isEnded)
+}
+
+/** Whether an upstream's connection could be used again. */
+export function isReusable(message: Message): boolean {
+  return message.isDelimited && !isLastResponse(message.headers, message.start[0]!)
 }
 
 /** Cuts bytes. @param cuts offsets in rising order */

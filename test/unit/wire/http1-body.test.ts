@@ -1,157 +1,228 @@
-// R49: where bodies end: by length, in chunks, with the connection; what is ambiguous is refused, however it is cut.
+// The framing of bodies: where one ends, what is refused, bounds to the byte, and that it does not matter how bytes are cut.
 
 import * as fc from 'fast-check'
 import t from 'tap'
 
+import { EgressError } from '../../../src/errors.ts'
 import { BodyReader, type BodyFraming } from '../../../src/wire/http1-body.ts'
-import { bytesOf, everySplit } from '../../fixtures/http1.ts'
-import { reasonOf } from './support.ts'
+import { REQUESTS, RESPONSES } from '../../fuzz/corpus.ts'
+import {
+  BOUNDS,
+  cut,
+  readRequests,
+  readResponse,
+  type Bounds,
+  type Conversation,
+} from '../../fuzz/own-reader.ts'
 
-const OPTIONS = { chunkLineBytesMax: 64, trailerBytesMax: 40, malformed: 'malformed-body' } as const
+const bytesOf = (text: string): Buffer => Buffer.from(text, 'latin1')
+const SMALL: Bounds = { headBytesMax: 200, chunkLineBytesMax: 16, trailerBytesMax: 32 }
 
-interface Outcome {
+interface Read {
   readonly body: string
   readonly isDone: boolean
+  readonly end: number
   readonly trailers: readonly string[]
-  /** Bytes behind the body. */
-  readonly rest: number
-  readonly refused: string | undefined
+  readonly part?: unknown
 }
 
-function read(framing: BodyFraming, pieces: readonly Uint8Array[]): Outcome {
-  const reader = new BodyReader(framing, OPTIONS)
-  let body = ''
-  let rest = 0
-  const refused = reasonOf(() => {
+function read(framing: BodyFraming, pieces: readonly Buffer[], bounds = SMALL): Read {
+  const reader = new BodyReader(framing, { ...bounds, malformed: 'malformed-body' })
+  const chunks: Buffer[] = []
+  let end = 0
+  let part: unknown
+  try {
     for (const piece of pieces) {
-      const bytes = Buffer.from(piece)
-      const at = reader.read(bytes, 0, (chunk) => (body += chunk.toString('latin1')))
-      rest += bytes.length - at
+      const at = reader.read(piece, 0, (chunk) => chunks.push(chunk))
+      end += at
+      if (at < piece.length) break
     }
-  })
-  return { body, isDone: reader.isDone, trailers: reader.trailers, rest, refused }
+  } catch (error) {
+    if (!(error instanceof EgressError) || error.reason !== 'malformed-body') throw error
+    part = error.detail['part']
+    end = -1
+  }
+  const body = Buffer.concat(chunks).toString('latin1')
+  const { isDone, trailers } = reader
+  return { body, isDone, end, trailers, ...(part !== undefined && { part }) }
 }
 
-const chunked = (text: string): Outcome => read({ kind: 'chunked' }, [bytesOf(text)])
+const CHUNKED: BodyFraming = { kind: 'chunked' }
+const readChunked = (text: string, bounds = SMALL): Read => read(CHUNKED, [bytesOf(text)], bounds)
 
-void t.test('a body of a length is so many bytes and nothing behind them', (t) => {
-  for (const pieces of everySplit(bytesOf('abcdeGET')))
-    t.match(read({ kind: 'length', length: 5 }, pieces), { body: 'abcde', isDone: true, rest: 3 })
-  t.match(read({ kind: 'length', length: 5 }, [bytesOf('abcd')]), { body: 'abcd', isDone: false })
-  t.match(read({ kind: 'length', length: 0 }, [bytesOf('x')]), { body: '', isDone: true, rest: 1 })
-  t.match(read({ kind: 'none' }, [bytesOf('x')]), { body: '', isDone: true, rest: 1 })
+void t.test('a body of a length ends with its last byte', (t) => {
+  const framing = (length: number): BodyFraming => ({ kind: 'length', length })
+  t.match(read(framing(3), [bytesOf('abcdef')]), { body: 'abc', isDone: true, end: 3 })
+  t.match(read(framing(3), [bytesOf('ab'), bytesOf('cd')]), { body: 'abc', isDone: true, end: 3 })
+  t.match(read(framing(3), [bytesOf('ab')]), { body: 'ab', isDone: false, end: 2 })
+  t.match(read(framing(0), [bytesOf('ab')]), { body: '', isDone: true, end: 0 })
+  t.match(read({ kind: 'none' }, [bytesOf('ab')]), { body: '', isDone: true, end: 0 })
   t.end()
 })
 
-void t.test('a body until the connection closes is everything', (t) => {
-  const reader = new BodyReader({ kind: 'until-close' }, OPTIONS)
+void t.test('a body without an end of its own takes everything', (t) => {
+  const reader = new BodyReader({ kind: 'until-close' }, { ...SMALL, malformed: 'malformed-body' })
   t.ok(reader.endsWithConnection)
-  for (const pieces of everySplit(bytesOf('0\r\n\r\nx')))
-    t.match(read({ kind: 'until-close' }, pieces), { body: '0\r\n\r\nx', isDone: false, rest: 0 })
+  t.match(read({ kind: 'until-close' }, [bytesOf('ab'), bytesOf('c\r\n')]), {
+    body: 'abc\r\n',
+    isDone: false,
+    end: 5,
+  })
   t.end()
 })
 
-void t.test('chunks, extensions and trailers are read in every cut', (t) => {
-  const text = '4\r\nabcd\r\nA;x;y=z;q="a \\" b"\r\n0123456789\r\n000\r\nX-T: 1\r\nx-u:\r\n\r\nGET'
-  for (const pieces of everySplit(bytesOf(text)))
-    t.strictSame(read({ kind: 'chunked' }, pieces), {
-      body: 'abcd0123456789',
-      isDone: true,
-      trailers: ['X-T', '1', 'x-u', ''],
-      rest: 3,
-      refused: undefined,
-    })
-  for (const pieces of everySplit(bytesOf('0\r\n\r\nGET')))
-    t.match(read({ kind: 'chunked' }, pieces), { body: '', isDone: true, trailers: [], rest: 3 })
-  t.end()
-})
-
-void t.test('what two parsers could read differently is no chunk', (t) => {
-  const refused: readonly string[] = [
-    '\r\n',
-    ';x\r\n',
-    'zz\r\n',
-    '+4\r\nabcd\r\n0\r\n\r\n',
-    '-4\r\n',
-    '0x4\r\nabcd\r\n0\r\n\r\n',
-    ' 4\r\nabcd\r\n',
-    '4 \r\nabcd\r\n',
-    '4\t\r\nabcd\r\n',
-    '4 ;x\r\nabcd\r\n',
-    '4; x\r\nabcd\r\n',
-    '4;\r\nabcd\r\n',
-    '4;x=\r\nabcd\r\n',
-    '4;x="a\r\nabcd\r\n',
-    '4;x="a\0"\r\nabcd\r\n',
-    '4;(x)\r\nabcd\r\n',
-    '4\nabcd\r\n',
-    '4\r\r\nabcd\r\n',
-    '4\rX\nabcd\r\n',
-    '4,4\r\nabcd\r\n',
-    '4_0\r\n',
-    '4.0\r\n',
-    '10000000000000\r\n'.padStart(40, '0'),
-    'fffffffffffffffff\r\n',
-    '4\r\nabcde\r\n0\r\n\r\n',
-    '4\r\nabcd\n0\r\n\r\n',
-    '4\r\nabcd\rX0\r\n\r\n',
-    '2\r\nabcd\r\n0\r\n\r\n',
-    '0\r\n X: y\r\n\r\n',
-    '0\r\nX : y\r\n\r\n',
-    '0\r\nX: y\nZ: 1\r\n\r\n',
-    '0\r\nX: y\r\n z\r\n\r\n',
-    '0\r\ncontent-length: 5\r\n\r\n',
-    '0\r\nX: y\r\nTransfer-Encoding: chunked\r\n\r\n',
-    '0\r\nHost: b.test\r\n\r\n',
-    '0\r\nGET / HTTP/1.1\r\n\r\n',
+void t.test('a body in chunks ends behind its trailers', (t) => {
+  const table: readonly (readonly [text: string, body: string, trailers?: readonly string[]])[] = [
+    ['0\r\n\r\n', ''],
+    ['000\r\n\r\n', ''],
+    ['3\r\nabc\r\n0\r\n\r\n', 'abc'],
+    ['A\r\n0\r\n0\r\n\r\n\r\n\r\n0\r\n\r\n', '0\r\n0\r\n\r\n\r\n'],
+    ['0000000000003\r\nabc\r\n0\r\n\r\n', 'abc'],
+    ['3;a\r\nabc\r\n0;b=c\r\n\r\n', 'abc'],
+    ['3;a="\\";\xff"\r\nabc\r\n0\r\n\r\n', 'abc'],
+    ['3;a;b=c\r\nabc\r\n0\r\n\r\n', 'abc'],
+    ['0\r\nT: u\r\nv:w\r\n\r\n', '', ['T', 'u', 'v', 'w']],
   ]
-  for (const text of refused) {
-    const whole = chunked(text)
-    t.equal(whole.refused, 'malformed-body', JSON.stringify(text))
-    for (const pieces of everySplit(bytesOf(text)))
-      t.match(read({ kind: 'chunked' }, pieces), { refused: 'malformed-body', body: whole.body })
+  for (const [text, body, trailers = []] of table) {
+    const expected = { body, isDone: true, end: text.length, trailers }
+    t.strictSame(readChunked(text), expected, text)
+    t.strictSame(readChunked(`${text}more`), expected, text)
+    // Any byte fewer is not the whole.
+    for (let length = 0; length < text.length; length += 1)
+      t.match(readChunked(text.slice(0, length)), { isDone: false, end: length }, text)
   }
   t.end()
 })
 
-void t.test('I7: a size line and a trailer section take their bounds and not a byte more', (t) => {
-  const line = (bytes: number): string => `1;${'x'.repeat(bytes - 4)}\r\na\r\n0\r\n\r\n`
-  t.match(chunked(line(64)), { refused: undefined, isDone: true })
-  t.equal(chunked(line(65)).refused, 'malformed-body')
-  t.equal(chunked('1'.repeat(65)).refused, 'malformed-body', 'without an end, too')
-  const trailer = (bytes: number): string => `0\r\nX: ${'y'.repeat(bytes - 7)}\r\n\r\n`
-  t.match(chunked(trailer(40)), { refused: undefined, isDone: true })
-  t.equal(chunked(trailer(41)).refused, 'malformed-body')
+void t.test('chunks that two parsers could read differently are refused', (t) => {
+  const table: readonly (readonly [text: string, part: string])[] = [
+    ['\r\n', 'chunk size'],
+    ['\n', 'chunk size'],
+    ['g\r\n', 'chunk size'],
+    ['+3\r\n', 'chunk size'],
+    ['-3\r\n', 'chunk size'],
+    ['0x3\r\n', 'chunk size'],
+    [' 3\r\n', 'chunk size'],
+    ['3 \r\n', 'chunk size'],
+    ['3\t\r\n', 'chunk size'],
+    ['3\n', 'chunk size'],
+    ['3\rabc', 'chunk size'],
+    ['3\r\r\n', 'chunk size'],
+    ['00000000000003\r\n', 'chunk size'],
+    ['3;\r\n', 'chunk size'],
+    ['3; a\r\n', 'chunk size'],
+    ['3 ;a\r\n', 'chunk size'],
+    ['3;a=\r\n', 'chunk size'],
+    ['3;a = b\r\n', 'chunk size'],
+    ['3;a="\r\n', 'chunk size'],
+    ['3;a="b\n"\r\n', 'chunk size'],
+    ['3;a\0\r\n', 'chunk size'],
+    ['3;a\n', 'chunk size'],
+    ['3;a\rb\r\n', 'chunk size'],
+    ['3\r\nabcd', 'chunk end'],
+    ['3\r\nabc\n', 'chunk end'],
+    ['3\r\nabc\r\r', 'chunk end'],
+    ['0\r\n\n', 'field'],
+    ['0\r\n\rX', 'field'],
+    ['0\r\nT\r\n\r\n', 'field'],
+    ['0\r\nT : u\r\n\r\n', 'field'],
+    ['0\r\nT: u\n\r\n', 'field'],
+    ['0\r\nT: u\r\ncontent-length: 0\r\n\r\n', 'trailer'],
+    ['0\r\nTransfer-Encoding: chunked\r\n\r\n', 'trailer'],
+    ['0\r\nTransfer_Encoding: chunked\r\n\r\n', 'trailer'],
+    ['0\r\nT: u\r\n v\r\n\r\n', 'field'],
+  ]
+  for (const [text, part] of table) {
+    const title = JSON.stringify(text)
+    t.match(readChunked(text), { isDone: false, part }, title)
+    const single = [...bytesOf(text)].map((byte) => Buffer.of(byte))
+    t.strictSame(read(CHUNKED, single), readChunked(text), title)
+  }
   t.end()
 })
 
-void t.test('whatever is chunked by the grammar is read as what it was, in any cut', (t) => {
-  const extension = fc.constantFrom('', ';a', ';a=b', ';a="b;\\"c"')
-  const part = fc.tuple(fc.string({ unit: 'binary-ascii', minLength: 1, maxLength: 40 }), extension)
+void t.test('a size line and a trailer section may have exactly their bytes', (t) => {
+  const line = (bytes: number): string => `3;${'a'.repeat(bytes - 4)}\r\nabc\r\n0\r\n\r\n`
+  const trailers = (bytes: number): string => `0\r\nT: ${'u'.repeat(bytes - 7)}\r\n\r\n`
+  const single = (text: string): Read =>
+    read(
+      CHUNKED,
+      [...bytesOf(text)].map((byte) => Buffer.of(byte)),
+    )
+  for (const run of [readChunked, single]) {
+    t.match(run(line(SMALL.chunkLineBytesMax)), { body: 'abc', isDone: true })
+    t.match(run(line(SMALL.chunkLineBytesMax + 1)), { body: '', part: 'chunk line' })
+    t.match(run(`3;${'a'.repeat(SMALL.chunkLineBytesMax - 1)}`), { part: 'chunk line' })
+    t.match(run(`3;${'a'.repeat(SMALL.chunkLineBytesMax - 2)}`), { isDone: false, end: 16 })
+    t.match(run(`3${'x'.repeat(SMALL.chunkLineBytesMax)}`), { part: 'chunk size' })
+    t.match(run(trailers(SMALL.trailerBytesMax)), { isDone: true })
+    t.match(run(trailers(SMALL.trailerBytesMax + 1)), { isDone: false, end: -1 })
+  }
+  // The largest size there is is beyond no number.
+  t.match(readChunked('FFFFFFFFFFFFF\r\nabc'), { body: 'abc', isDone: false })
+  t.end()
+})
+
+void t.test('bytes of a body are handed on, not copied', (t) => {
+  const reader = new BodyReader(
+    { kind: 'length', length: 8 },
+    { ...SMALL, malformed: 'malformed-body' },
+  )
+  const piece = bytesOf('abcd')
+  const got: Buffer[] = []
+  reader.read(piece, 0, (chunk) => got.push(chunk))
+  reader.read(piece, 1, (chunk) => got.push(chunk))
+  t.equal(got[0], piece)
+  t.equal(got[1]?.buffer, piece.buffer)
+  t.equal(got[1]?.toString(), 'bcd')
+  t.end()
+})
+
+type Whole = (pieces: readonly Buffer[]) => Conversation
+
+const READERS: readonly (readonly [name: string, texts: readonly string[], read: Whole])[] = [
+  ['request', REQUESTS, (pieces) => readRequests(pieces, BOUNDS)],
+  ['request with small bounds', REQUESTS, (pieces) => readRequests(pieces, SMALL)],
+  ['response', RESPONSES, (pieces) => readResponse(pieces, 'GET', true, BOUNDS)],
+  ['response with small bounds', RESPONSES, (pieces) => readResponse(pieces, 'GET', true, SMALL)],
+  ['response to HEAD', RESPONSES, (pieces) => readResponse(pieces, 'HEAD', true, BOUNDS)],
+]
+
+for (const [name, texts, whole] of READERS)
+  void t.test(`every ${name} means the same, cut at any byte and at every byte`, (t) => {
+    let accepted = 0
+    let refused = 0
+    for (const text of texts) {
+      const bytes = bytesOf(text)
+      const expected = JSON.stringify(whole([bytes]))
+      const differing: number[] = []
+      for (let at = 1; at < bytes.length; at += 1)
+        if (JSON.stringify(whole(cut(bytes, [at]))) !== expected) differing.push(at)
+      const single = [...bytes].map((byte) => Buffer.of(byte))
+      if (JSON.stringify(whole(single)) !== expected) differing.push(-1)
+      t.strictSame(differing, [], JSON.stringify(text))
+      if (expected.includes('"refused"')) refused += 1
+      else accepted += 1
+    }
+    t.ok(accepted > 20 && refused > 20, `${accepted} accepted, ${refused} refused`)
+    t.end()
+  })
+
+void t.test('any messages one behind the other, cut anywhere, mean the same', (t) => {
   fc.assert(
     fc.property(
-      fc.array(part, { maxLength: 6 }),
-      fc.array(fc.nat({ max: 300 }), { maxLength: 4 }),
-      (parts, cuts) => {
-        const chunks = parts.map(
-          ([text, more]) => `${text.length.toString(16)}${more}\r\n${text}\r\n`,
+      fc.array(fc.constantFrom(...REQUESTS), { minLength: 1, maxLength: 3 }),
+      fc.array(fc.nat(400), { maxLength: 6 }),
+      (texts, cuts) => {
+        const bytes = bytesOf(texts.join(''))
+        const pieces = cut(
+          bytes,
+          cuts.filter((at) => at < bytes.length).sort((one, other) => one - other),
         )
-        const bytes = bytesOf(`${chunks.join('')}0\r\n\r\nrest`)
-        const places = [
-          0,
-          ...cuts.map((cut) => cut % (bytes.length + 1)).toSorted((a, b) => a - b),
-          bytes.length,
-        ]
-        const pieces = places.slice(1).map((place, at) => bytes.subarray(places[at], place))
-        t.strictSame(read({ kind: 'chunked' }, pieces), {
-          body: parts.map(([text]) => text).join(''),
-          isDone: true,
-          trailers: [],
-          rest: 4,
-          refused: undefined,
-        })
+        t.equal(JSON.stringify(readRequests(pieces)), JSON.stringify(readRequests([bytes])))
       },
     ),
+    { numRuns: 500 },
   )
   t.end()
 })

@@ -2,10 +2,10 @@
 
 import t from 'tap'
 
-import { looksLikeHttp } from '../../../src/wire/http1-head.ts'
-import { bytesOf, readRequests } from '../../fixtures/http1.ts'
+import { RequestHeadReader, looksLikeHttp } from '../../../src/wire/http1-head.ts'
+import { explainRequest as explain, reasonOf } from './support.ts'
 
-void t.test('a sound line with an unsound target is explained as the target would be', (t) => {
+void t.test('a sound line with an unsound target is refused for the target', (t) => {
   const table: readonly (readonly [line: string, reason: string])[] = [
     ['CONNECT ::1:443', 'malformed-target'],
     ['CONNECT [::1]', 'malformed-target'],
@@ -45,12 +45,16 @@ void t.test('a sound head without Host lacks it in HTTP/1.1 only', (t) => {
 
 void t.test('bytes are read where they lie in a larger buffer', (t) => {
   const large = Buffer.from('xxxxGET / HTTP/2.0\r\n\r\nyyyy')
-  t.equal(readRequests([large.subarray(4, -4)]).refused, 'unsupported-version')
+  const heads = new RequestHeadReader(1024)
+  t.equal(
+    reasonOf(() => heads.read(large.subarray(4, -4), 0)),
+    'unsupported-version',
+  )
+  const behind = Buffer.from('xxxxGET / HTTP/1.1\r\n\r\nyyyy')
+  const others = new RequestHeadReader(1024)
+  t.equal(others.read(behind, 4), behind.length - 4)
+  t.match(others.take(), { method: 'GET', target: '/', version: '1.1', headers: [] })
   t.equal(looksLikeHttp(large.subarray(4, 9)), true)
   t.equal(looksLikeHttp(large.subarray(4, 7)), undefined)
   t.end()
 })
-
-function explain(text: string): string | undefined {
-  return readRequests([bytesOf(text)], true).refused
-}

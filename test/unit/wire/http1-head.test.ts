@@ -1,16 +1,18 @@
-// R49: heads that are refused, each with its own reason, however their bytes are cut. First bytes of tunnels: HTTP or not.
+// Heads that are refused, each with its reason, however they are cut. First bytes of tunnels: HTTP or not.
 
 import * as fc from 'fast-check'
 import t from 'tap'
 
-import { REASONS, type Reason } from '../../../src/errors.ts'
+import { REASONS } from '../../../src/errors.ts'
 import {
   looksLikeHttp,
   RequestHeadReader,
   ResponseHeadReader,
 } from '../../../src/wire/http1-head.ts'
-import { bytesOf, everySplit, readRequests, readResponses } from '../../fixtures/http1.ts'
-import { reasonOf } from './support.ts'
+import { readRequests } from '../../fuzz/own-reader.ts'
+import { explainRequest as explain, reasonOf } from './support.ts'
+
+const bytesOf = (text: string): Buffer => Buffer.from(text, 'latin1')
 
 const CONNECT = 'CONNECT a.test:443 HTTP/1.1\r\n'
 
@@ -84,150 +86,188 @@ void t.test('R49: a head that is refused is refused with its own reason', (t) =>
   t.end()
 })
 
-void t.test('the reason is the same however the bytes are cut', (t) => {
-  for (const [head, reason, why] of REFUSED) {
-    const others = everySplit(bytesOf(head)).filter((pieces) => outcome(pieces) !== reason)
-    t.equal(others.length, 0, why)
+void t.test('a head that is refused is refused however it is cut', (t) => {
+  for (const [head, , why] of REFUSED) {
+    const bytes = bytesOf(head)
+    const whole = readRequests([bytes])
+    for (let at = 1; at < bytes.length; at += 1)
+      t.strictSame(readRequests([bytes.subarray(0, at), bytes.subarray(at)]), whole, why)
+    const single = [...bytes].map((byte) => Buffer.of(byte))
+    t.strictSame(readRequests(single), whole, why)
   }
   t.end()
 })
 
-void t.test('a head with what a request needs is read as it stands, in every cut', (t) => {
+void t.test('every reason is one that is answered with 4xx or 505', (t) => {
+  for (const [head, , why] of REFUSED) {
+    const reason = explain(head)
+    t.ok(reason !== undefined && [400, 505].includes(REASONS[reason].status), why)
+  }
+  t.end()
+})
+
+void t.test('a sound head is read in its parts', (t) => {
+  const heads = new RequestHeadReader(1024)
   const text =
-    "M-SEARCH /a?b=%20\xff HTTP/1.1\r\nHost: a.test\r\nX-Empty:\r\nx-o!#$%&'*+-.^_`|~0: \t a\tb \xe4 \t\r\nA:b\r\n\r\n"
-  for (const pieces of everySplit(bytesOf(text))) {
-    const { messages, refused } = readRequests(pieces)
-    t.equal(refused, undefined)
-    t.match(messages, [
-      {
-        first: 'M-SEARCH',
-        second: '/a?b=%20\xff',
-        version: '1.1',
-        headers: ['Host', 'a.test', 'X-Empty', '', "x-o!#$%&'*+-.^_`|~0", 'a\tb \xe4', 'A', 'b'],
-        body: '',
-        trailers: [],
-      },
-    ])
+    "M-SEARCH!#$%&'*+.^_`|~0 *\x80\xff HTTP/1.0\r\nA:\r\nb-C:\t x: y\t \r\nA: \xfc\tz\r\n\r\nrest"
+  t.equal(heads.read(bytesOf(text), 0), text.length - 4)
+  t.strictSame(heads.take(), {
+    method: "M-SEARCH!#$%&'*+.^_`|~0",
+    target: '*\x80\xff',
+    version: '1.0',
+    headers: ['A', '', 'b-C', 'x: y', 'A', '\xfc\tz'],
+    upgrade: false,
+  })
+  t.notOk(heads.hasBegun)
+  t.end()
+})
+
+void t.test('a method has up to 24 characters', (t) => {
+  const method = 'ABCDEFGHIJKLMNOPQRSTUVWX'
+  t.equal(explain(`${method} http://a.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n`), undefined)
+  t.equal(
+    explain(`${method}Y http://a.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n`),
+    'malformed-request-line',
+  )
+  t.end()
+})
+
+void t.test('an offer of a WebSocket needs both of its fields', (t) => {
+  const table: readonly (readonly [fields: string, upgrade: boolean])[] = [
+    ['Upgrade: websocket\r\nConnection: Upgrade\r\n', true],
+    ['connection: keep-alive ,\tupgrade\r\nUPGRADE: WebSocket\r\n', true],
+    ['Connection: keep-alive\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n', true],
+    ['Upgrade: websocket\r\n', false],
+    ['Connection: Upgrade\r\n', false],
+    ['Upgrade: websocket\r\nConnection: xupgrade\r\n', false],
+    ['Upgrade: h2c\r\nConnection: Upgrade\r\n', false],
+    ['Upgrade: websocket, h2c\r\nConnection: Upgrade\r\n', false],
+    ['xpgrade: websocket\r\nConnection: Upgrade\r\n', false],
+  ]
+  for (const [fields, upgrade] of table) {
+    const heads = new RequestHeadReader(1024)
+    heads.read(bytesOf(`GET / HTTP/1.1\r\n${fields}\r\n`), 0)
+    t.equal(heads.take().upgrade, upgrade, fields)
   }
   t.end()
 })
 
-void t.test('what can never become a head is refused before its end has come', (t) => {
-  for (const text of ['\x16', '\x05', ' ', '\r\n', '\n', 'GET / HTTP/1.1\n', 'GET / HTTP/1.1\rH'])
-    t.not(readRequests([bytesOf(text)]).refused, undefined, JSON.stringify(text))
-  for (const text of ['G', 'GET / HTTP/1.1\r', 'GET / HTTP/1.1\r\nHost: a\r'])
-    t.match(readRequests([bytesOf(text)]), { refused: undefined, isPartial: true }, 'may go on')
-  t.end()
-})
-
-void t.test('a head that breaks off says why it is none', (t) => {
-  const truncated = (text: string): Reason => {
-    const reader = new RequestHeadReader(1000)
-    reader.read(bytesOf(text), 0)
-    return reader.truncated
+void t.test('a head that ends early lacks its line or its fields', (t) => {
+  const table: readonly (readonly [text: string, reason: string])[] = [
+    ['G', 'malformed-request-line'],
+    ['GET / HTTP/1.1', 'malformed-request-line'],
+    ['GET / HTTP/1.1\r', 'malformed-request-line'],
+    ['GET / HTTP/1.1\r\n', 'malformed-header'],
+    ['GET / HTTP/1.1\r\nA: b\r\n\r', 'malformed-header'],
+  ]
+  for (const [text, reason] of table) {
+    const heads = new RequestHeadReader(1024)
+    t.equal(heads.read(bytesOf(text), 0), -1, text)
+    t.ok(heads.hasBegun)
+    t.equal(heads.truncated, reason, text)
   }
-  t.equal(truncated('GET / HT'), 'malformed-request-line')
-  t.equal(truncated('GET / HTTP/1.1\r\nHo'), 'malformed-header')
   t.end()
 })
 
-void t.test('I7: a head takes its bound and not a byte more, however it is cut', (t) => {
-  const head = 'GET / HTTP/1.1\r\nHost: a.test\r\n\r\n'
-  const read = (bytesMax: number, pieces: readonly Uint8Array[]): string | undefined => {
-    const reader = new RequestHeadReader(bytesMax)
-    return reasonOf(() => pieces.some((piece) => reader.read(Buffer.from(piece), 0) >= 0))
+void t.test('one reader reads head after head, each with its own fields', (t) => {
+  const heads = new RequestHeadReader(1024)
+  const bytes = bytesOf('GET /1 HTTP/1.1\r\nA: 1\r\n\r\nGET /2 HTTP/1.0\r\nB: 2\r\n\r\n')
+  const first = heads.read(bytes, 0)
+  const one = heads.take()
+  t.equal(heads.truncated, 'malformed-request-line')
+  t.equal(heads.read(bytes.subarray(0, first + 3), first), -1)
+  t.equal(heads.read(bytes, first + 3), bytes.length)
+  const two = heads.take()
+  t.match(
+    [one, two],
+    [
+      { target: '/1', headers: ['A', '1'] },
+      { target: '/2', headers: ['B', '2'] },
+    ],
+  )
+  t.equal(one.headers.length, 2)
+  t.end()
+})
+
+void t.test('a status line has a version, three digits, and a reason phrase or none', (t) => {
+  const sound: readonly (readonly [line: string, status: number, text: string, version: string])[] =
+    [
+      ['HTTP/1.1 200 OK', 200, 'OK', '1.1'],
+      ['HTTP/1.0 404 Not  Found\t', 404, 'Not  Found\t', '1.0'],
+      ['HTTP/1.1 200 ', 200, '', '1.1'],
+      ['HTTP/1.1 200', 200, '', '1.1'],
+      ['HTTP/1.1 999 \xfcber', 999, '\xfcber', '1.1'],
+      ['HTTP/1.1 200  OK', 200, ' OK', '1.1'],
+    ]
+  for (const [line, status, statusText, version] of sound) {
+    const heads = new ResponseHeadReader(1024)
+    const bytes = bytesOf(`${line}\r\nA: b\r\n\r\n`)
+    t.equal(heads.read(bytes, 0), bytes.length, line)
+    t.strictSame(heads.take(), { status, statusText, version, headers: ['A', 'b'] }, line)
   }
-  for (const pieces of everySplit(bytesOf(head))) {
-    t.equal(read(head.length, pieces), undefined)
-    t.equal(read(head.length - 1, pieces), 'head-too-large')
-  }
-  const early = bytesOf(`GET / HTTP/1.1\r\nH ost: a\r\n${'A: b\r\n'.repeat(100)}\r\n`)
-  for (const pieces of everySplit(early))
-    t.equal(read(100, pieces), 'malformed-header', 'what is wrong within the bound is told first')
-  t.end()
-})
-
-void t.test('the place of a fault is told', (t) => {
-  for (const pieces of everySplit(bytesOf('GET / HTTP/1.1\r\nHost: a\r\nX y: 1\r\n\r\n')))
-    t.match(
-      thrown(() => readAll(pieces)),
-      { reason: 'malformed-header', detail: { part: 'field', offset: 25 } },
-    )
-  t.end()
-})
-
-void t.test(
-  'response heads: what servers send is read, what two parsers could disagree on is not',
-  (t) => {
-    const read = (line: string): readonly string[] | string | undefined => {
-      const { messages, refused } = readResponses(
-        [bytesOf(`${line}\r\nContent-Length: 0\r\n\r\n`)],
-        'GET',
-      )
-      return (
-        refused ?? (messages[0] && [messages[0].first, messages[0].second, messages[0].version])
-      )
-    }
-    t.strictSame(read('HTTP/1.1 200 OK'), ['200', 'OK', '1.1'])
-    t.strictSame(read('HTTP/1.0 404 Not  Found\xe4'), ['404', 'Not  Found\xe4', '1.0'])
-    t.strictSame(read('HTTP/1.1 200 '), ['200', '', '1.1'])
-    t.strictSame(read('HTTP/1.1 999'), ['999', '', '1.1'], 'no reason phrase')
-    for (const line of [
-      'HTTP/1.1 20 OK',
-      'HTTP/1.1 2000 OK',
-      'HTTP/1.1 099 OK',
-      'HTTP/1.1  200 OK',
-      'HTTP/1.1 200\tOK',
-      'HTTP/1.2 200 OK',
-      'HTTP/2 200 OK',
-      'http/1.1 200 OK',
-      'ICY 200 OK',
-      ' HTTP/1.1 200 OK',
-      'HTTP/1.1 200 O\0K',
-      'HTTP/1.1 200 O\rK',
-      'HTTP/1.1 200 OK\nX: y',
-    ])
-      t.equal(read(line), 'response-malformed', JSON.stringify(line))
+  for (const line of [
+    '',
+    ' HTTP/1.1 200 OK',
+    'HTTP/1.1  200 OK',
+    'HTTP/1.1\t200 OK',
+    'HTTP/1.1 200\tOK',
+    'HTTP/1.1 20 OK',
+    'HTTP/1.1 2000 OK',
+    'HTTP/1.1 +20 OK',
+    'HTTP/1.1 000 OK',
+    'HTTP/1.1 099 OK',
+    'HTTP/1.1 2x0 OK',
+    'HTTP/1.2 200 OK',
+    'HTTP/2 200',
+    'HTTP/2.0 200 OK',
+    'HTTP/0.9 200 OK',
+    'http/1.1 200 OK',
+    'ICY 200 OK',
+    'HTTP/1.1 200 O\0K',
+    'HTTP/1.1 200 O\rK',
+    'HTTP/1.1 200 O\nK',
+    'HTTP/1.1 200 OK\x7f',
+  ]) {
+    const heads = new ResponseHeadReader(1024)
     t.equal(
-      reasonOf(() => new ResponseHeadReader(10).read(bytesOf('HTTP/1.1 200 OK\r\n\r\n'), 0)),
+      reasonOf(() => heads.read(bytesOf(`${line}\r\nA: b\r\n\r\n`), 0)),
       'response-malformed',
-      'too large',
+      JSON.stringify(line),
     )
-    t.end()
-  },
-)
+  }
+  t.end()
+})
 
-void t.test(
-  'any bytes at all are read, awaited or refused with 4xx or 505, and every cut says the same',
-  (t) => {
-    const piece = fc.constantFrom(
-      'GET',
-      ' ',
-      '/',
-      'HTTP/1.1',
-      '\r\n',
-      '\n',
-      '\r',
-      'Host: a',
-      ':',
-      'Content-Length: 5',
-      '\0',
-      '\xff',
-    )
-    fc.assert(
-      fc.property(fc.array(piece, { maxLength: 14 }), fc.nat(), (pieces, cut) => {
-        const bytes = bytesOf(pieces.join(''))
-        const at = cut % (bytes.length + 1)
-        const whole = readRequests([bytes])
-        t.strictSame(readRequests([bytes.subarray(0, at), bytes.subarray(at)]), whole)
-        const { refused } = whole
-        if (refused !== undefined) t.ok([400, 431, 505].includes(statusOf(refused)), refused)
-      }),
-      { numRuns: 2000 },
-    )
-    t.end()
-  },
-)
+void t.test('any bytes at all are read or get a reason', (t) => {
+  const piece = fc.constantFrom(
+    'GET',
+    ' ',
+    '/',
+    'HTTP/1.1',
+    '\r\n',
+    '\n',
+    '\r',
+    'Host: a',
+    ':',
+    'Content-Length: 5',
+    '\0',
+    '\xff',
+  )
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 12 }), (pieces) => {
+      const reason = explain(pieces.join(''))
+      return reason === undefined || REASONS[reason].status >= 400
+    }),
+    { numRuns: 2000 },
+  )
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 60 }), (bytes) => {
+      const reason = explain(Buffer.from(bytes).toString('latin1'))
+      return reason !== undefined && REASONS[reason].status >= 400
+    }),
+  )
+  t.end()
+})
 
 void t.test('the first bytes of a tunnel show HTTP/1, or that it is something else', (t) => {
   for (const text of [
@@ -274,34 +314,3 @@ void t.test('more bytes never change what was already said', (t) => {
   )
   t.end()
 })
-
-function explain(text: string): string | undefined {
-  return outcome([bytesOf(text)])
-}
-
-// The request line that has no end yet is told as what it is.
-function outcome(pieces: readonly Uint8Array[]): string | undefined {
-  const { refused, isPartial } = readRequests(pieces, true)
-  if (refused !== undefined || !isPartial) return refused
-  const reader = new RequestHeadReader(64 * 1024)
-  for (const piece of pieces) reader.read(Buffer.from(piece), 0)
-  return reader.truncated
-}
-
-function statusOf(reason: string): number {
-  return Object.entries(REASONS).find(([token]) => token === reason)?.[1].status ?? 0
-}
-
-function readAll(pieces: readonly Uint8Array[]): void {
-  const reader = new RequestHeadReader(64 * 1024)
-  for (const piece of pieces) reader.read(Buffer.from(piece), 0)
-}
-
-function thrown(call: () => void): unknown {
-  try {
-    call()
-  } catch (error) {
-    return error
-  }
-  return undefined
-}
