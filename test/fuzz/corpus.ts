@@ -270,6 +270,7 @@ export const REQUESTS: readonly string[] = [
   `CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\n\r\n\x16\x03\x01`,
   `CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\nContent-Length: 5\r\n\r\nabcde${NEXT}`,
   `GET / HTTP/1.1\r\n\r\n${NEXT}`,
+  `GET /?q=\xfc HTTP/1.1\r\n${HOST}\r\n${NEXT}`,
   'GET / HTTP/1.1\nHost: a.test\n\n',
   'GET / HTTP/1.1\r\nHost: a.test\r\n\n',
   'GET / HTTP/1.1\r\nHost: a.test\r\n\r',

@@ -42,7 +42,7 @@ export const EXPLANATIONS: readonly Explanation[] = [
   {
     name: 'llhttp: a method that is not on its list',
     isPassedOn: true,
-    why: 'It reads nothing of such a request. Ours takes any token in upper case, and rules name the methods they allow.',
+    why: 'It reads nothing of such a request. Ours takes any token in upper case, and the rules judge it.',
     explains: (difference) =>
       refuses(difference, 'llhttp') &&
       isRequest(difference) &&
@@ -51,14 +51,23 @@ export const EXPLANATIONS: readonly Explanation[] = [
       !LISTED.has(difference.message.start[0]!),
   },
   {
-    name: 'llhttp: a target that ours refuses one step later, or with bytes above ASCII',
-    isPassedOn: true,
-    why: 'It reads nothing of such a request. Ours knows where it ends; `target.ts` refuses it, and `path.ts` what is not UTF-8.',
+    name: 'llhttp: a target that ours refuses one step later',
+    why: 'It reads nothing of such a request. Ours knows where it ends, and `target.ts` refuses it.',
     explains: (difference) =>
       refuses(difference, 'llhttp') &&
       isRequest(difference) &&
       difference.words === 'HPE_INVALID_URL' &&
-      (/[\x80-\xff]/.test(targetOf(difference)) || isTargetRefused(difference.message)),
+      isTargetRefused(difference.message),
+  },
+  {
+    name: 'llhttp: a target with bytes above ASCII',
+    why: 'It reads nothing of such a request. Ours judges the bytes, refuses a path that is not UTF-8, and passes on what it judged.',
+    isPassedOn: true,
+    explains: (difference) =>
+      refuses(difference, 'llhttp') &&
+      isRequest(difference) &&
+      difference.words === 'HPE_INVALID_URL' &&
+      /[\x80-\xff]/.test(targetOf(difference)),
   },
   {
     name: 'llhttp: nothing is read behind an Upgrade',
@@ -115,14 +124,13 @@ export const EXPLANATIONS: readonly Explanation[] = [
   },
   {
     name: 'h11: CONNECT may have a body',
-    why: 'RFC 9110 section 9.3.6 gives it none: what follows is the tunnel’s, and is judged there as if it had come alone.',
+    why: 'RFC 9110 section 9.3.6 gives it none: what follows belongs to the tunnel, and is judged there as if it had come alone.',
     explains: ({ oracle, message, heard }) =>
       oracle === 'h11' && message.start[0] === 'CONNECT' && heard?.start[0] === 'CONNECT',
   },
   {
     name: 'h11: Host is missing or there are two',
-    isPassedOn: true,
-    why: 'So does ours, one step later (`checkHost`): the request is refused, and it is clear where it ends.',
+    why: 'Ours refuses it too, one step later (`checkHost`), and it is clear where it ends.',
     explains: (difference) =>
       refuses(difference, 'h11') &&
       isRequest(difference) &&
@@ -132,7 +140,7 @@ export const EXPLANATIONS: readonly Explanation[] = [
   {
     name: 'h11: a target with bytes above ASCII',
     isPassedOn: true,
-    why: 'It reads nothing of such a request. Ours frames it, and `path.ts` refuses what is not UTF-8.',
+    why: 'It reads nothing of such a request. Ours judges the bytes, refuses a path that is not UTF-8, and passes on what it judged.',
     explains: (difference) =>
       refuses(difference, 'h11') &&
       isRequest(difference) &&

@@ -1,6 +1,8 @@
 // R49: whatever our reader of HTTP/1.1 accepts, llhttp and h11 accept with the same meaning, and what is passed on means the
 // same to them. Seeded and bounded; `npm run fuzz` goes on for longer.
 
+import { readFileSync } from 'node:fs'
+
 import t from 'tap'
 
 import { compare, makeProbes, type Difference } from './compare.ts'
@@ -93,6 +95,17 @@ void t.test('every kind of difference is seen, and none where there is none', (t
   const [partial] = makeProbes(half, [], readRequests([half]), undefined)
   t.equal(partial?.kind, 'partial')
   t.equal(compare(partial!, { messages: [first!] }, 'h11')?.kind, 'early')
+  t.end()
+})
+
+void t.test('every explained difference is documented', (t) => {
+  const documentation = readFileSync('docs/framing.md', 'utf8')
+  for (const { name, why, isPassedOn } of EXPLANATIONS)
+    t.match(
+      documentation.replaceAll(/ +/g, ' '),
+      `| ${name} | ${why} | ${isPassedOn ? 'yes' : 'no'} |`,
+      name,
+    )
   t.end()
 })
 

@@ -1,34 +1,57 @@
 // An accepted message as the program would pass it on: what other readers make of that is what counts. Not a test itself;
 // used by `run.ts`.
 
-import {
-  requestFraming,
-  responseFraming,
-  stripHopByHop,
-  stripResponseHead,
-  type Framing,
-} from '../../src/wire/headers.ts'
+import { EgressError } from '../../src/errors.ts'
+import { prepareHead } from '../../src/inject/prepare.ts'
+import { parseAuthority } from '../../src/wire/authority.ts'
+import { responseFraming, stripResponseHead, type Framing } from '../../src/wire/headers.ts'
 import {
   formatLastChunk,
   formatRequestHead,
   formatResponseHead,
   joinBytes,
 } from '../../src/wire/http1-write.ts'
+import { readRequest, type CanonicalRequest } from '../../src/wire/receive.ts'
 import type { Message } from './own-reader.ts'
 
-/** A request as an upstream would get it; undefined for what opens a tunnel. */
-export function rewriteRequest({ start, headers, body, switches }: Message): Buffer | undefined {
-  if (switches) return undefined
-  const [method, target, version] = start
-  const framing = requestFraming(headers, version!)
+const HEADER_COUNT_MAX = 200
+// Where the corpus' requests go that come in origin form, as inside a tunnel.
+const TUNNEL = { endpoint: parseAuthority('a.test:80'), tls: false }
+
+/** A request as an upstream would get it; undefined for what is refused whatever the rules, and for what opens a tunnel. */
+export function rewriteRequest(message: Message): Buffer | undefined {
+  const request = message.switches ? undefined : receive(message)
+  if (request === undefined) return undefined
+  const { headers, path, query, endpoint, scheme, method, framing } = request
+  const prepared = prepareHead({
+    headers,
+    path: path.raw,
+    query,
+    endpoint,
+    scheme,
+    obligations: { clientAuth: 'pass' },
+    addresses: { allowed: [] },
+    brokered: [],
+  })
   const head = formatRequestHead({
-    method: method!,
-    target: target!,
-    headers: stripHopByHop(headers),
+    method,
+    target: prepared.path,
+    headers: prepared.headers,
     framing,
   })
   // The trailers of a request end at the door.
-  return Buffer.concat([Buffer.from(head, 'latin1'), framed(body, framing, [])])
+  return Buffer.concat([Buffer.from(head, 'latin1'), framed(message.body, framing, [])])
+}
+
+function receive({ start, headers }: Message): CanonicalRequest | undefined {
+  const [method, target, version] = start
+  const head = { method: method!, target: target!, version: version!, headers, upgrade: false }
+  try {
+    return readRequest(head, target!.startsWith('/') ? TUNNEL : undefined, HEADER_COUNT_MAX)
+  } catch (error) {
+    if (error instanceof EgressError) return undefined
+    throw error
+  }
 }
 
 /** A response as a client of HTTP/1.1 would get it; a 1xx is none. */
