@@ -89,7 +89,10 @@ export class FieldSection {
     const all = this.#append(bytes, at)
     const sectionBytes = this.#endOf(all, 0, searchFrom)
     if (sectionBytes < 0) {
-      this.#readLines(all, this.#readBytes, all.length, all.length)
+      // A line that comes byte by byte is not read anew with each of them.
+      const isTold = all[before - 1] === CR || bytes.includes(CR, at) || bytes.includes(LF, at)
+      if (isTold || all.length > this.#options.bytesMax)
+        this.#readLines(all, this.#readBytes, all.length, all.length)
       return -1
     }
     this.#readLines(all, this.#readBytes, sectionBytes, sectionBytes)
