@@ -9,6 +9,7 @@ import { LRUCache } from 'lru-cache'
 import { EgressError } from '../errors.ts'
 import type { Limits } from '../limits.ts'
 import { canonicalAddress } from '../wire/address.ts'
+import { detachText } from '../wire/authority.ts'
 import type { DnsServer } from './dns-query.ts'
 
 /** How names are resolved. */
@@ -70,7 +71,7 @@ export class Resolver {
     const { queryDns } = await import('./dns-query.ts')
     const { addresses, ttlSeconds } = await queryDns(host, servers, limits.resolveTimeoutMs)
     const keepMs = Math.min(ttlSeconds * 1000, limits.dnsCacheMs)
-    if (keepMs > 0) this.#cache.set(host, { addresses, until: this.#now() + keepMs })
+    if (keepMs > 0) this.#cache.set(detachText(host), { addresses, until: this.#now() + keepMs })
     return addresses
   }
 

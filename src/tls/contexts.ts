@@ -8,7 +8,7 @@ import { LRUCache } from 'lru-cache'
 
 import { EgressError } from '../errors.ts'
 import type { Limits } from '../limits.ts'
-import type { Endpoint } from '../wire/authority.ts'
+import { detachText, type Endpoint } from '../wire/authority.ts'
 import type { Ca } from './ca.ts'
 import { mintLeaf } from './leaf.ts'
 
@@ -63,7 +63,7 @@ export class LeafServers {
       handshakeTimeout: this.#options.limits.handshakeTimeoutMs,
       noDelay: true,
     })
-    this.#servers.set(host.host, {
+    this.#servers.set(detachText(host.host), {
       server,
       renewAt: Math.max(now + 1000, leaf.notAfter - RENEW_BEFORE_MS),
     })

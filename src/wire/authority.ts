@@ -69,6 +69,14 @@ export function formatAuthority(
   return port === defaultPort ? written : `${written}:${port}`
 }
 
+/**
+ * A copy of a text that keeps nothing else alive: what is cut out of a request head holds the whole head, for as long as a
+ * cache holds it.
+ */
+export function detachText(text: string): string {
+  return Buffer.from(text, 'latin1').toString('latin1')
+}
+
 function malformed(part: 'host' | 'port' | 'brackets'): EgressError {
   return new EgressError('malformed-target', { part })
 }
