@@ -10,12 +10,15 @@ const PAIRS: readonly string[] = Array.from(
 )
 const TIME_CHARACTERS = 10
 const RANDOM_CHARACTERS = 16
+const LAST_PAIR_AT = RANDOM_CHARACTERS - 2
 // Drawn in bulk: one system call for many ids.
 const pool = new Uint8Array(RANDOM_CHARACTERS * 512)
 let poolAt = pool.length
 let lastTime = -1
 let timeText = ''
 const last = new Uint8Array(RANDOM_CHARACTERS)
+// All of the last id but its last two characters: the next one within the millisecond mostly begins the same.
+let beginning = ''
 
 /**
  * A new ULID: 26 characters of Crockford's alphabet, greater than every one made before in this process for the same or
@@ -29,10 +32,9 @@ export function makeUlid(now: number): string {
     lastTime = time
     timeText = encodeTime(time)
     draw()
-  } else increment()
-  let text = timeText
-  for (let at = 0; at < RANDOM_CHARACTERS; at += 2) text += PAIRS[(last[at]! << 5) | last[at + 1]!]!
-  return text
+    beginning = timeText + encodeRandom()
+  } else if (increment() < LAST_PAIR_AT) beginning = timeText + encodeRandom()
+  return beginning + PAIRS[(last[LAST_PAIR_AT]! << 5) | last[LAST_PAIR_AT + 1]!]!
 }
 
 function encodeTime(now: number): string {
@@ -42,6 +44,12 @@ function encodeTime(now: number): string {
     text = ALPHABET[rest % 32]! + text
     rest = Math.floor(rest / 32)
   }
+  return text
+}
+
+function encodeRandom(): string {
+  let text = ''
+  for (let at = 0; at < LAST_PAIR_AT; at += 2) text += PAIRS[(last[at]! << 5) | last[at + 1]!]!
   return text
 }
 
@@ -56,12 +64,14 @@ function draw(): void {
   poolAt += RANDOM_CHARACTERS
 }
 
-function increment(): void {
+// Tells the place of the first character that it changed.
+function increment(): number {
   for (let at = RANDOM_CHARACTERS - 1; at >= 0; at -= 1) {
     if (last[at]! < 31) {
       last[at]! += 1
-      return
+      return at
     }
     last[at] = 0
   }
+  return 0
 }
