@@ -1,7 +1,7 @@
 // Records that wait for the next write, and the one promise that all of them share. Called by `journal.ts` only.
 
 import type { RecordBody } from './body.ts'
-import { recordText, type SharedText } from './text.ts'
+import { recordText } from './text.ts'
 
 /** A record on its way to the disk. */
 export interface QueuedRecord {
@@ -26,10 +26,10 @@ export function makeBatch(): Batch {
   return { written: promise, resolve, reject }
 }
 
-/** Turns a record into what is queued. @param shared of its call */
-export function queuedRecord(record: RecordBody, shared?: SharedText): QueuedRecord {
+/** Turns a record into what is queued. */
+export function queuedRecord(record: RecordBody): QueuedRecord {
   return {
-    text: recordText(record, shared),
+    text: recordText(record),
     action: record.event.action,
     callId: record.sallyport.call?.id,
   }

@@ -25,18 +25,9 @@ const CALL_TYPES: Readonly<Record<CallAction, readonly string[]>> = {
 /** Longest `User-Agent` that a record keeps, in characters; ECS stores ignore longer ones. */
 const USER_AGENT_CHARACTERS_MAX = 1024
 
-/**
- * Builds the record of one stage of a call.
- * @param first the call's first record, whose parts that do not change are taken over
- */
-export function callRecord(
-  facts: CallFacts,
-  action: CallAction,
-  now: number,
-  first?: RecordBody,
-): RecordBody {
-  const { target, request, response, credential, clientTls, upstream } = facts
-  const fixed = first ?? fixedParts(facts)
+/** Builds the record of one stage of a call. */
+export function callRecord(facts: CallFacts, action: CallAction, now: number): RecordBody {
+  const { target, decision, request, response, credential, clientTls, upstream } = facts
   return {
     '@timestamp': isoTime(now),
     ecs: ECS,
@@ -51,19 +42,35 @@ export function callRecord(
       reason: facts.reason,
       duration: action === 'call-started' ? undefined : facts.durationNs,
     },
-    rule: fixed.rule,
-    source: fixed.source,
+    rule: decision?.rule,
+    source:
+      facts.client.address === undefined
+        ? undefined
+        : { ip: facts.client.address, port: facts.client.port },
     destination: target === undefined ? undefined : destinationOf(target.endpoint, upstream),
-    url: fixed.url,
+    url: target === undefined ? undefined : urlOf(target),
     http: request === undefined ? undefined : httpOf(facts.id, request, response),
     tls: clientTls === undefined ? undefined : tlsOf(clientTls),
-    user_agent: fixed.user_agent,
+    user_agent:
+      request?.userAgent === undefined
+        ? undefined
+        : { original: request.userAgent.slice(0, USER_AGENT_CHARACTERS_MAX) },
     sallyport: {
       schema: 1,
       mode: facts.mode,
-      call: fixed.sallyport.call,
-      task: fixed.sallyport.task,
-      decision: fixed.sallyport.decision,
+      call: { id: facts.id, kind: facts.kind, parent: facts.parent },
+      task: facts.task === undefined ? undefined : taskOf(facts.task),
+      decision:
+        decision === undefined
+          ? undefined
+          : {
+              id: decision.id,
+              verdict: decision.verdict,
+              reason: decision.reason,
+              policy: decision.policy,
+              us: decision.us,
+              would_deny: decision.wouldDeny,
+            },
       credential,
       inspection: facts.inspection,
       upstream:
@@ -72,42 +79,6 @@ export function callRecord(
           : { tls: tlsVersion(upstream.tlsVersion) ?? upstream.tlsVersion },
       detail: facts.detail,
     },
-  }
-}
-
-type FixedParts = Pick<RecordBody, 'rule' | 'source' | 'url' | 'user_agent'> & {
-  readonly sallyport: Pick<RecordBody['sallyport'], 'call' | 'task' | 'decision'>
-}
-
-// What stays as it is from the first record of a call to the last.
-function fixedParts(facts: CallFacts): FixedParts {
-  const { client, target, task, request } = facts
-  return {
-    rule: facts.decision?.rule,
-    source: client.address === undefined ? undefined : { ip: client.address, port: client.port },
-    url: target === undefined ? undefined : urlOf(target),
-    user_agent:
-      request?.userAgent === undefined
-        ? undefined
-        : { original: request.userAgent.slice(0, USER_AGENT_CHARACTERS_MAX) },
-    sallyport: {
-      call: { id: facts.id, kind: facts.kind, parent: facts.parent },
-      task: task === undefined ? undefined : taskOf(task),
-      decision: facts.decision && decisionOf(facts.decision),
-    },
-  }
-}
-
-function decisionOf(
-  decision: NonNullable<CallFacts['decision']>,
-): RecordBody['sallyport']['decision'] {
-  return {
-    id: decision.id,
-    verdict: decision.verdict,
-    reason: decision.reason,
-    policy: decision.policy,
-    us: decision.us,
-    would_deny: decision.wouldDeny,
   }
 }
 

@@ -20,7 +20,6 @@ import { eventRecord } from './ecs.ts'
 import { lockDirectory, type DirectoryLock } from './lock.ts'
 import { failureRecord, recoverDirectory, recoveryRecords, type Recovered } from './recovery.ts'
 import { reserveBytes } from './retention.ts'
-import type { SharedText } from './text.ts'
 import { ChainWriter, type JournalHead, type JournalStats } from './writer.ts'
 
 /** What a part of this room tells the operator; a pino logger is one. */
@@ -129,12 +128,11 @@ export class Journal {
    * Appends a record; resolves once it is written, together with all records of the same turn of the event loop (I4).
    * After a rejection a `call-started` or `call-progress` is gone and its call must not go on. Every other record is
    * owed: the journal keeps it, or counts it, and writes it when it can again, so it must not be appended a second time.
-   * @param shared texts that the records of one call have in common
    * @throws audit-unavailable as a rejection
    */
-  append(record: RecordBody, shared?: SharedText): Promise<void> {
+  append(record: RecordBody): Promise<void> {
     if (!this.#hasRoomFor(record.event.action)) return this.#refuse(record)
-    const queued = queuedRecord(record, shared)
+    const queued = queuedRecord(record)
     this.#queue.push(queued)
     this.#queuedBytes += queued.text.length
     this.#schedule()

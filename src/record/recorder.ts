@@ -7,13 +7,11 @@ import type { Decision } from '../policy/decision.ts'
 import type { Task } from '../tasks/task.ts'
 import { firstValue } from '../wire/headers.ts'
 import type { CanonicalRequest } from '../wire/receive.ts'
-import type { RecordBody } from './body.ts'
 import { callRecord, eventRecord, type EventFields } from './ecs.ts'
 import type { CallAction, CallFacts } from './facts.ts'
 import type { DenialLimiter } from './flood.ts'
 import type { Journal } from './journal.ts'
 import type { Metrics } from './metrics.ts'
-import type { SharedText } from './text.ts'
 
 /** What recording needs. */
 export interface RecorderOptions {
@@ -25,17 +23,10 @@ export interface RecorderOptions {
   readonly onLost: (error: unknown) => void
 }
 
-interface StartedCall {
-  readonly first: RecordBody
-  readonly shared: SharedText
-}
-
 /** The recorder of one sidecar. */
 export class CallRecorder {
   readonly #options: RecorderOptions
   readonly #alerted: Set<string> = new Set()
-  /** Open calls by id: their later records share what the first one made. */
-  readonly #started: Map<string, StartedCall> = new Map()
 
   constructor(options: RecorderOptions) {
     this.#options = options
@@ -43,22 +34,17 @@ export class CallRecorder {
 
   /** Resolves when `call-started` is written. @throws EgressError audit-unavailable */
   recordStart(call: Call): Promise<void> {
-    const first = callRecord(factsOf(call), 'call-started', this.#options.now())
-    const shared: SharedText = {}
-    this.#started.set(call.id, { first, shared })
-    return this.#options.journal.append(first, shared)
+    return this.#options.journal.append(this.#record(call, 'call-started'))
   }
 
   /** Writes what moved so far. */
   recordProgress(call: Call): void {
-    this.#append(call, 'call-progress', this.#started.get(call.id))
+    this.#append(call, 'call-progress')
   }
 
   /** Writes the one terminal record of a call. */
   recordEnd(call: Call): void {
     const denied = call.cleared !== true
-    const started = this.#started.get(call.id)
-    this.#started.delete(call.id)
     const { metrics, denials, now } = this.#options
     metrics.countCall(denied ? 'deny' : 'allow', call.reason, call.decisionUs / 1e6)
     if (denied && !denials.admit(call.identity?.task, call.reason, now())) return
@@ -67,7 +53,7 @@ export class CallRecorder {
       this.#event('placeholder-misused', call, {
         credential: String(call.detail?.['credential'] ?? ''),
       })
-    this.#append(call, denied ? 'call-denied' : 'call-ended', started)
+    this.#append(call, denied ? 'call-denied' : 'call-ended')
   }
 
   /** A placeholder travels in a body to a place where it is worthless: one alert a task and host. */
@@ -99,10 +85,12 @@ export class CallRecorder {
     })
   }
 
-  #append(call: Call, action: CallAction, started?: StartedCall): void {
-    const { journal, now, onLost } = this.#options
-    const record = callRecord(factsOf(call), action, now(), started?.first)
-    journal.append(record, started?.shared).catch(onLost)
+  #append(call: Call, action: CallAction): void {
+    this.#options.journal.append(this.#record(call, action)).catch(this.#options.onLost)
+  }
+
+  #record(call: Call, action: CallAction): ReturnType<typeof callRecord> {
+    return callRecord(factsOf(call), action, this.#options.now())
   }
 }
 

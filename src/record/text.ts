@@ -8,32 +8,20 @@ const PLAIN = /^[ !#-[\]-~]*$/
 
 const texts = new WeakMap<object, string>()
 
-/** Texts that the records of one call have in common, made with the first of them and used for the others. */
-export interface SharedText {
-  /** Rule and source. */
-  origin?: string
-  url?: string
-  agent?: string
-  /** Of `sallyport`: up to the decision. */
-  own?: string
-}
-
-/**
- * The text of a record. The last member is `sallyport`, so that the chain can be written into it.
- * @param shared of the record's call; filled where it is empty
- */
-export function recordText(record: RecordBody, shared: SharedText = {}): string {
-  const { event, message, destination, tls } = record
+/** The text of a record. The last member is `sallyport`, so that the chain can be written into it. */
+export function recordText(record: RecordBody): string {
+  const { event, message, rule, source, destination, user_agent: agent, tls } = record
   let text = `{"@timestamp":"${record['@timestamp']}","ecs":${kept(record.ecs)}`
   if (message !== undefined) text += `,"message":${quote(message)}`
   text += eventText(event)
-  text += shared.origin ??= originText(record)
+  if (rule !== undefined) text += `,"rule":${kept(rule)}`
+  if (source !== undefined) text += sourceText(source)
   if (destination !== undefined) text += destinationText(destination)
-  text += shared.url ??= record.url === undefined ? '' : urlText(record.url)
+  if (record.url !== undefined) text += urlText(record.url)
   if (record.http !== undefined) text += httpText(record.http)
   if (tls !== undefined) text += `,"tls":${JSON.stringify(tls)}`
-  text += shared.agent ??= agentText(record)
-  return `${text}${(shared.own ??= ownText(record.sallyport))}${restText(record.sallyport)}}}`
+  if (agent !== undefined) text += `,"user_agent":{"original":${quote(agent.original)}}`
+  return `${text}${sallyportText(record.sallyport)}}`
 }
 
 function quote(text: string): string {
@@ -65,15 +53,6 @@ function eventText(event: RecordBody['event']): string {
     `,"type":${kept(type)},"outcome":"${outcome}"${optional('reason', reason)}` +
     `${duration === undefined ? '' : `,"duration":${numeral(duration)}`}}`
   )
-}
-
-function originText({ rule, source }: RecordBody): string {
-  const text = rule === undefined ? '' : `,"rule":${kept(rule)}`
-  return source === undefined ? text : text + sourceText(source)
-}
-
-function agentText({ user_agent: agent }: RecordBody): string {
-  return agent === undefined ? '' : `,"user_agent":{"original":${quote(agent.original)}}`
 }
 
 function sourceText({ ip, port }: NonNullable<RecordBody['source']>): string {
@@ -111,25 +90,21 @@ function httpText({ version, request, response }: NonNullable<RecordBody['http']
   return `${text}}`
 }
 
-// What is known when the first record of a call is made, and stays.
-function ownText({ mode, call, task, decision }: RecordBody['sallyport']): string {
+function sallyportText(own: RecordBody['sallyport']): string {
+  const { mode, call, task, decision, credential, inspection, upstream, detail, chain } = own
   let text = ',"sallyport":{"schema":1'
   if (mode !== undefined) text += `,"mode":"${mode}"`
   if (call !== undefined)
     text += `,"call":{"id":${quote(call.id)}${optional('kind', call.kind)}${optional('parent', call.parent)}}`
   if (task !== undefined) text += `,"task":${kept(task satisfies RecordTask)}`
-  return decision === undefined ? text : text + decisionText(decision)
-}
-
-function restText(own: RecordBody['sallyport']): string {
-  const { credential, inspection, upstream, detail, chain } = own
-  let text = ''
+  if (decision !== undefined) text += decisionText(decision)
   if (credential !== undefined)
     text += `,"credential":{"name":${quote(credential.name)}${optional('action', credential.action)}}`
   if (inspection !== undefined) text += `,"inspection":"${inspection}"`
   if (upstream !== undefined) text += `,"upstream":{"tls":${quote(upstream.tls)}}`
   if (detail !== undefined) text += `,"detail":${JSON.stringify(detail)}`
-  return chain === undefined ? text : `${text},"chain":${JSON.stringify(chain)}`
+  if (chain !== undefined) text += `,"chain":${JSON.stringify(chain)}`
+  return `${text}}`
 }
 
 function decisionText(decision: NonNullable<RecordBody['sallyport']['decision']>): string {
