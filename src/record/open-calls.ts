@@ -4,6 +4,8 @@
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
+import type { OpenStart } from './open-starts.ts'
+
 const FILE = 'open-calls.json'
 
 /** What was open when a segment began. */
@@ -15,15 +17,13 @@ export interface OpenCallsNote {
 }
 
 /** Writes which calls are open at the beginning of a segment; by rename, so that a crash leaves the old note or the new one. */
-export function noteOpenCalls(
-  dir: string,
-  firstSeq: number,
-  calls: ReadonlyMap<string, string>,
-): void {
+export function noteOpenCalls(dir: string, firstSeq: number, starts: Iterable<OpenStart>): void {
   const path = join(dir, FILE)
   const beside = `${path}.new`
+  const calls = Array.from(starts, ({ callId, text }) => [callId, text] as const)
+  calls.sort(([one], [other]) => (one < other ? -1 : 1))
   try {
-    writeFileSync(beside, JSON.stringify({ firstSeq, calls: [...calls] }), { mode: 0o640 })
+    writeFileSync(beside, JSON.stringify({ firstSeq, calls }), { mode: 0o640 })
     renameSync(beside, path)
   } catch (error) {
     rmSync(beside, { force: true })

@@ -6,6 +6,7 @@ import { fdatasync, rmSync } from 'node:fs'
 import type { QueuedRecord } from './batch.ts'
 import { lineBytesMax, lineDigest, writeLine } from './chain.ts'
 import { noteOpenCalls } from './open-calls.ts'
+import { OpenStarts } from './open-starts.ts'
 import type { Recovered } from './recovery.ts'
 import { expiredSegments, type SegmentCount } from './retention.ts'
 import {
@@ -69,7 +70,7 @@ const SEGMENT_BYTES_MAX = 1024 * 1024 * 1024
 /** The chain's end and the files that hold it. */
 export class ChainWriter {
   readonly #options: WriterOptions
-  readonly #openCalls: Map<string, string>
+  readonly #openStarts = new OpenStarts()
   #closed: readonly SegmentCount[]
   #closedBytes = 0
   #segment: OpenSegment
@@ -83,11 +84,11 @@ export class ChainWriter {
     this.#options = options
     this.#seq = recovered.seq
     this.#prev = recovered.prev
-    this.#openCalls = new Map(recovered.openCalls)
+    for (const [callId, text] of recovered.openCalls) this.#openStarts.add({ callId, text })
     this.#closed = recovered.segments.slice(0, -1)
     for (const segment of this.#closed) this.#closedBytes += segment.bytes
     const last = recovered.segments.at(-1)
-    if (last === undefined) noteOpenCalls(options.dir, 1, this.#openCalls)
+    if (last === undefined) noteOpenCalls(options.dir, 1, this.#openStarts)
     this.#segment = openSegment(options.dir, last?.firstSeq ?? recovered.seq + 1)
   }
 
@@ -203,15 +204,15 @@ export class ChainWriter {
     this.#segment.bytes += written.bytes
     for (const { action, callId, text } of written.entries) {
       if (callId === undefined) continue
-      if (action === 'call-started') this.#openCalls.set(callId, text)
-      else if (action === 'call-ended' || action === 'call-denied') this.#openCalls.delete(callId)
+      if (action === 'call-started') this.#openStarts.add({ callId, text })
+      else if (action === 'call-ended' || action === 'call-denied') this.#openStarts.delete(callId)
     }
   }
 
   #beginSegment(): void {
     const { dir, sync } = this.#options
     const firstSeq = this.#seq + 1
-    noteOpenCalls(dir, firstSeq, this.#openCalls)
+    noteOpenCalls(dir, firstSeq, this.#openStarts)
     const next = openSegment(dir, firstSeq)
     if (sync === 'disk') syncDirectory(dir)
     closeSegment(this.#segment)
