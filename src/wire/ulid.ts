@@ -32,8 +32,8 @@ export function makeUlid(now: number): string {
     lastTime = time
     timeText = encodeTime(time)
     draw()
-    beginning = timeText + encodeRandom()
-  } else if (increment() < LAST_PAIR_AT) beginning = timeText + encodeRandom()
+    beginning = encodeBeginning()
+  } else if (increment() < LAST_PAIR_AT) beginning = encodeBeginning()
   return beginning + PAIRS[(last[LAST_PAIR_AT]! << 5) | last[LAST_PAIR_AT + 1]!]!
 }
 
@@ -47,10 +47,11 @@ function encodeTime(now: number): string {
   return text
 }
 
-function encodeRandom(): string {
-  let text = ''
-  for (let at = 0; at < LAST_PAIR_AT; at += 2) text += PAIRS[(last[at]! << 5) | last[at + 1]!]!
-  return text
+// Joined, not added up: a sum of strings is put together anew by everyone who reads it.
+function encodeBeginning(): string {
+  const pieces = [timeText]
+  for (let at = 0; at < LAST_PAIR_AT; at += 2) pieces.push(PAIRS[(last[at]! << 5) | last[at + 1]!]!)
+  return pieces.join('')
 }
 
 function draw(): void {
