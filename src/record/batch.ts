@@ -1,6 +1,7 @@
 // Records that wait for the next write, and the one promise that all of them share. Called by `journal.ts` only.
 
 import type { RecordBody } from './body.ts'
+import type { TextParts } from './open-starts.ts'
 import { recordText } from './text.ts'
 
 /** A record on its way to the disk. */
@@ -9,6 +10,8 @@ export interface QueuedRecord {
   readonly text: string
   readonly action: string
   readonly callId: string | undefined
+  /** For a start that `call-text.ts` made. */
+  readonly parts: TextParts | undefined
 }
 
 /** The shared promise of all records appended within one turn of the event loop. */
@@ -32,6 +35,7 @@ export function queuedRecord(record: RecordBody): QueuedRecord {
     text: recordText(record),
     action: record.event.action,
     callId: record.sallyport.call?.id,
+    parts: undefined,
   }
 }
 

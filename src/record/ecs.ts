@@ -1,6 +1,7 @@
 // Turns what is known of a call, or of an event beside the calls, into a record in ECS field names. Pure.
-// Deliberately writes nothing and knows no chain: `journal.ts` does. Called twice a call by `pipeline.ts`, so the record
-// is one object literal with every member in place (one hidden class); JSON leaves the undefined ones out.
+// Deliberately writes nothing and knows no chain: `journal.ts` does. A record is one object literal with every member in
+// place (one hidden class); JSON leaves the undefined ones out. Called by `recorder.ts` and by all who record events; the
+// two records of most calls are made past it, of the same pieces, by `call-text.ts`.
 
 import type { Reason } from '../errors.ts'
 import type { Task } from '../tasks/task.ts'
@@ -11,7 +12,8 @@ import type { RecordBody, RecordTask } from './body.ts'
 import type { CallAction, CallFacts } from './facts.ts'
 import { urlOf } from './url.ts'
 
-const ECS = { version: '9.1.0' } as const
+/** The version of ECS. */
+export const ECS = { version: '9.1.0' } as const
 const WEB = ['network', 'web'] as const
 const NETWORK = ['network'] as const
 
@@ -32,16 +34,7 @@ export function callRecord(facts: CallFacts, action: CallAction, now: number): R
     '@timestamp': isoTime(now),
     ecs: ECS,
     message: undefined,
-    event: {
-      id: makeUlid(now),
-      kind: 'event',
-      category: facts.kind === 'tunnel' ? NETWORK : WEB,
-      action,
-      type: CALL_TYPES[action],
-      outcome: outcomeOf(action, facts.reason),
-      reason: facts.reason,
-      duration: action === 'call-started' ? undefined : facts.durationNs,
-    },
+    event: callEvent(makeUlid(now), facts, action),
     rule: decision?.rule,
     source:
       facts.client.address === undefined
@@ -51,10 +44,7 @@ export function callRecord(facts: CallFacts, action: CallAction, now: number): R
     url: target === undefined ? undefined : urlOf(target),
     http: request === undefined ? undefined : httpOf(facts.id, request, response),
     tls: clientTls === undefined ? undefined : tlsOf(clientTls),
-    user_agent:
-      request?.userAgent === undefined
-        ? undefined
-        : { original: request.userAgent.slice(0, USER_AGENT_CHARACTERS_MAX) },
+    user_agent: request?.userAgent === undefined ? undefined : agentOf(request.userAgent),
     sallyport: {
       schema: 1,
       mode: facts.mode,
@@ -79,6 +69,24 @@ export function callRecord(facts: CallFacts, action: CallAction, now: number): R
           : { tls: tlsVersion(upstream.tlsVersion) ?? upstream.tlsVersion },
       detail: facts.detail,
     },
+  }
+}
+
+/** The member `event` of a call's record. */
+export function callEvent(
+  id: string,
+  facts: Pick<CallFacts, 'kind' | 'reason' | 'durationNs'>,
+  action: CallAction,
+): RecordBody['event'] {
+  return {
+    id,
+    kind: 'event',
+    category: facts.kind === 'tunnel' ? NETWORK : WEB,
+    action,
+    type: CALL_TYPES[action],
+    outcome: outcomeOf(action, facts.reason),
+    reason: facts.reason,
+    duration: action === 'call-started' ? undefined : facts.durationNs,
   }
 }
 
@@ -187,7 +195,13 @@ function httpOf(
   }
 }
 
-function tlsOf(client: NonNullable<CallFacts['clientTls']>): RecordBody['tls'] {
+/** The member `user_agent`. */
+export function agentOf(userAgent: string): NonNullable<RecordBody['user_agent']> {
+  return { original: userAgent.slice(0, USER_AGENT_CHARACTERS_MAX) }
+}
+
+/** The member `tls`. */
+export function tlsOf(client: NonNullable<CallFacts['clientTls']>): RecordBody['tls'] {
   return {
     established: true,
     version: tlsVersion(client.version),
@@ -197,8 +211,8 @@ function tlsOf(client: NonNullable<CallFacts['clientTls']>): RecordBody['tls'] {
 
 const tasks = new WeakMap<Task, RecordTask>()
 
-// One object a task: its text is written once.
-function taskOf(task: Task): RecordTask {
+/** The member `task` of `sallyport`, one object a task: its text is written once. */
+export function taskOf(task: Task): RecordTask {
   let record = tasks.get(task)
   if (record === undefined) {
     record = makeTask(task)
@@ -232,15 +246,16 @@ function destinationOf(
   }
 }
 
-function tlsVersion(version: string | undefined): string | undefined {
+/** A version of TLS as ECS has it: a number. */
+export function tlsVersion(version: string | undefined): string | undefined {
   return version?.startsWith('TLSv') === true ? version.slice(4) : version
 }
 
 let lastTime = -1
 let lastIsoTime = ''
 
-/** The same millisecond is asked for many times under load. */
-function isoTime(now: number): string {
+/** A time as records have it. The same millisecond is asked for many times under load. */
+export function isoTime(now: number): string {
   if (now !== lastTime) {
     lastIsoTime = new Date(now).toISOString()
     lastTime = now

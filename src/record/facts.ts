@@ -1,11 +1,13 @@
 // What is known of a call when a record of it is written. Plain values; `ecs.ts` turns them into the journal's JSON.
-// Deliberately without secrets: names of credentials only.
+// Deliberately without secrets: names of credentials only. Called by `recorder.ts` and `call-text.ts`.
 
-import type { CallKind } from '../call.ts'
+import type { Call, CallKind } from '../call.ts'
 import type { Reason } from '../errors.ts'
-import type { RuleRef } from '../policy/decision.ts'
+import type { Decision, RuleRef } from '../policy/decision.ts'
 import type { Task } from '../tasks/task.ts'
 import type { Endpoint } from '../wire/authority.ts'
+import { firstValue } from '../wire/headers.ts'
+import type { CanonicalRequest } from '../wire/receive.ts'
 
 /** The `event.action`s of one call. */
 export type CallAction = 'call-started' | 'call-progress' | 'call-ended' | 'call-denied'
@@ -83,4 +85,78 @@ export interface CallFacts {
   readonly inspection: 'full' | 'connect' | 'none'
   /** Small facts of a failure, never secrets. */
   readonly detail?: Readonly<Record<string, string | number>> | undefined
+}
+
+/** Reads a call's facts off it, as of now. Every object is written out whole, in one shape, so that it is cheap to make. */
+export function factsOf(call: Call): CallFacts {
+  const { arrival, request, decision } = call
+  return {
+    id: arrival.id,
+    kind: arrival.kind,
+    parent: arrival.parent,
+    mode: decision?.wouldDeny === undefined ? 'enforce' : 'observe',
+    startedAt: arrival.startedAt,
+    durationNs: call.elapsedNs(),
+    client: arrival.client,
+    task: call.identity?.task,
+    decision: decision === undefined ? undefined : decisionOf(call, decision),
+    reason: call.reason,
+    target: request === undefined ? tunnelOf(call) : targetOf(request),
+    request: request === undefined ? undefined : requestOf(call, request),
+    response: responseOf(call),
+    upstream: call.upstream,
+    clientTls: call.clientTls,
+    credential: call.credential,
+    inspection: inspectionOf(call),
+    detail: call.detail,
+  }
+}
+
+function decisionOf(call: Call, decision: Decision): CallFacts['decision'] {
+  return {
+    id: call.decisionId ?? '',
+    verdict: decision.verdict,
+    reason: decision.reason,
+    rule: decision.rule,
+    policy: decision.policy,
+    us: Math.round(call.decisionUs),
+    wouldDeny: decision.wouldDeny,
+  }
+}
+
+/** What a request asks for. */
+export function targetOf(request: CanonicalRequest): NonNullable<CallFacts['target']> {
+  const secure = request.scheme === 'https'
+  return {
+    scheme: request.upgrade ? (secure ? 'wss' : 'ws') : request.scheme,
+    endpoint: request.endpoint,
+    path: request.path.raw,
+    query: request.query,
+  }
+}
+
+function tunnelOf(call: Call): CallFacts['target'] {
+  if (call.tunnel === undefined) return undefined
+  return { scheme: call.tunnelMode === 'tls' ? 'tls' : 'tcp', endpoint: call.tunnel }
+}
+
+function requestOf(call: Call, request: CanonicalRequest): CallFacts['request'] {
+  return {
+    method: request.method,
+    version: request.version,
+    bytes: call.bytesOut,
+    userAgent: firstValue(request.headers, 'user-agent'),
+  }
+}
+
+function responseOf(call: Call): CallFacts['response'] {
+  const { response } = call
+  if (response !== undefined)
+    return { status: response.status, mimeType: response.mimeType, bytes: call.bytesIn }
+  return call.tunnel && call.cleared ? { status: 200, bytes: call.bytesIn } : undefined
+}
+
+function inspectionOf(call: Call): CallFacts['inspection'] {
+  if (call.arrival.kind !== 'tunnel') return 'full'
+  return call.tunnelMode === 'inspect' ? 'connect' : 'none'
 }

@@ -18,6 +18,7 @@ import {
 import type { RecordBody } from './body.ts'
 import { eventRecord } from './ecs.ts'
 import { lockDirectory, type DirectoryLock } from './lock.ts'
+import type { OpenStart } from './open-starts.ts'
 import { failureRecord, recoverDirectory, recoveryRecords, type Recovered } from './recovery.ts'
 import { reserveBytes } from './retention.ts'
 import { ChainWriter, type JournalHead, type JournalStats } from './writer.ts'
@@ -131,12 +132,23 @@ export class Journal {
    * @throws audit-unavailable as a rejection
    */
   append(record: RecordBody): Promise<void> {
-    if (!this.#hasRoomFor(record.event.action)) return this.#refuse(record)
-    const queued = queuedRecord(record)
-    this.#queue.push(queued)
-    this.#queuedBytes += queued.text.length
+    if (this.#hasRoomFor(record.event.action)) return this.appendText(queuedRecord(record))
+    this.#denials.add(record)
+    return this.#refuse()
+  }
+
+  /** The same for the start or the end of a call that is text already. @throws audit-unavailable as a rejection */
+  appendText(record: QueuedRecord): Promise<void> {
+    if (!this.#hasRoomFor(record.action)) return this.#refuse()
+    this.#queue.push(record)
+    this.#queuedBytes += record.text.length
     this.#schedule()
     return this.#batch.written
+  }
+
+  /** The `call-started`, once written, of a call that has not ended. */
+  startOf(callId: string): OpenStart | undefined {
+    return this.#writer.startOf(callId)
   }
 
   /** Remembers that a sink needs nothing up to and including a sequence number; 0 for a sink that has read nothing. */
@@ -187,11 +199,9 @@ export class Journal {
     return bytes < maxBytes - (isOwed(action) ? this.#reserveBytes / 2 : this.#reserveBytes)
   }
 
-  #refuse(record: RecordBody): Promise<never> {
-    this.#denials.add(record)
-    return Promise.reject(
-      new EgressError('audit-unavailable', { queued: this.#queue.length, errors: this.#errors }),
-    )
+  #refuse(): Promise<never> {
+    const detail = { queued: this.#queue.length, errors: this.#errors }
+    return Promise.reject(new EgressError('audit-unavailable', detail))
   }
 
   #schedule(): void {

@@ -3,11 +3,26 @@
 // and until the next full collection these keep alive, and have copied, what every call of theirs held. Called by
 // `writer.ts`.
 
+/** Where in the first text of a call what the second repeats begins and ends. */
+export interface TextParts {
+  /** From here to `addressAt`: rule, source, and the destination's name. */
+  readonly ruleAt: number
+  readonly addressAt: number
+  /** From here to `bytesAt`: the destination's port, the URL, and the request up to its bytes. */
+  readonly portAt: number
+  readonly bytesAt: number
+  /** From here to `credentialAt`: the user agent, and `sallyport` up to the decision. */
+  readonly agentAt: number
+  readonly credentialAt: number
+}
+
 /** A record that opens a call. */
 export interface OpenStart {
   readonly callId: string
   /** JSON without chain. */
   readonly text: string
+  /** For one that `call-text.ts` made. */
+  readonly parts: TextParts | undefined
 }
 
 const CAPACITY_MIN = 64

@@ -1,14 +1,12 @@
 // Puts calls on record: `call-started` before the first byte leaves, one terminal record on every path, progress in
-// between, alerts beside. Turns a Call into facts, counts metrics, and keeps floods of refusals exact. Called by
-// `pipeline.ts`, `ledger/` and the sweep of open calls.
+// between, alerts beside. Counts metrics, and keeps floods of refusals exact. Called by `pipeline.ts`, `ledger/` and the
+// sweep of open calls.
 
 import type { Call } from '../call.ts'
-import type { Decision } from '../policy/decision.ts'
 import type { Task } from '../tasks/task.ts'
-import { firstValue } from '../wire/headers.ts'
-import type { CanonicalRequest } from '../wire/receive.ts'
 import { callRecord, eventRecord, type EventFields } from './ecs.ts'
-import type { CallAction, CallFacts } from './facts.ts'
+import { endedRecord, isDecidedRequest, startedRecord } from './call-text.ts'
+import { factsOf, type CallAction } from './facts.ts'
 import type { DenialLimiter } from './flood.ts'
 import type { Journal } from './journal.ts'
 import type { Metrics } from './metrics.ts'
@@ -19,7 +17,7 @@ export interface RecorderOptions {
   readonly denials: DenialLimiter
   readonly metrics: Metrics
   readonly now: () => number
-  /** Told of a record that could not be written after its call had begun: there is nothing left to refuse. */
+  /** Told, once a write, of records that could not be written after their calls had begun: there is nothing left to refuse. */
   readonly onLost: (error: unknown) => void
 }
 
@@ -27,6 +25,7 @@ export interface RecorderOptions {
 export class CallRecorder {
   readonly #options: RecorderOptions
   readonly #alerted: Set<string> = new Set()
+  #watched: Promise<void> | undefined
 
   constructor(options: RecorderOptions) {
     this.#options = options
@@ -34,7 +33,9 @@ export class CallRecorder {
 
   /** Resolves when `call-started` is written. @throws EgressError audit-unavailable */
   recordStart(call: Call): Promise<void> {
-    return this.#options.journal.append(this.#record(call, 'call-started'))
+    const { journal, now } = this.#options
+    if (!isDecidedRequest(call)) return journal.append(this.#record(call, 'call-started'))
+    return journal.appendText(startedRecord(call, now()))
   }
 
   /** Writes what moved so far. */
@@ -53,7 +54,8 @@ export class CallRecorder {
       this.#event('placeholder-misused', call, {
         credential: String(call.detail?.['credential'] ?? ''),
       })
-    this.#append(call, denied ? 'call-denied' : 'call-ended')
+    if (denied) this.#append(call, 'call-denied')
+    else this.#appendEnd(call)
   }
 
   /** A placeholder travels in a body to a place where it is worthless: one alert a task and host. */
@@ -69,9 +71,8 @@ export class CallRecorder {
 
   /** Writes an event that is no call. */
   recordEvent(action: string, fields: Omit<EventFields, 'now'>): void {
-    this.#options.journal
-      .append(eventRecord(action, { ...fields, now: this.#options.now() }))
-      .catch(this.#options.onLost)
+    const { journal, now } = this.#options
+    this.#watch(journal.append(eventRecord(action, { ...fields, now: now() })))
   }
 
   #event(action: string, call: Call, detail: Record<string, string>): void {
@@ -85,84 +86,26 @@ export class CallRecorder {
     })
   }
 
+  #appendEnd(call: Call): void {
+    const { journal, now } = this.#options
+    const start = journal.startOf(call.id)
+    if (start?.parts !== undefined && isDecidedRequest(call))
+      this.#watch(journal.appendText(endedRecord(call, start.text, start.parts, now())))
+    else this.#append(call, 'call-ended')
+  }
+
   #append(call: Call, action: CallAction): void {
-    this.#options.journal.append(this.#record(call, action)).catch(this.#options.onLost)
+    this.#watch(this.#options.journal.append(this.#record(call, action)))
+  }
+
+  // Records of one turn share their promise: whoever is told of it is told once.
+  #watch(written: Promise<void>): void {
+    if (written === this.#watched) return
+    this.#watched = written
+    written.catch(this.#options.onLost)
   }
 
   #record(call: Call, action: CallAction): ReturnType<typeof callRecord> {
     return callRecord(factsOf(call), action, this.#options.now())
   }
-}
-
-// On the path of every call, twice: every object is written out whole, in one shape, so that it stays cheap to make.
-function factsOf(call: Call): CallFacts {
-  const { arrival, request, decision } = call
-  return {
-    id: arrival.id,
-    kind: arrival.kind,
-    parent: arrival.parent,
-    mode: decision?.wouldDeny === undefined ? 'enforce' : 'observe',
-    startedAt: arrival.startedAt,
-    durationNs: call.elapsedNs(),
-    client: arrival.client,
-    task: call.identity?.task,
-    decision: decision === undefined ? undefined : decisionOf(call, decision),
-    reason: call.reason,
-    target: request === undefined ? tunnelOf(call) : targetOf(request),
-    request: request === undefined ? undefined : requestOf(call, request),
-    response: responseOf(call),
-    upstream: call.upstream,
-    clientTls: call.clientTls,
-    credential: call.credential,
-    inspection: inspectionOf(call),
-    detail: call.detail,
-  }
-}
-
-function decisionOf(call: Call, decision: Decision): CallFacts['decision'] {
-  return {
-    id: call.decisionId ?? '',
-    verdict: decision.verdict,
-    reason: decision.reason,
-    rule: decision.rule,
-    policy: decision.policy,
-    us: Math.round(call.decisionUs),
-    wouldDeny: decision.wouldDeny,
-  }
-}
-
-function targetOf(request: CanonicalRequest): CallFacts['target'] {
-  const secure = request.scheme === 'https'
-  return {
-    scheme: request.upgrade ? (secure ? 'wss' : 'ws') : request.scheme,
-    endpoint: request.endpoint,
-    path: request.path.raw,
-    query: request.query,
-  }
-}
-
-function tunnelOf(call: Call): CallFacts['target'] {
-  if (call.tunnel === undefined) return undefined
-  return { scheme: call.tunnelMode === 'tls' ? 'tls' : 'tcp', endpoint: call.tunnel }
-}
-
-function requestOf(call: Call, request: CanonicalRequest): CallFacts['request'] {
-  return {
-    method: request.method,
-    version: request.version,
-    bytes: call.bytesOut,
-    userAgent: firstValue(request.headers, 'user-agent'),
-  }
-}
-
-function responseOf(call: Call): CallFacts['response'] {
-  const { response } = call
-  if (response !== undefined)
-    return { status: response.status, mimeType: response.mimeType, bytes: call.bytesIn }
-  return call.tunnel && call.cleared ? { status: 200, bytes: call.bytesIn } : undefined
-}
-
-function inspectionOf(call: Call): CallFacts['inspection'] {
-  if (call.arrival.kind !== 'tunnel') return 'full'
-  return call.tunnelMode === 'inspect' ? 'connect' : 'none'
 }

@@ -1,5 +1,6 @@
 // The JSON text of a record, exactly as `JSON.stringify` would write it and several times as fast: two records are written
-// for every call. What does not change between calls (the task, the rule, the lists) is written once. Called by `batch.ts`.
+// for every call. What does not change between calls (the task, the rule, the lists) is written once. Called by `batch.ts`
+// and, piece by piece, by `call-text.ts`.
 
 import type { RecordBody, RecordTask } from './body.ts'
 
@@ -24,20 +25,23 @@ export function recordText(record: RecordBody): string {
   return `${text}${sallyportText(record.sallyport)}}`
 }
 
-function quote(text: string): string {
+/** A JSON string. */
+export function quote(text: string): string {
   return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text)
 }
 
-function numeral(value: number): string {
+/** A JSON number. */
+export function numeral(value: number): string {
   return Number.isFinite(value) ? String(value) : 'null'
 }
 
-function optional(name: string, text: string | undefined): string {
+/** A further member whose value is a string; nothing where there is none. */
+export function optional(name: string, text: string | undefined): string {
   return text === undefined ? '' : `,"${name}":${quote(text)}`
 }
 
-// The text of an object that many records share.
-function kept(value: object): string {
+/** The text of an object that many records share: made once. */
+export function kept(value: object): string {
   let text = texts.get(value)
   if (text === undefined) {
     text = JSON.stringify(value)
@@ -46,7 +50,8 @@ function kept(value: object): string {
   return text
 }
 
-function eventText(event: RecordBody['event']): string {
+/** The member `event`. */
+export function eventText(event: RecordBody['event']): string {
   const { id, kind, category, action, type, outcome, reason, duration } = event
   return (
     `,"event":{"id":"${id}","kind":"${kind}","category":${kept(category)},"action":${quote(action)}` +
@@ -55,7 +60,8 @@ function eventText(event: RecordBody['event']): string {
   )
 }
 
-function sourceText({ ip, port }: NonNullable<RecordBody['source']>): string {
+/** The member `source`. */
+export function sourceText({ ip, port }: NonNullable<RecordBody['source']>): string {
   if (ip === undefined || port === undefined) return `,"source":${JSON.stringify({ ip, port })}`
   return `,"source":{"ip":${quote(ip)},"port":${numeral(port)}}`
 }
@@ -66,7 +72,8 @@ function destinationText({ domain, ip, port }: NonNullable<RecordBody['destinati
   return `,"destination":{${first}${second}"port":${numeral(port)}}`
 }
 
-function urlText({
+/** The member `url`. */
+export function urlText({
   full,
   scheme,
   domain,
@@ -84,10 +91,13 @@ function httpText({ version, request, response }: NonNullable<RecordBody['http']
   const { id, method, bytes } = request
   let text = `,"http":{"version":${quote(version)},"request":{"id":${quote(id)},"method":${quote(method)},"bytes":${numeral(bytes)}}`
   if (response !== undefined)
-    text +=
-      `,"response":{"status_code":${numeral(response.status_code)},"bytes":${numeral(response.bytes)}` +
-      `${optional('mime_type', response.mime_type)}}`
+    text += responseText(response.status_code, response.bytes, response.mime_type)
   return `${text}}`
+}
+
+/** The member `response` of `http`. */
+export function responseText(status: number, bytes: number, mimeType: string | undefined): string {
+  return `,"response":{"status_code":${numeral(status)},"bytes":${numeral(bytes)}${optional('mime_type', mimeType)}}`
 }
 
 function sallyportText(own: RecordBody['sallyport']): string {

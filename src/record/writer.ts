@@ -6,7 +6,7 @@ import { fdatasync, rmSync } from 'node:fs'
 import type { QueuedRecord } from './batch.ts'
 import { lineBytesMax, lineDigest, writeLine } from './chain.ts'
 import { noteOpenCalls } from './open-calls.ts'
-import { OpenStarts } from './open-starts.ts'
+import { OpenStarts, type OpenStart } from './open-starts.ts'
 import type { Recovered } from './recovery.ts'
 import { expiredSegments, type SegmentCount } from './retention.ts'
 import {
@@ -84,7 +84,8 @@ export class ChainWriter {
     this.#options = options
     this.#seq = recovered.seq
     this.#prev = recovered.prev
-    for (const [callId, text] of recovered.openCalls) this.#openStarts.add({ callId, text })
+    for (const [callId, text] of recovered.openCalls)
+      this.#openStarts.add({ callId, text, parts: undefined })
     this.#closed = recovered.segments.slice(0, -1)
     for (const segment of this.#closed) this.#closedBytes += segment.bytes
     const last = recovered.segments.at(-1)
@@ -100,6 +101,11 @@ export class ChainWriter {
   /** Accepted bytes of all segments. */
   get bytes(): number {
     return this.#closedBytes + this.#segment.bytes
+  }
+
+  /** The accepted `call-started` of a call that has not ended. */
+  startOf(callId: string): OpenStart | undefined {
+    return this.#openStarts.get(callId)
   }
 
   /** How many files there are. */
@@ -202,9 +208,9 @@ export class ChainWriter {
     this.#seq = written.seq
     this.#prev = written.prev
     this.#segment.bytes += written.bytes
-    for (const { action, callId, text } of written.entries) {
+    for (const { action, callId, text, parts } of written.entries) {
       if (callId === undefined) continue
-      if (action === 'call-started') this.#openStarts.add({ callId, text })
+      if (action === 'call-started') this.#openStarts.add({ callId, text, parts })
       else if (action === 'call-ended' || action === 'call-denied') this.#openStarts.delete(callId)
     }
   }

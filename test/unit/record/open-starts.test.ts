@@ -19,7 +19,7 @@ void t.test('opening and closing in any order', async (t) => {
       const model = new Map<string, string>()
       for (const { callId, text, opens } of steps) {
         if (opens) {
-          starts.add({ callId, text })
+          starts.add({ callId, text, parts: undefined })
           model.set(callId, text)
         } else {
           starts.delete(callId)

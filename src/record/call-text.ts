@@ -1,0 +1,157 @@
+// The texts of the two records of an HTTP call that is let through, made straight from the call: byte for byte what
+// `ecs.ts` and `text.ts` make of its facts, at a fraction of the cost, as the second repeats of the first what stays.
+// Deliberately for no other record: tunnels, progress, refusals and events are rarer. Called by `recorder.ts`.
+
+import type { Call, Decided, Received } from '../call.ts'
+import type { Reason } from '../errors.ts'
+import { firstValue } from '../wire/headers.ts'
+import { makeUlid } from '../wire/ulid.ts'
+import type { QueuedRecord } from './batch.ts'
+import { agentOf, callEvent, ECS, isoTime, taskOf, tlsOf, tlsVersion } from './ecs.ts'
+import { targetOf } from './facts.ts'
+import type { TextParts } from './open-starts.ts'
+import {
+  eventText,
+  kept,
+  numeral,
+  optional,
+  quote,
+  responseText,
+  sourceText,
+  urlText,
+} from './text.ts'
+import { urlOf } from './url.ts'
+
+/** An HTTP call that has been decided. */
+type DecidedRequest = Call & Received & Decided
+
+/** Tells whether a call's start and end can be made here. */
+export function isDecidedRequest(call: Call): call is DecidedRequest {
+  return (
+    call.arrival.kind !== 'tunnel' &&
+    call.request !== undefined &&
+    call.identity !== undefined &&
+    call.decision !== undefined
+  )
+}
+
+/** Makes the `call-started`. @param now epoch milliseconds */
+export function startedRecord(call: DecidedRequest, now: number): QueuedRecord {
+  const { arrival, request, decision } = call
+  const { endpoint } = request
+  const { address, port } = arrival.client
+  const id = quote(arrival.id)
+  let text = beginning(now) + makeUlid(now) + eventEnding('call-started', call.reason)
+  const ruleAt = text.length
+  if (decision.rule !== undefined) text += `,"rule":${kept(decision.rule)}`
+  if (address !== undefined) text += sourceText({ ip: address, port })
+  text += ',"destination":{'
+  if (endpoint.kind === 'name') text += `"domain":${quote(endpoint.host)},`
+  const addressAt = text.length
+  text += addressText(call)
+  const portAt = text.length
+  text += `"port":${numeral(endpoint.port)}}${urlText(urlOf(targetOf(request)))}`
+  text += `,"http":{"version":${quote(request.version)},"request":{"id":${id},"method":${quote(request.method)},"bytes":`
+  const bytesAt = text.length
+  text += trafficText(call)
+  const agentAt = text.length
+  const agent = firstValue(request.headers, 'user-agent')
+  if (agent !== undefined) text += `,"user_agent":{"original":${quote(agentOf(agent).original)}}`
+  text += decision.wouldDeny === undefined ? ENFORCING : OBSERVING
+  text += `${id},"kind":"${arrival.kind}"${optional('parent', arrival.parent)}}`
+  text += `,"task":${kept(taskOf(call.identity.task))}${decisionText(call)}`
+  const credentialAt = text.length
+  text += ending(call)
+  const parts = { ruleAt, addressAt, portAt, bytesAt, agentAt, credentialAt }
+  return { text, action: 'call-started', callId: arrival.id, parts }
+}
+
+/**
+ * Makes the `call-ended`.
+ * @param started text of the same call's start
+ * @param now epoch milliseconds
+ */
+export function endedRecord(
+  call: DecidedRequest,
+  started: string,
+  parts: TextParts,
+  now: number,
+): QueuedRecord {
+  const text =
+    beginning(now) +
+    makeUlid(now) +
+    eventEnding('call-ended', call.reason) +
+    `${numeral(call.elapsedNs())}}` +
+    started.slice(parts.ruleAt, parts.addressAt) +
+    addressText(call) +
+    started.slice(parts.portAt, parts.bytesAt) +
+    trafficText(call) +
+    started.slice(parts.agentAt, parts.credentialAt) +
+    ending(call)
+  return { text, action: 'call-ended', callId: call.arrival.id, parts: undefined }
+}
+
+const ENFORCING = ',"sallyport":{"schema":1,"mode":"enforce","call":{"id":'
+const OBSERVING = ENFORCING.replace('enforce', 'observe')
+
+const EVENT_ID = ',"event":{"id":"'
+
+let lastTime = -1
+let lastBeginning = ''
+
+// Up to the event's id.
+function beginning(now: number): string {
+  if (now !== lastTime) {
+    lastBeginning = ['{"@timestamp":"', isoTime(now), '","ecs":', kept(ECS), EVENT_ID].join('')
+    lastTime = now
+  }
+  return lastBeginning
+}
+
+type Action = 'call-started' | 'call-ended'
+
+const endings: Readonly<Record<Action, Map<Reason, string>>> = {
+  'call-started': new Map(),
+  'call-ended': new Map(),
+}
+
+// From the event's id on; where there is a duration, up to it.
+function eventEnding(action: Action, reason: Reason): string {
+  const ofAction = endings[action]
+  let text = ofAction.get(reason)
+  if (text === undefined) {
+    const event = callEvent('', { kind: 'forward', reason, durationNs: 0 }, action)
+    text = eventText(event).slice(EVENT_ID.length, event.duration === undefined ? undefined : -2)
+    ofAction.set(reason, text)
+  }
+  return text
+}
+
+function addressText({ upstream, request: { endpoint } }: DecidedRequest): string {
+  if (upstream !== undefined) return `"ip":${quote(upstream.address)},`
+  return endpoint.kind === 'name' ? '' : `"ip":${quote(endpoint.host)},`
+}
+
+function trafficText({ bytesOut, bytesIn, response, clientTls }: Call): string {
+  let text = `${numeral(bytesOut)}}`
+  if (response !== undefined) text += responseText(response.status, bytesIn, response.mimeType)
+  return clientTls === undefined ? `${text}}` : `${text}},"tls":${JSON.stringify(tlsOf(clientTls))}`
+}
+
+function decisionText({ decision, decisionId, decisionUs }: DecidedRequest): string {
+  const { verdict, reason, policy, wouldDeny } = decision
+  return (
+    `,"decision":{"id":${quote(decisionId ?? '')},"verdict":"${verdict}","reason":"${reason}","policy":${quote(policy)}` +
+    `,"us":${numeral(Math.round(decisionUs))}${optional('would_deny', wouldDeny)}}`
+  )
+}
+
+function ending({ credential, upstream, detail }: Call): string {
+  let text = ''
+  if (credential !== undefined)
+    text += `,"credential":{"name":${quote(credential.name)},"action":"${credential.action}"}`
+  text += ',"inspection":"full"'
+  if (upstream?.tlsVersion !== undefined)
+    text += `,"upstream":{"tls":${quote(tlsVersion(upstream.tlsVersion) ?? upstream.tlsVersion)}}`
+  return detail === undefined ? `${text}}}` : `${text},"detail":${JSON.stringify(detail)}}}`
+}

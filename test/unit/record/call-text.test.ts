@@ -1,0 +1,165 @@
+// The two records of a call that is let through are, byte for byte, what the general way makes of the call's facts.
+
+import * as fc from 'fast-check'
+import t from 'tap'
+
+import { Call } from '../../../src/call.ts'
+import type { Policy } from '../../../src/policy/compile.ts'
+import type { QueuedRecord } from '../../../src/record/batch.ts'
+import { endedRecord, isDecidedRequest, startedRecord } from '../../../src/record/call-text.ts'
+import { callRecord } from '../../../src/record/ecs.ts'
+import { factsOf, type CallAction } from '../../../src/record/facts.ts'
+import { recordText } from '../../../src/record/text.ts'
+import { TASK } from './support.ts'
+
+const NOW = 1_700_000_000_000
+// Not used by a record.
+const policy: Policy = JSON.parse('{}')
+const addresses = { allowed: [], denied: [] }
+const obligations = { data: 'public', clientAuth: 'drop', placeholderInBody: 'pass' } as const
+
+const text = fc.oneof(
+  fc.string(),
+  fc.string({ unit: 'binary' }),
+  fc.constantFrom('"', '\\', '\u2028', '\ud800', '\udc00', '\0', 'é', 'x'.repeat(2000)),
+)
+const latin1 = fc.oneof(
+  fc.webPath(),
+  fc.uint8Array({ maxLength: 40 }).map((bytes) => `/${String.fromCharCode(...bytes)}`),
+)
+const maybe = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> =>
+  fc.option(value, { nil: undefined })
+const reason = fc.constantFrom('allowed' as const, 'client-gone' as const, 'dial-failed' as const)
+const upstream = fc.constantFrom(
+  undefined,
+  { address: '2001:db8::1', port: 443, tlsVersion: 'TLSv1.3' },
+  { address: '192.0.2.1', port: 80 },
+  { address: '192.0.2.1', port: 443, tlsVersion: 'unknown "1"' },
+)
+const clientTls = fc.constantFrom(
+  undefined,
+  {},
+  { serverName: 'a"b', version: 'TLSv1.3' },
+  { version: '1.2' },
+)
+const credential = maybe(
+  fc.record({ name: text, action: fc.constantFrom('injected' as const, 'dropped' as const) }),
+)
+const detail = maybe(fc.dictionary(text, fc.oneof(text, fc.integer())))
+
+const start = fc.record({
+  id: text,
+  kind: fc.constantFrom('forward' as const, 'intercepted' as const, 'upgrade' as const),
+  parent: maybe(text),
+  client: fc.constantFrom({}, { address: '127.0.0.1', port: 1 }, { address: '::1' }),
+  task: fc.constantFrom(TASK, { ...TASK, id: 'té"', owner: { name: '\u2028', team: '\\' } }),
+  rule: maybe(fc.record({ id: text, ruleset: text, version: text })),
+  wouldDeny: maybe(fc.constant('not-on-allowlist' as const)),
+  policyDigest: text,
+  decisionId: text,
+  decisionUs: fc.double({ noNaN: true }),
+  method: text,
+  version: text,
+  userAgent: maybe(text),
+  scheme: fc.constantFrom('http' as const, 'https' as const),
+  upgrade: fc.boolean(),
+  host: text,
+  hostKind: fc.constantFrom('name' as const, 'ipv4' as const, 'ipv6' as const),
+  port: fc.oneof(fc.constantFrom(80, 443), fc.integer({ min: 1, max: 65_535 })),
+  path: fc.oneof(latin1, text),
+  query: maybe(fc.oneof(latin1, text)),
+})
+const progress = fc.record({
+  reason,
+  upstream,
+  clientTls,
+  credential,
+  detail,
+  bytesOut: fc.nat(),
+  bytesIn: fc.nat(),
+  response: maybe(fc.record({ status: fc.nat(), mimeType: maybe(text) })),
+})
+
+type Start = typeof start extends fc.Arbitrary<infer T> ? T : never
+type Progress = typeof progress extends fc.Arbitrary<infer T> ? T : never
+
+function callOf(from: Start): Call {
+  const { id, kind, parent, client, task, rule, wouldDeny, host, port } = from
+  const call: Call = new Call({
+    id,
+    kind,
+    startedAt: NOW,
+    client,
+    ...(parent !== undefined && { parent }),
+  })
+  call.receive({
+    method: from.method,
+    version: from.version,
+    headers: from.userAgent === undefined ? [] : ['Host', host, 'User-Agent', from.userAgent],
+    scheme: from.scheme,
+    endpoint: { host, kind: from.hostKind, port, literal: host },
+    path: { raw: from.path, readings: [] },
+    query: from.query,
+    framing: { kind: 'none' },
+    upgrade: from.upgrade,
+    expectsContinue: false,
+  })
+  call.identify({ task, policy })
+  const decision = {
+    verdict: 'allow',
+    reason: 'allowed',
+    policy: from.policyDigest,
+    obligations,
+    addresses,
+    ...(rule && { rule }),
+    ...(wouldDeny && { wouldDeny }),
+  } as const
+  call.decide(decision, from.decisionId, from.decisionUs)
+  return call
+}
+
+function moveOn(call: Call, to: Progress): void {
+  Object.assign(call, to)
+}
+
+/** What differs from one making to the next: the event's id, and the time gone by. */
+function steady(record: string): string {
+  return record
+    .replace(/"event":\{"id":"[0-9A-Z]{26}"/, '"event":{"id":""')
+    .replace(/,"duration":\d+\}/, ',"duration":0}')
+}
+
+function isAsEver(record: QueuedRecord, call: Call, action: CallAction, now: number): boolean {
+  const expected = recordText(callRecord(factsOf(call), action, now))
+  return (
+    steady(record.text) === steady(expected) &&
+    record.action === action &&
+    record.callId === call.id
+  )
+}
+
+void t.test('the start and the end of a call', async (t) => {
+  fc.assert(
+    fc.property(start, progress, progress, fc.nat(), (from, before, after, laterMs) => {
+      const call = callOf(from)
+      moveOn(call, before)
+      if (!isDecidedRequest(call)) return false
+      const started = startedRecord(call, NOW)
+      if (!isAsEver(started, call, 'call-started', NOW) || !started.parts) return false
+      moveOn(call, after)
+      const ended = endedRecord(call, started.text, started.parts, NOW + laterMs)
+      return isAsEver(ended, call, 'call-ended', NOW + laterMs)
+    }),
+    { numRuns: 1000 },
+  )
+  t.pass('1000 calls')
+})
+
+void t.test('a call that is no decided request goes the general way', async (t) => {
+  const arrival = { id: 'C', kind: 'forward', startedAt: NOW, client: {} } as const
+  t.notOk(isDecidedRequest(new Call(arrival)))
+  const tunnel: Call = new Call({ ...arrival, kind: 'tunnel' })
+  tunnel.tunnel = { host: 'a.test', kind: 'name', port: 443, literal: 'a.test' }
+  tunnel.identify({ task: TASK, policy })
+  t.notOk(isDecidedRequest(tunnel))
+})
