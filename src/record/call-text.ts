@@ -12,10 +12,10 @@ import { targetOf } from './facts.ts'
 import type { TextParts } from './open-starts.ts'
 import {
   eventText,
+  inner,
   kept,
   numeral,
   optional,
-  quote,
   responseText,
   sourceText,
   urlText,
@@ -40,25 +40,25 @@ export function startedRecord(call: DecidedRequest, now: number): QueuedRecord {
   const { arrival, request, decision } = call
   const { endpoint } = request
   const { address, port } = arrival.client
-  const id = quote(arrival.id)
+  const id = inner(arrival.id)
   let text = beginning(now) + makeUlid(now) + eventEnding('call-started', call.reason)
   const ruleAt = text.length
   if (decision.rule !== undefined) text += `,"rule":${kept(decision.rule)}`
   if (address !== undefined) text += sourceText({ ip: address, port })
   text += ',"destination":{'
-  if (endpoint.kind === 'name') text += `"domain":${quote(endpoint.host)},`
+  if (endpoint.kind === 'name') text += `"domain":"${inner(endpoint.host)}",`
   const addressAt = text.length
   text += addressText(call)
   const portAt = text.length
   text += `"port":${numeral(endpoint.port)}}${urlText(urlOf(targetOf(request)))}`
-  text += `,"http":{"version":${quote(request.version)},"request":{"id":${id},"method":${quote(request.method)},"bytes":`
+  text += `,"http":{"version":"${inner(request.version)}","request":{"id":"${id}","method":"${inner(request.method)}","bytes":`
   const bytesAt = text.length
   text += trafficText(call)
   const agentAt = text.length
   const agent = firstValue(request.headers, 'user-agent')
-  if (agent !== undefined) text += `,"user_agent":{"original":${quote(agentOf(agent).original)}}`
+  if (agent !== undefined) text += `,"user_agent":{"original":"${inner(agentOf(agent).original)}"}`
   text += decision.wouldDeny === undefined ? ENFORCING : OBSERVING
-  text += `${id},"kind":"${arrival.kind}"${optional('parent', arrival.parent)}}`
+  text += `${id}","kind":"${arrival.kind}"${optional('parent', arrival.parent)}}`
   text += `,"task":${kept(taskOf(call.identity.task))}${decisionText(call)}`
   const credentialAt = text.length
   text += ending(call)
@@ -91,7 +91,7 @@ export function endedRecord(
   return { text, action: 'call-ended', callId: call.arrival.id, parts: undefined }
 }
 
-const ENFORCING = ',"sallyport":{"schema":1,"mode":"enforce","call":{"id":'
+const ENFORCING = ',"sallyport":{"schema":1,"mode":"enforce","call":{"id":"'
 const OBSERVING = ENFORCING.replace('enforce', 'observe')
 
 const EVENT_ID = ',"event":{"id":"'
@@ -128,8 +128,8 @@ function eventEnding(action: Action, reason: Reason): string {
 }
 
 function addressText({ upstream, request: { endpoint } }: DecidedRequest): string {
-  if (upstream !== undefined) return `"ip":${quote(upstream.address)},`
-  return endpoint.kind === 'name' ? '' : `"ip":${quote(endpoint.host)},`
+  if (upstream !== undefined) return `"ip":"${inner(upstream.address)}",`
+  return endpoint.kind === 'name' ? '' : `"ip":"${inner(endpoint.host)}",`
 }
 
 function trafficText({ bytesOut, bytesIn, response, clientTls }: Call): string {
@@ -141,7 +141,7 @@ function trafficText({ bytesOut, bytesIn, response, clientTls }: Call): string {
 function decisionText({ decision, decisionId, decisionUs }: DecidedRequest): string {
   const { verdict, reason, policy, wouldDeny } = decision
   return (
-    `,"decision":{"id":${quote(decisionId ?? '')},"verdict":"${verdict}","reason":"${reason}","policy":${quote(policy)}` +
+    `,"decision":{"id":"${inner(decisionId ?? '')}","verdict":"${verdict}","reason":"${reason}","policy":"${inner(policy)}"` +
     `,"us":${numeral(Math.round(decisionUs))}${optional('would_deny', wouldDeny)}}`
   )
 }
@@ -149,9 +149,9 @@ function decisionText({ decision, decisionId, decisionUs }: DecidedRequest): str
 function ending({ credential, upstream, detail }: Call): string {
   let text = ''
   if (credential !== undefined)
-    text += `,"credential":{"name":${quote(credential.name)},"action":"${credential.action}"}`
+    text += `,"credential":{"name":"${inner(credential.name)}","action":"${credential.action}"}`
   text += ',"inspection":"full"'
   if (upstream?.tlsVersion !== undefined)
-    text += `,"upstream":{"tls":${quote(tlsVersion(upstream.tlsVersion) ?? upstream.tlsVersion)}}`
+    text += `,"upstream":{"tls":"${inner(tlsVersion(upstream.tlsVersion) ?? upstream.tlsVersion)}"}`
   return detail === undefined ? `${text}}}` : `${text},"detail":${JSON.stringify(detail)}}}`
 }

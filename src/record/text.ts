@@ -25,9 +25,13 @@ export function recordText(record: RecordBody): string {
   return `${text}${sallyportText(record.sallyport)}}`
 }
 
-/** A JSON string. */
-export function quote(text: string): string {
+function quote(text: string): string {
   return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text)
+}
+
+/** What stands between the quotes of a JSON string: fewer pieces to put together than with the quotes of its own. */
+export function inner(text: string): string {
+  return PLAIN.test(text) ? text : JSON.stringify(text).slice(1, -1)
 }
 
 /** A JSON number. */
@@ -37,7 +41,7 @@ export function numeral(value: number): string {
 
 /** A further member whose value is a string; nothing where there is none. */
 export function optional(name: string, text: string | undefined): string {
-  return text === undefined ? '' : `,"${name}":${quote(text)}`
+  return text === undefined ? '' : `,"${name}":"${inner(text)}"`
 }
 
 /** The text of an object that many records share: made once. */
@@ -63,7 +67,7 @@ export function eventText(event: RecordBody['event']): string {
 /** The member `source`. */
 export function sourceText({ ip, port }: NonNullable<RecordBody['source']>): string {
   if (ip === undefined || port === undefined) return `,"source":${JSON.stringify({ ip, port })}`
-  return `,"source":{"ip":${quote(ip)},"port":${numeral(port)}}`
+  return `,"source":{"ip":"${inner(ip)}","port":${numeral(port)}}`
 }
 
 function destinationText({ domain, ip, port }: NonNullable<RecordBody['destination']>): string {
@@ -82,7 +86,7 @@ export function urlText({
   query,
 }: NonNullable<RecordBody['url']>): string {
   return (
-    `,"url":{"full":${quote(full)},"scheme":${quote(scheme)},"domain":${quote(domain)},"port":${numeral(port)}` +
+    `,"url":{"full":"${inner(full)}","scheme":"${inner(scheme)}","domain":"${inner(domain)}","port":${numeral(port)}` +
     `${optional('path', path)}${optional('query', query)}}`
   )
 }
