@@ -1,6 +1,8 @@
 // What is counted and what is asked for when somebody looks: the shapes between `metrics.ts`, which counts, and
 // `exposition.ts`, which writes. Deliberately no logic.
 
+import type { Reason } from '../errors.ts'
+
 /** Numbers that others keep and that are asked for when somebody looks. */
 export interface MetricSources {
   readonly openCalls: () => number
@@ -29,8 +31,8 @@ export type DialOutcome = 'connected' | 'failed'
 
 /** What has been counted so far. */
 export interface Counts {
-  /** By verdict and reason with a space between. */
-  readonly calls: ReadonlyMap<string, number>
+  /** By verdict and reason. */
+  readonly calls: Readonly<Record<'allow' | 'deny', ReadonlyMap<Reason, number>>>
   readonly decisions: Durations
   readonly mints: number
   readonly dialsConnected: number

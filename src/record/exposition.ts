@@ -67,10 +67,8 @@ class DurationBuckets extends Histogram {
 function registerCounters(registry: Registry, counts: Counts): void {
   registry.registerMetric(new DurationBuckets(counts.decisions))
   counter(registry, 'sallyport_calls_total', 'Calls ended, by verdict and reason.', (add) => {
-    for (const [key, count] of counts.calls) {
-      const [verdict = '', reason = ''] = key.split(' ')
-      add({ verdict, reason }, count)
-    }
+    for (const verdict of ['allow', 'deny'] as const)
+      for (const [reason, count] of counts.calls[verdict]) add({ verdict, reason }, count)
   })
   counter(registry, 'sallyport_upstream_dials_total', 'Connections to upstreams.', (add) => {
     add({ outcome: 'connected' }, counts.dialsConnected)

@@ -15,7 +15,7 @@ export class Metrics {
     sum: 0,
   }
   readonly #counts = {
-    calls: new Map<string, number>(),
+    calls: { allow: new Map<Reason, number>(), deny: new Map<Reason, number>() },
     decisions: this.#decisions,
     mints: 0,
     dialsConnected: 0,
@@ -30,9 +30,8 @@ export class Metrics {
 
   /** Counts a call at its terminal record; seconds its decision took, 0 where it was refused before there was one. */
   countCall(verdict: 'allow' | 'deny', reason: Reason, decisionSeconds: number): void {
-    const { calls } = this.#counts
-    const key = `${verdict} ${reason}`
-    calls.set(key, (calls.get(key) ?? 0) + 1)
+    const calls = this.#counts.calls[verdict]
+    calls.set(reason, (calls.get(reason) ?? 0) + 1)
     if (decisionSeconds <= 0) return
     let at = 0
     while (at < DECISION_SECONDS.length && decisionSeconds > DECISION_SECONDS[at]!) at += 1
