@@ -10,17 +10,8 @@ import type { QueuedRecord } from './batch.ts'
 import { agentOf, callEvent, ECS, isoTime, taskOf, tlsOf, tlsVersion } from './ecs.ts'
 import { targetOf } from './facts.ts'
 import type { TextParts } from './open-starts.ts'
-import {
-  eventText,
-  inner,
-  kept,
-  numeral,
-  optional,
-  responseText,
-  sourceText,
-  urlText,
-} from './text.ts'
-import { urlOf } from './url.ts'
+import { eventText, inner, kept, numeral, optional, responseText, sourceText } from './text.ts'
+import { urlTextOf } from './url.ts'
 
 /** An HTTP call that has been decided. */
 type DecidedRequest = Call & Received & Decided
@@ -50,7 +41,7 @@ export function startedRecord(call: DecidedRequest, now: number): QueuedRecord {
   const addressAt = text.length
   text += addressText(call)
   const portAt = text.length
-  text += `"port":${numeral(endpoint.port)}}${urlText(urlOf(targetOf(request)))}`
+  text += `"port":${numeral(endpoint.port)}}${urlTextOf(targetOf(request))}`
   text += `,"http":{"version":"${inner(request.version)}","request":{"id":"${id}","method":"${inner(request.method)}","bytes":`
   const bytesAt = text.length
   text += trafficText(call)

@@ -76,8 +76,7 @@ function destinationText({ domain, ip, port }: NonNullable<RecordBody['destinati
   return `,"destination":{${first}${second}"port":${numeral(port)}}`
 }
 
-/** The member `url`. */
-export function urlText({
+function urlText({
   full,
   scheme,
   domain,
