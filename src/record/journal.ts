@@ -258,8 +258,7 @@ export class Journal {
     }
     batch.resolve()
     for (const listener of this.#listeners) listener()
-    if (!this.#hasRoomFor('call-denied') || !this.#queueDenials()) return
-    this.#schedule()
+    if (this.#hasRoomFor('call-denied') && this.#queueDenials()) this.#schedule()
   }
 
   #queueDenials(): boolean {
