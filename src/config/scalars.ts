@@ -18,6 +18,10 @@ import {
   type ListenAddress,
 } from './units.ts'
 
+// Generated code pays only where one schema reads much: a configuration and its rules are read once. Before any schema is
+// made, because each keeps what was set then.
+z.config({ jitless: true })
+
 /** Reads a text by a function that returns undefined, or throws an EgressError, where it is not one. */
 function readBy<Value>(
   source: z.ZodType<string, string>,
