@@ -42,9 +42,9 @@ async function runSidecar({ config, renew }: StartOptions): Promise<number> {
     // The CA first: whoever waits for its file to start a client has it while the rest is loaded. The other verbs do
     // without the data path.
     const { loadOrMakeCa } = await import('./tls/ca.ts')
-    loadOrMakeCa({ ...config.ca, now: Date.now })
+    const ca = loadOrMakeCa({ ...config.ca, now: Date.now })
     const parts = await import('./sidecar.ts')
-    sidecar = await parts.Sidecar.start({ config, environment: env, renew, log })
+    sidecar = await parts.Sidecar.start({ config, ca, environment: env, renew, log })
   } catch (error) {
     log.error({ err: error }, 'the sidecar did not start')
     return 1

@@ -29,6 +29,8 @@ import { LeafServers } from './tls/contexts.ts'
 /** What starting takes besides the configuration. */
 export interface SidecarOptions {
   readonly config: Config
+  /** The interception CA to begin with. */
+  readonly ca: Ca
   readonly environment: Readonly<Record<string, string | undefined>>
   /** Start the static task anew even where it has ended. */
   readonly renew: boolean
@@ -70,14 +72,14 @@ export class Sidecar {
     return sidecar
   }
 
-  private constructor({ config, environment, renew, log }: SidecarOptions) {
+  private constructor({ config, ca, environment, renew, log }: SidecarOptions) {
     const { limits, stateDir } = config
     const now = Date.now
     this.#config = config
     this.#log = log
     mkdirSync(stateDir, { recursive: true, mode: 0o700 })
     const caOptions = { ...config.ca, now }
-    this.#ca = loadOrMakeCa(caOptions)
+    this.#ca = ca
     this.#caTimer = setInterval(
       () => this.#renewCa(() => loadOrMakeCa(caOptions)),
       Math.min(CA_CHECK_MS, config.ca.lifetimeMs / 20),
