@@ -4,9 +4,9 @@
 import { Option, type Command } from 'commander'
 import { RE2JS } from 're2js'
 
-import { parseDuration } from '../config/units.ts'
 import { renderRecord } from '../record/render.ts'
 import { tailRecords, type TailFilter } from '../record/tail.ts'
+import { parseDuration } from '../wire/units.ts'
 import { configFor, type CommonOptions } from './common.ts'
 import { EXIT_CODES, UsageError, type CommandIo } from './io.ts'
 

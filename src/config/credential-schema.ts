@@ -4,7 +4,8 @@
 import { z } from 'zod'
 
 import type { CredentialDefinition, Injection } from '../credentials/sources.ts'
-import { boundedText, hostPort, positiveInteger } from './scalars.ts'
+import { boundedText, positiveInteger } from '../tasks/scalars.ts'
+import { hostPort } from './scalars.ts'
 
 /** Everything of a definition but its name; a file source is as written. */
 export type CredentialSection = Omit<CredentialDefinition, 'name' | 'placeholder'> & {

@@ -4,7 +4,8 @@
 import { DEFAULT_LIMITS } from '../limits.ts'
 import { completePlaceholder } from './credential-schema.ts'
 import type { Sections } from './schema.ts'
-import { formatDuration, formatListenAddress, isLocalAddress, type ListenAddress } from './units.ts'
+import { formatDuration } from '../wire/units.ts'
+import { formatListenAddress, isLocalAddress, type ListenAddress } from './units.ts'
 import type { KeyPath } from '../policy/yaml-text.ts'
 
 /** Tells of a problem with the value at a path. */

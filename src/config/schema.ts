@@ -5,21 +5,11 @@
 import { z } from 'zod'
 
 import { DEFAULT_LIMITS, type Limits } from '../limits.ts'
+import { boundedText, cidr, duration, positiveInteger } from '../tasks/scalars.ts'
 import { DATA_CLASSES } from '../tasks/task.ts'
 import type { Config, TaskDefinition } from './config.ts'
 import { credentialSchema, type CredentialSection } from './credential-schema.ts'
-import {
-  address,
-  boundedText,
-  cidr,
-  duration,
-  hostName,
-  limitValue,
-  listenAddress,
-  positiveInteger,
-  resolverAddress,
-  size,
-} from './scalars.ts'
+import { address, hostName, limitValue, listenAddress, resolverAddress, size } from './scalars.ts'
 import { sinkSchema, type SinkSection } from './sink-schema.ts'
 
 /** The static task as it is written. */

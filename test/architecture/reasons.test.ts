@@ -6,7 +6,9 @@ import path from 'node:path'
 import t from 'tap'
 
 import { REASONS, type Reason, type ReasonRow } from '../../src/errors.ts'
+import { CONTROL_REASONS } from '../../src/tasks/control-error.ts'
 
+const controlRows = Object.entries(CONTROL_REASONS)
 const rows: [string, ReasonRow][] = Object.entries(REASONS)
 const documentFile = 'docs/reasons.md'
 
@@ -29,11 +31,32 @@ ${title[0]!.toUpperCase()}${title.slice(1)}.
 | ${status || '-'} | ${proxyStatus} | ${phase} | ${retry} |
 ${remedy === '-' ? '' : `\n${remedy}\n`}`,
   )
-  return intro + sections.join('')
+  const control = controlRows.map(
+    ([token, { status, title, remedy }]) => `
+### ${token}
+
+${title[0]!.toUpperCase()}${title.slice(1)}. Status ${status}.
+
+${remedy}
+`,
+  )
+  return `${intro}${sections.join('')}
+## Of the control API
+
+The small table of \`src/tasks/control-error.ts\`: answered to principals of the control API, see [control.md](control.md),
+besides those above that fit there too.
+${control.join('')}`
 }
 
 void t.test('every token has the form of the agents.net draft', async (t) => {
-  for (const [token] of rows) t.match(token, /^[a-z0-9-]{1,32}$/)
+  for (const [token] of [...rows, ...controlRows]) t.match(token, /^[a-z0-9-]{1,32}$/)
+})
+
+void t.test('no token stands in both tables', async (t) => {
+  for (const [token, { status, remedy }] of controlRows) {
+    t.notOk(Object.hasOwn(REASONS, token), token)
+    t.ok(status >= 400 && remedy.length > 10, token)
+  }
 })
 
 void t.test(

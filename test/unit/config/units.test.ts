@@ -3,14 +3,12 @@
 import t from 'tap'
 
 import {
-  formatDuration,
   formatListenAddress,
   isLocalAddress,
-  parseDuration,
   parseHostPort,
   parseListenAddress,
-  parseSize,
 } from '../../../src/config/units.ts'
+import { formatDuration, parseDuration, parseSize } from '../../../src/wire/units.ts'
 
 void t.test('a duration is a whole number and one unit', (t) => {
   t.equal(parseDuration('250ms'), 250)

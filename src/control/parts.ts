@@ -1,0 +1,124 @@
+// What the control API asks of the rest of the sidecar, as interfaces: it never imports the data path. `sidecar.ts` hands
+// the parts in.
+
+import type { TaskDefinition } from '../tasks/schema.ts'
+import type { Actor, Evidence, Kill, KillScope, Receipt, TaskView } from '../tasks/view.ts'
+
+/** The tasks; every method throws ControlError where it refuses. */
+export interface TaskDesk {
+  /** @param key the Idempotency-Key: the same definition under the same key is the same task */
+  create(
+    definition: TaskDefinition,
+    actor: Actor,
+    key: string | undefined,
+  ): { readonly task: TaskView; readonly token: string | undefined; readonly created: boolean }
+  list(): readonly TaskView[]
+  show(id: string): TaskView | undefined
+  extend(id: string, lifetimeMs: number, actor: Actor, evidence?: Evidence): TaskView
+  suspend(id: string, actor: Actor, reason: string | undefined): TaskView
+  resume(id: string, actor: Actor, reason: string | undefined): TaskView
+  heartbeat(id: string, actor: Actor): TaskView
+  attest(id: string, evidence: Evidence, actor: Actor): TaskView
+  revoke(id: string, actor: Actor, reason: string | undefined): Promise<Receipt>
+}
+
+/** The kill switch. */
+export interface KillDesk {
+  /** Ends what matches, refuses what comes; resolves when all of it has ended. `value` is empty for `all`. */
+  kill(
+    scope: KillScope,
+    value: string,
+    actor: Actor,
+    reason: string | undefined,
+  ): Promise<{ readonly kill: Kill; readonly ended: readonly string[]; readonly cut: number }>
+  list(): readonly Kill[]
+  lift(id: string, actor: Actor): Kill | undefined
+}
+
+/** Owners who left: their tasks are suspended and they get no new ones, until enabled again. */
+export interface OwnerDesk {
+  disable(owner: string, actor: Actor): { readonly suspended: readonly string[] }
+  enable(owner: string, actor: Actor): void
+  disabled(): readonly string[]
+}
+
+/** What a task's sandbox is given. */
+export interface TaskEnvironment {
+  /** The proxy URL; undefined where only a socket leads to it. */
+  readonly proxy: string | undefined
+  readonly socket?: string
+  readonly env: Readonly<Record<string, string>>
+}
+
+/** One rule set as it is shown. */
+export interface RuleSetView {
+  readonly name: string
+  readonly version: string
+  readonly description?: string
+  readonly owner?: string
+  /** Who may be given the set; absent: anyone. */
+  readonly for?: { readonly teams: readonly string[] }
+}
+
+/** What a reload of the rules found. */
+export interface RulesReload {
+  readonly inForce: boolean
+  readonly problems: readonly {
+    readonly file: string
+    readonly line: number
+    readonly column: number
+    readonly message: string
+  }[]
+  readonly changed: boolean
+}
+
+/** What is known of the sandboxes. */
+export interface Inventory {
+  readonly tasks: number
+  readonly sandboxes: readonly string[]
+  readonly unknownClients: readonly {
+    readonly address: string
+    readonly reason: string
+    readonly firstSeen: string
+    readonly lastSeen: string
+    readonly count: number
+  }[]
+}
+
+/** One credential as it is shown; never its value. */
+export interface CredentialView {
+  readonly name: string
+  readonly hosts: readonly string[]
+  readonly inject: string
+  readonly state: 'available' | 'unavailable'
+  readonly static: true
+}
+
+/** The public key that receipts are signed with, as a JWK. */
+export interface ReceiptKey {
+  readonly kty: string
+  readonly crv: string
+  readonly x: string
+  readonly kid: string
+}
+
+/** Everything that the control API is made of. */
+export interface ControlParts {
+  readonly tasks: TaskDesk
+  readonly kills: KillDesk
+  readonly owners: OwnerDesk
+  /** Proxy URL and environment of a task's sandbox; the token is undefined where it is not known any more. */
+  environmentFor(taskId: string, token: string | undefined): TaskEnvironment
+  readonly rules: { show(): readonly RuleSetView[]; reload(actor: Actor): RulesReload }
+  credentials(): readonly CredentialView[]
+  inventory(): Inventory
+  /** The latest records of calls, newest last, as they stand in the journal. */
+  readonly calls: {
+    recent(limit: number, taskId: string | undefined): readonly unknown[]
+    /** @returns what ends the following */
+    follow(taskId: string | undefined, onRecord: (record: unknown) => void): () => void
+  }
+  receiptKey(): ReceiptKey
+  /** Puts a change on record with its principal. */
+  record(action: string, detail: Readonly<Record<string, unknown>>): void
+}

@@ -1,0 +1,116 @@
+// What is shown of tasks, of their ends and of the kill switch: plain data, JSON as it is answered, times in ISO 8601 UTC.
+// Data only; made by the tasks room, answered by `control/`, read by whoever calls it.
+
+import type { TaskState } from './task.ts'
+
+/** Who changes something: a principal of the control API, or the sidecar itself. */
+export interface Actor {
+  readonly kind: 'principal' | 'sidecar'
+  readonly name: string
+}
+
+/** What a sandbox is proved by. */
+export interface Evidence {
+  readonly image?: string | undefined
+  readonly selectors?: Readonly<Record<string, string>> | undefined
+}
+
+/** A task as it is shown. */
+export interface TaskView {
+  readonly id: string
+  readonly state: TaskState
+  /** Ids from the root task down to this one, this one included. */
+  readonly path: readonly string[]
+  readonly parent?: string
+  readonly children: readonly string[]
+  readonly intent: string
+  readonly intentDigest: string
+  readonly owner: { readonly name: string; readonly team: string }
+  readonly agent: { readonly account: string; readonly instance: string }
+  readonly principal?: string
+  readonly identity: {
+    readonly token: boolean
+    readonly subject?: string
+    readonly sources: readonly string[]
+    readonly socket?: string
+    readonly evidence?: string
+  }
+  readonly sandbox: {
+    readonly id: string
+    readonly image?: string
+    readonly teardown: 'none' | 'due' | 'confirmed' | 'unconfirmed'
+  }
+  readonly rules: readonly string[]
+  readonly params: Readonly<Record<string, string>>
+  readonly environment: string
+  readonly ceiling: string
+  readonly credentials: readonly { readonly name: string; readonly used: boolean }[]
+  readonly createdAt: string
+  readonly createdBy: string
+  readonly expiresAt: string
+  readonly heartbeatDueAt?: string
+  /** Since when it is in its state. */
+  readonly since: string
+  /** Why it is in its state. */
+  readonly cause: string
+  /** Who brought it into its state. */
+  readonly actor: string
+  /** Axes of the delegation that could not be compared. */
+  readonly unproven: readonly string[]
+  readonly calls: { readonly open: number; readonly allowed: number; readonly denied: number }
+  readonly receipt?: Receipt
+}
+
+/** One thing that ended with a task. */
+export interface ReceiptItem {
+  readonly kind:
+    | 'calls'
+    | 'connections'
+    | 'listener'
+    | 'pool'
+    | 'dns'
+    | 'tls'
+    | 'credential'
+    | 'child'
+    | 'sandbox'
+  readonly name: string
+  readonly outcome: 'ended' | 'none' | 'forgotten' | 'unconfirmed' | 'failed'
+  readonly count?: number
+  readonly at: string
+  readonly detail?: string
+  /** Null where no end is known. */
+  readonly residualExposureUntil?: string | null
+}
+
+/** What the end of a task answers, item by item. */
+export interface Receipt {
+  readonly task: string
+  readonly cause: string
+  readonly actor: string
+  readonly reason?: string
+  readonly startedAt: string
+  readonly endedAt: string
+  readonly complete: boolean
+  readonly items: readonly ReceiptItem[]
+  readonly signature: {
+    readonly algorithm: 'Ed25519'
+    /** The key's JWK thumbprint. */
+    readonly key: string
+    /** In base64url, over the JSON of the receipt without `signature`. */
+    readonly value: string
+  }
+}
+
+/** What the kill switch can be thrown for. */
+export type KillScope = 'host' | 'credential' | 'task' | 'agent' | 'owner' | 'all'
+
+/** One throw of the kill switch. */
+export interface Kill {
+  readonly id: string
+  readonly scope: KillScope
+  /** Empty for `all`. */
+  readonly value: string
+  readonly reason?: string
+  readonly by: string
+  readonly at: string
+}
