@@ -123,7 +123,7 @@ export class Sidecar {
       parts: this.#makeParts(environment, dialer),
       openCalls: this.#openCalls,
       leafServers: new LeafServers({
-        ca: () => this.#ca,
+        authorityFor: () => this.#ca,
         limits,
         now,
         onMint: () => this.#records.metrics.countMint(),
