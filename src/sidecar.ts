@@ -8,6 +8,7 @@ import { placeholderKey } from './config/placeholder-key.ts'
 import { RuleWatch } from './config/rule-watch.ts'
 import type { LoadedRules } from './config/rules.ts'
 import { startSinks } from './config/sinks.ts'
+import { makeTaskAuthorities } from './config/task-authorities.ts'
 import { buildStaticTask } from './config/task.ts'
 import { makeDialer, socketAddressOf } from './config/dialer.ts'
 import { HealthServer, type Readiness } from './control/health.ts'
@@ -24,7 +25,8 @@ import type { SinkFeed } from './record/sinks/feed.ts'
 import type { Parts } from './stages.ts'
 import { StaticTask } from './tasks/static.ts'
 import { loadOrMakeCa, type Ca } from './tls/ca.ts'
-import { LeafServers } from './tls/contexts.ts'
+import { LeafServers, type LeafAuthority } from './tls/contexts.ts'
+import type { TaskAuthorities } from './tls/task-ca.ts'
 
 /** What starting takes besides the configuration. */
 export interface SidecarOptions {
@@ -52,6 +54,7 @@ export class Sidecar {
   readonly #proxy: ProxyServer
   readonly #health: HealthServer
   readonly #sinks: readonly SinkFeed[]
+  readonly #authorities: TaskAuthorities
   readonly #caTimer: NodeJS.Timeout
   #ca: Ca
 
@@ -85,6 +88,7 @@ export class Sidecar {
       Math.min(CA_CHECK_MS, config.ca.lifetimeMs / 20),
     )
     this.#caTimer.unref()
+    this.#authorities = makeTaskAuthorities(config, () => this.#ca, log)
     this.#records = openRecords(config, log, now, {
       openCalls: () => this.#openCalls.size,
       openTunnels: () => this.#openCalls.tunnels,
@@ -123,7 +127,7 @@ export class Sidecar {
       parts: this.#makeParts(environment, dialer),
       openCalls: this.#openCalls,
       leafServers: new LeafServers({
-        ca: () => this.#ca,
+        authorityFor: (taskId) => this.#authorityFor(taskId),
         limits,
         now,
         onMint: () => this.#records.metrics.countMint(),
@@ -267,6 +271,11 @@ export class Sidecar {
     for (const { file, line, column, message } of errors)
       this.#log.error(`${file}:${line}:${column} ${message}`)
     return errors
+  }
+
+  // The task of the configuration has no CA of its own: one sidecar, one task, one CA.
+  #authorityFor(taskId: string | undefined): LeafAuthority {
+    return (taskId === undefined ? undefined : this.#authorities.of(taskId)) ?? this.#ca
   }
 
   #onTaskEnd(): void {

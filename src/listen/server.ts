@@ -90,7 +90,7 @@ export class ProxyServer implements TunnelHost, ConnectionHost {
     scope: TunnelScope,
     refusal: Reason | undefined,
   ): Promise<Reason> {
-    const server = this.#options.leafServers.serverFor(scope.endpoint)
+    const server = this.#options.leafServers.serverFor(scope.endpoint, call.identity?.task.id)
     return endTls(call, socket, server, (secure) => this.#serveInside(call, secure, scope, refusal))
   }
 

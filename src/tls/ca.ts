@@ -9,19 +9,17 @@ import {
   X509Certificate,
   type KeyObject,
 } from 'node:crypto'
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
+import { existsSync, mkdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
-import tls from 'node:tls'
 
 import { encodeName, makeCertificate } from './certificate.ts'
+import {
+  publicFilesIn,
+  readSecret,
+  writePublicFiles,
+  writeWhole,
+  type PublicFiles,
+} from './files.ts'
 import { keyIdOf, publicKeyOf, readIssuer } from './issuer.ts'
 
 /** Where the CA lives and how long. */
@@ -34,7 +32,7 @@ export interface CaOptions {
 }
 
 /** A CA that can sign. */
-export interface Ca {
+export interface Ca extends PublicFiles {
   readonly certPem: string
   readonly key: KeyObject
   readonly keyId: Buffer
@@ -42,19 +40,13 @@ export interface Ca {
   readonly name: Buffer
   /** Epoch milliseconds. */
   readonly notAfter: number
-  /** The file to trust, absolute. */
-  readonly certFile: string
-  /** The public roots and ours, absolute. */
-  readonly bundleFile: string
 }
 
-const CERT_FILE = 'ca.crt'
-const BUNDLE_FILE = 'ca-bundle.crt'
-const WGET_FILE = 'wgetrc'
 const BACKDATE_MS = 3_600_000
 // Renewed when less than this share of its life is left.
 const RENEW_SHARE = 0.2
-const ORGANISATION = 'Sallyport'
+/** The organisation that every CA of ours names. */
+export const ORGANISATION = 'Sallyport'
 const PEM_BEGIN = '-----BEGIN CERTIFICATE-----'
 
 /**
@@ -63,47 +55,30 @@ const PEM_BEGIN = '-----BEGIN CERTIFICATE-----'
  * @throws Error in one sentence where a file is there and cannot be used
  */
 export function loadOrMakeCa(options: CaOptions): Ca {
-  mkdirSync(options.dir, { recursive: true, mode: 0o755 })
   mkdirSync(path.dirname(options.keyFile), { recursive: true, mode: 0o700 })
   const key = loadKey(options.keyFile) ?? makeKey(options.keyFile)
-  const certFile = path.join(options.dir, CERT_FILE)
-  const bundleFile = path.join(options.dir, BUNDLE_FILE)
-  const kept = loadCertificate(certFile, key)
+  const files = publicFilesIn(options.dir)
+  const kept = loadCertificate(files.certFile, key)
   const certPem =
     kept && isCurrent(kept, options.now())
       ? kept.toString()
       : makeCaCertificate(key, kept ? readIssuer(kept).name : makeName(), options)
-  writeIfDifferent(certFile, certPem)
-  const bundle = [...tls.rootCertificates.map((root) => root.trim()), certPem.trim(), ''].join('\n')
-  writeIfDifferent(bundleFile, bundle)
-  // wget heeds no variable for its roots, only the one that names a file of its own.
-  writeIfDifferent(
-    path.join(options.dir, WGET_FILE),
-    `ca_certificate = ${path.resolve(bundleFile)}\n`,
-  )
-  return describe(certPem, key, certFile, bundleFile)
+  writePublicFiles(options.dir, certPem, true)
+  return describeCa(certPem, key, files)
 }
 
-function describe(certPem: string, key: KeyObject, certFile: string, bundleFile: string): Ca {
+/** A CA as what it issues has to name it. */
+export function describeCa(certPem: string, key: KeyObject, files: PublicFiles): Ca {
   const certificate = new X509Certificate(certPem)
   const { name, keyId = keyIdOf(publicKeyOf(key)) } = readIssuer(certificate)
-  return {
-    certPem,
-    key,
-    keyId,
-    name,
-    notAfter: certificate.validToDate.getTime(),
-    certFile,
-    bundleFile,
-  }
+  return { certPem, key, keyId, name, notAfter: certificate.validToDate.getTime(), ...files }
 }
 
 function loadKey(file: string): KeyObject | undefined {
-  if (!existsSync(file)) return undefined
   try {
-    // A key that others could read is mended before it is used.
-    if ((statSync(file).mode & 0o077) !== 0) chmodSync(file, 0o600)
-    const key = createPrivateKey(readFileSync(file))
+    const pem = readSecret(file)
+    if (pem === undefined) return undefined
+    const key = createPrivateKey(pem)
     if (key.asymmetricKeyType !== 'ec') throw new Error('it is no elliptic-curve key')
     return key
   } catch (error) {
@@ -169,19 +144,9 @@ function makeCaCertificate(key: KeyObject, name: Buffer, { lifetimeMs, now }: Ca
       notBefore: now() - BACKDATE_MS,
       notAfter: now() + lifetimeMs,
       ca: true,
+      // Room for the intermediates of tasks.
+      pathLength: 1,
     },
     key,
   )
-}
-
-function writeIfDifferent(file: string, content: string): void {
-  if (existsSync(file) && readFileSync(file, 'utf8') === content) return
-  writeWhole(file, content, 0o644)
-}
-
-function writeWhole(file: string, content: string | Buffer, mode: number): void {
-  const beside = `${file}.new`
-  writeFileSync(beside, content, { mode, flush: true })
-  chmodSync(beside, mode)
-  renameSync(beside, file)
 }

@@ -1,7 +1,7 @@
 // X.509 certificates, the structure by node-forge, keys and signatures by node:crypto: forge knows no elliptic curves and
 // signs slowly. What is made passes OpenSSL's strict checks and Python's: every certificate carries a subject and an
 // authority key identifier. Forge is loaded by the first certificate that is made: a start with a CA makes none.
-// Called by `ca.ts` and `leaf.ts`. @see RFC 5280
+// Called by `ca.ts`, `task-ca.ts` and `leaf.ts`. @see RFC 5280
 
 import { randomBytes, sign, type KeyObject } from 'node:crypto'
 import { createRequire } from 'node:module'
@@ -23,6 +23,10 @@ export interface CertificateFields {
   readonly notBefore: number
   readonly notAfter: number
   readonly ca: boolean
+  /** Of a CA: how many other CAs may stand between it and a leaf, 0 to 127; 0 unless given. */
+  readonly pathLength?: number
+  /** Of a CA: DER of what its leaves may be named; anything unless given. */
+  readonly nameConstraints?: Buffer
   readonly alternativeName?:
     | { readonly kind: 'name'; readonly text: string }
     | { readonly kind: 'ip'; readonly bytes: Uint8Array }
@@ -121,10 +125,11 @@ function extensions(fields: CertificateFields): Node[] {
         ),
       ]),
     ),
-    extension('2.5.29.19', true, sequence(fields.ca ? [boolean(true), integer('\0')] : [])),
+    extension('2.5.29.19', true, sequence(fields.ca ? [boolean(true), pathLength(fields)] : [])),
     // Of nine bits: keyCertSign and cRLSign for a CA, digitalSignature for a leaf.
     extension('2.5.29.15', true, bits(fields.ca ? '\x01\x06' : '\x07\x80')),
   ]
+  if (fields.nameConstraints) list.push(extension('2.5.29.30', true, parse(fields.nameConstraints)))
   if (fields.ca) return list
   list.push(extension('2.5.29.37', false, sequence([oid('1.3.6.1.5.5.7.3.1')])))
   const { alternativeName } = fields
@@ -143,6 +148,10 @@ function extensions(fields: CertificateFields): Node[] {
     )
   }
   return list
+}
+
+function pathLength({ pathLength: length = 0 }: CertificateFields): Node {
+  return integer(String.fromCharCode(length))
 }
 
 // Positive, never zero, 126 bits of chance.

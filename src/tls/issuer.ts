@@ -1,6 +1,7 @@
-// What certificates issued by a CA have to say of it, read from its certificate and its key without a library: node gives a
-// subject as text only, and the text is not enough to repeat its bytes. Deliberately reads only certificates that node's
-// own parser has accepted. Called by `ca.ts`, `certificate.ts` and `leaf.ts`. @see RFC 5280
+// What certificates issued by a CA have to say of it, and what its own extensions say, read from its certificate and its key
+// without a library: node gives a subject as text only, and the text is not enough to repeat its bytes. Deliberately reads
+// only certificates that node's own parser has accepted. Called by `ca.ts`, `task-ca.ts`, `certificate.ts` and `leaf.ts`.
+// @see RFC 5280
 
 import { createHash, createPublicKey, type KeyObject, type X509Certificate } from 'node:crypto'
 
@@ -39,17 +40,30 @@ export function readIssuer(certificate: X509Certificate): {
   readonly name: Buffer
   readonly keyId: Buffer | undefined
 } {
-  const [tbs] = elementsIn(elementsIn(certificate.raw)[0]?.content)
-  const fields = elementsIn(tbs?.content)
+  const fields = fieldsOf(certificate)
   // Serial, algorithm, issuer, validity and subject, behind the version where it is written.
   const subject = fields[fields[0]?.tag === VERSION_TAG ? 5 : 4]
   if (subject === undefined) throw new Error('the certificate has no subject')
-  const [extensions] = elementsIn(fields.find(({ tag }) => tag === EXTENSIONS_TAG)?.content)
+  const keyId = readExtension(certificate, SUBJECT_KEY_ID)
+  return { name: subject.whole, keyId: elementsIn(keyId)[0]?.content }
+}
+
+/**
+ * The DER of one of a certificate's extensions; undefined where it has none of that kind.
+ * @param id the content of its object identifier
+ */
+export function readExtension(certificate: X509Certificate, id: Buffer): Buffer | undefined {
+  const holder = fieldsOf(certificate).find(({ tag }) => tag === EXTENSIONS_TAG)
+  const [extensions] = elementsIn(holder?.content)
   const found = elementsIn(extensions?.content)
     .map(({ content }) => elementsIn(content))
-    .find(([id]) => id?.content.equals(SUBJECT_KEY_ID))
-  // Two octet strings, one in the other.
-  return { name: subject.whole, keyId: elementsIn(found?.at(-1)?.content)[0]?.content }
+    .find(([kind]) => kind?.content.equals(id))
+  return found?.at(-1)?.content
+}
+
+function fieldsOf(certificate: X509Certificate): Element[] {
+  const [tbs] = elementsIn(elementsIn(certificate.raw)[0]?.content)
+  return elementsIn(tbs?.content)
 }
 
 /** The elements that stand one behind the other; what does not hold its own length is none. */

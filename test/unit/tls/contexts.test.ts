@@ -13,7 +13,7 @@ import t, { type Test } from 'tap'
 import { EgressError } from '../../../src/errors.ts'
 import { DEFAULT_LIMITS, type Limits } from '../../../src/limits.ts'
 import { loadOrMakeCa, type Ca } from '../../../src/tls/ca.ts'
-import { LeafServers } from '../../../src/tls/contexts.ts'
+import { LeafServers, type LeafServersOptions } from '../../../src/tls/contexts.ts'
 import { normalizeHost } from '../../../src/wire/authority.ts'
 import { portOf } from '../../fixtures/port.ts'
 
@@ -33,11 +33,15 @@ function makeCa(name = 'ca', lifetimeMs = 30 * DAY_MS): Ca {
 const ca = makeCa()
 
 function makeServers(
-  options: { limits?: Partial<Limits>; now?: () => number; ca?: () => Ca } = {},
+  options: {
+    limits?: Partial<Limits>
+    now?: () => number
+    ca?: LeafServersOptions['authorityFor']
+  } = {},
 ): { servers: LeafServers; minted: () => number } {
   let minted = 0
   const servers = new LeafServers({
-    ca: options.ca ?? (() => ca),
+    authorityFor: options.ca ?? (() => ca),
     limits: { ...DEFAULT_LIMITS, ...options.limits },
     now: options.now ?? Date.now,
     onMint: () => (minted += 1),
@@ -45,8 +49,8 @@ function makeServers(
   return { servers, minted: () => minted }
 }
 
-const serverFor = (servers: LeafServers, host: string): tls.Server =>
-  servers.serverFor(normalizeHost(host))
+const serverFor = (servers: LeafServers, host: string, taskId?: string): tls.Server =>
+  servers.serverFor(normalizeHost(host), taskId)
 
 function reasonOf(act: () => unknown): string {
   try {
@@ -343,4 +347,69 @@ void t.test('h2 alone is not agreed to', async (t) => {
   const door = await openDoor(t, () => serverFor(servers, 'api.test'))
   await t.rejects(greet(door.port, { ALPNProtocols: ['h2'] }), /alert/i)
   t.equal((await greet(door.port, { ALPNProtocols: ['http/1.1'] })).alpn, 'http/1.1')
+})
+
+void t.test(
+  'tasks share no server, no leaf and no session, each is signed for apart',
+  async (t) => {
+    const authorities: Record<string, Ca> = { one: makeCa('one'), two: makeCa('two') }
+    const asked: (string | undefined)[] = []
+    const { servers, minted } = makeServers({
+      ca: (taskId) => {
+        asked.push(taskId)
+        return taskId === undefined ? ca : authorities[taskId]!
+      },
+    })
+    const [one, two, none] = ['one', 'two', undefined].map((task) =>
+      serverFor(servers, 'api.test', task),
+    )
+    t.equal(new Set([one, two, none]).size, 3)
+    t.equal(serverFor(servers, 'API.test', 'one'), one)
+    t.equal(minted(), 3)
+    t.strictSame(asked, ['one', 'two', undefined], 'asked at each mint alone')
+    const doors = await Promise.all([one, two].map((server) => openDoor(t, () => server!)))
+    const [first, second] = doors.map(({ port }) => port)
+    const trust = (task: string): tls.ConnectionOptions => ({ ca: authorities[task]!.certPem })
+    const mine = await greet(first!, trust('one'))
+    t.ok(mine.session)
+    t.ok((await greet(first!, { ...trust('one'), session: mine.session! })).reused, 'the twin')
+    await t.rejects(
+      greet(second!, { ...trust('one'), session: mine.session! }),
+      /unable to verify/,
+      'no session of one task opens the other',
+    )
+    const theirs = await greet(second!, { ...trust('two'), session: mine.session! })
+    t.notOk(theirs.reused)
+    t.not(theirs.certificate.serialNumber, mine.certificate.serialNumber)
+  },
+)
+
+void t.test('a task’s servers are let go together, and what one serves goes on', async (t) => {
+  const { servers, minted } = makeServers()
+  const [old] = ['api.test', 'n1.test', 'n2.test'].map((host) => serverFor(servers, host, 'one'))
+  const other = serverFor(servers, 'api.test', 'two')
+  const none = serverFor(servers, 'api.test')
+  const door = await openDoor(t, () => old!)
+  t.equal(servers.dropTask('one'), 3)
+  t.equal(servers.dropTask('one'), 0)
+  t.equal((await greet(door.port)).text, 'hello')
+  t.equal(serverFor(servers, 'api.test', 'two'), other)
+  t.equal(serverFor(servers, 'api.test'), none)
+  t.equal(minted(), 5)
+  t.not(serverFor(servers, 'api.test', 'one'), old)
+  t.equal(minted(), 6)
+  t.end()
+})
+
+void t.test('a leaf that ends with its task is kept to its end', (t) => {
+  let now = Date.now()
+  const short = { ...makeCa('brief', 1_800_000), chainPem: '' }
+  const { servers, minted } = makeServers({ now: () => now, ca: () => short })
+  const first = serverFor(servers, 'api.test', 'one')
+  now = short.notAfter - 1000
+  t.equal(serverFor(servers, 'api.test', 'one'), first)
+  now = short.notAfter
+  t.not(serverFor(servers, 'api.test', 'one'), first)
+  t.equal(minted(), 2)
+  t.end()
 })

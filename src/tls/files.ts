@@ -1,0 +1,84 @@
+// The files of a CA: how secret ones are written and read, and the three public ones that a sandbox is given. Each is
+// written whole or not at all. Deliberately knows nothing of certificates. Called by `ca.ts` and `task-ca.ts`.
+
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import path from 'node:path'
+import tls from 'node:tls'
+
+/** Where the public files of a CA are, absolute where the directory was. */
+export interface PublicFiles {
+  /** The CA's certificate alone. */
+  readonly certFile: string
+  /** All that a client is to trust. */
+  readonly bundleFile: string
+}
+
+const CERT_FILE = 'ca.crt'
+const BUNDLE_FILE = 'ca-bundle.crt'
+const WGET_FILE = 'wgetrc'
+
+/** Names the public files of a CA, whether they are there or not. */
+export function publicFilesIn(directory: string): PublicFiles {
+  return {
+    certFile: path.join(directory, CERT_FILE),
+    bundleFile: path.join(directory, BUNDLE_FILE),
+  }
+}
+
+/**
+ * Writes the public files of a CA where they are not as they must be: its certificate, a bundle, and a file for wget.
+ * @param withPublicRoots whether the bundle holds the public roots before the certificate
+ */
+export function writePublicFiles(
+  directory: string,
+  certPem: string,
+  withPublicRoots: boolean,
+): void {
+  mkdirSync(directory, { recursive: true, mode: 0o755 })
+  const { certFile, bundleFile } = publicFilesIn(directory)
+  writeIfDifferent(certFile, certPem)
+  const roots = withPublicRoots ? tls.rootCertificates.map((root) => root.trim()) : []
+  writeIfDifferent(bundleFile, [...roots, certPem.trim(), ''].join('\n'))
+  // wget heeds no variable for its roots, only the one that names a file of its own.
+  writeIfDifferent(
+    path.join(directory, WGET_FILE),
+    `ca_certificate = ${path.resolve(bundleFile)}\n`,
+  )
+}
+
+/** Writes a file beside its place, flushes it and moves it there. */
+export function writeWhole(file: string, content: string | Buffer, mode: number): void {
+  const beside = besideOf(file)
+  // Made new: what a crash, or somebody, left in its place is neither kept nor followed.
+  rmSync(beside, { force: true })
+  writeFileSync(beside, content, { mode, flag: 'wx', flush: true })
+  chmodSync(beside, mode)
+  renameSync(beside, file)
+}
+
+/** Reads a secret file; undefined where there is none. */
+export function readSecret(file: string): Buffer | undefined {
+  if (!existsSync(file)) return undefined
+  // A key that others could read is mended before it is used.
+  if ((statSync(file).mode & 0o077) !== 0) chmodSync(file, 0o600)
+  return readFileSync(file)
+}
+
+/** Where a file stands while it is written. */
+export function besideOf(file: string): string {
+  return `${file}.new`
+}
+
+function writeIfDifferent(file: string, content: string): void {
+  if (existsSync(file) && readFileSync(file, 'utf8') === content) return
+  writeWhole(file, content, 0o644)
+}
