@@ -4,6 +4,7 @@
 import { mkdirSync } from 'node:fs'
 
 import type { Config, TaskDefinition } from './config/config.ts'
+import { makeJwtVerifier } from './config/identity.ts'
 import { placeholderKey } from './config/placeholder-key.ts'
 import { RuleWatch } from './config/rule-watch.ts'
 import type { LoadedRules } from './config/rules.ts'
@@ -159,6 +160,7 @@ export class Sidecar {
       identifier: new Identifier({
         standing: () => this.#task,
         policyFor: () => this.#rules.inForce?.policy,
+        jwt: makeJwtVerifier(this.#config, dialer, Date.now),
       }),
       credentials: new CredentialStore(credentials, {
         environment,

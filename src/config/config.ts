@@ -16,6 +16,14 @@ export interface TaskDefinition extends Omit<
   readonly lifetimeMs: number
 }
 
+/** Whose workload tokens are taken. */
+export interface JwtDefinition {
+  readonly issuer: string | undefined
+  readonly audience: string
+  /** Where the issuer's public keys are. */
+  readonly jwks: { readonly file: string } | { readonly url: string }
+}
+
 /** Where records are copied to. */
 export type SinkDefinition =
   | (SinkSelection & {
@@ -65,6 +73,13 @@ export interface Config {
   readonly stateDir: string
   /** The sidecar's one static task; undefined: nobody is known, so everything is refused. */
   readonly task: TaskDefinition | undefined
+  /** How a caller proves its task. */
+  readonly identity: {
+    /** Whose tokens are taken; undefined: none. */
+    readonly jwt: JwtDefinition | undefined
+    /** PEM file of the trust bundle that clients' certificates are verified by; undefined: no TLS on the proxy listener. */
+    readonly clientCaFile: string | undefined
+  }
   readonly credentials: readonly CredentialDefinition[]
   readonly journal: {
     readonly dir: string

@@ -66,15 +66,9 @@ export function loadConfig(options: LoadOptions): Loaded {
   )
   if (isComplete(sections)) {
     const config = resolveConfig(sections, file, baseDir)
-    config.upstream.caFiles.forEach((caFile, index) => {
-      if (!isReadable(caFile))
-        reporter.report(
-          ['upstream', 'ca', index],
-          'value',
-          'file-unreadable',
-          `cannot read ${caFile}`,
-        )
-    })
+    for (const { keys, file: named } of filesOf(config))
+      if (!isReadable(named))
+        reporter.report(keys, 'value', 'file-unreadable', `cannot read ${named}`)
     if (!reporter.problems.some(({ severity }) => severity === 'error'))
       return { config, problems: reporter.sorted(), placeOf }
   }
@@ -161,6 +155,20 @@ function readSections(value: unknown, reporter: Reporter): Partial<Sections> {
 
 function isComplete(sections: Partial<Sections>): sections is Sections {
   return Object.keys(SECTIONS).every((name) => Object.hasOwn(sections, name))
+}
+
+/** The files that have to be there, with the key that names each. */
+function filesOf({ upstream, identity }: Config): { keys: KeyPath; file: string }[] {
+  const { jwt, clientCaFile } = identity
+  return [
+    ...upstream.caFiles.map((file, index) => ({ keys: ['upstream', 'ca', index], file })),
+    ...(jwt && 'file' in jwt.jwks
+      ? [{ keys: ['identity', 'jwt', 'jwks'], file: jwt.jwks.file }]
+      : []),
+    ...(clientCaFile === undefined
+      ? []
+      : [{ keys: ['identity', 'mtls', 'ca'], file: clientCaFile }]),
+  ]
 }
 
 function isReadable(file: string): boolean {

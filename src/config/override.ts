@@ -8,7 +8,7 @@ import { DEFAULT_LIMITS } from '../limits.ts'
 import type { Problem } from '../policy/problem.ts'
 import { suggestName } from '../policy/suggest.ts'
 
-type OverrideKind = 'text' | 'number' | 'truth' | 'list' | 'path' | 'paths' | 'listen'
+type OverrideKind = 'text' | 'number' | 'truth' | 'list' | 'path' | 'paths' | 'pathOrUrl' | 'listen'
 
 const OVERRIDABLE: Readonly<Record<string, OverrideKind>> = {
   'listen.proxy': 'listen',
@@ -22,6 +22,10 @@ const OVERRIDABLE: Readonly<Record<string, OverrideKind>> = {
   'rules.always': 'list',
   'state.dir': 'path',
   'identity.token': 'truth',
+  'identity.jwt.issuer': 'text',
+  'identity.jwt.audience': 'text',
+  'identity.jwt.jwks': 'pathOrUrl',
+  'identity.mtls.ca': 'path',
   'journal.dir': 'path',
   'journal.sync': 'text',
   'journal.segmentBytes': 'text',
@@ -153,6 +157,8 @@ function toValue(written: string, kind: OverrideKind): unknown {
       return written === 'true' || (written === 'false' ? false : written)
     case 'path':
       return written === '' ? '' : path.resolve(written)
+    case 'pathOrUrl':
+      return written.includes('://') ? written : toValue(written, 'path')
     case 'listen':
       return written.startsWith('unix:')
         ? `unix:${path.resolve(written.slice('unix:'.length))}`

@@ -6,7 +6,7 @@ const RESERVED_KEYS: Readonly<Record<string, readonly string[]>> = {
   '': ['record', 'reviewers', 'pdp', 'hooks', 'profiles', 'redact', 'fleet', 'console'],
   listen: ['socks', 'transparent'],
   control: ['principals'],
-  identity: ['jwt', 'mtls'],
+  identity: ['mtls'],
   upstream: ['proxy'],
   task: [
     'parent',

@@ -6,6 +6,7 @@ import path from 'node:path'
 import type { CredentialDefinition } from '../credentials/sources.ts'
 import type { Config, SinkDefinition, TaskDefinition } from './config.ts'
 import { completePlaceholder, type CredentialSection } from './credential-schema.ts'
+import type { IdentitySection } from './identity-schema.ts'
 import type { Sections, TaskSection } from './schema.ts'
 import type { SinkSection } from './sink-schema.ts'
 import type { ListenAddress } from './units.ts'
@@ -32,6 +33,7 @@ export function resolveConfig(
     rules: { dir: absolute(rules.dir), always: rules.always },
     stateDir: absolute(state.dir),
     task: sections.task && resolveTask(sections.task),
+    identity: resolveIdentity(sections.identity, absolute),
     credentials: Object.entries(sections.credentials).map(([name, credential]) =>
       resolveCredential(name, credential, absolute),
     ),
@@ -55,6 +57,20 @@ function resolveTask({ expires, identity, sandbox, ...task }: TaskSection): Task
     sandbox: image === undefined ? { id } : { id, image },
     sources: identity.sources ?? [],
     lifetimeMs: expires,
+  }
+}
+
+function resolveIdentity(
+  { jwt, mtls }: IdentitySection,
+  absolute: (written: string) => string,
+): Config['identity'] {
+  return {
+    jwt: jwt && {
+      issuer: jwt.issuer,
+      audience: jwt.audience,
+      jwks: jwt.jwks.includes('://') ? { url: jwt.jwks } : { file: absolute(jwt.jwks) },
+    },
+    clientCaFile: mtls && absolute(mtls.ca),
   }
 }
 

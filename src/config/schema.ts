@@ -9,6 +9,7 @@ import { boundedText, cidr, duration, positiveInteger } from '../tasks/scalars.t
 import { DATA_CLASSES } from '../tasks/task.ts'
 import type { Config, TaskDefinition } from './config.ts'
 import { credentialSchema, type CredentialSection } from './credential-schema.ts'
+import { identitySchema, type IdentitySection } from './identity-schema.ts'
 import { address, hostName, limitValue, listenAddress, resolverAddress, size } from './scalars.ts'
 import { sinkSchema, type SinkSection } from './sink-schema.ts'
 
@@ -31,7 +32,7 @@ export interface Sections {
   readonly rules: Config['rules']
   readonly state: { readonly dir: string }
   readonly task: TaskSection | undefined
-  readonly identity: { readonly token: boolean }
+  readonly identity: IdentitySection
   readonly credentials: Readonly<Record<string, CredentialSection>>
   readonly journal: Omit<Config['journal'], 'retainMs'> & { readonly retain: number }
   readonly sinks: readonly SinkSection[]
@@ -133,10 +134,6 @@ const task: z.ZodType<Sections['task']> = z
   .optional()
   .describe("This sidecar's one task, active from its start.")
 
-const identity: z.ZodType<Sections['identity']> = z
-  .strictObject({ token: z.boolean({ error: 'expected true or false' }).default(true) })
-  .prefault({})
-
 const credentials: z.ZodType<Sections['credentials']> = z
   .record(
     z.string().regex(/^[A-Za-z0-9][\w-]{0,62}$/, {
@@ -209,7 +206,7 @@ export const SECTIONS: { readonly [Name in keyof Sections]: z.ZodType<Sections[N
   rules,
   state,
   task,
-  identity,
+  identity: identitySchema,
   credentials,
   journal,
   sinks,

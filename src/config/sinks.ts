@@ -3,14 +3,13 @@
 
 import { HttpPoster } from '../net/http-client.ts'
 import type { Dialer } from '../net/dial.ts'
-import { issueOperatorPermit } from '../net/issue-operator.ts'
 import type { Limits } from '../limits.ts'
 import type { Journal, RecordLog } from '../record/journal.ts'
 import type { SinkFeed } from '../record/sinks/feed.ts'
 import { startHttpSink } from '../record/sinks/http.ts'
 import { startStdoutSink } from '../record/sinks/stdout.ts'
-import { normalizeHost } from '../wire/authority.ts'
 import type { SinkDefinition } from './config.ts'
+import { permitUrl } from './operator-permit.ts'
 
 /** What sinks are started with. */
 export interface SinkOptions {
@@ -44,12 +43,7 @@ function startSink(definition: SinkDefinition, options: SinkOptions): SinkFeed {
   }
   if (definition.kind === 'stdout') return startStdoutSink(feed)
   const url = new URL(definition.url)
-  const tls = url.protocol === 'https:'
-  const permit = issueOperatorPermit({
-    purpose: `sinks.${definition.name}`,
-    endpoint: { ...normalizeHost(url.hostname), port: Number(url.port) || (tls ? 443 : 80) },
-    tls,
-  })
+  const permit = permitUrl(`sinks.${definition.name}`, url)
   const poster = new HttpPoster(options.dialer, permit, `${url.pathname}${url.search}`, limits)
   return startHttpSink({
     ...feed,

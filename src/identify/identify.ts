@@ -8,6 +8,8 @@ import type { Task, TaskState } from '../tasks/task.ts'
 import { canonicalAddress, contains, parseCidr, type Cidr } from '../wire/address.ts'
 import { hasHeader } from '../wire/headers.ts'
 import type { RawHeaders } from '../wire/body.ts'
+import type { JwtVerifier } from './jwt.ts'
+import { readProxyJwt } from './proxy-jwt.ts'
 
 /** The task of a listener as it stands now. */
 interface TaskStanding {
@@ -21,6 +23,8 @@ export interface IdentifyOptions {
   readonly standing: () => TaskStanding | undefined
   /** The rules in force for a task; undefined where none are valid. I5: then nothing leaves. */
   readonly policyFor: (task: Task) => Policy | undefined
+  /** Verifies workload tokens; undefined where none are taken. */
+  readonly jwt: JwtVerifier | undefined
 }
 
 /** Finds the task and the rules in force for one call. */
@@ -30,6 +34,17 @@ export class Identifier {
 
   constructor(options: IdentifyOptions) {
     this.#options = options
+  }
+
+  /**
+   * Verifies the JWT that a head carries; undefined where it has none or it is known already, so that nothing is waited for.
+   * @throws identity-unknown
+   */
+  prove(headers: RawHeaders): Promise<void> | undefined {
+    const { jwt } = this.#options
+    const token = jwt && readProxyJwt(headers)
+    if (jwt === undefined || token === undefined || jwt.known(token)) return undefined
+    return jwt.verify(token).then(() => undefined)
   }
 
   /** @throws identity-missing, identity-unknown, unknown-client, task-not-active, task-ended, policy-unavailable */

@@ -1,8 +1,8 @@
-// The operator's HTTP client: posts what sinks deliver, over connections that `dial.ts` opened with an operator's permit.
-// Follows no redirect and heeds no proxy variable. Undici is loaded by the first post: few sidecars have an HTTP sink.
-// Made by `config/sinks.ts`.
+// The operator's HTTP client: posts what sinks deliver and gets what the configuration names, over connections that `dial.ts`
+// opened with an operator's permit. Follows no redirect and heeds no proxy variable. Undici is loaded by the first request:
+// few sidecars have an HTTP sink. Made by `config/`.
 
-import type { Client } from 'undici'
+import type { Client, Dispatcher } from 'undici'
 
 import { EgressError } from '../errors.ts'
 import type { Limits } from '../limits.ts'
@@ -10,14 +10,72 @@ import { formatAuthority } from '../wire/authority.ts'
 import type { Dialer } from './dial.ts'
 import type { OperatorPermit } from './permit.ts'
 
-/** Posts to one URL. */
-export class HttpPoster {
+/** The bounds of one client. */
+interface ClientBounds {
+  readonly timeoutMs: number
+  /** Of an answer's body; undefined where it is not kept. */
+  readonly bodyBytesMax?: number
+}
+
+/** What one request says besides where it goes. */
+interface OperatorRequest {
+  readonly method: 'GET' | 'POST'
+  readonly headers: Readonly<Record<string, string>>
+  readonly body?: Uint8Array
+  readonly signal: AbortSignal
+}
+
+/** Asks one URL over a connection of its own. */
+class OperatorClient {
   readonly #dialer: Dialer
   readonly #permit: OperatorPermit
   readonly #path: string
-  readonly #timeoutMs: number
+  readonly #bounds: ClientBounds
   #client: Promise<Client> | undefined
 
+  /** @param path with its query */
+  constructor(dialer: Dialer, permit: OperatorPermit, path: string, bounds: ClientBounds) {
+    this.#dialer = dialer
+    this.#permit = permit
+    this.#path = path
+    this.#bounds = bounds
+  }
+
+  /** Ends the connection. */
+  async close(): Promise<void> {
+    await (await this.#client)?.destroy()
+  }
+
+  protected async request(asked: OperatorRequest): Promise<Dispatcher.ResponseData> {
+    this.#client ??= this.#makeClient()
+    const client = await this.#client
+    const host = formatAuthority(this.#permit.endpoint, this.#permit.tls ? 443 : 80)
+    return client.request({ ...asked, path: this.#path, headers: { host, ...asked.headers } })
+  }
+
+  async #makeClient(): Promise<Client> {
+    const { Client } = await import('undici')
+    const permit = this.#permit
+    const { timeoutMs, bodyBytesMax } = this.#bounds
+    return new Client('http://operator.invalid', {
+      allowH2: false,
+      pipelining: 1,
+      headersTimeout: timeoutMs,
+      bodyTimeout: timeoutMs,
+      ...(bodyBytesMax !== undefined && { maxResponseSize: bodyBytesMax }),
+      connect: (_options, onConnection) => {
+        this.#dialer.dial(permit, { tls: permit.tls, signal: AbortSignal.timeout(timeoutMs) }).then(
+          ({ socket }) => onConnection(null, socket),
+          (error: unknown) =>
+            onConnection(error instanceof Error ? error : new EgressError('internal'), null),
+        )
+      },
+    })
+  }
+}
+
+/** Posts to one URL. */
+export class HttpPoster extends OperatorClient {
   /** @param path with its query */
   constructor(
     dialer: Dialer,
@@ -25,10 +83,7 @@ export class HttpPoster {
     path: string,
     limits: Pick<Limits, 'sinkTimeoutMs'>,
   ) {
-    this.#dialer = dialer
-    this.#permit = permit
-    this.#path = path
-    this.#timeoutMs = limits.sinkTimeoutMs
+    super(dialer, permit, path, { timeoutMs: limits.sinkTimeoutMs })
   }
 
   /**
@@ -40,44 +95,37 @@ export class HttpPoster {
     headers: Record<string, string>,
     signal: AbortSignal,
   ): Promise<{ status: number }> {
-    this.#client ??= this.#makeClient()
-    const client = await this.#client
-    const { statusCode, body: answer } = await client.request({
-      method: 'POST',
-      path: this.#path,
-      headers: {
-        host: formatAuthority(this.#permit.endpoint, this.#permit.tls ? 443 : 80),
-        ...headers,
-      },
-      body,
-      signal,
-    })
-    await answer.dump()
-    return { status: statusCode }
+    const answer = await this.request({ method: 'POST', headers, body, signal })
+    await answer.body.dump()
+    return { status: answer.statusCode }
+  }
+}
+
+/** Gets one URL. */
+export class HttpGetter extends OperatorClient {
+  readonly #timeoutMs: number
+
+  /**
+   * @param path with its query
+   * @param bounds `timeoutMs` is for the whole of one get
+   */
+  constructor(
+    dialer: Dialer,
+    permit: OperatorPermit,
+    path: string,
+    bounds: Required<ClientBounds>,
+  ) {
+    super(dialer, permit, path, bounds)
+    this.#timeoutMs = bounds.timeoutMs
   }
 
-  /** Ends the connection. */
-  async close(): Promise<void> {
-    await (await this.#client)?.destroy()
-  }
-
-  async #makeClient(): Promise<Client> {
-    const { Client } = await import('undici')
-    const permit = this.#permit
-    return new Client('http://operator.invalid', {
-      allowH2: false,
-      pipelining: 1,
-      headersTimeout: this.#timeoutMs,
-      bodyTimeout: this.#timeoutMs,
-      connect: (_options, onConnection) => {
-        this.#dialer
-          .dial(permit, { tls: permit.tls, signal: AbortSignal.timeout(this.#timeoutMs) })
-          .then(
-            ({ socket }) => onConnection(null, socket),
-            (error: unknown) =>
-              onConnection(error instanceof Error ? error : new EgressError('internal'), null),
-          )
-      },
-    })
+  /**
+   * Asks, and reads the whole answer.
+   * @throws EgressError of dialing; Error of the connection, of a body that is too large, of the time
+   */
+  async get(accept: string): Promise<{ status: number; body: Uint8Array }> {
+    const signal = AbortSignal.timeout(this.#timeoutMs)
+    const answer = await this.request({ method: 'GET', headers: { accept }, signal })
+    return { status: answer.statusCode, body: await answer.body.bytes() }
   }
 }

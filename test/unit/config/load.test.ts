@@ -118,7 +118,6 @@ void t.test('keys that this version does not serve are refused by name', (t) => 
   const keys: Record<string, string> = {
     'listen.socks': 'listen: { socks: "127.0.0.1:1080" }',
     'listen.transparent': 'listen: { transparent: { http: "0.0.0.0:1" } }',
-    'identity.jwt': 'identity: { jwt: {} }',
     'identity.mtls': 'identity: { mtls: { ca: x } }',
     'control.principals': 'control: { principals: [] }',
     'upstream.proxy': 'upstream: { proxy: { url: http://x:1 } }',
@@ -370,6 +369,47 @@ void t.test('what upstreams need is in normal form, and their roots are there', 
   t.strictSame(upstream.resolver, ['127.0.0.1:53', '[::1]:5353'])
   t.strictSame(upstream.caFiles, [path.join(dir, 'root.pem')])
   t.match(found('upstream: { ca: [absent.pem] }'), [/1:18 file-unreadable/])
+  t.end()
+})
+
+void t.test('whose tokens and certificates prove a task is read with its files', (t) => {
+  for (const name of ['keys.json', 'bundle.pem']) writeFileSync(path.join(dir, name), '')
+  const jwt = (rest: string): string => `identity: { jwt: { audience: sallyport, ${rest} } }`
+  t.strictSame(loaded('').identity, { jwt: undefined, clientCaFile: undefined })
+  t.strictSame(loaded(jwt('jwks: keys.json')).identity.jwt, {
+    issuer: undefined,
+    audience: 'sallyport',
+    jwks: { file: path.join(dir, 'keys.json') },
+  })
+  t.strictSame(
+    loaded(jwt('issuer: "https://i.test", jwks: "https://i.test/keys?a=1"')).identity.jwt,
+    {
+      issuer: 'https://i.test',
+      audience: 'sallyport',
+      jwks: { url: 'https://i.test/keys?a=1' },
+    },
+  )
+  for (const url of ['http://127.0.0.1:8080/keys', 'http://[::1]/keys'])
+    t.ok(loaded(jwt(`jwks: "${url}"`)), url)
+  for (const url of [
+    'http://i.test/',
+    'http://localhost/',
+    'ftp://i.test/',
+    'https://a@i.test/',
+    'https://',
+  ])
+    t.match(found(jwt(`jwks: "${url}"`)), [/invalid-value .*loopback/], url)
+  t.match(found(jwt('jwks: absent.json')), [/file-unreadable cannot read .*absent.json/])
+  t.match(found('identity: { jwt: { jwks: keys.json } }'), [/missing-key .*audience/])
+  const environment = {
+    SALLYPORT_IDENTITY_JWT_AUDIENCE: 'a',
+    SALLYPORT_IDENTITY_JWT_JWKS: 'https://i.test/keys',
+    SALLYPORT_IDENTITY_MTLS_CA: path.join(dir, 'bundle.pem'),
+  }
+  t.match(loaded('', { environment }).identity, {
+    jwt: { audience: 'a', jwks: { url: 'https://i.test/keys' } },
+    clientCaFile: path.join(dir, 'bundle.pem'),
+  })
   t.end()
 })
 

@@ -9,7 +9,7 @@ import t, { type Test } from 'tap'
 
 import { EgressError } from '../../../src/errors.ts'
 import { DEFAULT_LIMITS } from '../../../src/limits.ts'
-import { HttpPoster } from '../../../src/net/http-client.ts'
+import { HttpGetter, HttpPoster } from '../../../src/net/http-client.ts'
 import { issueOperatorPermit } from '../../../src/net/issue-operator.ts'
 import { normalizeHost } from '../../../src/wire/authority.ts'
 import { makePki } from '../../fixtures/pki.ts'
@@ -84,6 +84,19 @@ function poster(
     ...DEFAULT_LIMITS,
     sinkTimeoutMs: options.timeoutMs ?? 2000,
   })
+  t.teardown(() => made.close())
+  return made
+}
+
+function getter(t: Test, port: number): HttpGetter {
+  const dialer = makeDialer({ hosts: { 'siem.test': ['127.0.0.1'] }, allow: [] })
+  const permit = issueOperatorPermit({
+    purpose: 'identity.jwt.jwks',
+    endpoint: { ...normalizeHost('siem.test'), port },
+    tls: false,
+  })
+  const bounds = { timeoutMs: 500, bodyBytesMax: 20_000 }
+  const made = new HttpGetter(dialer, permit, '/keys?a=b', bounds)
   t.teardown(() => made.close())
   return made
 }
@@ -200,6 +213,41 @@ void t.test(
     t.strictSame(await client.post(body, {}, signal()), { status: 204 })
   },
 )
+
+void t.test('a get gives the status and the whole body, and follows no redirect', async (t) => {
+  const target = await startSink(t)
+  const sink = await startSink(t, (request, response) => {
+    if (request.headers.accept === 'text/there')
+      response.writeHead(302, { location: `http://127.0.0.1:${target.port}/` }).end()
+    else response.writeHead(200).end('x'.repeat(10_000))
+  })
+  const client = getter(t, sink.port)
+  const { status, body: text } = await client.get('application/json')
+  t.strictSame([status, text.length], [200, 10_000])
+  t.match(sink.seen[0], { method: 'GET', url: '/keys?a=b', body: '' })
+  t.match(sink.seen[0]?.headers, { host: `siem.test:${sink.port}`, accept: 'application/json' })
+  t.equal((await client.get('text/there')).status, 302)
+  t.equal(target.connections(), 0)
+})
+
+void t.test('a body that is too large, or takes too long, is not read to its end', async (t) => {
+  const sink = await startSink(t, ({ headers: { accept } }, response) => {
+    if (accept === 'fits') response.writeHead(200).end('x'.repeat(20_000))
+    else if (accept === 'drips') {
+      const timer = setInterval(() => response.write('x'), 20)
+      response.on('close', () => clearInterval(timer))
+    } else if (accept === 'said') response.writeHead(200).end('x'.repeat(20_001))
+    else {
+      response.write('x'.repeat(20_000))
+      response.end('x')
+    }
+  })
+  const client = getter(t, sink.port)
+  await t.rejects(client.get('said'))
+  await t.rejects(client.get('chunked'))
+  await t.rejects(client.get('drips'), { name: 'TimeoutError' })
+  t.equal((await client.get('fits')).body.length, 20_000, 'the twin')
+})
 
 void t.test('the connection of a closed client is gone', async (t) => {
   const silent = await listen(t)
