@@ -4,9 +4,9 @@
 import assert from 'node:assert'
 
 import type { Reason } from './errors.ts'
-import type { Policy } from './policy/compile.ts'
+import type { PolicyChain } from './policy/conjunction.ts'
 import type { ConnectDecision, Decision } from './policy/decision.ts'
-import type { Task } from './tasks/task.ts'
+import type { Task, TaskStanding } from './tasks/task.ts'
 import type { Endpoint } from './wire/authority.ts'
 import type { Body, RawHeaders } from './wire/body.ts'
 import { firstValue } from './wire/headers.ts'
@@ -20,6 +20,8 @@ export interface ClientAddress {
   /** Absent on a unix socket. */
   readonly address?: string
   readonly port?: number
+  /** What the verified certificate of the client's connection names. */
+  readonly certificateSubject?: string
 }
 
 /** What the door knows before it has read anything. */
@@ -27,16 +29,21 @@ export interface Arrival {
   readonly id: string
   readonly kind: CallKind
   /** The tunnel's call id. */
-  readonly parent?: string
+  readonly parent?: string | undefined
   /** Epoch milliseconds. */
   readonly startedAt: number
   readonly client: ClientAddress
+  /** The task whose listener it came in by, or whose tunnel it is in; undefined: the call itself has to prove one. */
+  readonly boundTo?: TaskStanding | undefined
 }
 
-/** Whose call it is: the task, and the rules in force for it when the call was identified. */
+/** Whose call it is: the task, and the rules in force for it and for those above it when the call was identified. */
 export interface Identity {
   readonly task: Task
-  readonly policy: Policy
+  /** The task's own first, then its parent's, and so on: all of them must allow (I9). */
+  readonly policies: PolicyChain
+  /** The task as it stands at any later time. */
+  readonly standing: TaskStanding
 }
 
 /** The head that leaves, credentials in place. Never written to a record. */
@@ -108,6 +115,8 @@ export class Call {
   tunnel?: Endpoint
   tunnelMode?: ConnectDecision['mode']
   identity?: Identity
+  /** The task, also where the call was refused while it was identified. */
+  task?: Task
   decision?: Decision | ConnectDecision
   decisionId?: string
   /** Microseconds the decision took. */
@@ -150,6 +159,7 @@ export class Call {
   identify(identity: Identity): asserts this is this & Identified {
     assert(this.identity === undefined, 'a call is identified once')
     this.identity = identity
+    this.task = identity.task
   }
 
   decide(decision: Decision, id: string, us: number): asserts this is this & Decided {

@@ -53,8 +53,22 @@ export interface Limits {
   readonly bufferBytesMax: number
   /** Records waiting to be written; beyond: `audit-unavailable`. */
   readonly recordsQueuedMax: number
-  /** Longest life of a task. */
+  /** Longest life of a task, from its making or its extending on. */
   readonly taskLifetimeMs: number
+  /** Tasks that are not over; beyond: the making of one is refused with `busy`. */
+  readonly tasksMax: number
+  /** Ended tasks that are remembered, by token, instance and receipt; beyond, those that ended first are forgotten. */
+  readonly tasksEndedMax: number
+  /** Tasks directly below one that are not over; beyond: `quota-exceeded`. */
+  readonly childrenPerTaskMax: number
+  /** Tasks made below one within a minute; beyond: `quota-exceeded`. */
+  readonly childrenPerMinute: number
+  /** Tasks above each other, the root included; beyond: `delegation-widening`. */
+  readonly taskDepthMax: number
+  /** Refused calls of a task within a minute; beyond: it ends. */
+  readonly taskDenialsPerMinute: number
+  /** A sandbox whose end is not confirmed is asked to end again after this. */
+  readonly teardownRetryMs: number
   /** How long open calls may go on after SIGTERM. */
   readonly drainTimeoutMs: number
   /** A rule file. */
@@ -103,6 +117,13 @@ export const DEFAULT_LIMITS: Limits = {
   bufferBytesMax: 256 * 1024,
   recordsQueuedMax: 20_000,
   taskLifetimeMs: 24 * 3_600_000,
+  tasksMax: 20_000,
+  tasksEndedMax: 20_000,
+  childrenPerTaskMax: 10,
+  childrenPerMinute: 60,
+  taskDepthMax: 5,
+  taskDenialsPerMinute: 10_000,
+  teardownRetryMs: 30_000,
   drainTimeoutMs: 10_000,
   ruleFileBytesMax: 1024 * 1024,
   rulesPerSetMax: 10_000,

@@ -14,9 +14,10 @@ import { relayTunnel } from './forward/tunnel.ts'
 import { relayUpgrade, type UpgradeOptions } from './forward/upgrade.ts'
 import { meetObligations, permitCall } from './ledger/clear.ts'
 import type { CallPermit } from './net/permit.ts'
-import { decideConnect } from './policy/decide.ts'
+import { decideConnectTogether } from './policy/conjunction.ts'
 import type { ConnectDecision } from './policy/decision.ts'
 import {
+  ancestorOf,
   checkServerName,
   clear,
   dial,
@@ -24,6 +25,7 @@ import {
   guardBody,
   judgeRequest,
   prepare,
+  receive,
   screen,
   type CallScope,
   type Parts,
@@ -67,7 +69,10 @@ export async function runRequest(
   parts: Parts,
 ): Promise<void> {
   try {
-    const cleared = await clear(judgeRequest(call, head, scope, parts), parts)
+    const received = receive(call, head, scope, parts)
+    const proof = parts.identifier.prove(call.arrival, received.request.headers)
+    if (proof) await proof
+    const cleared = await clear(judgeRequest(received, scope, parts), parts)
     const prepared = await prepare(cleared, parts)
     const { request } = prepared
     if (request.expectsContinue) client.sendContinue()
@@ -98,7 +103,10 @@ export async function runUpgrade(
   parts: Parts,
 ): Promise<void> {
   try {
-    const cleared = await clear(judgeRequest(call, head, scope, parts), parts)
+    const received = receive(call, head, scope, parts)
+    const proof = parts.identifier.prove(call.arrival, received.request.headers)
+    if (proof) await proof
+    const cleared = await clear(judgeRequest(received, scope, parts), parts)
     const prepared = await prepare(cleared, parts)
     call.reason = await relayUpgrade(prepared, {
       ...client.detach(),
@@ -126,13 +134,16 @@ export async function runTunnel(
   try {
     const endpoint = readConnect(head, parts.limits.headerCountMax)
     call.tunnel = endpoint
-    const identity = parts.identifier.identify(call.arrival.client, head.headers)
+    const proof = parts.identifier.prove(call.arrival, head.headers)
+    if (proof) await proof
+    const identity = parts.identifier.identify(call.arrival, head.headers)
     call.identify(identity)
     screen(call, { endpoint, headers: head.headers, path: '', query: undefined }, parts)
     const startedAtMs = performance.now()
-    const decision = decideConnect(identity.policy, endpoint)
+    const decision = decideConnectTogether(identity.policies, endpoint)
     call.decide(decision, makeUlid(Date.now()), (performance.now() - startedAtMs) * 1000)
     call.tunnelMode = decision.mode
+    if (decision.verdict === 'allow') parts.switches.checkCall(endpoint.host, undefined)
     if (decision.verdict === 'deny') await refuseTunnel(call, endpoint, decision, side, parts)
     else if (decision.mode === 'inspect') await openInspected(call, endpoint, side, parts)
     else await openOpaque(call, endpoint, decision, side, parts)
@@ -191,7 +202,8 @@ async function refuseTunnel(
   side: TunnelSide,
   parts: Parts,
 ): Promise<void> {
-  if (parts.refuseConnect === 'early') throw new EgressError(decision.reason)
+  if (parts.refuseConnect === 'early')
+    throw new EgressError(decision.reason, ancestorOf(call.identity.task, decision))
   side.establish()
   call.reason = decision.reason
   await serveInside(call, endpoint, side, decision.reason)

@@ -3,28 +3,32 @@
 
 import { mkdirSync } from 'node:fs'
 
-import type { Config, TaskDefinition } from './config/config.ts'
+import type { Call } from './call.ts'
+import type { Config } from './config/config.ts'
 import { makeJwtVerifier } from './config/identity.ts'
 import { placeholderKey } from './config/placeholder-key.ts'
-import { RuleWatch } from './config/rule-watch.ts'
-import type { LoadedRules } from './config/rules.ts'
+import { openRules } from './config/open-rules.ts'
+import type { RuleWatch } from './config/rule-watch.ts'
 import { startSinks } from './config/sinks.ts'
 import { makeTaskAuthorities } from './config/task-authorities.ts'
-import { buildStaticTask } from './config/task.ts'
+import { endsWithTask } from './config/endings.ts'
+import { makeHooks } from './config/hooks.ts'
+import { socketDirOf, TaskRoom } from './config/task-room.ts'
 import { makeDialer, socketAddressOf } from './config/dialer.ts'
 import { HealthServer, type Readiness } from './control/health.ts'
 import { CredentialStore } from './credentials/store.ts'
 import { UpstreamPool } from './forward/pool.ts'
 import { Identifier } from './identify/identify.ts'
+import { Strangers } from './identify/strangers.ts'
 import { OpenCalls } from './listen/open-calls.ts'
 import { ProxyServer } from './listen/server.ts'
-import type { Problem } from './policy/problem.ts'
+import { TaskListeners } from './listen/task-listeners.ts'
 import type { Dialer } from './net/dial.ts'
 import type { Log } from './record/log.ts'
 import { openRecords, type Records } from './config/records.ts'
 import type { SinkFeed } from './record/sinks/feed.ts'
 import type { Parts } from './stages.ts'
-import { StaticTask } from './tasks/static.ts'
+import type { TaskEntry } from './tasks/entry.ts'
 import { loadOrMakeCa, type Ca } from './tls/ca.ts'
 import { LeafServers, type LeafAuthority } from './tls/contexts.ts'
 import type { TaskAuthorities } from './tls/task-ca.ts'
@@ -48,10 +52,11 @@ export class Sidecar {
   readonly #config: Config
   readonly #log: Log
   readonly #records: Records
-  readonly #task: StaticTask | undefined
   readonly #rules: RuleWatch
   readonly #openCalls: OpenCalls
   readonly #pool: UpstreamPool
+  readonly #room: TaskRoom
+  readonly #strangers: Strangers
   readonly #proxy: ProxyServer
   readonly #health: HealthServer
   readonly #sinks: readonly SinkFeed[]
@@ -82,34 +87,28 @@ export class Sidecar {
     this.#config = config
     this.#log = log
     mkdirSync(stateDir, { recursive: true, mode: 0o700 })
-    const caOptions = { ...config.ca, now }
     this.#ca = ca
-    this.#caTimer = setInterval(
-      () => this.#renewCa(() => loadOrMakeCa(caOptions)),
-      Math.min(CA_CHECK_MS, config.ca.lifetimeMs / 20),
-    )
-    this.#caTimer.unref()
+    this.#caTimer = this.#watchCa()
     this.#authorities = makeTaskAuthorities(config, () => this.#ca, log)
-    this.#records = openRecords(config, log, now, {
-      openCalls: () => this.#openCalls.size,
-      openTunnels: () => this.#openCalls.tunnels,
-      tasks: () => (this.#task?.state === 'active' ? 1 : 0),
-      sinks: () => this.#sinks.map(({ stats }) => stats),
-    })
+    this.#records = openRecords(
+      config,
+      log,
+      now,
+      {
+        openCalls: () => this.#openCalls.size,
+        openTunnels: () => this.#openCalls.tunnels,
+        tasks: () => this.#room.registry.entries.live.size,
+        sinks: () => this.#sinks.map(({ stats }) => stats),
+      },
+      (call, wasDenied) => this.#room.count(call.task, wasDenied),
+    )
+    const { recorder } = this.#records
     this.#openCalls = new OpenCalls({
       limits,
       now,
-      onProgress: (call) => this.#records.recorder.recordProgress(call),
+      onProgress: (call) => recorder.recordProgress(call),
     })
-    this.#rules = new RuleWatch({
-      dir: config.rules.dir,
-      limits,
-      always: config.rules.always,
-      task: config.task,
-      onLoaded: (rules, before) => this.#onRulesLoaded(rules, before),
-      onRefused: (problems) => this.#onRulesRefused(problems),
-    })
-    this.#task = config.task && this.#startTask(config.task, renew)
+    this.#rules = openRules({ config, log, recorder, onChanged: () => this.#room.onRulesChanged() })
     const dialer = makeDialer(
       config,
       () => [this.#proxy.address(), this.#health.address()],
@@ -124,17 +123,26 @@ export class Sidecar {
       log,
       now,
     })
+    const credentials = new CredentialStore(config.credentials, {
+      environment,
+      limits,
+      placeholderKey: placeholderKey(stateDir),
+    })
+    const leafServers = new LeafServers({
+      authorityFor: (taskId) => this.#authorityFor(taskId),
+      limits,
+      now,
+      onMint: () => this.#records.metrics.countMint(),
+    })
+    this.#strangers = new Strangers(now)
+    this.#room = this.#openRoom(renew, dialer, credentials, leafServers)
     this.#proxy = new ProxyServer({
-      parts: this.#makeParts(environment, dialer),
+      parts: this.#makeParts(dialer, credentials),
       openCalls: this.#openCalls,
-      leafServers: new LeafServers({
-        authorityFor: (taskId) => this.#authorityFor(taskId),
-        limits,
-        now,
-        onMint: () => this.#records.metrics.countMint(),
-      }),
+      leafServers,
       now,
     })
+    this.#room.begin()
     this.#health = new HealthServer({
       connectionsMax: limits.healthConnectionsMax,
       readiness: () => this.#readiness(),
@@ -142,46 +150,77 @@ export class Sidecar {
     })
   }
 
-  #startTask(definition: TaskDefinition, renew: boolean): StaticTask {
-    return new StaticTask({
-      task: buildStaticTask(definition, Date.now()),
-      stateDir: this.#config.stateDir,
+  #openRoom(
+    renew: boolean,
+    dialer: Dialer,
+    credentials: CredentialStore,
+    leafServers: LeafServers,
+  ): TaskRoom {
+    const config = this.#config
+    const openCalls = this.#openCalls
+    const authorities = this.#authorities
+    const listeners = new TaskListeners({
+      dir: socketDirOf(config),
+      onConnection: (socket, boundTo) => this.#proxy.accept(socket, boundTo),
+      onProblem: (error) => this.#log.error({ err: error }, "a task's listener"),
+    })
+    const held = { listeners, openCalls, dialer, leafServers, authorities, credentials }
+    return new TaskRoom({
+      ...held,
+      config,
       renew,
-      now: Date.now,
-      onChange: (change, task) => this.#records.recorder.recordEvent(change, { task }),
-      onEnd: () => this.#onTaskEnd(),
+      log: this.#log,
+      recorder: this.#records.recorder,
+      rules: () => this.#rules.inForce,
+      hooks: makeHooks(config.hooks, dialer),
+      participants: endsWithTask({
+        ...held,
+        proxy: () => this.#proxy,
+        pool: this.#pool,
+        now: Date.now,
+      }),
+      openCalls: (taskId) => openCalls.openOf(taskId),
+      cut: (scope, value) => openCalls.cutWhere(isKilled(scope, value), 'killed'),
     })
   }
 
-  #makeParts(environment: SidecarOptions['environment'], dialer: Dialer): Parts {
-    const { limits, credentials, refusals, stateDir } = this.#config
+  #makeParts(dialer: Dialer, credentials: CredentialStore): Parts {
+    const { limits, refusals } = this.#config
+    const { recorder, metrics } = this.#records
+    const room = this.#room
     return {
       limits,
       identifier: new Identifier({
-        standing: () => this.#task,
-        policyFor: () => this.#rules.inForce?.policy,
+        tasks: room.known,
         jwt: makeJwtVerifier(this.#config, dialer, Date.now),
+        policiesFor: (task) => room.policies.chainOf(task),
+        checkSwitches: (task) => room.switches.checkTask(task),
+        onShared: (task, { address }, seen) =>
+          recorder.recordShared(task, {
+            seen,
+            bound: task.subject ?? task.sources.join(' '),
+            from: address ?? 'unix socket',
+          }),
+        onStranger: ({ address }, reason) => this.#strangers.note(address, reason),
       }),
-      credentials: new CredentialStore(credentials, {
-        environment,
-        limits,
-        placeholderKey: placeholderKey(stateDir),
-      }),
+      credentials,
       dialer,
       pool: this.#pool,
-      recorder: this.#records.recorder,
+      recorder,
+      switches: room.switches,
+      onCredential: (standing, name) => room.noteCredential(standing, name),
       refuseConnect: refusals.connect,
       onUnexpected: (error, call) => {
-        this.#records.metrics.countAssertion()
+        metrics.countAssertion()
         const detail = { err: error, call: call.id }
         this.#log.error(detail, 'a call failed closed on an error of the proxy itself')
       },
     }
   }
 
-  /** The task that runs; undefined where none is configured. */
-  get task(): StaticTask | undefined {
-    return this.#task
+  /** The configuration's own task; undefined where it has none. */
+  get task(): TaskEntry | undefined {
+    return this.#room.own
   }
 
   /** Loads the rule files now. */
@@ -200,7 +239,7 @@ export class Sidecar {
     await this.#openCalls.drained(CUT_TIMEOUT_MS)
     this.#pool.stop()
     this.#rules.close()
-    this.#task?.close()
+    this.#room.close()
     this.#openCalls.close()
     clearInterval(this.#caTimer)
     this.#records.denials.close()
@@ -214,7 +253,8 @@ export class Sidecar {
   }
 
   #readiness(): Readiness[] {
-    const state = this.#task?.state
+    const own = this.#room.own
+    const state = own?.state
     const refused = this.#rules.refusedProblems.length > 0
     const inForce = this.#rules.inForce
     return [
@@ -222,7 +262,7 @@ export class Sidecar {
       {
         name: 'rules',
         // I5: a task whose sets are gone, or are not the pinned ones, lets nothing out.
-        ready: inForce !== undefined && (!this.#task || inForce.policy !== undefined),
+        ready: inForce !== undefined && (!own || inForce.policy !== undefined),
         ...(refused && {
           detail: 'the rule files as they are now were refused; the last good ones are in force',
         }),
@@ -235,62 +275,28 @@ export class Sidecar {
     ]
   }
 
-  #onRulesLoaded(rules: LoadedRules, before: LoadedRules | undefined): void {
-    const sets = [...rules.sets.values()].map(({ name, version }) => `${name}@${version}`)
-    this.#log.info(
-      { sets: sets.length },
-      before ? 'changed rules are in force' : 'rules are in force',
-    )
-    if (this.#config.task && rules.policy === undefined) this.#logProblems(rules.problems)
-    for (const { name, rules: all } of rules.sets.values()) {
-      const observed = all.filter(({ observe }) => observe).map(({ id }) => id)
-      if (observed.length > 0)
-        this.#log.warn({ set: name, rules: observed }, 'observe: what these rules refuse passes')
-    }
-    this.#records.recorder.recordEvent('rules-loaded', {
-      detail: {
-        digest: rules.digest,
-        ...(before && { before: before.digest }),
-        ...(rules.policy && { policy: rules.policy.digest }),
-        sets,
-      },
-    })
-  }
-
-  #onRulesRefused(problems: readonly Problem[]): void {
-    const errors = this.#logProblems(problems)
-    this.#log.error('the rule files were refused; what was in force stays so')
-    this.#records.recorder.recordEvent('rules-refused', {
-      outcome: 'failure',
-      detail: {
-        problems: errors.map(({ file, line, column, code }) => `${file}:${line}:${column} ${code}`),
-      },
-    })
-  }
-
-  #logProblems(problems: readonly Problem[]): Problem[] {
-    const errors = problems.filter(({ severity }) => severity === 'error')
-    for (const { file, line, column, message } of errors)
-      this.#log.error(`${file}:${line}:${column} ${message}`)
-    return errors
-  }
-
   // The task of the configuration has no CA of its own: one sidecar, one task, one CA.
   #authorityFor(taskId: string | undefined): LeafAuthority {
     return (taskId === undefined ? undefined : this.#authorities.of(taskId)) ?? this.#ca
   }
 
-  #onTaskEnd(): void {
-    this.#log.warn('the task has ended: nothing more leaves')
-    this.#openCalls.cutAll('task-ended-midway')
-    this.#pool.close()
-  }
-
-  #renewCa(load: () => Ca): void {
-    try {
-      this.#ca = load()
-    } catch (error) {
-      this.#log.error({ err: error }, 'the CA could not be renewed')
+  #watchCa(): NodeJS.Timeout {
+    const { ca } = this.#config
+    const renew = (): void => {
+      try {
+        this.#ca = loadOrMakeCa({ ...ca, now: Date.now })
+      } catch (error) {
+        this.#log.error({ err: error }, 'the CA could not be renewed')
+      }
     }
+    const timer = setInterval(renew, Math.min(CA_CHECK_MS, ca.lifetimeMs / 20))
+    timer.unref()
+    return timer
   }
+}
+
+function isKilled(scope: 'host' | 'credential', value: string): (call: Call) => boolean {
+  if (scope === 'host')
+    return ({ request, tunnel }) => (request?.endpoint ?? tunnel)?.host === value
+  return ({ decision }) => decision?.obligations.credential === value
 }

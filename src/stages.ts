@@ -7,7 +7,7 @@ import type { Call, Cleared, ClientSide, Decided, Identified, Prepared, Received
 import type { CredentialStore } from './credentials/store.ts'
 import { EgressError, REASONS, type Reason } from './errors.ts'
 import type { UpstreamPool } from './forward/pool.ts'
-import type { Identifier } from './identify/identify.ts'
+import { TaskRefusal, type Identifier } from './identify/identify.ts'
 import { prepareHead } from './inject/prepare.ts'
 import { screenPlaceholders } from './inject/screen.ts'
 import { watchBody } from './inject/watch-body.ts'
@@ -15,10 +15,10 @@ import { limitBody, meetObligations } from './ledger/clear.ts'
 import type { Limits } from './limits.ts'
 import type { Dialer } from './net/dial.ts'
 import type { CallPermit } from './net/permit.ts'
-import type { Policy } from './policy/compile.ts'
-import { decide } from './policy/decide.ts'
+import { decideTogether, type PolicyChain } from './policy/conjunction.ts'
 import type { Decision } from './policy/decision.ts'
 import type { CallRecorder } from './record/recorder.ts'
+import type { Task, TaskStanding } from './tasks/task.ts'
 import { normalizeHost, type Endpoint } from './wire/authority.ts'
 import type { Body } from './wire/body.ts'
 import type { Sniffed } from './wire/client-hello.ts'
@@ -58,10 +58,19 @@ export interface Parts {
   readonly dialer: Dialer
   readonly pool: UpstreamPool
   readonly recorder: CallRecorder
+  readonly switches: CallSwitches
+  /** Told of a credential that is about to be used for a task. */
+  readonly onCredential: (task: TaskStanding, name: string) => void
   /** `inside`: a refused CONNECT is accepted and each request in it answered with the refusal; nothing is dialed. */
   readonly refuseConnect: 'early' | 'inside'
   /** Told of every error that no table foresees: a programmer's mistake, which fails the call closed. */
   readonly onUnexpected: (error: unknown, call: Call) => void
+}
+
+/** What operators switched off, as calls ask. */
+export interface CallSwitches {
+  /** @throws EgressError killed */
+  checkCall(host: string, credential: string | undefined): void
 }
 
 /** Where an HTTP call came out of. */
@@ -71,20 +80,29 @@ export interface CallScope {
   readonly refusal?: Reason
 }
 
-/**
- * The stages received to decided, the same for every HTTP call. No inspector is needed by the rules of this version, so
- * `understood` adds nothing between screening and deciding.
- * @throws EgressError of those stages
- */
-export function judgeRequest(
+/** The stage received of an HTTP call. @throws EgressError of that stage */
+export function receive(
   call: Call,
   head: RequestHead,
   scope: CallScope,
   parts: Parts,
+): Call & Received {
+  call.receive(readHead(call, head, scope, parts))
+  return call
+}
+
+/**
+ * The stages identified to decided, the same for every HTTP call. No inspector is needed by the rules of this version, so
+ * `understood` adds nothing between screening and deciding.
+ * @throws EgressError of those stages
+ */
+export function judgeRequest(
+  call: Call & Received,
+  scope: CallScope,
+  parts: Parts,
 ): Call & Received & Decided {
-  const request = receive(call, head, scope, parts)
-  call.receive(request)
-  const identity = parts.identifier.identify(call.arrival.client, request.headers)
+  const { request } = call
+  const identity = parts.identifier.identify(call.arrival, request.headers)
   call.identify(identity)
   if (scope.refusal) throw new EgressError(scope.refusal)
   screen(
@@ -98,10 +116,14 @@ export function judgeRequest(
     parts,
   )
   const startedAtMs = performance.now()
-  const { decision, override } = judge(identity.policy, request)
+  const { decision, override } = judge(identity.policies, request)
   call.decide(decision, makeUlid(Date.now()), (performance.now() - startedAtMs) * 1000)
   if (decision.verdict === 'deny')
-    throw new EgressError(decision.reason, override === undefined ? {} : { override })
+    throw new EgressError(decision.reason, {
+      ...(override !== undefined && { override }),
+      ...ancestorOf(identity.task, decision),
+    })
+  parts.switches.checkCall(request.endpoint.host, decision.obligations.credential)
   return call
 }
 
@@ -115,26 +137,35 @@ export async function clear(
   return call
 }
 
+/** Which task above refused, where one did; small facts for the record. */
+export function ancestorOf(
+  task: Task,
+  { ancestor }: Pick<Decision, 'ancestor'>,
+): EgressError['detail'] {
+  const id = ancestor === undefined ? undefined : task.path.at(-1 - ancestor)
+  return id === undefined ? {} : { refusedFor: id }
+}
+
 // Upstreams that heed an overriding method do not do what the request line says: the rules must allow that one too, and
 // where they do not, that is the decision.
 function judge(
-  policy: Policy,
+  policies: PolicyChain,
   request: CanonicalRequest,
 ): { decision: Decision; override?: string } {
-  const decision = decide(policy, request)
+  const decision = decideTogether(policies, request)
   if (decision.verdict === 'deny') return { decision }
   for (let at = 0; at < request.headers.length; at += 2) {
     const name = request.headers[at]!
     if (!OVERRIDE_LENGTHS.has(name.length) || !METHOD_OVERRIDES.has(name.toLowerCase())) continue
     const method = request.headers[at + 1]!.trim().toUpperCase()
-    const overridden = decide(policy, { ...request, method })
+    const overridden = decideTogether(policies, { ...request, method })
     if (overridden.verdict === 'deny') return { decision: overridden, override: name.toLowerCase() }
   }
   return { decision }
 }
 
 // Where the framing is in doubt nobody can say where the next request begins: the door is told before anything is awaited.
-function receive(call: Call, head: RequestHead, scope: CallScope, parts: Parts): CanonicalRequest {
+function readHead(call: Call, head: RequestHead, scope: CallScope, parts: Parts): CanonicalRequest {
   try {
     return readRequest(head, scope.tunnel, parts.limits.headerCountMax)
   } catch (error) {
@@ -153,6 +184,7 @@ export async function prepare<C extends Call & Received & Cleared>(
   const definition = name === undefined ? undefined : parts.credentials.definition(name)
   if (name !== undefined && definition === undefined)
     throw new EgressError('credential-unavailable', { credential: name })
+  if (definition !== undefined) parts.onCredential(call.identity.standing, definition.name)
   const added = definition && {
     definition,
     secret: await parts.credentials.secret(definition.name),
@@ -233,6 +265,7 @@ export function fail(call: Call, error: unknown, parts: Parts): void {
   else if (error instanceof EgressError) {
     call.reason = error.reason
     call.detail = error.detail
+    if (error instanceof TaskRefusal) call.task = error.task
   } else {
     call.reason = 'internal'
     parts.onUnexpected(error, call)

@@ -11,7 +11,7 @@ import { placeholderKey } from '../config/placeholder-key.ts'
 import type { ListenAddress } from '../config/units.ts'
 import { CredentialStore } from '../credentials/store.ts'
 import { configFor, shortPath, staticTaskFor, type CommonOptions } from './common.ts'
-import { clientVariables, type ClientFacts } from './env-variables.ts'
+import { clientVariables, type ClientFacts } from '../config/client-variables.ts'
 import { EXIT_CODES, UsageError, type CommandIo } from './io.ts'
 import { SHELLS, writeVariables, type Shell } from './shells.ts'
 

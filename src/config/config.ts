@@ -4,6 +4,7 @@
 import type { CredentialDefinition } from '../credentials/sources.ts'
 import type { Limits } from '../limits.ts'
 import type { SinkFilter } from '../record/sinks/filter.ts'
+import type { HookSection } from './hook-schema.ts'
 import type { Task } from '../tasks/task.ts'
 import type { ListenAddress } from './units.ts'
 
@@ -75,6 +76,8 @@ export interface Config {
   readonly task: TaskDefinition | undefined
   /** How a caller proves its task. */
   readonly identity: {
+    /** Whether a task that is made is given a token. */
+    readonly token: boolean
     /** Whose tokens are taken; undefined: none. */
     readonly jwt: JwtDefinition | undefined
     /** PEM file of the trust bundle that clients' certificates are verified by; undefined: no TLS on the proxy listener. */
@@ -105,5 +108,7 @@ export interface Config {
     /** PEM files of roots trusted for upstreams besides the public ones; each existed when the configuration was read. */
     readonly caFiles: readonly string[]
   }
+  /** What ends sandboxes, by name. */
+  readonly hooks: Readonly<Record<string, HookSection>>
   readonly limits: Limits
 }

@@ -32,8 +32,19 @@ export function checkSections(sections: Partial<Sections>, report: ReportProblem
     )
 }
 
-function checkTask({ task, listen, limits }: Partial<Sections>, report: ReportProblem): void {
+function checkTask(
+  { task, listen, limits, hooks }: Partial<Sections>,
+  report: ReportProblem,
+): void {
   if (!task) return
+  const hook = task.sandbox.hooks?.end
+  if (hooks && hook !== undefined && !Object.hasOwn(hooks, hook))
+    report(
+      ['task', 'sandbox', 'hooks', 'end'],
+      'missing-key',
+      `there is no hook \`${hook}\``,
+      `known: ${Object.keys(hooks).join(', ') || 'none'}`,
+    )
   const lifetimeMsMax = limits?.taskLifetimeMs ?? DEFAULT_LIMITS.taskLifetimeMs
   if (task.expires > lifetimeMsMax)
     report(

@@ -2,7 +2,7 @@
 
 import { z } from 'zod'
 
-import { boundedText } from './scalars.ts'
+import { boundedText } from '../tasks/scalars.ts'
 
 /** How a caller proves its task, as it is written. */
 export interface IdentitySection {

@@ -16,7 +16,7 @@ const JWKS_TIMEOUT_MS = 5000
 
 /** Makes the verifier of workload tokens; undefined where none are taken. */
 export function makeJwtVerifier(
-  { identity }: Pick<Config, 'identity'>,
+  { identity }: { readonly identity: Pick<Config['identity'], 'jwt'> },
   dialer: Dialer,
   now: () => number,
 ): JwtVerifier | undefined {

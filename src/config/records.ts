@@ -1,6 +1,7 @@
 // The record room's parts as a configuration describes them: journal, limiter of refusals, metrics, recorder. Called by
 // `sidecar.ts`.
 
+import type { Call } from '../call.ts'
 import { DenialLimiter } from '../record/flood.ts'
 import { Journal } from '../record/journal.ts'
 import type { Log } from '../record/log.ts'
@@ -20,6 +21,7 @@ export interface Records {
 /**
  * Opens the journal and what writes to it.
  * @param sources numbers that others keep
+ * @param onEnd told of every call that is over
  * @throws audit-unavailable where the journal cannot be opened
  */
 export function openRecords(
@@ -27,6 +29,7 @@ export function openRecords(
   log: Log,
   now: () => number,
   sources: Omit<MetricSources, 'journal'>,
+  onEnd: (call: Call, wasDenied: boolean) => void,
 ): Records {
   const { limits } = config
   const journal = Journal.open({ ...config.journal, limits, now, log })
@@ -43,6 +46,6 @@ export function openRecords(
     journal,
     denials,
     metrics,
-    recorder: new CallRecorder({ journal, denials, metrics, now, onLost }),
+    recorder: new CallRecorder({ journal, denials, metrics, now, onLost, onEnd }),
   }
 }

@@ -3,7 +3,7 @@
 
 /** Keys by the path of the object they stand in; `*` is any key or index. */
 const RESERVED_KEYS: Readonly<Record<string, readonly string[]>> = {
-  '': ['record', 'reviewers', 'pdp', 'hooks', 'profiles', 'redact', 'fleet', 'console'],
+  '': ['record', 'reviewers', 'pdp', 'profiles', 'redact', 'fleet', 'console'],
   listen: ['socks', 'transparent'],
   control: ['principals'],
   identity: ['mtls'],
@@ -22,7 +22,6 @@ const RESERVED_KEYS: Readonly<Record<string, readonly string[]>> = {
     'credentials',
   ],
   'task.identity': ['subject'],
-  'task.sandbox': ['hooks'],
   'credentials.*.source': ['vault', 'oauth', 'github', 'gcp', 'aws', 'azure', 'exec', 'kubernetes'],
   'credentials.*.inject': ['json', 'form', 'body', 'sigv4', 'mtls', 'sign'],
   'sinks.*': ['otlp', 'syslog', 'splunk', 'elastic', 'loki', 'kafka', 'nats', 'webhook', 'file'],

@@ -46,25 +46,38 @@ export function resolveConfig(
       allowAddresses: upstream.allowAddresses,
       caFiles: upstream.ca.map(absolute),
     },
+    hooks: sections.hooks,
     limits: sections.limits,
   }
 }
 
-function resolveTask({ expires, identity, sandbox, ...task }: TaskSection): TaskDefinition {
-  const { id, image } = sandbox
+function resolveTask({
+  expires,
+  identity,
+  sandbox,
+  principal,
+  ...task
+}: TaskSection): TaskDefinition {
+  const { id, image, hooks } = sandbox
   return {
     ...task,
-    sandbox: image === undefined ? { id } : { id, image },
+    ...(principal !== undefined && { principal }),
+    sandbox: {
+      id,
+      ...(image !== undefined && { image }),
+      ...(hooks?.end !== undefined && { hooks: { end: hooks.end } }),
+    },
     sources: identity.sources ?? [],
     lifetimeMs: expires,
   }
 }
 
 function resolveIdentity(
-  { jwt, mtls }: IdentitySection,
+  { token, jwt, mtls }: IdentitySection,
   absolute: (written: string) => string,
 ): Config['identity'] {
   return {
+    token,
     jwt: jwt && {
       issuer: jwt.issuer,
       audience: jwt.audience,

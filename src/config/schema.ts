@@ -9,14 +9,23 @@ import { boundedText, cidr, duration, positiveInteger } from '../tasks/scalars.t
 import { DATA_CLASSES } from '../tasks/task.ts'
 import type { Config, TaskDefinition } from './config.ts'
 import { credentialSchema, type CredentialSection } from './credential-schema.ts'
+import { hooksSchema, type HookSection } from './hook-schema.ts'
 import { identitySchema, type IdentitySection } from './identity-schema.ts'
 import { address, hostName, limitValue, listenAddress, resolverAddress, size } from './scalars.ts'
 import { sinkSchema, type SinkSection } from './sink-schema.ts'
 
 /** The static task as it is written. */
-export interface TaskSection extends Omit<TaskDefinition, 'lifetimeMs' | 'sources' | 'sandbox'> {
+export interface TaskSection extends Omit<
+  TaskDefinition,
+  'lifetimeMs' | 'sources' | 'sandbox' | 'principal'
+> {
+  readonly principal?: string | undefined
   readonly identity: { readonly sources?: readonly string[] | undefined }
-  readonly sandbox: { readonly id: string; readonly image?: string | undefined }
+  readonly sandbox: {
+    readonly id: string
+    readonly image?: string | undefined
+    readonly hooks?: { readonly end?: string | undefined } | undefined
+  }
   /** Milliseconds. */
   readonly expires: number
 }
@@ -43,6 +52,7 @@ export interface Sections {
     readonly allowAddresses: readonly string[]
     readonly ca: readonly string[]
   }
+  readonly hooks: Readonly<Record<string, HookSection>>
   readonly limits: Limits
 }
 
@@ -107,6 +117,7 @@ const task: z.ZodType<Sections['task']> = z
     intent: boundedText(8192).describe('What the task declares it will do.'),
     owner: z.strictObject({ name: label, team: label }).describe('Who is accountable.'),
     agent: z.strictObject({ account: label, instance: label }).describe('Which agent acts.'),
+    principal: label.optional().describe('The person on whose behalf; absent: autonomous.'),
     identity: z
       .strictObject({
         sources: z
@@ -117,7 +128,11 @@ const task: z.ZodType<Sections['task']> = z
       })
       .prefault({}),
     sandbox: z
-      .strictObject({ id: label, image: label.optional() })
+      .strictObject({
+        id: label,
+        image: label.optional(),
+        hooks: z.strictObject({ end: label.optional() }).optional(),
+      })
       .describe('What is revoked with the task.'),
     rules: z
       .array(pinnedRuleSet)
@@ -212,6 +227,7 @@ export const SECTIONS: { readonly [Name in keyof Sections]: z.ZodType<Sections[N
   sinks,
   refusals,
   upstream,
+  hooks: hooksSchema,
   limits,
 }
 

@@ -73,6 +73,11 @@ export class CredentialStore {
     return derivePlaceholder(this.#placeholderKey, taskId, name, definition.placeholder)
   }
 
+  /** Forgets what stands for credentials in a task's sandbox. */
+  forgetTask(taskId: string): void {
+    this.#placeholders.delete(taskId)
+  }
+
   /** Gives all placeholders of a task by their text; the same map every time, while it is kept. */
   placeholders(taskId: string): ReadonlyMap<string, CredentialDefinition> {
     let all = this.#placeholders.get(taskId)

@@ -90,10 +90,15 @@ export class UpstreamPool {
     return connection
   }
 
-  /** Closes every idle connection of a task. */
-  closeTask(taskId: string): void {
-    for (const key of this.#origins.keys())
-      if (key.startsWith(`${taskId} `)) this.#origins.delete(key)
+  /** Closes every idle connection of a task; those in use close with their calls. @returns how many were open */
+  closeTask(taskId: string): number {
+    let open = 0
+    for (const [key, origin] of this.#origins.entries()) {
+      if (!key.startsWith(`${taskId} `)) continue
+      open += origin.open
+      this.#origins.delete(key)
+    }
+    return open
   }
 
   /** Closes every idle connection; those in use close when their exchange is over. */

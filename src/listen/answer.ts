@@ -21,7 +21,7 @@ const RETRY_AFTER_SECONDS = '1'
 /** The refusal of one call. */
 export function makeAnswer(reason: Reason, call: Call): Answer {
   const row = REASONS[reason]
-  const body = problemBody(reason, call.id, call.identity?.task.id)
+  const body = problemBody(reason, call.id, call.task?.id)
   const headers = [
     'Proxy-Status',
     formatProxyStatus(reason),

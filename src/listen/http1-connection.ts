@@ -15,6 +15,7 @@ import {
   type UpgradeSide,
 } from '../pipeline.ts'
 import type { CallScope, Parts } from '../stages.ts'
+import type { TaskStanding } from '../tasks/task.ts'
 import { RequestHeadReader } from '../wire/http1-head.ts'
 import type { RequestHead } from '../wire/receive.ts'
 import { formatAnswer, makeAnswer } from './answer.ts'
@@ -36,6 +37,8 @@ export interface ConnectionHost extends SideHost {
 /** Where a connection comes from. */
 export interface ConnectionOrigin {
   readonly client: ClientAddress
+  /** The task that all of its calls are, by where they come in. */
+  readonly boundTo?: TaskStanding
   readonly kind: CallKind
   readonly scope: CallScope
   /** The call of the tunnel around it. */

@@ -1,5 +1,7 @@
-// The calls that are open: counted against the bounds, swept for those on which nothing moves, cut when their task ends
-// or the sidecar stops. Filled by `server.ts` and `tunnel-side.ts`.
+// The calls that are open: counted against the bounds, swept for those on which nothing moves, cut when their task ends,
+// an operator says so, or the sidecar stops. Filled by `server.ts`.
+
+import { setTimeout as sleep } from 'node:timers/promises'
 
 import type { Call } from '../call.ts'
 import { EgressError, type Reason } from '../errors.ts'
@@ -21,6 +23,7 @@ interface Watch {
 }
 
 const SWEEP_MS_MAX = 1000
+const ENDED_POLL_MS = 10
 
 /** All open calls of a sidecar. */
 export class OpenCalls {
@@ -64,6 +67,39 @@ export class OpenCalls {
     if (!this.#calls.delete(call)) return
     if (call.arrival.kind === 'tunnel') this.#tunnels -= 1
     if (this.#calls.size === 0) this.#emptied()
+  }
+
+  /** How many are open of a task. */
+  openOf(taskId: string): number {
+    let open = 0
+    for (const { task } of this.#calls.keys()) if (task?.id === taskId) open += 1
+    return open
+  }
+
+  /** Cuts the open calls that match. @returns how many */
+  cutWhere(matches: (call: Call) => boolean, reason: Reason): number {
+    let cut = 0
+    for (const call of this.#calls.keys()) {
+      if (!matches(call)) continue
+      call.cut(reason)
+      cut += 1
+    }
+    return cut
+  }
+
+  /**
+   * Cuts every call of a task and waits until each is over.
+   * @param deadline of `performance.now()`
+   * @returns how many there were, and how many are open still
+   */
+  async endTask(taskId: string, deadline: number): Promise<{ cut: number; open: number }> {
+    const cut = this.cutWhere(({ task }) => task?.id === taskId, 'task-ended-midway')
+    let open = cut === 0 ? 0 : this.openOf(taskId)
+    while (open > 0 && performance.now() < deadline) {
+      await sleep(ENDED_POLL_MS)
+      open = this.openOf(taskId)
+    }
+    return { cut, open }
   }
 
   /** Cuts every open call. */

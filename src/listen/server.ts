@@ -9,6 +9,7 @@ import { DeadlineSweep } from '../deadlines.ts'
 import { EgressError, type Reason } from '../errors.ts'
 import type { TunnelSide, UpgradeSide } from '../pipeline.ts'
 import type { Parts } from '../stages.ts'
+import type { TaskStanding } from '../tasks/task.ts'
 import type { LeafServers } from '../tls/contexts.ts'
 import type { BodyReaderOptions } from '../wire/http1-body.ts'
 import type { RequestHead, TunnelScope } from '../wire/receive.ts'
@@ -38,6 +39,8 @@ export class ProxyServer implements TunnelHost, ConnectionHost {
   readonly #options: ProxyServerOptions
   readonly #listener: net.Server
   readonly #sockets: Set<Socket> = new Set()
+  /** Connections of listeners that are one task's own. */
+  readonly #boundSockets: WeakMap<Socket, string> = new WeakMap()
   #isDraining = false
 
   constructor(options: ProxyServerOptions) {
@@ -67,6 +70,22 @@ export class ProxyServer implements TunnelHost, ConnectionHost {
   /** The address that is listened on. */
   address(): net.AddressInfo | string | null {
     return this.#listener.address()
+  }
+
+  /** Serves a connection that came in by a task's own listener. */
+  accept(socket: Socket, boundTo: TaskStanding): void {
+    this.#accept(socket, boundTo)
+  }
+
+  /** Ends the connections of a task's own listener. @returns how many there were */
+  endConnectionsOf(taskId: string): number {
+    let ended = 0
+    for (const socket of this.#sockets) {
+      if (this.#boundSockets.get(socket) !== taskId) continue
+      socket.destroy()
+      ended += 1
+    }
+    return ended
   }
 
   /** Takes no new connection and no new call from now on. */
@@ -106,14 +125,10 @@ export class ProxyServer implements TunnelHost, ConnectionHost {
     })
   }
 
-  makeCall({ client, parent }: ConnectionOrigin, kind: CallKind): Call {
+  makeCall({ client, parent, boundTo }: ConnectionOrigin, kind: CallKind): Call {
     const startedAt = this.#options.now()
     const id = makeUlid(startedAt)
-    return new Call(
-      parent === undefined
-        ? { id, kind, startedAt, client }
-        : { id, kind, parent, startedAt, client },
-    )
+    return new Call({ id, kind, parent, startedAt, client, boundTo })
   }
 
   openCall(call: Call): void {
@@ -137,21 +152,35 @@ export class ProxyServer implements TunnelHost, ConnectionHost {
   #serveInside(call: Call, socket: Socket, tunnel: TunnelScope, refusal: Reason | undefined): void {
     const scope = refusal === undefined ? { tunnel } : { tunnel, refusal }
     const { client } = call.arrival
-    const origin: ConnectionOrigin = { client, kind: 'intercepted', scope, parent: call.id }
+    const boundTo = call.identity?.standing
+    const origin: ConnectionOrigin = {
+      client,
+      kind: 'intercepted',
+      scope,
+      parent: call.id,
+      ...(boundTo && { boundTo }),
+    }
     const connection = new Http1Connection(socket, origin, this)
     if (this.#isDraining) connection.endIfIdle()
   }
 
-  #accept(socket: Socket): void {
+  #accept(socket: Socket, boundTo?: TaskStanding): void {
     const { connectionsMax } = this.parts.limits
     socket.on('error', () => socket.destroy())
-    const origin: ConnectionOrigin = { client: addressOf(socket), kind: 'forward', scope: {} }
+    const client = addressOf(socket)
+    const origin: ConnectionOrigin = {
+      client,
+      kind: 'forward',
+      scope: {},
+      ...(boundTo && { boundTo }),
+    }
     const connection = new Http1Connection(socket, origin, this)
     if (this.#isDraining || this.#sockets.size >= connectionsMax) {
       connection.refuse(this.#isDraining ? 'draining' : 'busy')
       return
     }
     this.#sockets.add(socket)
+    if (boundTo) this.#boundSockets.set(socket, boundTo.task.id)
     socket.once('close', () => this.#sockets.delete(socket))
   }
 }

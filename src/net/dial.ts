@@ -85,7 +85,7 @@ export class Dialer {
     if (options.signal.aborted) throw new EgressError('client-gone')
     const answers =
       endpoint.kind === 'name'
-        ? await this.#options.resolver.resolve(endpoint.host, options.signal)
+        ? await this.#options.resolver.resolve(endpoint.host, ownerOf(permit), options.signal)
         : [endpoint.host]
     const addresses = this.#check(permit, answers)
     const deadline = performance.now() + this.#options.limits.connectTimeoutMs
@@ -108,6 +108,11 @@ export class Dialer {
       }
     }
     throw failure
+  }
+
+  /** Forgets the addresses that a task's names had. @returns how many names */
+  forgetTask(taskId: string): number {
+    return this.#options.resolver.forget(taskId)
   }
 
   /** Whether a connection to this address, dialed for an earlier call, would be dialed for this permit too. */
@@ -195,4 +200,8 @@ function explainDialFailure(error: Error, address: string): EgressError {
     { code, address },
     { cause: error },
   )
+}
+
+function ownerOf(permit: CallPermit | OperatorPermit): string {
+  return CallPermit.is(permit) ? permit.taskId : ''
 }

@@ -1,5 +1,5 @@
 // Names to addresses: fixed answers first, then /etc/hosts where the system's resolver is used, then DNS over UDP and TCP.
-// Answers are kept briefly and asked for once. Deliberately does not judge them: `classify.ts` does. Called by `dial.ts`.
+// Answers are kept briefly and asked for once, for each task by itself. Deliberately does not judge them: `classify.ts` does. Called by `dial.ts`.
 
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
@@ -44,25 +44,35 @@ export class Resolver {
 
   /**
    * All addresses of a normalised name, IPv4 first.
+   * @param owner whose answers they are: a task's id, empty for the operator, so that no task sees what another asked for
    * @param signal ends the waiting; the question itself goes on for others who wait for it
    * @throws resolve-failed; client-gone where the signal is aborted
    */
-  resolve(host: string, signal?: AbortSignal): Promise<readonly string[]> {
+  resolve(host: string, owner = '', signal?: AbortSignal): Promise<readonly string[]> {
     const { hosts } = this.#options
     // A name may be `constructor` or `__proto__`.
     if (Object.hasOwn(hosts, host)) return Promise.resolve(hosts[host]!)
-    const kept = this.#cache.get(host)
+    const key = `${owner} ${host}`
+    const kept = this.#cache.get(key)
     const now = this.#now()
     if (kept !== undefined && kept.until > now) return Promise.resolve(kept.addresses)
-    let pending = this.#pending.get(host)
+    let pending = this.#pending.get(key)
     if (pending === undefined) {
-      pending = this.#ask(host).finally(() => this.#pending.delete(host))
-      this.#pending.set(host, pending)
+      pending = this.#ask(host, key).finally(() => this.#pending.delete(key))
+      this.#pending.set(key, pending)
     }
     return signal === undefined ? pending : untilAborted(pending, signal)
   }
 
-  async #ask(host: string): Promise<readonly string[]> {
+  /** Forgets the answers of an owner. @returns how many */
+  forget(owner: string): number {
+    let forgotten = 0
+    for (const key of this.#cache.keys())
+      if (key.startsWith(`${owner} `) && this.#cache.delete(key)) forgotten += 1
+    return forgotten
+  }
+
+  async #ask(host: string, key: string): Promise<readonly string[]> {
     const { servers: configured, limits } = this.#options
     const local = configured === undefined ? readHostsFile(host) : []
     if (local.length > 0) return local
@@ -71,7 +81,7 @@ export class Resolver {
     const { queryDns } = await import('./dns-query.ts')
     const { addresses, ttlSeconds } = await queryDns(host, servers, limits.resolveTimeoutMs)
     const keepMs = Math.min(ttlSeconds * 1000, limits.dnsCacheMs)
-    if (keepMs > 0) this.#cache.set(detachText(host), { addresses, until: this.#now() + keepMs })
+    if (keepMs > 0) this.#cache.set(detachText(key), { addresses, until: this.#now() + keepMs })
     return addresses
   }
 

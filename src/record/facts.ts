@@ -98,7 +98,7 @@ export function factsOf(call: Call): CallFacts {
     startedAt: arrival.startedAt,
     durationNs: call.elapsedNs(),
     client: arrival.client,
-    task: call.identity?.task,
+    task: call.task,
     decision: decision === undefined ? undefined : decisionOf(call, decision),
     reason: call.reason,
     target: request === undefined ? tunnelOf(call) : targetOf(request),

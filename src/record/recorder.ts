@@ -17,6 +17,8 @@ export interface RecorderOptions {
   readonly denials: DenialLimiter
   readonly metrics: Metrics
   readonly now: () => number
+  /** Told of every call that is over. */
+  readonly onEnd?: (call: Call, wasDenied: boolean) => void
   /** Told, once a write, of records that could not be written after their calls had begun: there is nothing left to refuse. */
   readonly onLost: (error: unknown) => void
 }
@@ -46,9 +48,10 @@ export class CallRecorder {
   /** Writes the one terminal record of a call. */
   recordEnd(call: Call): void {
     const denied = call.cleared !== true
-    const { metrics, denials, now } = this.#options
+    const { metrics, denials, now, onEnd } = this.#options
+    onEnd?.(call, denied)
     metrics.countCall(denied ? 'deny' : 'allow', call.reason, call.decisionUs / 1e6)
-    if (denied && !denials.admit(call.identity?.task, call.reason, now())) return
+    if (denied && !denials.admit(call.task, call.reason, now())) return
     // One in a body has been told when it was seen.
     if (call.reason === 'placeholder-misused' && call.detail?.['place'] !== 'body')
       this.#event('placeholder-misused', call, {
@@ -61,12 +64,17 @@ export class CallRecorder {
   /** A placeholder travels in a body to a place where it is worthless: one alert a task and host. */
   recordPlaceholderInBody(call: Call, credential: string): void {
     const host = call.request?.endpoint.host ?? ''
-    const key = `${call.identity?.task.id} ${host}`
-    if (this.#alerted.has(key)) return
-    // Bounded: past this an alert may repeat, which is the harmless side.
-    if (this.#alerted.size >= 10_000) this.#alerted.clear()
-    this.#alerted.add(key)
+    if (!this.#isFirst(`${call.task?.id} ${host}`)) return
     this.#event('placeholder-misused', call, { credential, place: 'body', host })
+  }
+
+  /** A credential came from where it must not: one alert a task and place. */
+  recordShared(
+    task: Task,
+    detail: { readonly seen: string; readonly bound: string; readonly from: string },
+  ): void {
+    if (!this.#isFirst(`${task.id} shared ${detail.seen}`)) return
+    this.recordEvent('identity-shared', { task, reason: 'identity-shared', detail })
   }
 
   /** Writes an event that is no call. */
@@ -75,8 +83,16 @@ export class CallRecorder {
     this.#watch(journal.append(eventRecord(action, { ...fields, now: now() })))
   }
 
+  #isFirst(key: string): boolean {
+    if (this.#alerted.has(key)) return false
+    // Bounded: past this an alert may repeat, which is the harmless side.
+    if (this.#alerted.size >= 10_000) this.#alerted.clear()
+    this.#alerted.add(key)
+    return true
+  }
+
   #event(action: string, call: Call, detail: Record<string, string>): void {
-    const task: Task | undefined = call.identity?.task
+    const { task } = call
     this.recordEvent(action, {
       kind: 'alert',
       reason: 'placeholder-misused',

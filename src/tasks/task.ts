@@ -9,18 +9,47 @@ export const DATA_CLASSES = ['public', 'internal', 'confidential', 'restricted']
 /** One of the four classes. */
 export type DataClass = (typeof DATA_CLASSES)[number]
 
+/** One task above another: it asked for the one below. */
+export interface Delegation {
+  readonly task: string
+  readonly agent: string
+  readonly instance: string
+  readonly owner: string
+  /** `sha256:` of what it was asked to do. */
+  readonly intent: string
+}
+
+/** What is revoked together with a task. */
+export interface Sandbox {
+  readonly id: string
+  /** `sha256:` of the image it was started from. */
+  readonly image?: string
+  /** The process that is the sandbox, as the sidecar sees it: the task ends when it does. */
+  readonly pid?: number
+  /** Other tasks may run in it at the same time. */
+  readonly shared?: boolean
+  readonly hooks?: {
+    /** Name of the configured hook that ends it. */
+    readonly end?: string
+  }
+}
+
 /** A task as it was defined, complete and validated. */
 export interface Task {
   /** `t_` and 26 lower-case characters. */
   readonly id: string
   /** Ids from the root task down to this one, this one included. */
   readonly path: readonly string[]
+  /** Who asked whom, from the root task down to the parent; absent on a root task. */
+  readonly delegation?: readonly Delegation[]
   readonly intent: string
   /** `sha256:` and 64 hex digits of the intent. */
   readonly intentDigest: string
   readonly owner: { readonly name: string; readonly team: string; readonly source?: 'local' }
   readonly agent: { readonly account: string; readonly instance: string }
-  readonly sandbox: { readonly id: string; readonly image?: string }
+  /** The person on whose behalf the agent acts; absent: it acts on its own. */
+  readonly principal?: string
+  readonly sandbox: Sandbox
   /** Names of rule sets, each perhaps pinned as `name@sha256:…`, in the order in which they are asked. */
   readonly rules: readonly string[]
   readonly params: Readonly<Record<string, string>>
@@ -28,8 +57,16 @@ export interface Task {
   readonly ceiling: DataClass
   /** CIDRs the client's address must be in; empty: any that reaches the listener. */
   readonly sources: readonly string[]
+  /** What a workload token or certificate must name. */
+  readonly subject?: string
   /** Epoch milliseconds. */
   readonly startsAt: number
   /** Epoch milliseconds; never absent. */
   readonly expiresAt: number
+}
+
+/** A task as it stands now. */
+export interface TaskStanding {
+  readonly task: Task
+  readonly state: TaskState
 }

@@ -6,7 +6,7 @@ import path from 'node:path'
 import t from 'tap'
 import { parse } from 'yaml'
 
-import { clientVariables } from '../../../src/cli/env-variables.ts'
+import { clientVariables } from '../../../src/config/client-variables.ts'
 import { SHELLS, writeVariables } from '../../../src/cli/shells.ts'
 import { CONFIGURATION, run, type Ran } from './support.ts'
 

@@ -27,7 +27,7 @@ const token = await new SignJWT({ sub: 'system:serviceaccount:agents:triage', au
 function verifierFor(jwks: JwtDefinition['jwks']): JwtVerifier | undefined {
   const dialer = makeDialer({ hosts: { 'issuer.test': ['127.0.0.1'] }, roots: [pki.caPem] })
   const jwt = { issuer: undefined, audience: 'sallyport', jwks }
-  return makeJwtVerifier({ identity: { jwt, clientCaFile: undefined } }, dialer, Date.now)
+  return makeJwtVerifier({ identity: { jwt } }, dialer, Date.now)
 }
 
 const subject = async (jwks: JwtDefinition['jwks']): Promise<string | undefined> =>
@@ -36,7 +36,7 @@ const subject = async (jwks: JwtDefinition['jwks']): Promise<string | undefined>
 const unavailable = { name: 'EgressError', message: /identity-unknown/ }
 
 void t.test('without identity.jwt there is no verifier', (t) => {
-  const identity = { jwt: undefined, clientCaFile: undefined }
+  const identity = { jwt: undefined }
   t.equal(makeJwtVerifier({ identity }, makeDialer(), Date.now), undefined)
   t.end()
 })

@@ -282,15 +282,15 @@ void t.test('who no longer waits is let go at once; others who wait get the answ
     'slow.test': [{ silent: true }, ['192.0.2.1']],
   })
   const abort = new AbortController()
-  const given = reasonOf(resolver.resolve('slow.test', abort.signal))
-  const kept = resolver.resolve('slow.test', new AbortController().signal)
+  const given = reasonOf(resolver.resolve('slow.test', '', abort.signal))
+  const kept = resolver.resolve('slow.test', '', new AbortController().signal)
   await sleep(20)
   const startedAt = performance.now()
   abort.abort()
   t.equal(await given, 'client-gone')
   t.ok(performance.now() - startedAt < 200)
   t.strictSame(await kept, ['192.0.2.1'])
-  t.equal(await reasonOf(resolver.resolve('slow.test', AbortSignal.abort())), 'client-gone')
+  t.equal(await reasonOf(resolver.resolve('slow.test', '', AbortSignal.abort())), 'client-gone')
 })
 
 void t.test("the system's resolver is read where none is configured", async (t) => {

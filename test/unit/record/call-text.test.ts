@@ -104,7 +104,7 @@ function callOf(from: Start): Call {
     upgrade: from.upgrade,
     expectsContinue: false,
   })
-  call.identify({ task, policy })
+  call.identify({ task, policies: [policy], standing: { task, state: 'active' } })
   const decision = {
     verdict: 'allow',
     reason: 'allowed',
@@ -160,6 +160,6 @@ void t.test('a call that is no decided request goes the general way', async (t) 
   t.notOk(isDecidedRequest(new Call(arrival)))
   const tunnel: Call = new Call({ ...arrival, kind: 'tunnel' })
   tunnel.tunnel = { host: 'a.test', kind: 'name', port: 443, literal: 'a.test' }
-  tunnel.identify({ task: TASK, policy })
+  tunnel.identify({ task: TASK, policies: [policy], standing: { task: TASK, state: 'active' } })
   t.notOk(isDecidedRequest(tunnel))
 })

@@ -1,4 +1,4 @@
-// Every variable that a client in a sandbox needs to use the proxy and to trust its CA. Pure. Called by `env.ts`, and
+// Every variable that a client in a sandbox needs to use the proxy and to trust its CA. Pure. Called by `cli/env.ts` and `task-room.ts`, and
 // what it says is what the tests' real clients are given.
 
 import path from 'node:path'

@@ -1,0 +1,85 @@
+// Everything that ends with a task, in the order in which it ends: what brings calls in, the calls, what they left behind,
+// what stood for secrets. Each part is asked by the saga and answers with what it found. Called by `sidecar.ts`.
+
+import type { CredentialStore } from '../credentials/store.ts'
+import type { UpstreamPool } from '../forward/pool.ts'
+import type { OpenCalls } from '../listen/open-calls.ts'
+import type { ProxyServer } from '../listen/server.ts'
+import type { TaskListeners } from '../listen/task-listeners.ts'
+import type { Dialer } from '../net/dial.ts'
+import type { EndingTask, EndsWithTask } from '../tasks/ending.ts'
+import type { ReceiptItem } from '../tasks/view.ts'
+import type { LeafServers } from '../tls/contexts.ts'
+import type { TaskAuthorities } from '../tls/task-ca.ts'
+
+/** What holds something of a task. */
+export interface EndingParts {
+  readonly listeners: TaskListeners
+  readonly proxy: () => ProxyServer
+  readonly openCalls: OpenCalls
+  readonly pool: UpstreamPool
+  readonly dialer: Dialer
+  readonly leafServers: LeafServers
+  readonly authorities: TaskAuthorities
+  readonly credentials: CredentialStore
+  /** Epoch milliseconds. */
+  readonly now: () => number
+}
+
+/** Makes the list of what ends with a task. */
+export function endsWithTask(parts: EndingParts): readonly EndsWithTask[] {
+  const { listeners, proxy, openCalls, pool, dialer, leafServers, authorities, credentials } = parts
+  const at = (): string => new Date(parts.now()).toISOString()
+  const counted = (kind: ReceiptItem['kind'], name: string, count: number): ReceiptItem => ({
+    kind,
+    name,
+    outcome: count === 0 ? 'none' : 'ended',
+    count,
+    at: at(),
+  })
+  const simple = (
+    kind: ReceiptItem['kind'],
+    name: string,
+    end: (taskId: string) => number,
+  ): EndsWithTask => ({
+    kind,
+    end: (ending) => Promise.resolve([counted(kind, name, end(ending.task.id))]),
+  })
+  return [
+    simple('listener', 'own listener', (id) => Number(listeners.close(id))),
+    {
+      kind: 'calls',
+      async end({ task }, deadline) {
+        const { cut, open } = await openCalls.endTask(task.id, deadline)
+        if (open === 0) return [counted('calls', 'open calls', cut)]
+        const detail = `${open} of ${cut} are open still`
+        return [
+          { kind: 'calls', name: 'open calls', outcome: 'failed', count: cut, at: at(), detail },
+        ]
+      },
+    },
+    simple('connections', 'connections of its listener', (id) => proxy().endConnectionsOf(id)),
+    simple('pool', 'kept upstream connections', (id) => pool.closeTask(id)),
+    simple('dns', 'resolved names', (id) => dialer.forgetTask(id)),
+    simple('tls', 'interception CA and servers', (id) => {
+      const servers = leafServers.dropTask(id)
+      return servers + Number(authorities.drop(id))
+    }),
+    { kind: 'credential', end: (ending) => Promise.resolve(forgetCredentials(ending)) },
+  ]
+
+  // A secret that no issuer mints for a task is as good after it: what stood for it in the sandbox is worthless, and who
+  // was sent it, still has it.
+  function forgetCredentials({ task, credentialsUsed }: EndingTask): ReceiptItem[] {
+    credentials.forgetTask(task.id)
+    return [...credentialsUsed].map((name) => ({
+      kind: 'credential',
+      name,
+      outcome: 'forgotten',
+      at: at(),
+      detail:
+        'the placeholder is worthless; the static secret was sent to its hosts and is valid until rotated',
+      residualExposureUntil: null,
+    }))
+  }
+}

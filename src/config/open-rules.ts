@@ -1,0 +1,80 @@
+// The rules of a sidecar, watched: what was loaded or refused is logged and put on record. Called by `sidecar.ts`.
+
+import type { Problem } from '../policy/problem.ts'
+import type { Log } from '../record/log.ts'
+import type { CallRecorder } from '../record/recorder.ts'
+import type { Config } from './config.ts'
+import { RuleWatch } from './rule-watch.ts'
+import type { LoadedRules } from './rules.ts'
+
+/** What watching rules needs. */
+export interface OpenRulesOptions {
+  readonly config: Pick<Config, 'rules' | 'limits' | 'task'>
+  readonly log: Log
+  readonly recorder: CallRecorder
+  /** Called once others are in force than before. */
+  readonly onChanged: (before: LoadedRules, after: LoadedRules) => void
+}
+
+/** Loads the rules and begins to watch them. */
+export function openRules({ config, log, recorder, onChanged }: OpenRulesOptions): RuleWatch {
+  const { rules, limits, task } = config
+  return new RuleWatch({
+    dir: rules.dir,
+    limits,
+    always: rules.always,
+    task,
+    onLoaded: (loaded, before) => {
+      log.info(
+        { sets: loaded.sets.size },
+        before ? 'changed rules are in force' : 'rules are in force',
+      )
+      if (task && loaded.policy === undefined) logProblems(loaded.problems, log)
+      logObserved(loaded, log)
+      recordLoaded(loaded, before, recorder)
+      if (before) onChanged(before, loaded)
+    },
+    onRefused: (problems) => {
+      const errors = logProblems(problems, log)
+      log.error('the rule files were refused; what was in force stays so')
+      recorder.recordEvent('rules-refused', {
+        outcome: 'failure',
+        detail: {
+          problems: errors.map(
+            ({ file, line, column, code }) => `${file}:${line}:${column} ${code}`,
+          ),
+        },
+      })
+    },
+  })
+}
+
+function logObserved({ sets }: LoadedRules, log: Log): void {
+  for (const { name, rules } of sets.values()) {
+    const observed = rules.filter(({ observe }) => observe).map(({ id }) => id)
+    if (observed.length > 0)
+      log.warn({ set: name, rules: observed }, 'observe: what these rules refuse passes')
+  }
+}
+
+function recordLoaded(
+  { sets, digest, policy }: LoadedRules,
+  before: LoadedRules | undefined,
+  recorder: CallRecorder,
+): void {
+  recorder.recordEvent('rules-loaded', {
+    detail: {
+      digest,
+      ...(before && { before: before.digest }),
+      ...(policy && { policy: policy.digest }),
+      sets: [...sets.values()].map(({ name, version }) => `${name}@${version}`),
+    },
+  })
+}
+
+function logProblems(problems: readonly Problem[], log: Log): Problem[] {
+  const errors = problems.filter(({ severity }) => severity === 'error')
+  for (const { file, line, column, message } of errors)
+    log.error(`${file}:${line}:${column} ${message}`)
+  return errors
+}

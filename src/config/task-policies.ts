@@ -1,0 +1,88 @@
+// The rules of every task as they are now: compiled once for all tasks that say the same of rules, parameters and
+// environment, and anew when the files change. A chain is a task's own policy and those of the tasks above it.
+// Made by `sidecar.ts`, asked for every call.
+
+import { LRUCache } from 'lru-cache'
+
+import type { Policy } from '../policy/compile.ts'
+import type { PolicyChain } from '../policy/conjunction.ts'
+import type { Task } from '../tasks/task.ts'
+import { compileTaskPolicy, type LoadedRules } from './rules.ts'
+
+/** A task's rules, or why there are none. */
+export interface TaskPolicy {
+  readonly policy?: Policy
+  readonly problems: readonly string[]
+}
+
+/** What compiling needs. */
+export interface TaskPoliciesOptions {
+  /** The rules in force; undefined where there never were any. */
+  readonly rules: () => LoadedRules | undefined
+  readonly always: readonly string[]
+  /** The tasks above, the parent first; undefined where one is unknown. */
+  readonly above: (task: Task) => readonly Task[] | undefined
+}
+
+interface Chained {
+  readonly rules: LoadedRules
+  readonly chain: PolicyChain | undefined
+}
+
+// A policy that was pushed out is compiled again.
+const POLICIES_MAX = 1000
+
+/** The policies of all tasks. */
+export class TaskPolicies {
+  readonly #options: TaskPoliciesOptions
+  readonly #chains: WeakMap<Task, Chained> = new WeakMap()
+  #policies: LRUCache<string, TaskPolicy> = new LRUCache({ max: POLICIES_MAX })
+  #of: LoadedRules | undefined
+
+  constructor(options: TaskPoliciesOptions) {
+    this.#options = options
+  }
+
+  /** A task's own rules. */
+  policyOf(task: Task): TaskPolicy {
+    const rules = this.#options.rules()
+    if (rules === undefined) return { problems: ['no valid rules are in force'] }
+    if (rules !== this.#of) {
+      this.#of = rules
+      this.#policies = new LRUCache({ max: POLICIES_MAX })
+    }
+    const key = JSON.stringify([task.rules, task.params, task.environment])
+    let known = this.#policies.get(key)
+    if (known === undefined) {
+      const { policy, problems } = compileTaskPolicy(rules.sets, this.#options.always, task)
+      const errors = problems.filter(({ severity }) => severity === 'error')
+      known = { ...(policy && { policy }), problems: errors.map(({ message }) => message) }
+      this.#policies.set(key, known)
+    }
+    return known
+  }
+
+  /** A task's rules and those of all tasks above it; undefined where any of them has none (I5). */
+  chainOf(task: Task): PolicyChain | undefined {
+    const rules = this.#options.rules()
+    if (rules === undefined) return undefined
+    const known = this.#chains.get(task)
+    if (known?.rules === rules) return known.chain
+    const chain = this.#makeChain(task)
+    this.#chains.set(task, { rules, chain })
+    return chain
+  }
+
+  #makeChain(task: Task): PolicyChain | undefined {
+    const { policy } = this.policyOf(task)
+    const above = this.#options.above(task)
+    if (policy === undefined || above === undefined) return undefined
+    const policies: [Policy, ...Policy[]] = [policy]
+    for (const ancestor of above) {
+      const theirs = this.policyOf(ancestor).policy
+      if (theirs === undefined) return undefined
+      policies.push(theirs)
+    }
+    return policies
+  }
+}

@@ -1,0 +1,247 @@
+// The tasks room as a configuration describes it, with everything that hangs on a task's life: its rules, its CA, its
+// listener, its records. Made by `sidecar.ts`, which hands in what calls run through.
+
+import path from 'node:path'
+
+import type { Identity } from '../call.ts'
+import type { CredentialStore } from '../credentials/store.ts'
+import type { KnownTasks } from '../identify/identify.ts'
+import type { TaskListeners } from '../listen/task-listeners.ts'
+import { credentialsOf, reachableHosts } from '../policy/reachable.ts'
+import type { Log } from '../record/log.ts'
+import type { CallRecorder } from '../record/recorder.ts'
+import { adoptStatic, endRedefined } from '../tasks/adopt.ts'
+import { TaskClock } from '../tasks/clock.ts'
+import { TaskDesk } from '../tasks/desk.ts'
+import { EndingSaga, type EndsWithTask } from '../tasks/ending.ts'
+import type { TaskEntry } from '../tasks/entry.ts'
+import { ReceiptSigner } from '../tasks/receipt.ts'
+import { TaskRegistry, type Move } from '../tasks/registry.ts'
+import type { EndHook } from '../tasks/sandbox.ts'
+import { Switches } from '../tasks/switches.ts'
+import type { Task, TaskStanding } from '../tasks/task.ts'
+import type { Receipt } from '../tasks/view.ts'
+import { TaskWatch } from '../tasks/watch.ts'
+import type { LeafServers } from '../tls/contexts.ts'
+import type { TaskAuthorities } from '../tls/task-ca.ts'
+import type { Config } from './config.ts'
+import type { LoadedRules } from './rules.ts'
+import { TaskPolicies } from './task-policies.ts'
+import { buildStaticTask } from './task.ts'
+
+/** What the room is made with. */
+export interface TaskRoomOptions {
+  readonly config: Config
+  readonly renew: boolean
+  readonly log: Log
+  readonly recorder: CallRecorder
+  readonly rules: () => LoadedRules | undefined
+  readonly hooks: ReadonlyMap<string, EndHook>
+  readonly participants: readonly EndsWithTask[]
+  readonly listeners: TaskListeners
+  readonly authorities: TaskAuthorities
+  readonly leafServers: LeafServers
+  readonly credentials: CredentialStore
+  readonly openCalls: (taskId: string) => number
+  /** @returns how many calls were cut */
+  readonly cut: (scope: 'host' | 'credential', value: string) => number
+}
+
+/** The tasks of one sidecar. */
+export class TaskRoom {
+  readonly clock: TaskClock
+  readonly registry: TaskRegistry
+  readonly switches: Switches
+  readonly desk: TaskDesk
+  readonly watch: TaskWatch
+  readonly signer: ReceiptSigner
+  readonly policies: TaskPolicies
+  readonly #options: TaskRoomOptions
+  readonly #saga: EndingSaga
+  #own: TaskEntry | undefined
+
+  /** @throws Error where what is kept of tasks cannot be read or written */
+  constructor(options: TaskRoomOptions) {
+    this.#options = options
+    const { config, log, participants, hooks, recorder } = options
+    const { stateDir, limits } = config
+    const onProblem = (error: unknown): void =>
+      log.error({ err: error }, 'what is kept of tasks could not be written; it is tried again')
+    this.clock = new TaskClock(stateDir)
+    this.signer = new ReceiptSigner(stateDir)
+    const now = (): number => this.clock.now()
+    const { signer, clock } = this
+    this.#saga = new EndingSaga({ stateDir, participants, hooks, signer, now, onProblem })
+    this.registry = new TaskRegistry({
+      stateDir,
+      clock,
+      limits,
+      saga: this.#saga,
+      onMove: (move) => this.#onMove(move),
+      onReceipt: (entry, receipt) => this.#onReceipt(entry, receipt),
+      onProblem,
+    })
+    const { registry } = this
+    this.policies = new TaskPolicies({
+      rules: options.rules,
+      always: config.rules.always,
+      above: (task) => registry.ancestors(task)?.map((entry) => entry.task),
+    })
+    this.switches = new Switches({
+      stateDir,
+      now,
+      registry,
+      cut: options.cut,
+      onEvent: (action, detail) => recorder.recordEvent(action, { kind: 'alert', detail }),
+    })
+    this.watch = new TaskWatch({ registry, saga: this.#saga, clock, limits, onProblem })
+    this.desk = this.#makeDesk()
+  }
+
+  /** Takes in the configuration's own task, goes on with what was ending, and opens what tasks listen on. */
+  begin(): void {
+    const { config, renew, listeners, authorities } = this.#options
+    const own = config.task && buildStaticTask(config.task, this.clock.now())
+    endRedefined(this.registry, own?.id)
+    if (own) this.#own = adoptStatic(this.registry, this.clock, own, renew)
+    this.registry.resumeEndings()
+    const live = [...this.registry.entries.live]
+    authorities.dropOthers(new Set(live.map(({ id }) => id)))
+    for (const entry of live) if (entry.kept.hasListener) listeners.open(entry)
+  }
+
+  /** The configuration's own task; undefined where it has none. */
+  get own(): TaskEntry | undefined {
+    return this.#own
+  }
+
+  /** The tasks as identifying asks for them. */
+  get known(): KnownTasks {
+    const { registry } = this
+    const ownOf = (): TaskStanding | undefined => this.#own
+    return {
+      get own() {
+        return ownOf()
+      },
+      byToken: (token) => {
+        const entry = registry.byToken(token)
+        // From now on a repeated creation is no lost answer any more.
+        if (entry?.kept.isTokenUsed === false) registry.update(entry, { isTokenUsed: true })
+        return entry
+      },
+      bySubject: (subject) => registry.entries.bySubject(subject),
+      weakest: (standing) => registry.weakest(standing),
+    }
+  }
+
+  /** Notes that a credential is about to be used for a task. */
+  noteCredential({ task: { id } }: Identity['standing'], name: string): void {
+    const entry = this.registry.entries.get(id)
+    if (entry === undefined || entry.credentialsUsed.has(name)) return
+    entry.credentialsUsed.add(name)
+    this.registry.update(entry, { credentialsUsed: [...entry.credentialsUsed] })
+  }
+
+  /** Counts a call that is over. */
+  count(task: Task | undefined, wasDenied: boolean): void {
+    const entry = task && this.registry.entries.get(task.id)
+    if (entry) this.watch.count(entry, wasDenied)
+  }
+
+  /** Brings what hangs on rules up to date for every task, after they have changed. */
+  onRulesChanged(): void {
+    for (const entry of this.registry.entries.live) if (!entry.kept.isStatic) this.#certify(entry)
+  }
+
+  close(): void {
+    this.watch.close()
+    this.#options.listeners.closeAll()
+    this.registry.close()
+    this.#saga.close()
+  }
+
+  #makeDesk(): TaskDesk {
+    const { config, hooks, recorder, listeners, openCalls } = this.#options
+    const { identity, limits } = config
+    return new TaskDesk({
+      registry: this.registry,
+      clock: this.clock,
+      limits,
+      proofs: {
+        token: identity.token,
+        subject: identity.jwt !== undefined || identity.clientCaFile !== undefined,
+      },
+      hooks: new Set(hooks.keys()),
+      policyOf: (task) => this.policies.policyOf(task),
+      barred: (task) => this.switches.barred(task),
+      onMade: (entry) => this.#onMade(entry),
+      onExtended: (entry) => this.#certify(entry),
+      onEvent: (action, { task }, detail) => recorder.recordEvent(action, { task, detail }),
+      credentialsOf: ({ task }) => {
+        const { policy } = this.policies.policyOf(task)
+        return policy === undefined ? [] : credentialsOf(policy)
+      },
+      openCalls,
+      socketOf: (taskId) => listeners.pathOf(taskId),
+    })
+  }
+
+  #onMade(entry: TaskEntry): void {
+    this.#certify(entry)
+    if (entry.kept.hasListener) this.#options.listeners.open(entry)
+  }
+
+  // A refusal inside TLS has to be readable for any host, so there the CA is not held to the task's own.
+  #certify({ task }: TaskEntry): void {
+    const { authorities, leafServers, config } = this.#options
+    const { policy } = this.policies.policyOf(task)
+    if (policy === undefined || task.id === this.#own?.id) return
+    const { intercepted, passesThrough } = reachableHosts(policy)
+    const before = authorities.of(task.id)
+    const hosts = config.refusals.connect === 'inside' ? undefined : intercepted
+    const after = authorities.issue(task, hosts, passesThrough)
+    if (before !== undefined && before !== after) leafServers.dropTask(task.id)
+  }
+
+  #onMove({ entry, transition, cause, actor, reason }: Move): void {
+    const { recorder, log } = this.#options
+    const { task, kept } = entry
+    const { action, from, to } = transition
+    if (to === 'revoking') log.warn({ task: task.id, cause }, 'the task ends: nothing more leaves')
+    recorder.recordEvent(action, {
+      task,
+      detail: {
+        ...(from !== undefined && { from }),
+        to,
+        cause,
+        actor,
+        ...(reason !== undefined && { reason }),
+        ...(from === undefined && kept.unproven.length > 0 && { unproven: kept.unproven }),
+        ...(cause === 'attested' && { evidence: kept.evidence }),
+      },
+    })
+  }
+
+  #onReceipt({ task }: TaskEntry, receipt: Receipt): void {
+    const { recorder, log } = this.#options
+    recorder.recordEvent('task-receipt', {
+      task,
+      outcome: receipt.complete ? 'success' : 'failure',
+      detail: { receipt },
+    })
+    const sandbox = receipt.items.find(({ kind }) => kind === 'sandbox')
+    if (sandbox?.outcome !== 'unconfirmed') return
+    log.error({ task: task.id, sandbox: sandbox.name }, "a sandbox's end is not confirmed")
+    recorder.recordEvent('teardown-unconfirmed', {
+      task,
+      kind: 'alert',
+      outcome: 'failure',
+      detail: { sandbox: sandbox.name, why: sandbox.detail ?? '' },
+    })
+  }
+}
+
+/** Where the sockets of tasks are. */
+export function socketDirOf({ stateDir }: Pick<Config, 'stateDir'>): string {
+  return path.join(stateDir, 'sockets')
+}

@@ -1,0 +1,217 @@
+// The making of a task: every demand on a definition that is more than its grammar, each refused by the field that is at
+// fault; then the task, its token and its place below its parent. Called by `desk.ts`.
+
+import type { Limits } from '../limits.ts'
+import type { Policy } from '../policy/compile.ts'
+import type { TaskClock } from './clock.ts'
+import { ControlError } from './control-error.ts'
+import { compareWithParent, depthBelow, parentFor } from './delegation.ts'
+import { hashToken, makeToken, type KeptTask, type TaskEntry } from './entry.ts'
+import { definitionDigest, makeTask } from './make-task.ts'
+import type { TaskRegistry } from './registry.ts'
+import { processStart } from './sandbox.ts'
+import type { TaskDefinition } from './schema.ts'
+import type { Task } from './task.ts'
+import type { Actor } from './view.ts'
+
+/** What making tasks needs. */
+export interface CreateOptions {
+  readonly registry: TaskRegistry
+  readonly clock: TaskClock
+  readonly limits: Limits
+  /** How callers can prove a task by configuration. */
+  readonly proofs: { readonly token: boolean; readonly subject: boolean }
+  /** Names of the configured hooks. */
+  readonly hooks: ReadonlySet<string>
+  /** The rules in force for a task, or why there are none. */
+  readonly policyOf: (task: Task) => {
+    readonly policy?: Policy
+    readonly problems: readonly string[]
+  }
+  /** Why nothing may be made for an agent and owner at the moment. */
+  readonly barred: (task: Task) => { readonly field: string; readonly detail: string } | undefined
+  /** Makes what belongs to a task: its CA, its listener. @throws Error: the task is not made then */
+  readonly onMade: (entry: TaskEntry) => void
+}
+
+/** A task that was made, or was there already. */
+export interface Made {
+  readonly entry: TaskEntry
+  /** Shown once; undefined where it was shown before, or there is none. */
+  readonly token: string | undefined
+  readonly isNew: boolean
+}
+
+/** Makes a task. @throws ControlError */
+export function createTask(
+  definition: TaskDefinition,
+  actor: Actor,
+  key: string | undefined,
+  options: CreateOptions,
+): Made {
+  const { registry, clock, limits, proofs } = options
+  const digest = definitionDigest(definition)
+  const ownKey = key === undefined ? undefined : `${actor.name} ${key}`
+  const known = ownKey === undefined ? undefined : registry.entries.byKey(ownKey)
+  if (known !== undefined) return repeat(known, digest, registry)
+
+  const now = clock.now()
+  const behindMs = clock.behindMs()
+  if (behindMs > 0)
+    throw new ControlError(
+      'conflict',
+      `the clock is ${Math.round(behindMs / 1000)} s behind a time that was seen before: no task is made until it is right`,
+    )
+  if (registry.entries.live.size >= limits.tasksMax)
+    throw new ControlError('busy', `limits.tasksMax is ${limits.tasksMax}`)
+  const parent =
+    definition.parent === undefined
+      ? undefined
+      : parentFor(definition.parent, registry, limits, now)
+  const depth = depthBelow(definition, parent, limits)
+  checkExpiry(definition.expires, limits)
+  checkIdentity(definition, options)
+  checkSandbox(definition, options)
+  const task = makeTask(definition, now, parent?.task)
+  const barred = options.barred(task)
+  if (barred) throw new ControlError('conflict', barred.detail, barred.field)
+  const unproven = checkRules(task, parent, options)
+
+  const { heartbeat, require: requirement, sandbox, identity } = definition
+  const token = proofs.token ? makeToken() : undefined
+  const started = sandbox.pid === undefined ? undefined : processStart(sandbox.pid)
+  const kept: KeptTask = {
+    id: task.id,
+    task,
+    state: requirement === undefined ? 'active' : 'pending',
+    since: now,
+    cause: requirement === undefined ? 'created' : 'evidence-required',
+    actor: actor.name,
+    createdBy: actor.name,
+    isStatic: false,
+    isTokenUsed: false,
+    definitionDigest: digest,
+    unproven,
+    hasListener: identity.listener !== undefined,
+    teardown: sandbox.hooks?.end === undefined && started === undefined ? 'none' : 'due',
+    credentialsUsed: [],
+    ...(token !== undefined && { tokenHash: hashToken(token) }),
+    ...(ownKey !== undefined && { key: ownKey }),
+    ...(requirement !== undefined && { requirement }),
+    ...(heartbeat && {
+      heartbeat: { withinMs: heartbeat.within, endAfterMs: heartbeat.endAfter },
+    }),
+    ...(depth !== undefined && { depth }),
+    ...(started !== undefined && { processStart: started }),
+  }
+  const entry = registry.add(kept)
+  parent?.childTimes.push(now)
+  try {
+    options.onMade(entry)
+  } catch (error) {
+    void registry.end(
+      [entry],
+      'revoked',
+      { kind: 'sidecar', name: 'sidecar' },
+      'it could not be set up',
+    )
+    const why = error instanceof Error ? error.message : String(error)
+    throw new ControlError('conflict', `the task could not be set up: ${why}`)
+  }
+  return { entry, token, isNew: true }
+}
+
+/** @throws ControlError where a life is longer than the limit */
+export function checkExpiry(lifetimeMs: number, limits: Pick<Limits, 'taskLifetimeMs'>): void {
+  if (lifetimeMs > limits.taskLifetimeMs)
+    throw new ControlError(
+      'definition-invalid',
+      `limits.taskLifetimeMs is ${limits.taskLifetimeMs / 1000} s`,
+      '/expires',
+    )
+}
+
+// Whoever lost the answer gets another token, as long as nobody has used the one it held.
+function repeat(entry: TaskEntry, digest: string, registry: TaskRegistry): Made {
+  if (entry.kept.definitionDigest !== digest)
+    throw new ControlError('conflict', 'this Idempotency-Key was used for another definition')
+  const { tokenHash, isTokenUsed } = entry.kept
+  const isLive = registry.entries.live.has(entry)
+  if (!isLive || isTokenUsed || tokenHash === undefined)
+    return { entry, token: undefined, isNew: false }
+  const token = makeToken()
+  registry.update(entry, { tokenHash: hashToken(token) })
+  return { entry, token, isNew: false }
+}
+
+function checkIdentity({ identity, agent }: TaskDefinition, options: CreateOptions): void {
+  const { registry, proofs } = options
+  const { subject, listener } = identity
+  if (subject !== undefined && !proofs.subject)
+    throw new ControlError(
+      'definition-invalid',
+      'a subject is proved by `identity.jwt` or `identity.mtls`, and neither is configured',
+      '/identity/subject',
+    )
+  if (!proofs.token && subject === undefined && listener === undefined)
+    throw new ControlError(
+      'definition-invalid',
+      'tokens are switched off, so it needs a subject or a listener',
+      '/identity',
+    )
+  if (subject !== undefined && registry.entries.bySubject(subject) !== undefined)
+    throw new ControlError('conflict', 'another task has this subject', '/identity/subject')
+  const other = registry.entries.byInstance(agent.account, agent.instance)
+  if (other !== undefined)
+    throw new ControlError(
+      'conflict',
+      `this instance was ${other.id}: an instance has one identity for its life`,
+      '/agent/instance',
+    )
+}
+
+function checkSandbox({ sandbox }: TaskDefinition, options: CreateOptions): void {
+  const { id, pid, shared, hooks } = sandbox
+  const occupants = options.registry.entries.inSandbox(id)
+  const dead = occupants.find((entry) => !options.registry.entries.live.has(entry))
+  if (dead !== undefined)
+    throw new ControlError(
+      'conflict',
+      `the sandbox was ${dead.id}'s, and its end is not confirmed`,
+      '/sandbox/id',
+    )
+  const [other] = occupants
+  if (
+    other !== undefined &&
+    !(shared === true && occupants.every(({ task }) => task.sandbox.shared))
+  )
+    throw new ControlError(
+      'conflict',
+      `the sandbox serves ${other.id}; one task at a time, unless each says shared: true`,
+      '/sandbox/id',
+    )
+  if (hooks?.end !== undefined && !options.hooks.has(hooks.end))
+    throw new ControlError(
+      'definition-invalid',
+      `there is no hook ${hooks.end}; the configuration names them under \`hooks\``,
+      '/sandbox/hooks/end',
+    )
+  if (pid === undefined) return
+  if (pid <= 1 || pid === process.pid || processStart(pid) === undefined)
+    throw new ControlError('definition-invalid', 'there is no such process', '/sandbox/pid')
+}
+
+function checkRules(
+  task: Task,
+  parent: TaskEntry | undefined,
+  { policyOf }: CreateOptions,
+): readonly string[] {
+  const own = policyOf(task)
+  if (own.policy === undefined)
+    throw new ControlError('definition-invalid', own.problems.join('; '), '/rules')
+  if (parent === undefined) return []
+  const { policy } = policyOf(parent.task)
+  if (policy === undefined)
+    throw new ControlError('conflict', 'the parent has no valid rules at the moment', '/parent')
+  return compareWithParent({ task, policy: own.policy }, { task: parent.task, policy })
+}

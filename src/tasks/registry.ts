@@ -1,0 +1,258 @@
+// All tasks of a sidecar: found by id, token, subject, key, instance and sandbox; moved by the table of `states.ts` alone;
+// kept on the disk, so that what was ending goes on ending and what ended stays so. Deliberately checks no definition
+// (`create.ts`) and watches no clock (`watch.ts`). Made by `sidecar.ts`.
+
+import path from 'node:path'
+
+import type { Limits } from '../limits.ts'
+import type { TaskClock } from './clock.ts'
+import type { EndingSaga } from './ending.ts'
+import { hashToken, TaskEntry, type KeptTask } from './entry.ts'
+import { isKeptTask } from './kept.ts'
+import { StateLog } from './state-log.ts'
+import { isOver, transitionFor, type Cause, type Transition } from './states.ts'
+import type { Task, TaskStanding } from './task.ts'
+import { TaskIndex } from './task-index.ts'
+import type { Actor, Receipt } from './view.ts'
+
+/** What is told of a move. */
+export interface Move {
+  readonly entry: TaskEntry
+  readonly transition: Transition
+  readonly cause: Cause
+  readonly actor: string
+  readonly reason: string | undefined
+}
+
+/** What a registry needs. */
+export interface RegistryOptions {
+  readonly stateDir: string
+  readonly clock: TaskClock
+  readonly limits: Pick<Limits, 'tasksEndedMax'>
+  readonly saga: EndingSaga
+  /** Told of every transition, once it is in force: each is a record. */
+  readonly onMove: (move: Move) => void
+  /** Told of the receipt of every ending, and again where a sandbox is gone at last. */
+  readonly onReceipt: (entry: TaskEntry, receipt: Receipt) => void
+  /** Told where a change could not be written down; it is in force, and tried again. */
+  readonly onProblem: (error: unknown) => void
+}
+
+/** How a task is moved. */
+interface MoveOptions {
+  readonly reason?: string | undefined
+  /** Members that change with the state. */
+  readonly change?: Partial<KeptTask>
+}
+
+/** The sidecar itself, as the one who moves a task. */
+export const SIDECAR: Actor = { kind: 'sidecar', name: 'sidecar' }
+
+const TASKS_FILE = 'tasks.ndjson'
+
+/** The tasks. */
+export class TaskRegistry {
+  readonly #options: RegistryOptions
+  readonly #log: StateLog<KeptTask>
+  readonly #index = new TaskIndex()
+  /** In force, and not on the disk yet. */
+  readonly #unsaved: Set<TaskEntry> = new Set()
+
+  /** Reads what is kept. @throws Error where it cannot be read or written */
+  constructor(options: RegistryOptions) {
+    this.#options = options
+    this.#log = new StateLog(path.join(options.stateDir, TASKS_FILE), isKeptTask)
+    for (const kept of this.#log.values()) {
+      options.clock.see(kept.since)
+      this.#index.add(this.#enter(kept))
+    }
+  }
+
+  /** Every task that is held, ended ones included. */
+  get entries(): TaskIndex {
+    return this.#index
+  }
+
+  /** The task whose token this is. */
+  byToken(token: string): TaskEntry | undefined {
+    const entry = this.#index.byTokenHash(hashToken(token))
+    return entry?.hasToken(token) === true ? entry : undefined
+  }
+
+  /** The tasks above, the parent first; undefined where one of them is not known any more. */
+  ancestors(task: Task): readonly TaskEntry[] | undefined {
+    const above: TaskEntry[] = []
+    for (let at = task.path.length - 2; at >= 0; at -= 1) {
+      const entry = this.#index.get(task.path[at]!)
+      if (entry === undefined) return undefined
+      above.push(entry)
+    }
+    return above
+  }
+
+  /** The task itself, or the one above it that is not active: no child goes on where its parent does not (I9). */
+  weakest(standing: TaskStanding): TaskStanding | undefined {
+    if (standing.state !== 'active' || standing.task.path.length === 1) return standing
+    const above = this.ancestors(standing.task)
+    return above === undefined
+      ? undefined
+      : (above.find(({ state }) => state !== 'active') ?? standing)
+  }
+
+  /**
+   * Takes a new task in.
+   * @throws Error of the system where it cannot be written down: it does not exist then
+   */
+  add(kept: KeptTask): TaskEntry {
+    this.#log.append(kept, false)
+    const entry = this.#enter(kept)
+    this.#index.add(entry)
+    this.#tell(entry, transitionFor(undefined, kept.cause)!, kept.actor)
+    return entry
+  }
+
+  /** Moves a task; false where its state does not know the way. */
+  move(entry: TaskEntry, cause: Cause, actor: Actor, options: MoveOptions = {}): boolean {
+    const transition = transitionFor(entry.kept.state, cause)
+    if (transition === undefined) return false
+    this.#change(entry, {
+      ...options.change,
+      state: transition.to,
+      since: this.#options.clock.now(),
+      cause,
+      actor: actor.name,
+    })
+    this.#save([entry], transition.to !== 'active')
+    this.#tell(entry, transition, actor.name, options.reason)
+    return true
+  }
+
+  /** Changes what is kept of a task beside its state. */
+  update(entry: TaskEntry, change: Partial<KeptTask>): void {
+    this.#change(entry, change)
+    this.#save([entry], false)
+  }
+
+  /** Ends tasks and everything below them: none of them lets anything out from here on. Resolves with their receipts. */
+  end(
+    roots: readonly TaskEntry[],
+    cause: Cause,
+    actor: Actor,
+    reason?: string,
+  ): Promise<readonly (Receipt | undefined)[]> {
+    const ending: [TaskEntry, Transition][] = []
+    const revoke = (entry: TaskEntry, why: Cause): void => {
+      const transition = transitionFor(entry.kept.state, why, 'revoking')
+      if (transition !== undefined) {
+        const since = this.#options.clock.now()
+        const said = reason === undefined ? {} : { endReason: reason }
+        this.#change(entry, { state: 'revoking', since, cause: why, actor: actor.name, ...said })
+        ending.push([entry, transition])
+      }
+      for (const child of this.#index.childrenOf(entry)) revoke(child, 'parent-ended')
+    }
+    for (const root of roots) revoke(root, cause)
+    const entries = ending.map(([entry]) => entry)
+    // What takes away is on the disk before anything else: a crash revives nothing.
+    this.#save(entries, true)
+    for (const [entry, transition] of ending) this.#tell(entry, transition, actor.name, reason)
+    for (const entry of entries) entry.ending = this.#finish(entry)
+    return Promise.all(roots.map((root) => root.ending ?? root.kept.receipt))
+  }
+
+  /** Says that a task goes on after a start of the sidecar. */
+  tellContinued(entry: TaskEntry): void {
+    const { state } = entry.kept
+    this.#tell(entry, { from: state, to: state, causes: [], action: 'task-resumed' }, SIDECAR.name)
+  }
+
+  /** Goes on with the endings that the last process did not finish. */
+  resumeEndings(): void {
+    const open = [...this.#index.values()].filter(({ kept }) => kept.state === 'revoking')
+    for (const entry of open) entry.ending ??= this.#finish(entry)
+  }
+
+  /** Replaces the receipt of a task whose sandbox is gone at last, or still not. */
+  amend(entry: TaskEntry, receipt: Receipt): void {
+    this.update(entry, { receipt, teardown: receipt.complete ? 'confirmed' : 'unconfirmed' })
+    this.#options.onReceipt(entry, receipt)
+  }
+
+  /** Writes down what could not be written before. */
+  saveUnsaved(): void {
+    if (this.#unsaved.size > 0) this.#save([...this.#unsaved], true)
+  }
+
+  close(): void {
+    this.#log.close()
+  }
+
+  async #finish(entry: TaskEntry): Promise<Receipt> {
+    const { saga, clock, onReceipt } = this.#options
+    // Not before the caller has marked all that end together.
+    await Promise.resolve()
+    const children = Promise.all(
+      [...this.#index.childrenOf(entry)].map((child) => child.ending ?? child.kept.receipt),
+    ).then((receipts) => receipts.filter((receipt) => receipt !== undefined))
+    const receipt = await saga.run(entry, children, !this.#index.isSandboxShared(entry))
+    const sandbox = receipt.items.find(({ kind }) => kind === 'sandbox')
+    const teardown =
+      sandbox === undefined || sandbox.outcome === 'none'
+        ? 'none'
+        : sandbox.outcome === 'ended'
+          ? 'confirmed'
+          : 'unconfirmed'
+    const transition = transitionFor(entry.kept.state, 'torn-down')!
+    this.#change(entry, {
+      state: 'ended',
+      since: clock.now(),
+      receipt,
+      teardown,
+      credentialsUsed: [...entry.credentialsUsed],
+    })
+    this.#save([entry], false)
+    saga.forget(entry.id)
+    onReceipt(entry, receipt)
+    this.#tell(entry, transition, entry.kept.actor, entry.kept.endReason)
+    entry.ending = undefined
+    for (const id of this.#index.dropOldestEnded(this.#options.limits.tasksEndedMax))
+      this.#log.forget(id)
+    return receipt
+  }
+
+  #enter(kept: KeptTask): TaskEntry {
+    return new TaskEntry(kept, this.#options.clock, (entry) => {
+      void this.end([entry], 'expired', SIDECAR)
+    })
+  }
+
+  #change(entry: TaskEntry, change: Partial<KeptTask>): void {
+    const before = entry.kept
+    entry.kept = { ...before, ...change }
+    this.#index.update(entry, before)
+  }
+
+  // What cannot be written is in force all the same: an ending is never held up by a full disk.
+  #save(entries: readonly TaskEntry[], isSynced: boolean): void {
+    if (entries.length === 0) return
+    try {
+      this.#log.appendAll(
+        entries.map(({ kept }) => kept),
+        isSynced,
+      )
+      for (const entry of entries) this.#unsaved.delete(entry)
+    } catch (error) {
+      for (const entry of entries) this.#unsaved.add(entry)
+      this.#options.onProblem(error)
+    }
+  }
+
+  #tell(entry: TaskEntry, transition: Transition, actor: string, reason?: string): void {
+    this.#options.onMove({ entry, transition, cause: entry.kept.cause, actor, reason })
+  }
+}
+
+/** Whether a task lets calls out or may do so again. */
+export function isLive(entry: TaskEntry): boolean {
+  return !isOver(entry.kept.state)
+}
