@@ -3,7 +3,6 @@
 
 import { mkdirSync } from 'node:fs'
 
-import type { Call } from './call.ts'
 import type { Config } from './config/config.ts'
 import { makeJwtVerifier } from './config/identity.ts'
 import { placeholderKey } from './config/placeholder-key.ts'
@@ -11,11 +10,12 @@ import { openRules } from './config/open-rules.ts'
 import type { RuleWatch } from './config/rule-watch.ts'
 import { startSinks } from './config/sinks.ts'
 import { makeTaskAuthorities } from './config/task-authorities.ts'
-import { endsWithTask } from './config/endings.ts'
+import { endsWithTask, isKilled } from './config/endings.ts'
 import { makeHooks } from './config/hooks.ts'
 import { socketDirOf, TaskRoom } from './config/task-room.ts'
 import { makeDialer, socketAddressOf } from './config/dialer.ts'
-import { HealthServer, type Readiness } from './control/health.ts'
+import { HealthServer } from './control/health.ts'
+import { readinessOf, type Readiness } from './control/readiness.ts'
 import { CredentialStore } from './credentials/store.ts'
 import { UpstreamPool } from './forward/pool.ts'
 import { Identifier } from './identify/identify.ts'
@@ -253,26 +253,13 @@ export class Sidecar {
   }
 
   #readiness(): Readiness[] {
-    const own = this.#room.own
-    const state = own?.state
-    const refused = this.#rules.refusedProblems.length > 0
-    const inForce = this.#rules.inForce
-    return [
-      { name: 'journal', ready: this.#records.journal.stats.available },
-      {
-        name: 'rules',
-        // I5: a task whose sets are gone, or are not the pinned ones, lets nothing out.
-        ready: inForce !== undefined && (!own || inForce.policy !== undefined),
-        ...(refused && {
-          detail: 'the rule files as they are now were refused; the last good ones are in force',
-        }),
-      },
-      {
-        name: 'task',
-        ready: state === undefined || state === 'active',
-        ...(state && { detail: state }),
-      },
-    ]
+    return readinessOf({
+      isRecording: this.#records.journal.stats.available,
+      task: this.#room.own?.state,
+      hasRules: this.#rules.inForce !== undefined,
+      hasPolicy: this.#rules.inForce?.policy !== undefined,
+      hasRefused: this.#rules.refusedProblems.length > 0,
+    })
   }
 
   // The task of the configuration has no CA of its own: one sidecar, one task, one CA.
@@ -293,10 +280,4 @@ export class Sidecar {
     timer.unref()
     return timer
   }
-}
-
-function isKilled(scope: 'host' | 'credential', value: string): (call: Call) => boolean {
-  if (scope === 'host')
-    return ({ request, tunnel }) => (request?.endpoint ?? tunnel)?.host === value
-  return ({ decision }) => decision?.obligations.credential === value
 }

@@ -1,12 +1,20 @@
-// Every variable that a client in a sandbox needs to use the proxy and to trust its CA. Pure. Called by `cli/env.ts` and `task-room.ts`, and
-// what it says is what the tests' real clients are given.
+// Every variable that a client in a sandbox needs to use the proxy and to trust its CA. Pure. Called by `cli/env.ts` and
+// `control-parts.ts`; what it says is what the tests' real clients are given.
 
 import path from 'node:path'
+
+/** The proxy as a client is told of it. */
+interface ProxyPlace {
+  readonly host: string
+  readonly port: number
+  /** What proves the task; absent where the listener does. */
+  readonly login?: { readonly user: string; readonly password: string }
+}
 
 /** What the variables are made from. */
 export interface ClientFacts {
   /** Where clients reach the proxy; undefined where no variable can say it (a unix socket). */
-  readonly proxy: { readonly host: string; readonly port: number } | undefined
+  readonly proxy: ProxyPlace | undefined
   /** Our certificate alone, for clients that add to their own roots. */
   readonly caFile: string
   /** The public roots and ours, for clients that replace their roots. */
@@ -23,7 +31,7 @@ export function clientVariables({
   bundleFile,
 }: ClientFacts): Record<string, string> {
   return {
-    ...(proxy && proxyVariables(proxy.host, proxy.port)),
+    ...(proxy && proxyVariables(proxy)),
     // These replace the client's own roots, so they name the bundle.
     SSL_CERT_FILE: bundleFile,
     WGETRC: path.join(path.dirname(bundleFile), 'wgetrc'),
@@ -45,12 +53,16 @@ export function clientVariables({
   }
 }
 
-function proxyVariables(host: string, port: number): Record<string, string> {
-  const url = `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+function proxyVariables({ host, port, login }: ProxyPlace): Record<string, string> {
+  // Ids and tokens need no escaping in a URL.
+  const prefix = login === undefined ? '' : `${login.user}:${login.password}@`
+  const url = `http://${prefix}${host.includes(':') ? `[${host}]` : host}:${port}`
   const java = ['http', 'https'].flatMap((scheme) => [
     `-D${scheme}.proxyHost=${host}`,
     `-D${scheme}.proxyPort=${port}`,
   ])
+  // Java would not send Basic to a proxy for a tunnel.
+  if (login !== undefined) java.push('-Djdk.http.auth.tunneling.disabledSchemes=')
   return {
     // Clients differ in which case they read, so both are set and never differ.
     HTTP_PROXY: url,
@@ -73,6 +85,10 @@ function proxyVariables(host: string, port: number): Record<string, string> {
     CLOUDSDK_PROXY_TYPE: 'http',
     CLOUDSDK_PROXY_ADDRESS: host,
     CLOUDSDK_PROXY_PORT: String(port),
+    ...(login && {
+      CLOUDSDK_PROXY_USERNAME: login.user,
+      CLOUDSDK_PROXY_PASSWORD: login.password,
+    }),
     JAVA_TOOL_OPTIONS: java.join(' '),
   }
 }

@@ -1,6 +1,7 @@
 // Everything that ends with a task, in the order in which it ends: what brings calls in, the calls, what they left behind,
 // what stood for secrets. Each part is asked by the saga and answers with what it found. Called by `sidecar.ts`.
 
+import type { Call } from '../call.ts'
 import type { CredentialStore } from '../credentials/store.ts'
 import type { UpstreamPool } from '../forward/pool.ts'
 import type { OpenCalls } from '../listen/open-calls.ts'
@@ -82,4 +83,11 @@ export function endsWithTask(parts: EndingParts): readonly EndsWithTask[] {
       residualExposureUntil: null,
     }))
   }
+}
+
+/** Whether the kill switch, thrown for a host or a credential, cuts a call. */
+export function isKilled(scope: 'host' | 'credential', value: string): (call: Call) => boolean {
+  if (scope === 'host')
+    return ({ request, tunnel }) => (request?.endpoint ?? tunnel)?.host === value
+  return ({ decision }) => decision?.obligations.credential === value
 }

@@ -107,7 +107,10 @@ export class TaskRoom {
     this.registry.resumeEndings()
     const live = [...this.registry.entries.live]
     authorities.dropOthers(new Set(live.map(({ id }) => id)))
-    for (const entry of live) if (entry.kept.hasListener) listeners.open(entry)
+    for (const entry of live) {
+      this.#certify(entry)
+      if (entry.kept.hasListener) listeners.open(entry)
+    }
   }
 
   /** The configuration's own task; undefined where it has none. */

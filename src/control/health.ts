@@ -6,15 +6,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
 import { bindListener, type SocketAddress } from '../listen/bind.ts'
-
-/** One condition of readiness. */
-export interface Readiness {
-  /** Lower case, hyphens: `journal`, `rules`, `task`, `sink-…`. */
-  readonly name: string
-  readonly ready: boolean
-  /** Says why not, in words that name no task, host or rule. */
-  readonly detail?: string
-}
+import type { Readiness } from './readiness.ts'
 
 /** What the listener shows. */
 export interface HealthOptions {

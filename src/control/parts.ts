@@ -110,11 +110,11 @@ export interface ControlParts {
   /** Proxy URL and environment of a task's sandbox; the token is undefined where it is not known any more. */
   environmentFor(taskId: string, token: string | undefined): TaskEnvironment
   readonly rules: { show(): readonly RuleSetView[]; reload(actor: Actor): RulesReload }
-  credentials(): readonly CredentialView[]
+  credentials(): Promise<readonly CredentialView[]>
   inventory(): Inventory
   /** The latest records of calls, newest last, as they stand in the journal. */
   readonly calls: {
-    recent(limit: number, taskId: string | undefined): readonly unknown[]
+    recent(limit: number, taskId: string | undefined): Promise<readonly unknown[]>
     /** @returns what ends the following */
     follow(taskId: string | undefined, onRecord: (record: unknown) => void): () => void
   }

@@ -66,6 +66,17 @@ export class CredentialStore {
     return source.secret()
   }
 
+  /** Tells whether there is a value now. */
+  async isAvailable(name: string): Promise<boolean> {
+    try {
+      await this.secret(name)
+      return true
+    } catch (error) {
+      if (error instanceof EgressError) return false
+      throw error
+    }
+  }
+
   /** Gives what stands for a credential in a task's sandbox. @throws credential-unavailable */
   placeholder(taskId: string, name: string): string {
     const definition = this.#definitions.get(name)

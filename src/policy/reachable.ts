@@ -6,7 +6,7 @@ import type { Policy } from './compile.ts'
 
 /** The hosts of a policy's allows. */
 export interface ReachableHosts {
-  /** Those that are intercepted; undefined where they are not finite. */
+  /** Those that are intercepted; a name stands for itself and all below it. Undefined where they are not finite. */
   readonly intercepted: readonly Pick<Endpoint, 'host' | 'kind'>[] | undefined
   /** Whether a destination is passed through, so that its own certificate is what a client sees. */
   readonly passesThrough: boolean
@@ -22,12 +22,13 @@ export function reachableHosts(policy: Policy): ReachableHosts {
     for (const { host, scheme } of entries) {
       if (scheme === 'tls' || scheme === 'tcp') passesThrough = true
       if (scheme !== 'https' && scheme !== 'wss') continue
-      if (host.kind !== 'exact') isFinite = false
-      else
+      if (host.kind === 'below') hosts.set(host.suffix, { host: host.suffix, kind: 'name' })
+      else if (host.kind === 'exact')
         hosts.set(host.host, {
           host: host.host,
           kind: host.isAddress ? (host.host.includes(':') ? 'ipv6' : 'ipv4') : 'name',
         })
+      else isFinite = false
     }
   }
   return { intercepted: isFinite ? [...hosts.values()] : undefined, passesThrough }

@@ -80,6 +80,45 @@ export async function* tailRecords(
   }
 }
 
+/**
+ * Reads the latest records of calls and events, the newest last.
+ * @param task only its records, and those of the tasks below it
+ */
+export async function latestRecords(
+  dir: string,
+  limit: number,
+  task: string | undefined,
+): Promise<RecordBody[]> {
+  const accepts = recordFilter(task === undefined ? {} : { task })
+  let latest: RecordBody[] = []
+  for (const { firstSeq } of listSegments(dir).toReversed()) {
+    const found: RecordBody[] = []
+    for await (const record of segmentRecords(dir, firstSeq))
+      if (accepts(record, '')) found.push(record)
+    latest = [...found, ...latest].slice(-limit)
+    if (latest.length === limit) break
+  }
+  return latest
+}
+
+async function* segmentRecords(dir: string, firstSeq: number): AsyncGenerator<RecordBody> {
+  const reader = new JournalReader(dir)
+  let place: JournalPlace = { firstSeq, offset: 0 }
+  try {
+    for (;;) {
+      const read = await reader.read(place, LINES_AT_ONCE)
+      if (read.lines.length === 0 || read.place.firstSeq !== firstSeq) return
+      place = read.place
+      for (const bytes of read.lines) {
+        const record = parseRecord(bytes.toString())
+        if (record !== undefined) yield record
+      }
+    }
+  } finally {
+    await reader.close()
+  }
+}
+
 /** Makes the test of a record; `line` is its JSON. @throws Error when `grep` is no regular expression */
 function recordFilter(filter: TailFilter): (record: RecordBody, line: string) => boolean {
   const grep = filter.grep === undefined ? undefined : RE2JS.compile(filter.grep)

@@ -58,8 +58,8 @@ export class TaskClock {
   }
 
   /** Writes the highest time down now and then. @throws Error of the system */
-  keep(isDue = this.now() - this.#kept >= KEEP_EVERY_MS): void {
-    if (!isDue) return
+  keep(): void {
+    if (this.now() - this.#kept < KEEP_EVERY_MS) return
     const beside = `${this.#file}.new`
     writeFileSync(beside, `${Math.floor(this.now())}\n`, { mode: 0o600 })
     renameSync(beside, this.#file)

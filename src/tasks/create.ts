@@ -8,7 +8,7 @@ import { ControlError } from './control-error.ts'
 import { compareWithParent, depthBelow, parentFor } from './delegation.ts'
 import { hashToken, makeToken, type KeptTask, type TaskEntry } from './entry.ts'
 import { definitionDigest, makeTask } from './make-task.ts'
-import type { TaskRegistry } from './registry.ts'
+import { SIDECAR, type TaskRegistry } from './registry.ts'
 import { processStart } from './sandbox.ts'
 import type { TaskDefinition } from './schema.ts'
 import type { Task } from './task.ts'
@@ -49,21 +49,14 @@ export function createTask(
   key: string | undefined,
   options: CreateOptions,
 ): Made {
-  const { registry, clock, limits, proofs } = options
+  const { registry, clock, limits } = options
   const digest = definitionDigest(definition)
   const ownKey = key === undefined ? undefined : `${actor.name} ${key}`
   const known = ownKey === undefined ? undefined : registry.entries.byKey(ownKey)
   if (known !== undefined) return repeat(known, digest, registry)
 
   const now = clock.now()
-  const behindMs = clock.behindMs()
-  if (behindMs > 0)
-    throw new ControlError(
-      'conflict',
-      `the clock is ${Math.round(behindMs / 1000)} s behind a time that was seen before: no task is made until it is right`,
-    )
-  if (registry.entries.live.size >= limits.tasksMax)
-    throw new ControlError('busy', `limits.tasksMax is ${limits.tasksMax}`)
+  checkRoom(options)
   const parent =
     definition.parent === undefined
       ? undefined
@@ -77,14 +70,40 @@ export function createTask(
   if (barred) throw new ControlError('conflict', barred.detail, barred.field)
   const unproven = checkRules(task, parent, options)
 
-  const { heartbeat, require: requirement, sandbox, identity } = definition
-  const token = proofs.token ? makeToken() : undefined
+  const token = options.proofs.token ? makeToken() : undefined
+  const kept = keptFor(definition, task, actor, { token, key: ownKey, digest, unproven, depth })
+  const entry = registry.add(kept)
+  parent?.childTimes.push(now)
+  try {
+    options.onMade(entry)
+  } catch (error) {
+    void registry.end([entry], 'revoked', SIDECAR, 'it could not be set up')
+    const why = error instanceof Error ? error.message : String(error)
+    throw new ControlError('conflict', `the task could not be set up: ${why}`)
+  }
+  return { entry, token, isNew: true }
+}
+
+interface Particulars {
+  readonly token: string | undefined
+  readonly key: string | undefined
+  readonly digest: string
+  readonly unproven: readonly string[]
+  readonly depth: number | undefined
+}
+
+function keptFor(
+  { heartbeat, require: requirement, sandbox, identity }: TaskDefinition,
+  task: Task,
+  actor: Actor,
+  { token, key, digest, unproven, depth }: Particulars,
+): KeptTask {
   const started = sandbox.pid === undefined ? undefined : processStart(sandbox.pid)
-  const kept: KeptTask = {
+  return {
     id: task.id,
     task,
     state: requirement === undefined ? 'active' : 'pending',
-    since: now,
+    since: task.startsAt,
     cause: requirement === undefined ? 'created' : 'evidence-required',
     actor: actor.name,
     createdBy: actor.name,
@@ -96,7 +115,7 @@ export function createTask(
     teardown: sandbox.hooks?.end === undefined && started === undefined ? 'none' : 'due',
     credentialsUsed: [],
     ...(token !== undefined && { tokenHash: hashToken(token) }),
-    ...(ownKey !== undefined && { key: ownKey }),
+    ...(key !== undefined && { key }),
     ...(requirement !== undefined && { requirement }),
     ...(heartbeat && {
       heartbeat: { withinMs: heartbeat.within, endAfterMs: heartbeat.endAfter },
@@ -104,21 +123,17 @@ export function createTask(
     ...(depth !== undefined && { depth }),
     ...(started !== undefined && { processStart: started }),
   }
-  const entry = registry.add(kept)
-  parent?.childTimes.push(now)
-  try {
-    options.onMade(entry)
-  } catch (error) {
-    void registry.end(
-      [entry],
-      'revoked',
-      { kind: 'sidecar', name: 'sidecar' },
-      'it could not be set up',
+}
+
+function checkRoom({ registry, clock, limits }: CreateOptions): void {
+  const behindMs = clock.behindMs()
+  if (behindMs > 0)
+    throw new ControlError(
+      'conflict',
+      `the clock is ${Math.round(behindMs / 1000)} s behind a time that was seen before: no task is made until it is right`,
     )
-    const why = error instanceof Error ? error.message : String(error)
-    throw new ControlError('conflict', `the task could not be set up: ${why}`)
-  }
-  return { entry, token, isNew: true }
+  if (registry.entries.live.size >= limits.tasksMax)
+    throw new ControlError('busy', `limits.tasksMax is ${limits.tasksMax}`)
 }
 
 /** @throws ControlError where a life is longer than the limit */

@@ -48,11 +48,14 @@ interface KeptEnding {
 const ENDINGS_FILE = 'endings.ndjson'
 // Live streams are cut within it.
 const CUT_MS = 2000
+const HOOKS_AT_ONCE = 32
 
 /** Ends tasks. */
 export class EndingSaga {
   readonly #options: EndingOptions
   readonly #log: StateLog<KeptEnding>
+  readonly #waiting: (() => void)[] = []
+  #running = 0
 
   /** @throws Error where the saga's journal cannot be read or written */
   constructor(options: EndingOptions) {
@@ -90,7 +93,7 @@ export class EndingSaga {
     }
     const done = steps.done('sandbox')
     if (mayTearDown && done?.outcome !== 'ended')
-      steps.add(await tearDown(entry, hooks, () => isoTime(now())))
+      steps.add(await this.#inTurn(() => tearDown(entry, hooks, () => isoTime(now()))))
     for (const receipt of await children)
       steps.add({
         kind: 'child',
@@ -120,6 +123,18 @@ export class EndingSaga {
 
   close(): void {
     this.#log.close()
+  }
+
+  // Many tasks may end at once; not so many hooks run at once.
+  async #inTurn<Outcome>(run: () => Promise<Outcome>): Promise<Outcome> {
+    if (this.#running >= HOOKS_AT_ONCE) await new Promise<void>((go) => this.#waiting.push(go))
+    this.#running += 1
+    try {
+      return await run()
+    } finally {
+      this.#running -= 1
+      this.#waiting.shift()?.()
+    }
   }
 
   #sign(entry: TaskEntry, { startedAt, items }: Steps): Receipt {

@@ -131,10 +131,10 @@ export class TaskEntry implements TaskStanding {
     this.deadline = this.#clock.monotonic() + (expiresAt - this.#clock.now())
   }
 
-  /** Whether a token is this task's, in the same time whatever it is. */
-  hasToken(token: string): boolean {
+  /** Whether a token's hash is this task's, in the same time whatever it is. */
+  hasTokenHash(hash: string): boolean {
     const { tokenHash } = this.kept
     if (tokenHash === undefined) return false
-    return timingSafeEqual(Buffer.from(hashToken(token), 'hex'), Buffer.from(tokenHash, 'hex'))
+    return timingSafeEqual(Buffer.from(hash, 'hex'), Buffer.from(tokenHash, 'hex'))
   }
 }

@@ -75,8 +75,9 @@ export class TaskRegistry {
 
   /** The task whose token this is. */
   byToken(token: string): TaskEntry | undefined {
-    const entry = this.#index.byTokenHash(hashToken(token))
-    return entry?.hasToken(token) === true ? entry : undefined
+    const hash = hashToken(token)
+    const entry = this.#index.byTokenHash(hash)
+    return entry?.hasTokenHash(hash) === true ? entry : undefined
   }
 
   /** The tasks above, the parent first; undefined where one of them is not known any more. */
@@ -157,7 +158,7 @@ export class TaskRegistry {
     this.#save(entries, true)
     for (const [entry, transition] of ending) this.#tell(entry, transition, actor.name, reason)
     for (const entry of entries) entry.ending = this.#finish(entry)
-    return Promise.all(roots.map((root) => root.ending ?? root.kept.receipt))
+    return Promise.all(roots.map(receiptOf))
   }
 
   /** Says that a task goes on after a start of the sidecar. */
@@ -191,9 +192,9 @@ export class TaskRegistry {
     const { saga, clock, onReceipt } = this.#options
     // Not before the caller has marked all that end together.
     await Promise.resolve()
-    const children = Promise.all(
-      [...this.#index.childrenOf(entry)].map((child) => child.ending ?? child.kept.receipt),
-    ).then((receipts) => receipts.filter((receipt) => receipt !== undefined))
+    const children = Promise.all(this.#index.childrenOf(entry).map(receiptOf)).then((receipts) =>
+      receipts.filter((receipt) => receipt !== undefined),
+    )
     const receipt = await saga.run(entry, children, !this.#index.isSandboxShared(entry))
     const sandbox = receipt.items.find(({ kind }) => kind === 'sandbox')
     const teardown =
@@ -250,6 +251,10 @@ export class TaskRegistry {
   #tell(entry: TaskEntry, transition: Transition, actor: string, reason?: string): void {
     this.#options.onMove({ entry, transition, cause: entry.kept.cause, actor, reason })
   }
+}
+
+async function receiptOf(entry: TaskEntry): Promise<Receipt | undefined> {
+  return entry.ending ?? entry.kept.receipt
 }
 
 /** Whether a task lets calls out or may do so again. */

@@ -89,7 +89,7 @@ export class TaskWatch {
   }
 
   #retryTeardowns(): void {
-    const { registry, saga, clock, limits, onProblem } = this.#options
+    const { registry, clock, limits, onProblem } = this.#options
     const now = clock.monotonic()
     for (const entry of registry.entries.unconfirmed) {
       const dueAt = this.#retryAt.get(entry)
@@ -97,14 +97,14 @@ export class TaskWatch {
       this.#retryAt.set(entry, now + limits.teardownRetryMs)
       // The first look only says when the first retry is due.
       if (dueAt === undefined) continue
-      saga
-        .retryTeardown(entry)
-        .then((receipt) => {
-          if (receipt === undefined) return
-          this.#retryAt.delete(entry)
-          registry.amend(entry, receipt)
-        })
-        .catch(onProblem)
+      this.#retryTeardown(entry).catch(onProblem)
     }
+  }
+
+  async #retryTeardown(entry: TaskEntry): Promise<void> {
+    const receipt = await this.#options.saga.retryTeardown(entry)
+    if (receipt === undefined) return
+    this.#retryAt.delete(entry)
+    this.#options.registry.amend(entry, receipt)
   }
 }

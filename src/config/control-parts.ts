@@ -1,0 +1,153 @@
+// What the control API is given of a running sidecar: its tasks, switches, rules, credentials and records, each behind the
+// interface that `control/` asks by. Deliberately decides nothing. Called by `sidecar.ts`.
+
+import path from 'node:path'
+
+import type { ControlParts, CredentialView, TaskEnvironment } from '../control/parts.ts'
+import type { CredentialStore } from '../credentials/store.ts'
+import type { Strangers } from '../identify/strangers.ts'
+import type { TaskListeners } from '../listen/task-listeners.ts'
+import type { CallRecorder } from '../record/recorder.ts'
+import { latestRecords, tailRecords } from '../record/tail.ts'
+import type { TaskAuthorities } from '../tls/task-ca.ts'
+import { clientVariables } from './client-variables.ts'
+import type { Config } from './config.ts'
+import type { RuleWatch } from './rule-watch.ts'
+import type { TaskRoom } from './task-room.ts'
+
+/** What the parts are made of. */
+export interface ControlPartsOptions {
+  readonly config: Config
+  readonly room: TaskRoom
+  readonly rules: RuleWatch
+  readonly credentials: CredentialStore
+  readonly authorities: TaskAuthorities
+  readonly listeners: TaskListeners
+  readonly strangers: Strangers
+  readonly recorder: CallRecorder
+  /** Where the explicit proxy listens, a port that the system chose included; undefined on a unix socket. */
+  readonly proxyAddress: () => { readonly host: string; readonly port: number } | undefined
+}
+
+/** Makes the parts. */
+export function makeControlParts(options: ControlPartsOptions): ControlParts {
+  const { config, room, strangers, recorder } = options
+  const { dir } = config.journal
+  return {
+    tasks: room.desk,
+    kills: room.switches,
+    owners: room.switches,
+    environmentFor: (taskId, token) => environmentOf(taskId, token, options),
+    rules: rulesOf(options),
+    credentials: () => credentialsOf(options),
+    inventory: () => ({
+      tasks: room.registry.entries.live.size,
+      sandboxes: [...new Set([...room.registry.entries.live].map(({ task }) => task.sandbox.id))],
+      unknownClients: strangers.list().map(({ address, reason, firstSeen, lastSeen, count }) => ({
+        address,
+        reason,
+        firstSeen: new Date(firstSeen).toISOString(),
+        lastSeen: new Date(lastSeen).toISOString(),
+        count,
+      })),
+    }),
+    calls: {
+      recent: (limit, taskId) => latestRecords(dir, limit, taskId),
+      follow: (taskId, onRecord) => follow(dir, taskId, onRecord),
+    },
+    receiptKey: () => room.signer.publicKey,
+    record: (action, detail) => recorder.recordEvent(action, { detail }),
+  }
+}
+
+function environmentOf(
+  taskId: string,
+  token: string | undefined,
+  options: ControlPartsOptions,
+): TaskEnvironment {
+  const { config, room, authorities, listeners, credentials, proxyAddress } = options
+  const address = proxyAddress()
+  const authority = authorities.of(taskId)
+  const directory = authority?.directory ?? config.ca.dir
+  const login = token === undefined ? undefined : { user: taskId, password: token }
+  const entry = room.registry.entries.get(taskId)
+  const variables = clientVariables({
+    proxy: address && { ...address, ...(login && { login }) },
+    caFile: path.join(directory, 'ca.crt'),
+    bundleFile: path.join(directory, 'ca-bundle.crt'),
+  })
+  const placeholders = Object.fromEntries(
+    config.credentials.map(({ name, placeholder }) => [
+      placeholder.env,
+      credentials.placeholder(taskId, name),
+    ]),
+  )
+  return {
+    proxy: variables['HTTPS_PROXY'],
+    ...(entry?.kept.hasListener === true && { socket: listeners.pathOf(taskId) }),
+    env: { ...variables, ...placeholders },
+  }
+}
+
+function rulesOf({ rules, recorder }: ControlPartsOptions): ControlParts['rules'] {
+  return {
+    show: () =>
+      [...(rules.inForce?.sets.values() ?? [])].map(
+        ({ name, version, description, owner, for: whom }) => ({
+          name,
+          version,
+          ...(description !== undefined && { description }),
+          ...(owner !== undefined && { owner }),
+          ...(whom && { for: whom }),
+        }),
+      ),
+    reload: ({ name }) => {
+      const before = rules.inForce?.digest
+      const inForce = rules.reload()
+      recorder.recordEvent('rules-reload-asked', { detail: { actor: name, inForce } })
+      return {
+        inForce,
+        changed: rules.inForce?.digest !== before,
+        problems: rules.refusedProblems.map(({ file, line, column, message }) => ({
+          file: path.relative(process.cwd(), file),
+          line,
+          column,
+          message,
+        })),
+      }
+    },
+  }
+}
+
+async function credentialsOf({
+  config,
+  credentials,
+}: ControlPartsOptions): Promise<CredentialView[]> {
+  const views = config.credentials.map(
+    async ({ name, hosts, inject }): Promise<CredentialView> => ({
+      name,
+      hosts: hosts.map(({ host, port }) => `${host}:${port}`),
+      inject: inject.kind,
+      state: (await credentials.isAvailable(name)) ? 'available' : 'unavailable',
+      static: true,
+    }),
+  )
+  return Promise.all(views)
+}
+
+function follow(
+  dir: string,
+  taskId: string | undefined,
+  onRecord: (record: unknown) => void,
+): () => void {
+  const stop = new AbortController()
+  const filter = { since: Date.now(), ...(taskId !== undefined && { task: taskId }) }
+  const run = async (): Promise<void> => {
+    const { signal } = stop
+    for await (const { record } of tailRecords(dir, { filter, follow: true, signal }))
+      onRecord(record)
+  }
+  // A journal that cannot be read any more ends the following, not the sidecar.
+  run().catch(() => stop.abort())
+  return () => stop.abort()
+}

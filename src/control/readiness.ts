@@ -1,0 +1,45 @@
+// Whether the sidecar would let calls through, and if not why not, condition by condition. Pure; shown by `health.ts`.
+
+import type { TaskState } from '../tasks/task.ts'
+
+/** One condition of readiness. */
+export interface Readiness {
+  /** Lower case, hyphens: `journal`, `rules`, `task`, `sink-…`. */
+  readonly name: string
+  readonly ready: boolean
+  /** Says why not, in words that name no task, host or rule. */
+  readonly detail?: string
+}
+
+/** What readiness is made of. */
+export interface ReadinessFacts {
+  readonly isRecording: boolean
+  /** Of the configuration's own task; undefined where it has none. */
+  readonly task: TaskState | undefined
+  readonly hasRules: boolean
+  /** Whether the configuration's own task has rules that are valid now. */
+  readonly hasPolicy: boolean
+  /** Whether the rule files as they are now were refused. */
+  readonly hasRefused: boolean
+}
+
+/** Lists the conditions. */
+export function readinessOf(facts: ReadinessFacts): Readiness[] {
+  const { isRecording, task, hasRules, hasPolicy, hasRefused } = facts
+  return [
+    { name: 'journal', ready: isRecording },
+    {
+      name: 'rules',
+      // I5: a task whose sets are gone, or are not the pinned ones, lets nothing out.
+      ready: hasRules && (task === undefined || hasPolicy),
+      ...(hasRefused && {
+        detail: 'the rule files as they are now were refused; the last good ones are in force',
+      }),
+    },
+    {
+      name: 'task',
+      ready: task === undefined || task === 'active',
+      ...(task !== undefined && { detail: task }),
+    },
+  ]
+}
