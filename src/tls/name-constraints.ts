@@ -8,7 +8,6 @@ import type { Endpoint } from '../wire/authority.ts'
 
 type Host = Pick<Endpoint, 'host' | 'kind'>
 
-const KINDS = ['name', 'ipv4', 'ipv6'] as const
 const SEQUENCE_TAG = 0x30
 const PERMITTED_TAG = 0xa0
 const EXCLUDED_TAG = 0xa1
@@ -18,32 +17,43 @@ const IPV4_BYTES = 4
 const IPV6_BYTES = 16
 
 // An empty name is above every name, and an empty mask covers every address.
-const EVERYTHING: Readonly<Record<Endpoint['kind'], Buffer>> = {
-  name: encodeElement(NAME_TAG, Buffer.of()),
-  ipv4: encodeElement(ADDRESS_TAG, Buffer.alloc(2 * IPV4_BYTES)),
-  ipv6: encodeElement(ADDRESS_TAG, Buffer.alloc(2 * IPV6_BYTES)),
+const EVERY_NAME = encodeElement(NAME_TAG, Buffer.of())
+const EVERY_ADDRESS = [IPV4_BYTES, IPV6_BYTES].map((bytes) =>
+  encodeElement(ADDRESS_TAG, Buffer.alloc(2 * bytes)),
+)
+// No destination, and no beginning of one: what stands for a family of which there is no host.
+const NO_ADDRESS: Readonly<Record<'ipv4' | 'ipv6', Host>> = {
+  ipv4: { host: '255.255.255.255', kind: 'ipv4' },
+  ipv6: { host: '::', kind: 'ipv6' },
 }
 
 /**
- * DER of the constraints that permit these hosts: the same bytes for the same hosts in any order. A kind of host of which
- * there is none is excluded altogether, because a kind that is not mentioned would be free.
+ * DER of the constraints that permit these hosts: the same bytes for the same hosts in any order. Where there are no names,
+ * or no addresses, those are excluded altogether, because what is not mentioned would be free.
  */
 export function encodeNameConstraints(hosts: readonly Host[]): Buffer {
-  const permitted = KINDS.flatMap((kind) =>
-    [...new Set(hosts.filter((one) => one.kind === kind).map(({ host }) => host))]
-      .toSorted()
-      .map((host) => encodeBase({ host, kind })),
-  )
-  const excluded = KINDS.filter((kind) => !hosts.some((one) => one.kind === kind)).map(
-    (kind) => EVERYTHING[kind],
-  )
+  const names = hostsOf('name', hosts)
+  const ipv4 = hostsOf('ipv4', hosts)
+  const ipv6 = hostsOf('ipv6', hosts)
+  const permitted = [...names, ...ipv4, ...ipv6]
+  const excluded = names.length === 0 ? [EVERY_NAME] : []
+  if (ipv4.length + ipv6.length === 0) excluded.push(...EVERY_ADDRESS)
+  // Some clients take each family for itself, so the other one is named too. Not by excluding all of it: Java compares
+  // addresses of both, and would refuse the permitted ones.
+  else if (ipv4.length === 0) permitted.push(NO_ADDRESS.ipv4)
+  else if (ipv6.length === 0) permitted.push(NO_ADDRESS.ipv6)
   return encodeElement(
     SEQUENCE_TAG,
     Buffer.concat([
-      ...encodeSubtrees(PERMITTED_TAG, permitted),
+      ...encodeSubtrees(PERMITTED_TAG, permitted.map(encodeBase)),
       ...encodeSubtrees(EXCLUDED_TAG, excluded),
     ]),
   )
+}
+
+function hostsOf(kind: Endpoint['kind'], hosts: readonly Host[]): Host[] {
+  const own = hosts.filter((one) => one.kind === kind).map(({ host }) => host)
+  return [...new Set(own)].toSorted().map((host) => ({ host, kind }))
 }
 
 function encodeBase({ host, kind }: Host): Buffer {

@@ -188,7 +188,7 @@ void t.test('both certificates say what they permit, critically', (t) => {
   t.end()
 })
 
-void t.test('a kind of host that a task has none of is excluded altogether', (t) => {
+void t.test('a kind of host that a task has none of is not permitted at all', (t) => {
   const at = place(t)
   const violation = /subtree violation|excluded/
   const names = at.issue(ONE, ['a.test'])
@@ -200,7 +200,9 @@ void t.test('a kind of host that a task has none of is excluded altogether', (t)
   t.match(verify(t, addresses, '127.0.0.1', addresses.certPem), /: OK/)
   for (const host of ['a.test', 'localhost', '127.0.0.2', '[::1]'])
     t.match(verify(t, addresses, host, addresses.certPem), violation, `${host} of one address`)
+  t.match(textOf(addresses.certPem), /Permitted:\s+IP:127\.0\.0\.1\/.*\s+IP:0:0:0:0:0:0:0:0\/FFFF/)
   const ipv6 = at.issue(ONE, ['[::1]'])
+  t.match(textOf(ipv6.certPem), /Permitted:\s+IP:0:0:0:0:0:0:0:1\/.*\s+IP:255\.255\.255\.255\/255/)
   t.match(verify(t, ipv6, '[::1]', ipv6.certPem), /: OK/)
   for (const host of ['a.test', '127.0.0.1', '[::2]'])
     t.match(verify(t, ipv6, host, ipv6.certPem), violation, `${host} of an IPv6 address`)
