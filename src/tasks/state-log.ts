@@ -23,6 +23,7 @@ interface Identified {
 }
 
 const NEWLINE = 0x0a
+const CLOSED = -1
 // Rewritten when more than so many lines a value have gathered, and not for a few.
 const LINES_PER_VALUE_MAX = 4
 const LINES_SPARED = 1000
@@ -69,6 +70,7 @@ export class StateLog<Value extends Identified> {
 
   /** Writes values in one go: all of them or none. @throws Error of the system */
   appendAll(values: readonly Value[], isSynced: boolean): void {
+    if (this.#descriptor === CLOSED) throw new Error(`${this.#file} is closed`)
     const lines = Buffer.from(values.map((value) => `${JSON.stringify(value)}\n`).join(''))
     try {
       for (let at = 0; at < lines.length;) at += writeSync(this.#descriptor, lines, at)
@@ -88,8 +90,11 @@ export class StateLog<Value extends Identified> {
     this.#values.delete(id)
   }
 
+  /** Closes the file; what is appended afterwards is an error, and never lands in a file that got its number. */
   close(): void {
+    if (this.#descriptor === CLOSED) return
     closeSync(this.#descriptor)
+    this.#descriptor = CLOSED
   }
 
   #read(isValue: (value: unknown) => value is Value): number {
