@@ -399,7 +399,7 @@ void t.test(
     // A torn end, as a process leaves it that dies while it writes.
     appendFileSync(path.join(directory, 'state/tasks.ndjson'), '{"id":"t_')
 
-    const again = roomFor(t, { directory, participants: [{ kind: 'pool', end: async () => [] }] })
+    const again = openRoom({ directory, participants: [{ kind: 'pool', end: async () => [] }] })
     t.equal(again.registry.entries.get(task.id)?.state, 'revoking', 'still no byte leaves')
     t.equal(again.registry.byToken(token)?.id, task.id)
     t.equal(again.registry.entries.get(over.id)?.state, 'active')
