@@ -17,6 +17,7 @@ import { formatProblems } from './problems.ts'
 interface ExplainFlags {
   readonly task?: string
   readonly rules?: readonly string[]
+  readonly environment?: string
   readonly param: Readonly<Record<string, string>>
   readonly header: readonly string[]
 }
@@ -36,6 +37,7 @@ export function registerExplain(
     .argument('[URL]', 'such as https://api.github.com/user, or HOST:PORT for CONNECT')
     .option('--task <id>', 'under the rules of this task; default: the static one')
     .option('--rules <name...>', 'under these rule sets instead')
+    .option('--environment <name>', 'as a task of this environment')
     .option('--param <name=value>', 'a parameter of the rule sets', addParam, {})
     .option('--header <name: value>', 'a header of the call', addHeader, [])
   for (const option of NOT_SERVED) verb.addOption(new Option(option).hideHelp())
@@ -74,15 +76,20 @@ function policyFor(config: Config, options: ExplainFlags, io: CommandIo): Policy
   throw new UsageError(`these rules are not valid\n${text}`)
 }
 
-function rulesFor(config: Config, { task: taskId, rules, param }: ExplainFlags): TaskRules {
+function rulesFor(config: Config, flags: ExplainFlags): TaskRules {
+  const { task: taskId, rules, environment, param } = flags
   if (rules !== undefined) {
     if (taskId !== undefined) throw new UsageError('give `--task` or `--rules`, not both')
-    return { rules, params: param }
+    return { rules, params: param, environment }
   }
   const task = staticTaskFor(config, taskId)
   if (task === undefined)
     throw new UsageError('there is no static task: name rule sets with `--rules`')
-  return { rules: task.rules, params: { ...task.params, ...param } }
+  return {
+    rules: task.rules,
+    params: { ...task.params, ...param },
+    environment: environment ?? task.environment,
+  }
 }
 
 function explainCall(

@@ -19,7 +19,10 @@ export interface LoadedRuleSets {
 }
 
 /** What a task says of its rules. */
-export type TaskRules = Pick<Task, 'rules' | 'params'>
+export interface TaskRules extends Pick<Task, 'rules' | 'params'> {
+  /** Undefined: unknown, so that no allow for an environment matches and every deny for one does. */
+  readonly environment: string | undefined
+}
 
 /** The bounds of rule files. */
 type RuleLimits = Pick<Limits, 'ruleFileBytesMax' | 'rulesPerSetMax'>
@@ -101,7 +104,8 @@ export function compileTaskPolicy(
   const named = task.rules.flatMap(find)
   const binding = always.flatMap(find)
   if (problems.length > 0) return { problems }
-  return compilePolicy({ sets: named, always: binding, params: task.params })
+  const { params, environment } = task
+  return compilePolicy({ sets: named, always: binding, params, environment })
 }
 
 /** The problem of a set that is named and not there. */

@@ -14,13 +14,15 @@ export interface Binding {
   readonly values: ParamValues
   readonly binding: BoundRule['binding']
   readonly ordinal: number
+  /** Of the task; undefined: unknown. */
+  readonly environment: string | undefined
 }
 
 /** Binds one rule. */
 export function bindRule(
   rule: Rule,
   set: RuleSet,
-  { values, binding, ordinal }: Binding,
+  { values, binding, ordinal, environment }: Binding,
 ): BoundRule {
   const entries: Entry[] = []
   const dues: Dues = {
@@ -41,6 +43,7 @@ export function bindRule(
     query: rule.query?.map((pattern) => bindValues(pattern, values)),
     headers: rule.headers?.map((pattern) => bindValues(pattern, values)),
     ports: rule.ports && new Set(rule.ports),
+    isForEnvironment: isFor(rule, binding, environment),
     dues,
     obligations: oweAlone(dues),
     at: `${set.file}:${rule.place.line}:${rule.place.column}`,
@@ -71,6 +74,17 @@ function bindHost(pattern: HostPattern, values: ParamValues): BoundHost {
   if (pattern.kind !== 'param') return pattern
   const { host } = normalizeHost(values[pattern.name] ?? '')
   return { kind: 'exact', host, isAddress: false }
+}
+
+// Where the task's environment is not known, what allows does not count, and what denies or binds does.
+function isFor(
+  { environments, verdict }: Rule,
+  binding: BoundRule['binding'],
+  environment: string | undefined,
+): boolean {
+  if (environments === undefined) return true
+  if (environment === undefined) return verdict === 'deny' || binding === 'always'
+  return environments.includes(environment)
 }
 
 /** What a call owes that one rule alone allows. */

@@ -8,7 +8,7 @@ import { decide, decideConnect } from './decide.ts'
 import type { Decision } from './decision.ts'
 import { reviewDeny } from './check-deny.ts'
 import { reviewAllow } from './check-allow.ts'
-import { callsOverlap, hostsOverlap } from './overlap.ts'
+import { callsOverlap, environmentsOverlap, hostsOverlap } from './overlap.ts'
 import { findParamUse } from './params.ts'
 import type { Finding, Problem } from './problem.ts'
 import type { Destination, Rule, RuleSet, RuleTest } from './rule-set.ts'
@@ -65,8 +65,9 @@ export function checkTogether(sets: readonly RuleSet[]): Problem[] {
 
 function findInspection(one: Ruled, inspected: readonly Ruled[]): Problem[] {
   const other = inspected.find(
-    ({ destination }) =>
+    ({ rule, destination }) =>
       destination.port === one.destination.port &&
+      environmentsOverlap(rule, one.rule) &&
       hostsOverlap(destination.host, one.destination.host),
   )
   if (!other) return []
@@ -94,8 +95,9 @@ function isPartialDeny({ verdict, methods, paths, query, headers, destinations }
 
 function findOpaque(one: Ruled, opaque: readonly Ruled[]): Problem[] {
   const other = opaque.find(
-    ({ destination }) =>
+    ({ rule, destination }) =>
       (one.rule.ports?.includes(destination.port ?? 0) ?? true) &&
+      environmentsOverlap(rule, one.rule) &&
       hostsOverlap(destination.host, one.destination.host),
   )
   if (!other) return []
@@ -141,6 +143,7 @@ function shareCalls(one: Ruled, other: Ruled): boolean {
   return (
     one.destination.port === other.destination.port &&
     isSecure(one) === isSecure(other) &&
+    environmentsOverlap(one.rule, other.rule) &&
     hostsOverlap(one.destination.host, other.destination.host) &&
     callsOverlap(one, other)
   )
@@ -176,16 +179,17 @@ function distinct(problems: readonly Problem[]): Problem[] {
 /** Runs the tests of a rule set through `decide`. */
 export function checkTests(set: RuleSet): TestResult[] {
   const policies = new Map<string, ReturnType<typeof compilePolicy>>()
-  const policyFor = (params: RuleTest['params']): ReturnType<typeof compilePolicy> => {
-    const key = JSON.stringify(params)
-    const known = policies.get(key) ?? compilePolicy({ sets: [set], always: [], params })
+  const policyFor = ({ params, environment }: RuleTest): ReturnType<typeof compilePolicy> => {
+    const key = JSON.stringify([params, environment])
+    const known =
+      policies.get(key) ?? compilePolicy({ sets: [set], always: [], params, environment })
     policies.set(key, known)
     return known
   }
   return set.tests.map((test) => {
     const { expect } = test
     const expected = `${expect.verdict} ${expect.verdict === 'allow' ? expect.rule : expect.reason}`
-    const got = runTest(policyFor(test.params), test)
+    const got = runTest(policyFor(test), test)
     const { line, column } = test.place
     return {
       name: test.call,

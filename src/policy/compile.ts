@@ -44,6 +44,8 @@ export interface PolicyInput {
   /** Their denies and limits bind every task, their allows do not. */
   readonly always: readonly RuleSet[]
   readonly params: ParamValues
+  /** Of the task; undefined: unknown, so that no allow for an environment matches and every deny for one does. */
+  readonly environment: string | undefined
 }
 
 /**
@@ -64,6 +66,7 @@ export function compilePolicy(input: PolicyInput): { policy?: Policy; problems: 
           values: input.params,
           binding: input.sets.includes(set) ? 'task' : 'always',
           ordinal: rules.length,
+          environment: input.environment,
         }),
       )
   return { policy: { ...describe(all), inside: arrange(rules) }, problems }
@@ -80,9 +83,10 @@ function describe(sets: readonly RuleSet[]): Pick<Policy, 'digest' | 'ruleSets'>
 
 function arrange(rules: readonly BoundRule[]): PolicyInside {
   const entries = rules.flatMap((rule) => rule.entries)
-  // An observed deny has no say in what may be dialed.
+  // An observed deny has no say in what may be dialed, nor has one for tasks of another environment.
   const ranges = entries.filter(
-    ({ host, rule }) => host.kind === 'range' && rule.verdict === 'deny' && !rule.observe,
+    ({ host, rule }) =>
+      host.kind === 'range' && rule.verdict === 'deny' && !rule.observe && rule.isForEnvironment,
   )
   const deniedSometimes = ranges.filter(
     ({ rule, paths }) => paths ?? rule.ports ?? rule.methods ?? rule.query ?? rule.headers,

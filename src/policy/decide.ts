@@ -32,6 +32,7 @@ const REASON_AT: readonly Reason[] = [
   'path-not-allowed',
   'path-not-allowed',
   'path-not-allowed',
+  'environment-mismatch',
 ]
 const NO_ADDRESSES: AddressPolicy = Object.freeze({ allowed: [], denied: [] })
 const MODES: readonly TunnelMode[] = ['inspect', 'tls', 'tcp']

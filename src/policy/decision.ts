@@ -62,6 +62,7 @@ export interface TraceStep {
     | 'path'
     | 'query'
     | 'headers'
+    | 'environment'
     | 'expired'
     | 'always-allow'
   /** `file:line:column` of the rule. */

@@ -11,6 +11,8 @@ import {
   alternatives,
   cidr,
   destinations,
+  environments,
+  environmentLabel,
   identifier,
   list,
   method,
@@ -35,6 +37,7 @@ interface SharedKeys {
   readonly paths?: readonly PathPattern[] | undefined
   readonly query?: Readonly<Record<string, Alternatives>> | undefined
   readonly headers?: Readonly<Record<string, Alternatives>> | undefined
+  readonly environment?: readonly string[] | undefined
   readonly observe?: boolean | undefined
 }
 
@@ -56,6 +59,7 @@ export interface TestSection {
   readonly call: string
   readonly params?: Readonly<Record<string, string>> | undefined
   readonly headers?: Readonly<Record<string, string | readonly string[]>> | undefined
+  readonly task?: { readonly environment: string } | undefined
   readonly expect: Expectation
 }
 
@@ -108,6 +112,9 @@ const shared = {
     .record(headerKey, alternatives, { error: mapping })
     .optional()
     .describe('Patterns by field; `*` any characters. Every value of a repeated one must match.'),
+  environment: environments
+    .optional()
+    .describe('One or a list: tasks of no other environment. Absent: any task.'),
   observe: flag.optional().describe('Record what would be denied and let it pass. Loud.'),
 }
 
@@ -145,6 +152,8 @@ export const RULE_SCHEMAS: Readonly<Record<'allow' | 'deny', z.ZodType<RuleSecti
   deny: z.strictObject(denyShape, { error: mapping }),
 }
 
+const taskShape = { environment: environmentLabel }
+
 const testShape = {
   call: text('METHOD URL')
     .refine((written) => CALL_PATTERN.test(written), {
@@ -163,6 +172,10 @@ const testShape = {
       { error: mapping },
     )
     .optional(),
+  task: z
+    .strictObject(taskShape, { error: mapping })
+    .optional()
+    .describe('Of the task that asks. Absent: its environment is not known.'),
   expect: readBy(text('`allow RULE-ID` or `deny REASON`'), readExpectation).describe(
     'allow RULE-ID, or deny REASON.',
   ),
@@ -213,7 +226,7 @@ export const WHOLE_SCHEMA: z.ZodType = z.strictObject({
 /** The keys of each mapping. */
 export const KEYS: Readonly<
   Record<
-    'file' | 'allow' | 'deny' | 'limit' | 'test' | 'for' | 'param' | 'range',
+    'file' | 'allow' | 'deny' | 'limit' | 'test' | 'task' | 'for' | 'param' | 'range',
     readonly string[]
   >
 > = {
@@ -222,6 +235,7 @@ export const KEYS: Readonly<
   deny: Object.keys(denyShape),
   limit: ['bodyBytes'],
   test: Object.keys(testShape),
+  task: Object.keys(taskShape),
   for: Object.keys(forShape),
   param: Object.keys(paramShape),
   range: ['scheme', 'cidr', 'port'],

@@ -170,6 +170,7 @@ function sectionAt(path: KeyPath, { section }: Applied): Section {
   if (path.length === 0) return section
   if (path[0] === 'limit') return 'limit'
   if (path[0] === 'for') return 'for'
+  if (path[0] === 'task') return 'task'
   if (path[0] === 'params') return 'param'
   return last === section || path[0] === 'allow' || path[0] === 'deny' ? 'range' : section
 }

@@ -1,4 +1,5 @@
-// How far a call gets with one rule: host, port, scheme, method, path, query, headers, in this order. The one place that
+// How far a call gets with one rule: host, port, scheme, method, path, query, headers, environment, in this
+// order. The one place that
 // says what matches; `decide.ts` asks it of the rules that the index finds, `explain.ts` of all of them. Pure.
 
 import { contains, type Cidr } from '../wire/address.ts'
@@ -16,7 +17,16 @@ import {
 } from './value-pattern.ts'
 
 /** How far a call got: the dimension it failed at, in order; `MATCHED` is beyond them all. */
-export const STAGES = ['host', 'port', 'scheme', 'method', 'path', 'query', 'headers'] as const
+export const STAGES = [
+  'host',
+  'port',
+  'scheme',
+  'method',
+  'path',
+  'query',
+  'headers',
+  'environment',
+] as const
 
 /** A dimension's place in `STAGES`, or `MATCHED`. */
 export type Stage = number
@@ -28,8 +38,9 @@ const METHOD = 3
 const PATH = 4
 const QUERY = 5
 const HEADERS = 6
+const ENVIRONMENT = 7
 /** Nothing failed. */
-export const MATCHED: Stage = 7
+export const MATCHED: Stage = 8
 
 /** A rule with a task's values in it. */
 export interface BoundRule {
@@ -45,6 +56,8 @@ export interface BoundRule {
   readonly query: readonly BoundValues[] | undefined
   readonly headers: readonly BoundValues[] | undefined
   readonly ports: ReadonlySet<number> | undefined
+  /** Whether the task is of an environment that the rule is for. */
+  readonly isForEnvironment: boolean
   readonly dues: Dues
   /** What a call owes that this rule alone allows. */
   readonly obligations: Obligations
@@ -123,7 +136,7 @@ function reachAllow({ rule, scheme, port, paths }: Entry, facts: Facts): Stage {
   if (paths && !allowsPath(paths, question.path.readings)) return PATH
   if (rule.query && !allowsQuery(rule.query, facts.query)) return QUERY
   if (rule.headers && !allowsHeaders(rule.headers, question.headers)) return HEADERS
-  return MATCHED
+  return rule.isForEnvironment ? MATCHED : ENVIRONMENT
 }
 
 function reachDeny({ rule, paths }: Entry, facts: Facts): Stage {
@@ -134,7 +147,7 @@ function reachDeny({ rule, paths }: Entry, facts: Facts): Stage {
   if (paths && !deniesPath(paths, facts)) return PATH
   if (rule.query && !deniesQuery(rule.query, facts.query)) return QUERY
   if (rule.headers && !deniesHeaders(rule.headers, question.headers)) return HEADERS
-  return MATCHED
+  return rule.isForEnvironment ? MATCHED : ENVIRONMENT
 }
 
 // Every reading has to match some pattern: else an upstream that reads the bytes in that way does what no rule allows.
@@ -167,15 +180,18 @@ export function reachConnect(
 ): Stage {
   if (rule.verdict === 'allow') {
     if (port !== connectPort) return PORT
+    // A rule of another environment has no say in how the tunnel is carried, so that this is what it fails at.
+    if (!rule.isForEnvironment) return ENVIRONMENT
     return modeOf(scheme) === mode ? MATCHED : SCHEME
   }
   if (rule.ports && !rule.ports.has(connectPort)) return PORT
+  const matched = rule.isForEnvironment ? MATCHED : ENVIRONMENT
   // Nobody sees what happens inside such a tunnel, so a deny of a part of the host denies all of it.
-  if (mode !== 'inspect') return MATCHED
+  if (mode !== 'inspect') return matched
   if (rule.methods) return METHOD
   if (paths) return PATH
   if (rule.query) return QUERY
-  return rule.headers ? HEADERS : MATCHED
+  return rule.headers ? HEADERS : matched
 }
 
 // The mode that an allow's scheme asks for.

@@ -40,6 +40,12 @@ function baseOf({ text }: Cidr): string {
   return text.slice(0, text.indexOf('/'))
 }
 
+/** Whether a task of one environment can have both rules. */
+export function environmentsOverlap(one: Rule, other: Rule): boolean {
+  const { environments } = other
+  return one.environments?.some((each) => environments?.includes(each) ?? true) ?? true
+}
+
 /** Whether two inspected allows can match one call to destinations of theirs that overlap. */
 export function callsOverlap(
   one: { readonly rule: Rule; readonly destination: Destination },

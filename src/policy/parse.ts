@@ -179,6 +179,7 @@ function makeRule(read: RuleSection, verdict: 'allow' | 'deny', place: Rule['pla
       read.headers &&
       Object.entries(read.headers).map(([key, each]) => valuePattern(key.toLowerCase(), each)),
     ports: read.ports,
+    environments: read.environment,
     addresses: read.addresses ?? [],
     credential: read.credential,
     data: read.data,
@@ -207,8 +208,8 @@ function readTest(
 }
 
 function makeTest(read: TestSection, place: RuleTest['place']): RuleTest {
-  const { call, params = {}, headers = {}, expect } = read
-  return { call, params, headers, expect, place }
+  const { call, params = {}, headers = {}, task, expect } = read
+  return { call, params, headers, environment: task?.environment, expect, place }
 }
 
 function checkIds(rawRules: readonly unknown[], report: Report): void {

@@ -2,13 +2,21 @@
 // believes in a control that is not there. Data only; asked by `parse.ts`.
 
 /** Which mapping of a rule file a key stands in. */
-export type Section = 'file' | 'allow' | 'deny' | 'limit' | 'test' | 'for' | 'param' | 'range'
+export type Section =
+  'file' | 'allow' | 'deny' | 'limit' | 'test' | 'task' | 'for' | 'param' | 'range'
 
 // prettier-ignore
 const RULE_KEYS = [
-  'hold', 'when', 'between', 'tools', 'resources', 'prompts', 'graphql', 'git', 'environment', 'accepts', 'record',
+  'hold', 'when', 'between', 'tools', 'resources', 'prompts', 'graphql', 'git', 'accepts', 'record',
   'expires', 'ticket', 'category', 'regulation', 'profile', 'static', 'separate', 'reviewers', 'models', 'maxTokens',
   'serverTools', 'pin',
+]
+
+// What a task is besides its environment: a test of a rule file says none of it.
+// prettier-ignore
+const TASK_KEYS = [
+  'intent', 'owner', 'agent', 'identity', 'sandbox', 'rules', 'params', 'ceiling', 'expires', 'parent', 'capabilities',
+  'labels',
 ]
 
 /** Keys of the grammar that a later version gives a meaning. */
@@ -17,7 +25,8 @@ export const NOT_SERVED: Readonly<Record<Section, readonly string[]>> = {
   allow: RULE_KEYS,
   deny: RULE_KEYS,
   limit: ['callsPerMinute', 'callsPerHour', 'callsPerDay'],
-  test: ['at', 'task', 'body', 'tool', 'args', 'after'],
+  test: ['at', 'body', 'tool', 'args', 'after'],
+  task: TASK_KEYS,
   for: [],
   param: [],
   range: [],

@@ -51,6 +51,8 @@ export interface Rule {
   readonly headers: readonly ValuePattern[] | undefined
   /** The ports that a deny covers; undefined: all. */
   readonly ports: readonly number[] | undefined
+  /** Environments of tasks that the rule is for; undefined: all. */
+  readonly environments: readonly string[] | undefined
   readonly addresses: readonly Cidr[]
   readonly credential: string | undefined
   readonly data: DataClass | undefined
@@ -72,6 +74,8 @@ export interface RuleTest {
   readonly call: string
   readonly params: Readonly<Record<string, string>>
   readonly headers: Readonly<Record<string, string | readonly string[]>>
+  /** Of the task that asks; undefined: unknown. */
+  readonly environment: string | undefined
   readonly expect: Expectation
   readonly place: Place
 }

@@ -23,6 +23,9 @@ const SIZE_EXPECTED = 'expected a size such as 512KiB or 64MiB'
 const ID = /^[A-Za-z0-9][\w.-]{0,127}$/
 const METHOD = /^[A-Z][A-Z0-9!#$%&'*+.^_`|~-]{0,31}$/
 const TEXT_MAX = 4096
+const LABEL_MAX = 256
+const ENVIRONMENTS_MAX = 16
+const ENVIRONMENT_EXPECTED = 'expected an environment such as prod: put it in quotes'
 
 /** Reads a value by a function that says what is wrong with it. */
 export function readBy<Value, Input>(
@@ -156,6 +159,24 @@ export const alternatives: z.ZodType<Alternatives, string | string[]> = oneOrMor
   }),
   'expected a text or a list of texts: put numbers and words such as true in quotes',
   'values',
+)
+
+/** The name of an environment, as tasks have it. */
+export const environmentLabel: z.ZodType<string, string> = z
+  .string({ error: ENVIRONMENT_EXPECTED })
+  .min(1, { error: ENVIRONMENT_EXPECTED })
+  .max(LABEL_MAX, { error: `expected at most ${LABEL_MAX} characters` })
+
+/** One environment, or a list of them. */
+export const environments: z.ZodType<string[], string | string[]> = z.union(
+  [
+    environmentLabel.transform((single) => [single]),
+    z
+      .array(environmentLabel)
+      .min(1, { error: 'expected at least one: leave the key out where any environment will do' })
+      .max(ENVIRONMENTS_MAX, { error: `expected at most ${ENVIRONMENTS_MAX} environments` }),
+  ],
+  { error: 'expected an environment or a list of them, such as prod' },
 )
 
 /** The value of a verdict. */

@@ -64,7 +64,6 @@ const NOT_YET: readonly Reason[] = [
   'operation-not-allowed',
   'ref-not-allowed',
   'outside-time-window',
-  'environment-mismatch',
   'classification-ceiling',
   'flow-violation',
   'condition-error',

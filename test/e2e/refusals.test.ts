@@ -9,6 +9,7 @@ const rules = {
 owner: a@example.com
 rules:
   - { id: one, allow: 'https://up.test:UP', methods: [GET], paths: ['/ok'], addresses: [127.0.0.0/8] }
+  - { id: elsewhere, allow: 'https://up.test:UP', methods: [GET], paths: ['/prod'], environment: prod, addresses: [127.0.0.0/8] }
   - { id: no, deny: 'https://up.test', paths: ['/secret/**'] }
 `,
 }
@@ -19,7 +20,7 @@ void t.test('refusals', async (t) => {
   const host = `up.test:${upstream.port}`
   const options = {
     hosts: ['up.test'],
-    rules: { set: rules.set.replace('UP', String(upstream.port)) },
+    rules: { set: rules.set.replaceAll('UP', String(upstream.port)) },
   }
   const get = (path: string): string =>
     `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`
@@ -74,6 +75,11 @@ void t.test('refusals', async (t) => {
       t.match(
         await exchange(await cx.secure(host), get('/a/%2e%2e/ok')),
         /^HTTP\/1\.1 400 Sallyport: malformed-path/,
+      )
+      t.match(
+        await exchange(await cx.secure(host), get('/prod')),
+        /^HTTP\/1\.1 403 Sallyport: environment-mismatch/,
+        "R28: a task of environment test at prod's destination",
       )
       t.equal(
         upstream.seen.filter(({ url }) => url !== '/ok').length,

@@ -6,7 +6,15 @@ import t from 'tap'
 
 import { CONFIGURATION, RULES, run, type Ran } from './support.ts'
 
-const dir = t.testdir({ 'sallyport.yaml': CONFIGURATION, rules: { 'w.yaml': RULES } })
+const PROD_ONLY = `  - id: prod-only
+    allow: https://prod.test
+    methods: [GET]
+    environment: prod
+`
+const dir = t.testdir({
+  'sallyport.yaml': CONFIGURATION,
+  rules: { 'w.yaml': RULES.replace('tests:', `${PROD_ONLY}tests:`) },
+})
 const explain = (...words: string[]): Promise<Ran> =>
   run(['explain', ...words, '--config', path.join(dir, 'sallyport.yaml')])
 const ISSUES = 'https://api.test/repos/acme/widgets/issues'
@@ -62,6 +70,21 @@ void t.test('rule sets and parameters may be given instead of a task', async (t)
   })
   t.match(await explain('GET', other, '--param', 'repo'), { code: 2, err: /is not name=value/ })
 })
+
+void t.test(
+  'R28: the environment may be given, with rule sets or over that of the task',
+  async (t) => {
+    const url = 'https://prod.test/x'
+    t.match(await explain('GET', url), { code: 1, out: /^deny environment-mismatch/ })
+    t.equal((await explain('GET', url, '--environment', 'prod')).code, 0, 'over the task')
+    const alone = ['--rules', 'widgets', '--param', 'repo=acme/widgets']
+    t.match(await explain('GET', url, ...alone), {
+      code: 1,
+      out: /widgets\/prod-only {2}not by environment/,
+    })
+    t.equal((await explain('GET', url, ...alone, '--environment', 'prod')).code, 0)
+  },
+)
 
 void t.test('the task may be named, and no other is served', async (t) => {
   const { err } = await explain('GET', ISSUES, '--task', 't_other')

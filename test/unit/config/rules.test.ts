@@ -72,7 +72,7 @@ void t.test('a task names sets that are there, and a pinned one is the very file
   const dir = t.testdir({ 'a.yaml': ruleSet('a', 'a.test') })
   const { sets } = loadRuleSets(dir)
   const policyOf = (rule: string): ReturnType<typeof compileTaskPolicy> =>
-    compileTaskPolicy(sets, [], { rules: [rule], params: {} })
+    compileTaskPolicy(sets, [], { rules: [rule], params: {}, environment: undefined })
   const version = sets.get('a')?.version ?? ''
   t.ok(policyOf('a').policy)
   t.ok(policyOf(`a@${version}`).policy)
@@ -103,7 +103,7 @@ function startWatch(
     dir,
     limits: DEFAULT_LIMITS,
     always: demands.always ?? [],
-    task: { rules: demands.rules ?? ['a'], params: {} },
+    task: { rules: demands.rules ?? ['a'], params: {}, environment: undefined },
     onLoaded: (rules) => void loaded.push(rules),
     onRefused: (problems) => void refused.push(problems),
   })

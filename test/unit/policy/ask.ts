@@ -26,11 +26,16 @@ function indent(yaml: string): string {
 /** A policy of sets given as for `ruleSet`. */
 export function policyOf(
   yaml: string | readonly string[],
-  options: { params?: Record<string, string>; always?: readonly string[] } = {},
+  options: {
+    params?: Record<string, string>
+    always?: readonly string[]
+    environment?: string
+  } = {},
 ): Policy {
   const sets = [yaml].flat().map((each, at) => ruleSet(each, `set${at}`))
   const always = (options.always ?? []).map((each, at) => ruleSet(each, `always${at}`))
-  const { policy, problems } = compilePolicy({ sets, always, params: options.params ?? {} })
+  const { params = {}, environment } = options
+  const { policy, problems } = compilePolicy({ sets, always, params, environment })
   if (!policy) throw new Error(JSON.stringify(problems, undefined, 1))
   return policy
 }

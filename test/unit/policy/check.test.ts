@@ -64,6 +64,17 @@ void t.test('R42: tls and tcp destinations that another rule has inspected are a
   t.ok(overlap('tcp://a.test:80', 'http://a.test'))
   t.ok(overlap('{ scheme: tls, cidr: 10.1.0.0/16 }', '{ scheme: https, cidr: 10.0.0.0/8 }'))
   t.ok(overlap('{ scheme: tls, cidr: 10.1.0.0/16 }', 'https://10.1.2.3'))
+  t.ok(overlap('tls://a.test\n  environment: dev', 'https://a.test'))
+  t.ok(
+    overlap(
+      'tls://a.test\n  environment: [dev, test]',
+      'https://a.test\n  environment: [prod, test]',
+    ),
+  )
+  t.notOk(
+    overlap('tls://a.test\n  environment: dev', 'https://a.test\n  environment: prod'),
+    'no task has both',
+  )
   t.notOk(overlap('tls://a.test:8443', 'https://a.test'))
   t.notOk(overlap('tls://a.test', 'https://b.test'))
   t.notOk(overlap('tls://test', '"https://*.test"'))

@@ -22,13 +22,19 @@ const policy = policyOf(
 - id: headers
   allow: https://a.test
   headers: { k: v }
+- id: elsewhere
+  allow: https://a.test
+  environment: prod
 - id: part
   deny: https://a.test
   paths: [/secret]
 - id: pinned
   allow: tls://a.test`,
   ],
-  { always: ['- id: guard\n  allow: "https://*"\n- id: lan\n  deny: { cidr: 10.0.0.0/8 }'] },
+  {
+    environment: 'dev',
+    always: ['- id: guard\n  allow: "https://*"\n- id: lan\n  deny: { cidr: 10.0.0.0/8 }'],
+  },
 )
 
 const trace = (method: string, target: string): string[] =>
@@ -48,8 +54,9 @@ void t.test(
       'set0.yaml:9:5 allow set0/scheme scheme',
       'set0.yaml:11:5 allow set0/query query',
       'set0.yaml:14:5 allow set0/headers headers',
-      'set0.yaml:17:5 deny set0/part path',
-      'set0.yaml:20:5 allow set0/pinned scheme',
+      'set0.yaml:17:5 allow set0/elsewhere environment',
+      'set0.yaml:20:5 deny set0/part path',
+      'set0.yaml:23:5 allow set0/pinned scheme',
     ])
     t.match(trace('POST', 'https://a.test/secret'), [
       /guard always-allow/,
@@ -59,6 +66,7 @@ void t.test(
       /scheme scheme/,
       /query query/,
       /headers headers/,
+      /elsewhere environment/,
       /part matched/,
       /pinned scheme/,
     ])
@@ -71,6 +79,7 @@ void t.test(
       /scheme matched/,
       /query matched/,
       /headers matched/,
+      /elsewhere environment/,
       /part path/,
       /pinned scheme/,
     ])

@@ -50,9 +50,12 @@ void t.test("R35: a parameter is the task's value and nothing else", (t) => {
 })
 
 const problemsWith = (params: Record<string, string>): string[] =>
-  compilePolicy({ sets: [ruleSet(FILE, 'scoped')], always: [], params }).problems.map(
-    ({ file, line, column, message }) => `${file}:${line}:${column} ${message}`,
-  )
+  compilePolicy({
+    sets: [ruleSet(FILE, 'scoped')],
+    always: [],
+    params,
+    environment: undefined,
+  }).problems.map(({ file, line, column, message }) => `${file}:${line}:${column} ${message}`)
 
 void t.test("values that do not fit are refused with the parameter's place, all at once", (t) => {
   t.same(problemsWith(PARAMS), [])
@@ -83,7 +86,12 @@ void t.test('a whole match is meant: no value gets in by a part that fits', (t) 
 void t.test('values for paths have no empty segments, backslashes or control characters', (t) => {
   const file = `ruleset: p\nparams: { dir: { pattern: '(?s).*' } }\nrules:\n  - id: r\n    allow: https://a.test/{dir}/x\n`
   const faults = (dir: string): number =>
-    compilePolicy({ sets: [ruleSet(file, 'p')], always: [], params: { dir } }).problems.length
+    compilePolicy({
+      sets: [ruleSet(file, 'p')],
+      always: [],
+      params: { dir },
+      environment: undefined,
+    }).problems.length
   for (const dir of ['', '/a', 'a/', 'a//b', '.', 'a/..', 'a\\b', 'a\0b', 'a\nb'])
     t.equal(faults(dir), 1, JSON.stringify(dir))
   for (const dir of ['a', 'a/b', 'a.b', '...', 'a b', 'ü', '100%', 'a*b'])
@@ -96,7 +104,12 @@ void t.test('values for paths have no empty segments, backslashes or control cha
 
 void t.test('a set that is in force for every task and for this one is there once', (t) => {
   const set = ruleSet('- id: r\n  allow: https://a.test')
-  const { policy } = compilePolicy({ sets: [set], always: [set], params: {} })
+  const { policy } = compilePolicy({
+    sets: [set],
+    always: [set],
+    params: {},
+    environment: undefined,
+  })
   t.equal(policy?.ruleSets.length, 1)
   t.ok(policy && isAllowed(policy, 'GET https://a.test/'))
   t.end()

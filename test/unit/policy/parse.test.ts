@@ -117,7 +117,7 @@ rules:
 
 // prettier-ignore
 const NOT_SERVED = [
-  'when', 'between', 'tools', 'resources', 'prompts', 'graphql', 'git', 'environment', 'accepts', 'record', 'expires',
+  'when', 'between', 'tools', 'resources', 'prompts', 'graphql', 'git', 'accepts', 'record', 'expires',
   'ticket', 'category', 'regulation', 'profile', 'static', 'separate', 'reviewers', 'models', 'maxTokens', 'serverTools',
   'pin',
 ]
