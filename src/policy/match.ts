@@ -180,8 +180,9 @@ export function reachConnect(
 ): Stage {
   if (rule.verdict === 'allow') {
     if (port !== connectPort) return PORT
-    if (modeOf(scheme) !== mode) return SCHEME
-    return rule.isForEnvironment ? MATCHED : ENVIRONMENT
+    // A rule of another environment has no say in how the tunnel is carried, so that this is what it fails at.
+    if (!rule.isForEnvironment) return ENVIRONMENT
+    return modeOf(scheme) === mode ? MATCHED : SCHEME
   }
   if (rule.ports && !rule.ports.has(connectPort)) return PORT
   const matched = rule.isForEnvironment ? MATCHED : ENVIRONMENT
