@@ -4,7 +4,7 @@
 import { mkdirSync } from 'node:fs'
 
 import type { Config, TaskDefinition } from './config/config.ts'
-import { makeJwtVerifier } from './config/identity.ts'
+import { makeJwtVerifier, readTrustBundle } from './config/identity.ts'
 import { placeholderKey } from './config/placeholder-key.ts'
 import { RuleWatch } from './config/rule-watch.ts'
 import type { LoadedRules } from './config/rules.ts'
@@ -130,6 +130,7 @@ export class Sidecar {
         onMint: () => this.#records.metrics.countMint(),
       }),
       now,
+      clientCa: readTrustBundle(config),
     })
     this.#health = new HealthServer({
       connectionsMax: limits.healthConnectionsMax,

@@ -23,10 +23,13 @@ export interface CertificateFields {
   readonly notBefore: number
   readonly notAfter: number
   readonly ca: boolean
-  readonly alternativeName?:
-    | { readonly kind: 'name'; readonly text: string }
-    | { readonly kind: 'ip'; readonly bytes: Uint8Array }
+  readonly alternativeNames?: readonly AlternativeName[]
 }
+
+/** One name that a certificate is for. */
+export type AlternativeName =
+  | { readonly kind: 'name'; readonly text: string }
+  | { readonly kind: 'ip'; readonly bytes: Uint8Array }
 
 /** One attribute of a name. */
 export interface NameAttribute {
@@ -127,22 +130,23 @@ function extensions(fields: CertificateFields): Node[] {
   ]
   if (fields.ca) return list
   list.push(extension('2.5.29.37', false, sequence([oid('1.3.6.1.5.5.7.3.1')])))
-  const { alternativeName } = fields
-  if (alternativeName) {
-    const [tag, text] =
-      alternativeName.kind === 'name'
-        ? [2, alternativeName.text]
-        : [7, Buffer.from(alternativeName.bytes).toString('binary')]
+  const { alternativeNames } = fields
+  if (alternativeNames)
     // RFC 5280 section 4.2.1.6: critical where the subject is empty.
     list.push(
       extension(
         '2.5.29.17',
         fields.subject.equals(EMPTY_NAME),
-        sequence([asn1().create(asn1().Class.CONTEXT_SPECIFIC, tag, false, text)]),
+        sequence(alternativeNames.map(generalName)),
       ),
     )
-  }
   return list
+}
+
+function generalName(name: AlternativeName): Node {
+  const [tag, text] =
+    name.kind === 'name' ? [2, name.text] : [7, Buffer.from(name.bytes).toString('binary')]
+  return asn1().create(asn1().Class.CONTEXT_SPECIFIC, tag, false, text)
 }
 
 // Positive, never zero, 126 bits of chance.

@@ -1,16 +1,16 @@
-// TLS servers for intercepted hosts: one a host, which never listens, made once and kept while it is used. A flood of names
+// TLS servers for intercepted hosts and for the proxy listener itself: one a host, which never listens, made once and kept while it is used. A flood of names
 // is bounded in how many are minted a second and how many are kept (I7). Called by `listen/server.ts`.
 
-import { generateKeyPairSync } from 'node:crypto'
+import { constants, generateKeyPairSync } from 'node:crypto'
 import tls from 'node:tls'
 
 import { LRUCache } from 'lru-cache'
 
 import { EgressError } from '../errors.ts'
 import type { Limits } from '../limits.ts'
-import { detachText, type Endpoint } from '../wire/authority.ts'
+import { detachText, normalizeHost } from '../wire/authority.ts'
 import type { Ca } from './ca.ts'
-import { mintLeaf } from './leaf.ts'
+import { mintLeaf, type LeafHost } from './leaf.ts'
 
 /** What serving leaves needs. */
 export interface LeafServersOptions {
@@ -21,18 +21,27 @@ export interface LeafServersOptions {
   readonly onMint?: () => void
 }
 
-interface Kept {
-  readonly server: tls.Server
+interface Kept<Value> {
+  readonly value: Value
   /** From then on it is minted anew, while connections on the old one go on. */
   readonly renewAt: number
 }
 
+/** A leaf as node's TLS takes it. */
+interface LeafOptions {
+  readonly cert: string
+  readonly key: string
+}
+
 const RENEW_BEFORE_MS = 3_600_000
+const LOCALHOST: LeafHost = { host: 'localhost', kind: 'name' }
 
 /** The servers of one sidecar. */
 export class LeafServers {
   readonly #options: LeafServersOptions
-  readonly #servers: LRUCache<string, Kept>
+  readonly #servers: LRUCache<string, Kept<tls.Server>>
+  readonly #doors: LRUCache<string, Kept<tls.Server>>
+  readonly #doorNames: LRUCache<string, Kept<tls.SecureContext>>
   // One key for all leaves of the process: making one a host would cost more than the signature.
   readonly #key = generateKeyPairSync('ec', { namedCurve: 'prime256v1' }).privateKey
   readonly #keyPem = this.#key.export({ type: 'pkcs8', format: 'pem' }).toString()
@@ -41,34 +50,84 @@ export class LeafServers {
 
   constructor(options: LeafServersOptions) {
     this.#options = options
-    this.#servers = new LRUCache({ max: options.limits.secureContextsMax })
+    const max = options.limits.secureContextsMax
+    this.#servers = new LRUCache({ max })
+    this.#doors = new LRUCache({ max })
+    this.#doorNames = new LRUCache({ max })
   }
 
   /**
    * The host's server: hand it a socket by `emit('connection', socket)`. Minting is synchronous, so there is one flight.
    * @throws busy beyond `mintsPerSecond`
    */
-  serverFor(host: Pick<Endpoint, 'host' | 'kind'>): tls.Server {
-    const now = this.#options.now()
-    const kept = this.#servers.get(host.host)
-    if (kept !== undefined && now < kept.renewAt) return kept.server
-    this.#countMint(now)
-    const ca = this.#options.ca()
-    const leaf = mintLeaf(ca, host, this.#key, now)
-    const server = tls.createServer({
-      cert: leaf.certPem,
-      key: this.#keyPem,
+  serverFor(host: LeafHost): tls.Server {
+    return this.#keep(this.#servers, host.host, [host], (leaf) =>
+      tls.createServer({ ...this.#serverOptions(), ...leaf }),
+    )
+  }
+
+  /**
+   * The proxy listener's own server, for the address that was dialed, `localhost`, and the name a client asks for; asks for
+   * the client's certificate. Whether one that is shown is good is for its caller to look at.
+   * @param address undefined where it has none
+   * @param clientCa PEM of all roots that a client's certificate may come from
+   * @throws busy beyond `mintsPerSecond`
+   */
+  doorFor(address: LeafHost | undefined, clientCa: string): tls.Server {
+    const hosts = address === undefined ? [LOCALHOST] : [address, LOCALHOST]
+    return this.#keep(this.#doors, address?.host ?? '', hosts, (leaf) =>
+      tls.createServer({
+        ...this.#serverOptions(),
+        ...leaf,
+        ca: clientCa,
+        requestCert: true,
+        rejectUnauthorized: false,
+        // No resumption: a certificate is looked at anew by each connection, or it would outlive its end.
+        secureOptions: constants.SSL_OP_NO_TICKET,
+        SNICallback: (name, done) => {
+          try {
+            done(null, this.#contextOf(name, clientCa))
+          } catch (error) {
+            done(error instanceof Error ? error : new EgressError('internal'))
+          }
+        },
+      }),
+    )
+  }
+
+  // Its roots are those that the client's certificate is verified by from then on.
+  #contextOf(name: string, clientCa: string): tls.SecureContext {
+    const host = normalizeHost(name)
+    return this.#keep(this.#doorNames, host.host, [host, LOCALHOST], (leaf) =>
+      tls.createSecureContext({ ...leaf, ca: clientCa, minVersion: 'TLSv1.2' }),
+    )
+  }
+
+  #serverOptions(): tls.TlsOptions {
+    return {
       minVersion: 'TLSv1.2',
       ALPNProtocols: ['http/1.1'],
       handshakeTimeout: this.#options.limits.handshakeTimeoutMs,
       noDelay: true,
-    })
-    this.#servers.set(detachText(host.host), {
-      server,
-      renewAt: Math.max(now + 1000, leaf.notAfter - RENEW_BEFORE_MS),
-    })
+    }
+  }
+
+  #keep<Value>(
+    all: LRUCache<string, Kept<Value>>,
+    key: string,
+    hosts: readonly LeafHost[],
+    make: (leaf: LeafOptions) => Value,
+  ): Value {
+    const now = this.#options.now()
+    const kept = all.get(key)
+    if (kept !== undefined && now < kept.renewAt) return kept.value
+    this.#countMint(now)
+    const leaf = mintLeaf(this.#options.ca(), hosts, this.#key, now)
+    const value = make({ cert: leaf.certPem, key: this.#keyPem })
+    const renewAt = Math.max(now + 1000, leaf.notAfter - RENEW_BEFORE_MS)
+    all.set(detachText(key), { value, renewAt })
     this.#options.onMint?.()
-    return server
+    return value
   }
 
   #countMint(now: number): void {
