@@ -15,7 +15,7 @@ import type { CanonicalRequest } from './wire/receive.ts'
 /** How a call came in: asked for in absolute form, inside an intercepted tunnel, as a WebSocket upgrade, as a tunnel. */
 export type CallKind = 'forward' | 'intercepted' | 'upgrade' | 'tunnel'
 
-/** Who asked, as the socket says. */
+/** Who asked, as the connection says. */
 export interface ClientAddress {
   /** Absent on a unix socket. */
   readonly address?: string

@@ -4,7 +4,7 @@
 import { mkdirSync } from 'node:fs'
 
 import type { Config } from './config/config.ts'
-import { makeJwtVerifier } from './config/identity.ts'
+import { makeJwtVerifier, readTrustBundle } from './config/identity.ts'
 import { placeholderKey } from './config/placeholder-key.ts'
 import { openRules } from './config/open-rules.ts'
 import type { RuleWatch } from './config/rule-watch.ts'
@@ -141,6 +141,7 @@ export class Sidecar {
       openCalls: this.#openCalls,
       leafServers,
       now,
+      clientCa: readTrustBundle(config),
     })
     this.#room.begin()
     this.#health = new HealthServer({

@@ -1,6 +1,7 @@
 // What proves a caller's task, as the configuration describes it: whose tokens, by which keys, and whose certificates.
 // Called by `sidecar.ts`.
 
+import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 
 import type { JSONWebKeySet } from 'jose'
@@ -8,6 +9,7 @@ import type { JSONWebKeySet } from 'jose'
 import { JwtVerifier } from '../identify/jwt.ts'
 import type { Dialer } from '../net/dial.ts'
 import { HttpGetter } from '../net/http-client.ts'
+import { checkRoots } from '../net/upstream-tls.ts'
 import type { Config } from './config.ts'
 import { permitUrl } from './operator-permit.ts'
 
@@ -25,6 +27,17 @@ export function makeJwtVerifier(
   const { issuer, audience, jwks } = jwt
   const read = 'url' in jwks ? makeFetch(jwks.url, dialer) : () => readFile(jwks.file)
   return new JwtVerifier({ issuer, audience, keys: async () => parseKeySet(await read()), now })
+}
+
+/**
+ * Reads the trust bundle that clients' certificates are verified by; undefined where none are asked for.
+ * @throws Error where it holds no certificate
+ */
+export function readTrustBundle({ identity }: Pick<Config, 'identity'>): string | undefined {
+  if (identity.clientCaFile === undefined) return undefined
+  const text = readFileSync(identity.clientCaFile, 'utf8')
+  checkRoots(text, 'identity.mtls.ca')
+  return text
 }
 
 function makeFetch(written: string, dialer: Dialer): () => Promise<Uint8Array> {

@@ -6,7 +6,6 @@ const RESERVED_KEYS: Readonly<Record<string, readonly string[]>> = {
   '': ['record', 'reviewers', 'pdp', 'profiles', 'redact', 'fleet', 'console'],
   listen: ['socks', 'transparent'],
   control: ['principals'],
-  identity: ['mtls'],
   upstream: ['proxy'],
   task: [
     'parent',

@@ -17,6 +17,7 @@ import { makeUlid } from '../wire/ulid.ts'
 import { bindListener, type SocketAddress } from './bind.ts'
 import { Http1Connection, type ConnectionHost, type ConnectionOrigin } from './http1-connection.ts'
 import type { OpenCalls } from './open-calls.ts'
+import { TlsDoor } from './tls-door.ts'
 import { endTls } from './tls-end.ts'
 import { ConnectSide, type TunnelHost } from './tunnel-side.ts'
 import { makeUpgradeSide } from './upgrade-side.ts'
@@ -27,6 +28,8 @@ export interface ProxyServerOptions {
   readonly openCalls: OpenCalls
   readonly leafServers: LeafServers
   readonly now: () => number
+  /** PEM of the roots of clients' certificates; undefined: the listener takes no TLS. */
+  readonly clientCa: string | undefined
 }
 
 /** The door. */
@@ -38,6 +41,7 @@ export class ProxyServer implements TunnelHost, ConnectionHost {
   readonly deadlines: DeadlineSweep<Http1Connection>
   readonly #options: ProxyServerOptions
   readonly #listener: net.Server
+  readonly #tlsDoor: TlsDoor | undefined
   readonly #sockets: Set<Socket> = new Set()
   /** Connections of listeners that are one task's own. */
   readonly #boundSockets: WeakMap<Socket, string> = new WeakMap()
@@ -51,6 +55,11 @@ export class ProxyServer implements TunnelHost, ConnectionHost {
     this.clientHelloBytesMax = limits.clientHelloBytesMax
     this.requestBody = { ...limits, malformed: 'malformed-body' }
     this.deadlines = new DeadlineSweep([limits.headTimeoutMs, limits.keepAliveTimeoutMs])
+    const { leafServers, clientCa } = options
+    this.#tlsDoor =
+      clientCa === undefined
+        ? undefined
+        : new TlsDoor({ leafServers, clientCa, firstByteTimeoutMs: limits.headTimeoutMs })
     // The two directions of a tunnel end apart.
     this.#listener = net.createServer({ noDelay: true, allowHalfOpen: true }, (socket) =>
       this.#accept(socket),
@@ -168,20 +177,36 @@ export class ProxyServer implements TunnelHost, ConnectionHost {
     const { connectionsMax } = this.parts.limits
     socket.on('error', () => socket.destroy())
     const client = addressOf(socket)
+    if (this.#isDraining || this.#sockets.size >= connectionsMax) {
+      this.#serve(socket, client, boundTo).refuse(this.#isDraining ? 'draining' : 'busy')
+      return
+    }
+    this.#sockets.add(socket)
+    if (boundTo) this.#boundSockets.set(socket, boundTo.task.id)
+    socket.once('close', () => this.#sockets.delete(socket))
+    // Whoever reaches a task's own listener has proved the task by it.
+    if (this.#tlsDoor === undefined || boundTo) this.#serve(socket, client, boundTo)
+    else void this.#admit(socket, client, this.#tlsDoor)
+  }
+
+  async #admit(raw: Socket, address: ClientAddress, door: TlsDoor): Promise<void> {
+    const entry = await door.admit(raw)
+    if (entry === undefined) return
+    const { socket, certificateSubject, refusal } = entry
+    const client = certificateSubject === undefined ? address : { ...address, certificateSubject }
+    const connection = this.#serve(socket, client)
+    if (refusal) connection.refuse(refusal.reason, refusal.detail)
+    else if (this.#isDraining) connection.refuse('draining')
+  }
+
+  #serve(socket: Socket, client: ClientAddress, boundTo?: TaskStanding): Http1Connection {
     const origin: ConnectionOrigin = {
       client,
       kind: 'forward',
       scope: {},
       ...(boundTo && { boundTo }),
     }
-    const connection = new Http1Connection(socket, origin, this)
-    if (this.#isDraining || this.#sockets.size >= connectionsMax) {
-      connection.refuse(this.#isDraining ? 'draining' : 'busy')
-      return
-    }
-    this.#sockets.add(socket)
-    if (boundTo) this.#boundSockets.set(socket, boundTo.task.id)
-    socket.once('close', () => this.#sockets.delete(socket))
+    return new Http1Connection(socket, origin, this)
   }
 }
 

@@ -1,5 +1,6 @@
 // Ends TLS on a tunnel's socket with the host's own server, and tells a client that does not trust our certificate apart
-// from one that merely left: that is what goes wrong first in a new sandbox. Called by `server.ts`.
+// from one that merely left: that is what goes wrong first in a new sandbox. Called by `server.ts`
+// and `tls-door.ts`.
 
 import type { Socket } from 'node:net'
 import type { Server, TLSSocket } from 'node:tls'
@@ -14,7 +15,7 @@ const REJECTION =
 const REJECTION_MS = 1000
 
 /** What waits for the handshake on one raw socket. */
-interface Waiting {
+export interface Waiting {
   onSecure(secure: TLSSocket): void
   onFailure(error: Error, failed: TLSSocket): void
 }
@@ -32,7 +33,6 @@ export function endTls(
   server: Server,
   serve: (secure: TLSSocket) => void,
 ): Promise<Reason> {
-  prepareServer(server)
   return new Promise((resolve) => {
     let reason: Reason = 'client-gone'
     let securedAt = 0
@@ -42,7 +42,7 @@ export function endTls(
       reason = 'client-rejected-certificate'
       call.detail = { alert: 'code' in error ? String(error.code) : error.message }
     }
-    waiting.set(socket, {
+    const outcomes: Waiting = {
       onSecure(secure) {
         reason = 'allowed'
         securedAt = performance.now()
@@ -69,7 +69,7 @@ export function endTls(
         failed.destroy()
         socket.destroy()
       },
-    })
+    }
     socket.once('close', () => {
       // In TLS 1.3 a client looks at the certificate when our side is done already: one that does not take it, and says
       // so by no alert, leaves at once without a byte.
@@ -84,10 +84,17 @@ export function endTls(
         resolve(call.cutReason ?? reason)
       })
     })
-    // A client that leaves in the handshake has left: node would wait for the rest of it on a half-open socket.
-    socket.allowHalfOpen = false
-    server.emit('connection', socket)
+    beginTls(socket, server, outcomes)
   })
+}
+
+/** Hands a socket to a TLS server that does not listen, and tells what becomes of the handshake. */
+export function beginTls(socket: Socket, server: Server, outcomes: Waiting): void {
+  prepareServer(server)
+  waiting.set(socket, outcomes)
+  // A client that leaves in the handshake has left: node would wait for the rest of it on a half-open socket.
+  socket.allowHalfOpen = false
+  server.emit('connection', socket)
 }
 
 // One pair of listeners a server, however many handshakes are under way; node names the raw socket as the parent.

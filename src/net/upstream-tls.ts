@@ -38,7 +38,7 @@ export class UpstreamTls {
    * @throws Error where a text holds no certificate: OpenSSL would pass it over in silence
    */
   constructor(roots: readonly string[]) {
-    for (const text of roots) checkRoots(text)
+    for (const text of roots) checkRoots(text, 'upstream.ca')
     this.#roots = roots
   }
 
@@ -99,16 +99,21 @@ export class UpstreamTls {
   }
 }
 
-function checkRoots(text: string): void {
+/**
+ * Checks that a text holds certificates and can be read: OpenSSL would pass it over in silence.
+ * @param key of the configuration, for the message
+ * @throws Error saying what is wrong
+ */
+export function checkRoots(text: string, key: string): void {
   let count = 0
   try {
     count = (text.match(PEM_CERTIFICATE) ?? []).map((pem) => new X509Certificate(pem)).length
   } catch (error) {
-    throw new Error('a file of `upstream.ca` holds a certificate that cannot be read', {
+    throw new Error(`a file of \`${key}\` holds a certificate that cannot be read`, {
       cause: error,
     })
   }
-  if (count === 0) throw new Error('a file of `upstream.ca` holds no certificate (PEM)')
+  if (count === 0) throw new Error(`a file of \`${key}\` holds no certificate (PEM)`)
 }
 
 // The name that was decided, never what a library made of the options; and never a common name (RFC 9525 section 2).

@@ -27,10 +27,13 @@ export interface CertificateFields {
   readonly pathLength?: number
   /** Of a CA: DER of what its leaves may be named; anything unless given. */
   readonly nameConstraints?: Buffer
-  readonly alternativeName?:
-    | { readonly kind: 'name'; readonly text: string }
-    | { readonly kind: 'ip'; readonly bytes: Uint8Array }
+  readonly alternativeNames?: readonly AlternativeName[]
 }
+
+/** One name that a certificate is for. */
+export type AlternativeName =
+  | { readonly kind: 'name'; readonly text: string }
+  | { readonly kind: 'ip'; readonly bytes: Uint8Array }
 
 /** One attribute of a name. */
 export interface NameAttribute {
@@ -132,26 +135,27 @@ function extensions(fields: CertificateFields): Node[] {
   if (fields.nameConstraints) list.push(extension('2.5.29.30', true, parse(fields.nameConstraints)))
   if (fields.ca) return list
   list.push(extension('2.5.29.37', false, sequence([oid('1.3.6.1.5.5.7.3.1')])))
-  const { alternativeName } = fields
-  if (alternativeName) {
-    const [tag, text] =
-      alternativeName.kind === 'name'
-        ? [2, alternativeName.text]
-        : [7, Buffer.from(alternativeName.bytes).toString('binary')]
+  const { alternativeNames } = fields
+  if (alternativeNames)
     // RFC 5280 section 4.2.1.6: critical where the subject is empty.
     list.push(
       extension(
         '2.5.29.17',
         fields.subject.equals(EMPTY_NAME),
-        sequence([asn1().create(asn1().Class.CONTEXT_SPECIFIC, tag, false, text)]),
+        sequence(alternativeNames.map(generalName)),
       ),
     )
-  }
   return list
 }
 
 function pathLength({ pathLength: length = 0 }: CertificateFields): Node {
   return integer(String.fromCharCode(length))
+}
+
+function generalName(name: AlternativeName): Node {
+  const [tag, text] =
+    name.kind === 'name' ? [2, name.text] : [7, Buffer.from(name.bytes).toString('binary')]
+  return asn1().create(asn1().Class.CONTEXT_SPECIFIC, tag, false, text)
 }
 
 // Positive, never zero, 126 bits of chance.

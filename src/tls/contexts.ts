@@ -1,17 +1,17 @@
-// TLS servers for intercepted hosts: one a host and a task, which never listens, made once and kept while it is used. Tasks
-// share none, and so neither leaves nor sessions. A flood of names is bounded in how many are minted a second and how many
-// are kept (I7). Called by `listen/server.ts`.
+// TLS servers for intercepted hosts, one a host and a task, and for the proxy listener itself: none ever listens; made once and
+// kept while it is used. Tasks share none, and so neither leaves nor sessions. A flood of names is bounded in how many are
+// minted a second and how many are kept (I7). Called by `listen/server.ts`.
 
-import { generateKeyPairSync } from 'node:crypto'
+import { constants, generateKeyPairSync } from 'node:crypto'
 import tls from 'node:tls'
 
 import { LRUCache } from 'lru-cache'
 
 import { EgressError } from '../errors.ts'
 import type { Limits } from '../limits.ts'
-import { detachText, type Endpoint } from '../wire/authority.ts'
+import { detachText, normalizeHost } from '../wire/authority.ts'
 import type { Ca } from './ca.ts'
-import { mintLeaf, type Leaf } from './leaf.ts'
+import { mintLeaf, type Leaf, type LeafHost } from './leaf.ts'
 
 /** A CA that signs leaves. */
 export interface LeafAuthority extends Ca {
@@ -28,18 +28,34 @@ export interface LeafServersOptions {
   readonly onMint?: () => void
 }
 
-interface Kept {
-  readonly server: tls.Server
+interface Kept<Value> {
+  readonly value: Value
   /** From then on it is minted anew, while connections on the old one go on. */
   readonly renewAt: number
 }
 
+/** A leaf as node's TLS takes it. */
+interface LeafOptions {
+  readonly cert: string
+  readonly key: string
+}
+
+/** What is kept or made. */
+interface Wanted {
+  readonly key: string
+  readonly hosts: readonly LeafHost[]
+  readonly taskId?: string | undefined
+}
+
 const RENEW_BEFORE_MS = 3_600_000
+const LOCALHOST: LeafHost = { host: 'localhost', kind: 'name' }
 
 /** The servers of one sidecar. */
 export class LeafServers {
   readonly #options: LeafServersOptions
-  readonly #servers: LRUCache<string, Kept>
+  readonly #servers: LRUCache<string, Kept<tls.Server>>
+  readonly #doors: LRUCache<string, Kept<tls.Server>>
+  readonly #doorNames: LRUCache<string, Kept<tls.SecureContext>>
   // One key for all leaves of the process: making one a host would cost more than the signature.
   readonly #key = generateKeyPairSync('ec', { namedCurve: 'prime256v1' }).privateKey
   readonly #keyPem = this.#key.export({ type: 'pkcs8', format: 'pem' }).toString()
@@ -48,7 +64,10 @@ export class LeafServers {
 
   constructor(options: LeafServersOptions) {
     this.#options = options
-    this.#servers = new LRUCache({ max: options.limits.secureContextsMax })
+    const max = options.limits.secureContextsMax
+    this.#servers = new LRUCache({ max })
+    this.#doors = new LRUCache({ max })
+    this.#doorNames = new LRUCache({ max })
   }
 
   /**
@@ -56,28 +75,75 @@ export class LeafServers {
    * flight.
    * @throws busy beyond `mintsPerSecond`
    */
-  serverFor(host: Pick<Endpoint, 'host' | 'kind'>, taskId?: string): tls.Server {
-    const now = this.#options.now()
+  serverFor(host: LeafHost, taskId?: string): tls.Server {
     const key = `${prefixOf(taskId)}${host.host}`
-    const kept = this.#servers.get(key)
-    if (kept !== undefined && now < kept.renewAt) return kept.server
-    this.#countMint(now)
-    const authority = this.#options.authorityFor(taskId)
-    const leaf = mintLeaf(authority, host, this.#key, now)
-    const server = tls.createServer({
-      cert: `${leaf.certPem}${authority.chainPem ?? ''}`,
-      key: this.#keyPem,
+    return this.#keep(this.#servers, { key, hosts: [host], taskId }, (leaf) =>
+      tls.createServer({ ...this.#serverOptions(), ...leaf }),
+    )
+  }
+
+  /**
+   * The proxy listener's own server, for the address that was dialed, `localhost`, and the name a client asks for; asks for
+   * the client's certificate. Whether one that is shown is good is for its caller to look at.
+   * @param address undefined where it has none
+   * @param clientCa PEM of all roots that a client's certificate may come from
+   * @throws busy beyond `mintsPerSecond`
+   */
+  doorFor(address: LeafHost | undefined, clientCa: string): tls.Server {
+    const hosts = address === undefined ? [LOCALHOST] : [address, LOCALHOST]
+    return this.#keep(this.#doors, { key: address?.host ?? '', hosts }, (leaf) =>
+      tls.createServer({
+        ...this.#serverOptions(),
+        ...leaf,
+        ca: clientCa,
+        requestCert: true,
+        rejectUnauthorized: false,
+        // No resumption: a certificate is looked at anew by each connection, or it would outlive its end.
+        secureOptions: constants.SSL_OP_NO_TICKET,
+        SNICallback: (name, done) => {
+          try {
+            done(null, this.#contextOf(name, clientCa))
+          } catch (error) {
+            done(error instanceof Error ? error : new EgressError('internal'))
+          }
+        },
+      }),
+    )
+  }
+
+  // Its roots are those that the client's certificate is verified by from then on.
+  #contextOf(name: string, clientCa: string): tls.SecureContext {
+    const host = normalizeHost(name)
+    return this.#keep(this.#doorNames, { key: host.host, hosts: [host, LOCALHOST] }, (leaf) =>
+      tls.createSecureContext({ ...leaf, ca: clientCa, minVersion: 'TLSv1.2' }),
+    )
+  }
+
+  #serverOptions(): tls.TlsOptions {
+    return {
       minVersion: 'TLSv1.2',
       ALPNProtocols: ['http/1.1'],
       handshakeTimeout: this.#options.limits.handshakeTimeoutMs,
       noDelay: true,
-    })
-    this.#servers.set(detachText(key), {
-      server,
-      renewAt: Math.max(now + 1000, renewalOf(leaf, authority)),
-    })
+    }
+  }
+
+  #keep<Value>(
+    all: LRUCache<string, Kept<Value>>,
+    { key, hosts, taskId }: Wanted,
+    make: (leaf: LeafOptions) => Value,
+  ): Value {
+    const now = this.#options.now()
+    const kept = all.get(key)
+    if (kept !== undefined && now < kept.renewAt) return kept.value
+    this.#countMint(now)
+    const authority = this.#options.authorityFor(taskId)
+    const leaf = mintLeaf(authority, hosts, this.#key, now)
+    const value = make({ cert: `${leaf.certPem}${authority.chainPem ?? ''}`, key: this.#keyPem })
+    const renewAt = Math.max(now + 1000, renewalOf(leaf, authority))
+    all.set(detachText(key), { value, renewAt })
     this.#options.onMint?.()
-    return server
+    return value
   }
 
   /**

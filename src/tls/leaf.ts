@@ -6,7 +6,7 @@ import ipaddr from 'ipaddr.js'
 
 import type { Endpoint } from '../wire/authority.ts'
 import type { Ca } from './ca.ts'
-import { EMPTY_NAME, makeCertificate } from './certificate.ts'
+import { EMPTY_NAME, makeCertificate, type AlternativeName } from './certificate.ts'
 import { publicKeyOf } from './issuer.ts'
 
 /** A leaf and when it ends. */
@@ -19,10 +19,13 @@ export interface Leaf {
 const LIFETIME_MS = 24 * 3_600_000
 const BACKDATE_MS = 3_600_000
 
-/** Mints a certificate for one host, never longer than the CA's. */
+/** Whom a leaf is for. */
+export type LeafHost = Pick<Endpoint, 'host' | 'kind'>
+
+/** Mints a certificate for one host, or for several names of one, never longer than the CA's. */
 export function mintLeaf(
   ca: Ca,
-  host: Pick<Endpoint, 'host' | 'kind'>,
+  hosts: readonly LeafHost[],
   leafKey: KeyObject,
   now: number,
 ): Leaf {
@@ -36,12 +39,15 @@ export function mintLeaf(
       notBefore: now - BACKDATE_MS,
       notAfter,
       ca: false,
-      alternativeName:
-        host.kind === 'name'
-          ? { kind: 'name', text: host.host }
-          : { kind: 'ip', bytes: Uint8Array.from(ipaddr.parse(host.host).toByteArray()) },
+      alternativeNames: hosts.map(alternativeName),
     },
     ca.key,
   )
   return { certPem, notAfter }
+}
+
+function alternativeName({ host, kind }: LeafHost): AlternativeName {
+  return kind === 'name'
+    ? { kind: 'name', text: host }
+    : { kind: 'ip', bytes: Uint8Array.from(ipaddr.parse(host).toByteArray()) }
 }

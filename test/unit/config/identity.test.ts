@@ -8,7 +8,7 @@ import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import t from 'tap'
 
 import type { JwtDefinition } from '../../../src/config/config.ts'
-import { makeJwtVerifier } from '../../../src/config/identity.ts'
+import { makeJwtVerifier, readTrustBundle } from '../../../src/config/identity.ts'
 import type { JwtVerifier } from '../../../src/identify/jwt.ts'
 import { makePki } from '../../fixtures/pki.ts'
 import { startHttp } from '../../fixtures/upstreams.ts'
@@ -78,4 +78,23 @@ void t.test('keys behind an https: URL whose host is verified', async (t) => {
   await t.rejects(subject(at('issuer.test')), unavailable, '404')
   await t.rejects(subject(at('issuer.test')), unavailable, '302')
   t.equal(answers.length, 0)
+})
+
+void t.test('a trust bundle that holds no certificate is no bundle', (t) => {
+  const clientCaFile = path.join(directory, 'bundle.pem')
+  const read = (): string | undefined =>
+    readTrustBundle({ identity: { token: true, jwt: undefined, clientCaFile } })
+  t.equal(
+    readTrustBundle({
+      identity: { token: true, jwt: undefined, clientCaFile: undefined },
+    }),
+    undefined,
+  )
+  writeFileSync(clientCaFile, `${pki.caPem}${makePki().caPem}`)
+  t.match(read(), pki.caPem)
+  writeFileSync(clientCaFile, 'nothing')
+  t.throws(read, /`identity.mtls.ca` holds no certificate/)
+  writeFileSync(clientCaFile, pki.caPem.replace(/MII\w{9}/, 'MIIAAAAAAAAA'))
+  t.throws(read, /`identity.mtls.ca` holds a certificate that cannot be read/)
+  t.end()
 })

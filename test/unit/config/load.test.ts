@@ -118,7 +118,6 @@ void t.test('keys that this version does not serve are refused by name', (t) => 
   const keys: Record<string, string> = {
     'listen.socks': 'listen: { socks: "127.0.0.1:1080" }',
     'listen.transparent': 'listen: { transparent: { http: "0.0.0.0:1" } }',
-    'identity.mtls': 'identity: { mtls: { ca: x } }',
     'control.principals': 'control: { principals: [] }',
     'upstream.proxy': 'upstream: { proxy: { url: http://x:1 } }',
     record: 'record: { prompts: off }',
@@ -399,8 +398,14 @@ void t.test('whose tokens and certificates prove a task is read with its files',
     'https://',
   ])
     t.match(found(jwt(`jwks: "${url}"`)), [/invalid-value .*loopback/], url)
+  t.equal(
+    loaded('identity: { mtls: { ca: bundle.pem } }').identity.clientCaFile,
+    path.join(dir, 'bundle.pem'),
+  )
   t.match(found(jwt('jwks: absent.json')), [/file-unreadable cannot read .*absent.json/])
+  t.match(found('identity: { mtls: { ca: absent.pem } }'), [/1:25 file-unreadable/])
   t.match(found('identity: { jwt: { jwks: keys.json } }'), [/missing-key .*audience/])
+  t.match(found('identity: { mtls: {} }'), [/missing-key .*identity.mtls.ca/])
   const environment = {
     SALLYPORT_IDENTITY_JWT_AUDIENCE: 'a',
     SALLYPORT_IDENTITY_JWT_JWKS: 'https://i.test/keys',

@@ -64,7 +64,7 @@ const opensslVerifies = (ca: string, leaf: string): boolean => {
 function leafVerifies(t: Test, signer: Ca, trustedPem: string): boolean {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' })
   const dir = newDirectory(t)
-  const leaf = mintLeaf(signer, { host: 'api.test', kind: 'name' }, privateKey, Date.now())
+  const leaf = mintLeaf(signer, [{ host: 'api.test', kind: 'name' }], privateKey, Date.now())
   writeFileSync(path.join(dir, 'leaf.crt'), leaf.certPem)
   writeFileSync(path.join(dir, 'trusted.crt'), trustedPem)
   return opensslVerifies(path.join(dir, 'trusted.crt'), path.join(dir, 'leaf.crt'))
@@ -246,7 +246,7 @@ void t.test(
     // A certificate of the same key that is no CA.
     const leaf = mintLeaf(
       { ...place(t).load(), key },
-      { host: 'x.test', kind: 'name' },
+      [{ host: 'x.test', kind: 'name' }],
       key,
       Date.now(),
     ).certPem

@@ -45,7 +45,7 @@ const HOSTS = [
 ]
 
 function mint(host: string, now = Date.now()): { certPem: string; notAfter: number } {
-  return mintLeaf(ca, normalizeHost(host), leafKey, now)
+  return mintLeaf(ca, [normalizeHost(host)], leafKey, now)
 }
 
 void t.test(

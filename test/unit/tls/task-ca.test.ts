@@ -95,7 +95,10 @@ function verify(
     writeFileSync(path.join(dir, file), pem)
     return path.join(dir, file)
   }
-  const leaf = write('leaf.crt', mintLeaf(signer, normalizeHost(host), leafKey, Date.now()).certPem)
+  const leaf = write(
+    'leaf.crt',
+    mintLeaf(signer, [normalizeHost(host)], leafKey, Date.now()).certPem,
+  )
   const { stdout, stderr } = spawnSync(
     'openssl',
     [
@@ -241,7 +244,7 @@ void t.test('it ends with its task and a little after, never beyond the installa
   t.ok(Math.abs(begin - (at.now - HOUR_MS)) < 1001, 'from an hour ago')
   const long = at.issue(OTHER, ['a.test'], 3 * HOUR_MS)
   t.strictSame(ends(long), [at.installation.notAfter, at.installation.notAfter])
-  const leaf = mintLeaf(brief, normalizeHost('a.test'), leafKey, at.now)
+  const leaf = mintLeaf(brief, [normalizeHost('a.test')], leafKey, at.now)
   t.equal(leaf.notAfter, end, 'a leaf ends with it')
   t.equal(new X509Certificate(leaf.certPem).validToDate.getTime(), end)
   t.end()
