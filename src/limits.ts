@@ -83,6 +83,12 @@ export interface Limits {
   readonly progressBytes: number
   /** Requests handled at once on the health listener. */
   readonly healthConnectionsMax: number
+  /** Open connections to the control API; beyond, they are dropped. */
+  readonly controlConnectionsMax: number
+  /** Requests a second that one principal makes of the control API, twice as many at once; beyond: `quota-exceeded`. */
+  readonly controlRequestsPerSecond: number
+  /** Bytes of a request's body to the control API; beyond: `body-too-large`. */
+  readonly controlBodyBytesMax: number
   /** Records in one batch to a sink. */
   readonly sinkBatchMax: number
   /** For one answer of a sink. */
@@ -131,6 +137,9 @@ export const DEFAULT_LIMITS: Limits = {
   progressMs: 60_000,
   progressBytes: 10 * 1024 * 1024,
   healthConnectionsMax: 64,
+  controlConnectionsMax: 256,
+  controlRequestsPerSecond: 100,
+  controlBodyBytesMax: 256 * 1024,
   sinkBatchMax: 500,
   sinkTimeoutMs: 10_000,
 }

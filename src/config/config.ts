@@ -1,6 +1,8 @@
 // The configuration as the running program reads it: one plain, resolved, read-only object. Paths are absolute, times are
 // milliseconds, sizes bytes. Data only; `load.ts` makes it, `sidecar.ts` and the command line read it.
 
+import type { PrincipalDefinition } from '../control/roles.ts'
+import type { ControlTls } from '../control/server.ts'
 import type { CredentialDefinition } from '../credentials/sources.ts'
 import type { Limits } from '../limits.ts'
 import type { SinkFilter } from '../record/sinks/filter.ts'
@@ -56,8 +58,10 @@ export interface Config {
   }
   readonly control: {
     readonly listen: ListenAddress
-    /** Holds the one administrator's token; required where `listen` is TCP. */
+    /** Holds the one administrator's token, where no principals are named. */
     readonly tokenFile: string | undefined
+    readonly principals: readonly PrincipalDefinition[]
+    readonly tls: ControlTls | undefined
   }
   readonly ca: {
     /** Public material only: `ca.crt`, `ca-bundle.crt`. */

@@ -1,6 +1,7 @@
 // What one section of the configuration demands of another. Pure; works on the sections that could be read, so that all
 // problems are told at once. Called by `load.ts`.
 
+import { RESERVED_PRINCIPALS } from '../control/roles.ts'
 import { DEFAULT_LIMITS } from '../limits.ts'
 import { completePlaceholder } from './credential-schema.ts'
 import type { Sections } from './schema.ts'
@@ -15,6 +16,7 @@ export type ReportProblem = (keys: KeyPath, code: string, message: string, hint?
 export function checkSections(sections: Partial<Sections>, report: ReportProblem): void {
   checkTask(sections, report)
   checkListeners(sections, report)
+  checkControl(sections, report)
   checkCredentials(sections.credentials ?? {}, report)
   checkSinks(sections.sinks ?? [], report)
   const { journal } = sections
@@ -80,19 +82,46 @@ function checkListeners({ listen, control }: Partial<Sections>, report: ReportPr
   check(['listen', 'proxy'], listen?.proxy)
   check(['listen', 'health'], listen?.health)
   check(['control', 'listen'], control?.listen)
-  if (control?.listen.kind !== 'tcp') return
-  if (control.tokenFile === undefined)
+}
+
+function checkControl({ control }: Partial<Sections>, report: ReportProblem): void {
+  if (control === undefined) return
+  const { listen, tokenFile, principals, tls } = control
+  if (tokenFile !== undefined && principals.length > 0)
+    report(
+      ['control', 'tokenFile'],
+      'conflict',
+      '`control.tokenFile` is the one administrator, and `control.principals` names others',
+      'keep one of the two',
+    )
+  if (listen.kind === 'unix' && tls !== undefined)
+    report(['control', 'tls'], 'conflict', '`control.tls` is for a TCP listener')
+  if (listen.kind === 'tcp' && tokenFile === undefined && principals.length === 0)
     report(
       ['control', 'listen'],
       'missing-key',
-      '`control.tokenFile` is required where `control.listen` is TCP',
+      '`control.tokenFile` or `control.principals` is required where `control.listen` is TCP',
     )
-  if (!isLocalAddress(control.listen))
+  if (tls === undefined && !isLocalAddress(listen))
     report(
       ['control', 'listen'],
-      'not-served',
-      '`control.listen` beyond this machine needs TLS, which is not served',
+      'missing-key',
+      '`control.tls` is required where `control.listen` is beyond this machine',
     )
+  checkPrincipals(control, report)
+}
+
+function checkPrincipals({ principals, tls }: Sections['control'], report: ReportProblem): void {
+  const names = principals.map(({ name }) => name)
+  principals.forEach(({ name, mtls }, index) => {
+    const keys = ['control', 'principals', index]
+    if (RESERVED_PRINCIPALS.includes(name))
+      report([...keys, 'name'], 'conflict', `the name \`${name}\` says who else acted`)
+    if (names.indexOf(name) !== index)
+      report([...keys, 'name'], 'duplicate', `there is a principal \`${name}\` already`)
+    if (mtls !== undefined && tls?.clientCa === undefined)
+      report([...keys, 'mtls'], 'missing-key', '`mtls` needs `control.tls.clientCa`')
+  })
 }
 
 function checkCredentials(credentials: Sections['credentials'], report: ReportProblem): void {

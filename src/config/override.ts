@@ -15,6 +15,9 @@ const OVERRIDABLE: Readonly<Record<string, OverrideKind>> = {
   'listen.health': 'listen',
   'control.listen': 'listen',
   'control.tokenFile': 'path',
+  'control.tls.cert': 'path',
+  'control.tls.key': 'path',
+  'control.tls.clientCa': 'path',
   'ca.dir': 'path',
   'ca.key': 'path',
   'ca.lifetime': 'text',
@@ -54,7 +57,13 @@ const OVERRIDABLE: Readonly<Record<string, OverrideKind>> = {
 const VARIABLE_FILE_BYTES_MAX = 64 * 1024
 
 /** Variables of the command itself, which override no key. */
-const OTHER_VARIABLES = ['SALLYPORT_CONFIG', 'SALLYPORT_LOG']
+const OTHER_VARIABLES = [
+  'SALLYPORT_CONFIG',
+  'SALLYPORT_CONTROL',
+  'SALLYPORT_CONTROL_TOKEN',
+  'SALLYPORT_LOG',
+  'SALLYPORT_TASK_TOKEN',
+]
 
 /** What overrides a document, and where each key's value then comes from. */
 export interface Overridden {

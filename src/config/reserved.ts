@@ -5,7 +5,7 @@
 const RESERVED_KEYS: Readonly<Record<string, readonly string[]>> = {
   '': ['record', 'reviewers', 'pdp', 'profiles', 'redact', 'fleet', 'console'],
   listen: ['socks', 'transparent'],
-  control: ['principals'],
+  'control.principals.*': ['oidc'],
   upstream: ['proxy'],
   task: [
     'parent',

@@ -3,8 +3,10 @@
 import { createHash } from 'node:crypto'
 import path from 'node:path'
 
+import type { ControlTls } from '../control/server.ts'
 import type { CredentialDefinition } from '../credentials/sources.ts'
 import type { Config, SinkDefinition, TaskDefinition } from './config.ts'
+import { resolvePrincipal, type ControlSection } from './control-schema.ts'
 import { completePlaceholder, type CredentialSection } from './credential-schema.ts'
 import type { IdentitySection } from './identity-schema.ts'
 import type { Sections, TaskSection } from './schema.ts'
@@ -28,6 +30,8 @@ export function resolveConfig(
     control: {
       listen: bind(control.listen),
       tokenFile: control.tokenFile === undefined ? undefined : absolute(control.tokenFile),
+      principals: control.principals.map((principal) => resolvePrincipal(principal, absolute)),
+      tls: control.tls && resolveTls(control.tls, absolute),
     },
     ca: { dir: absolute(ca.dir), keyFile: absolute(ca.key), lifetimeMs: ca.lifetime },
     rules: { dir: absolute(rules.dir), always: rules.always },
@@ -48,6 +52,17 @@ export function resolveConfig(
     },
     hooks: sections.hooks,
     limits: sections.limits,
+  }
+}
+
+function resolveTls(
+  { cert, key, clientCa }: NonNullable<ControlSection['tls']>,
+  absolute: (written: string) => string,
+): ControlTls {
+  return {
+    certFile: absolute(cert),
+    keyFile: absolute(key),
+    clientCaFile: clientCa === undefined ? undefined : absolute(clientCa),
   }
 }
 

@@ -8,6 +8,7 @@ import { DEFAULT_LIMITS, type Limits } from '../limits.ts'
 import { boundedText, cidr, duration, positiveInteger } from '../tasks/scalars.ts'
 import { DATA_CLASSES } from '../tasks/task.ts'
 import type { Config, TaskDefinition } from './config.ts'
+import { controlSchema, type ControlSection } from './control-schema.ts'
 import { credentialSchema, type CredentialSection } from './credential-schema.ts'
 import { hooksSchema, type HookSection } from './hook-schema.ts'
 import { identitySchema, type IdentitySection } from './identity-schema.ts'
@@ -33,10 +34,7 @@ export interface TaskSection extends Omit<
 /** What each section of a file becomes; paths are as written. */
 export interface Sections {
   readonly listen: Config['listen']
-  readonly control: {
-    readonly listen: Config['control']['listen']
-    readonly tokenFile?: string | undefined
-  }
+  readonly control: ControlSection
   readonly ca: { readonly dir: string; readonly key: string; readonly lifetime: number }
   readonly rules: Config['rules']
   readonly state: { readonly dir: string }
@@ -74,17 +72,6 @@ const listen: z.ZodType<Sections['listen']> = z
       .prefault('127.0.0.1:3128')
       .describe('The explicit proxy: ADDRESS:PORT or unix:PATH.'),
     health: listenAddress.prefault('127.0.0.1:15020').describe('/healthz, /readyz and /metrics.'),
-  })
-  .prefault({})
-
-const control: z.ZodType<Sections['control']> = z
-  .strictObject({
-    listen: listenAddress
-      .prefault('unix:state/control.sock')
-      .describe("The operators' door; never the data port's."),
-    tokenFile: filePath
-      .optional()
-      .describe("Holds the administrator's token; required where listen is TCP."),
   })
   .prefault({})
 
@@ -216,7 +203,7 @@ const limits: z.ZodType<Sections['limits']> = limitsSchema()
 /** The schema of each section; what is not written has its default. */
 export const SECTIONS: { readonly [Name in keyof Sections]: z.ZodType<Sections[Name]> } = {
   listen,
-  control,
+  control: controlSchema,
   ca,
   rules,
   state,

@@ -1,5 +1,5 @@
-// Binds a listener to its address; a unix socket that a dead process left behind is taken away first. Called by `server.ts`
-// and `control/health.ts`.
+// Binds a listener to its address; a unix socket that a dead process left behind is taken away first. Called by `server.ts`,
+// `control/health.ts` and `control/server.ts`.
 
 import { lstatSync, rmSync } from 'node:fs'
 import net from 'node:net'
@@ -8,16 +8,28 @@ import net from 'node:net'
 export type SocketAddress =
   { readonly host: string; readonly port: number } | { readonly path: string }
 
-/** Starts to listen. @throws Error of the system where the address cannot be had, such as one that is in use */
-export async function bindListener(server: net.Server, address: SocketAddress): Promise<void> {
+/**
+ * Starts to listen.
+ * @param socketMode what a unix socket's mode is at the most, from its first moment on
+ * @throws Error of the system where the address cannot be had, such as one that is in use
+ */
+export async function bindListener(
+  server: net.Server,
+  address: SocketAddress,
+  socketMode = 0o777,
+): Promise<void> {
   if ('path' in address && isSocket(address.path) && !(await isAnswered(address.path)))
     rmSync(address.path, { force: true })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
+    // Node binds a path before `listen` returns, so the mask is nobody else's.
+    const mask = 'path' in address ? process.umask() : undefined
+    if (mask !== undefined) process.umask(mask | (0o777 & ~socketMode))
     server.listen(address, () => {
       server.off('error', reject)
       resolve()
     })
+    if (mask !== undefined) process.umask(mask)
   })
 }
 

@@ -71,9 +71,10 @@ const forbidden: IForbiddenRuleType[] = [
     name: 'outward-sockets-in-net',
     severity: 'error',
     from: {
-      path: '^src/(identify|tasks|credentials|ledger|inject|record|policy|wire|config|cli|call\\.ts|pipeline\\.ts)',
-      // `net.isIP` alone decides what an address literal is; that opens nothing.
-      pathNot: '^src/(wire/address|config/units)\\.ts$',
+      path: '^src/(identify|tasks|credentials|ledger|inject|record|policy|wire|config|control|cli|call\\.ts|pipeline\\.ts)',
+      // `net.isIP` alone decides what an address literal is; that opens nothing. The control API's client is another
+      // process's side: the command line's and an orchestrator's, never the sidecar's.
+      pathNot: '^src/(wire/address|config/units|control/client)\\.ts$',
     },
     to: {
       path: '^(node:)?(net|tls|http|https|http2|dgram|dns)$',
@@ -81,6 +82,32 @@ const forbidden: IForbiddenRuleType[] = [
       dependencyTypesNot: ['type-only'],
     },
   },
+  {
+    name: 'client-for-the-command-line',
+    severity: 'error',
+    from: { path: '^src/', pathNot: '^src/(cli/|control/client)' },
+    to: { path: '^src/control/client' },
+  },
+  {
+    name: 'client-without-the-server',
+    severity: 'error',
+    from: { path: '^src/control/client' },
+    to: {
+      path: '^(src/|node_modules/)',
+      pathNot: '^src/(control/client|tasks/view\\.ts$)',
+      dependencyTypesNot: ['type-only'],
+    },
+  },
+  {
+    name: 'control-without-the-data-path',
+    severity: 'error',
+    from: { path: '^src/control/' },
+    to: {
+      path: '^src/(call|pipeline|stages|net|identify|credentials|ledger|inject|tls|forward|record|listen|config|sidecar)',
+      pathNot: '^src/listen/bind\\.ts$',
+    },
+  },
+  only('hono-in-control', '^node_modules/(@hono/|hono/)', '^src/control/'),
   {
     name: 'pure-is-pure',
     severity: 'error',

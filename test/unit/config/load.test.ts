@@ -118,7 +118,8 @@ void t.test('keys that this version does not serve are refused by name', (t) => 
   const keys: Record<string, string> = {
     'listen.socks': 'listen: { socks: "127.0.0.1:1080" }',
     'listen.transparent': 'listen: { transparent: { http: "0.0.0.0:1" } }',
-    'control.principals': 'control: { principals: [] }',
+    'control.principals.0.oidc':
+      'control: { principals: [{ name: a, tokenFile: t, roles: [viewer], oidc: {} }] }',
     'upstream.proxy': 'upstream: { proxy: { url: http://x:1 } }',
     record: 'record: { prompts: off }',
     'sinks.0.otlp': 'sinks: [{ otlp: {}, stdout: {} }]',
@@ -200,7 +201,50 @@ void t.test('two listeners have two addresses, and control beyond a socket has a
   t.ok(loaded('listen: { proxy: "127.0.0.1:0", health: "127.0.0.1:0" }'))
   t.match(found('control: { listen: "127.0.0.1:9" }'), [/missing-key `control.tokenFile`/])
   t.ok(loaded('control: { listen: "127.0.0.1:9", tokenFile: t }'))
-  t.match(found('control: { listen: "0.0.0.0:9", tokenFile: t }'), [/not-served/])
+  t.match(found('control: { listen: "0.0.0.0:9", tokenFile: t }'), [/missing-key `control.tls`/])
+  const tls = 'tls: { cert: c, key: k }'
+  t.ok(loaded(`control: { listen: "0.0.0.0:9", tokenFile: t, ${tls} }`))
+  t.match(found(`control: { ${tls} }`), [/conflict `control.tls` is for a TCP listener/])
+  t.end()
+})
+
+void t.test('principals of the control API are named with one proof each', (t) => {
+  const { control } = loaded(`control:
+  listen: 10.0.0.1:9
+  tls: { cert: tls/cert.pem, key: tls/key.pem, clientCa: tls/ca.pem }
+  principals:
+    - { name: ci, tokenFile: secrets/ci, roles: [orchestrator], teams: [payments] }
+    - { name: ops@example.com, mtls: { subject: spiffe://acme/ops }, roles: [operator, viewer] }
+`)
+  t.match(control, {
+    tls: { certFile: /^\/.*tls\/cert.pem$/, clientCaFile: /^\/.*tls\/ca.pem$/ },
+    principals: [
+      {
+        name: 'ci',
+        proof: { kind: 'token', file: /^\/.*secrets\/ci$/ },
+        roles: ['orchestrator'],
+        teams: ['payments'],
+      },
+      { proof: { kind: 'mtls', subject: 'spiffe://acme/ops' }, teams: [] },
+    ],
+  })
+  const of = (principals: string, more = ''): string =>
+    `control: { principals: [${principals}] ${more} }`
+  const ci = '{ name: ci, tokenFile: t, roles: [viewer] }'
+  t.ok(loaded(of(ci)))
+  t.match(found(of(ci, ', tokenFile: t')), [/conflict/])
+  t.match(found(of(`${ci}, ${ci}`)), [/duplicate there is a principal `ci` already/])
+  t.match(found(of('{ name: administrator, tokenFile: t, roles: [viewer] }')), [/conflict/])
+  t.match(found(of('{ name: a, roles: [viewer] }')), [/expected one proof/])
+  t.match(found(of('{ name: a, tokenFile: t, mtls: { subject: s }, roles: [viewer] }')), [
+    /expected one proof/,
+  ])
+  t.match(found(of('{ name: a, mtls: { subject: s }, roles: [viewer] }')), [
+    /needs `control.tls.clientCa`/,
+  ])
+  t.match(found(of('{ name: a, tokenFile: t, roles: [] }')), [/expected at least one role/])
+  t.match(found(of('{ name: a, tokenFile: t, roles: [root] }')), [/expected viewer, approver/])
+  t.match(found(of('{ name: "a b", tokenFile: t, roles: [viewer] }')), [/expected letters/])
   t.end()
 })
 

@@ -1,0 +1,272 @@
+// The control API's other side: what an orchestrator and the command line call it by, over a unix socket or TCP, with or
+// without TLS. Another process's side: it opens its own connection, imports nothing of the server, and reads answers of
+// bounded size. Exported as `sallyport/client`.
+
+import http, { type IncomingMessage, type RequestOptions } from 'node:http'
+import https from 'node:https'
+
+import type { Evidence, Kill, KillScope, Receipt, TaskView } from '../tasks/view.ts'
+import { readEvents, readProblem, readText } from './client-read.ts'
+import type { MadeTask, WrittenTask } from './client-task.ts'
+import { readTarget, type ClientTls, type Target } from './client-target.ts'
+import type {
+  CredentialView,
+  Inventory,
+  ReceiptKey,
+  RuleSetView,
+  RulesReload,
+  TaskEnvironment,
+} from './parts.ts'
+import type { Problem } from './problems.ts'
+
+export type { MadeTask, WrittenTask } from './client-task.ts'
+export type { Evidence, Kill, KillScope, Receipt, ReceiptItem, TaskView } from '../tasks/view.ts'
+
+/** How the API is reached. */
+export interface ControlClientOptions {
+  /** `unix:PATH`, `HOST:PORT`, `http://HOST:PORT` or `https://HOST:PORT`. */
+  readonly address: string
+  /** The principal's token. */
+  readonly token?: string | undefined
+  readonly tls?: ClientTls | undefined
+  /** For one answer; ending a task may take as long as its hooks. Default 60 s. */
+  readonly timeoutMs?: number
+}
+
+/** A refusal of the API. */
+export class ControlProblem extends Error {
+  readonly problem: Problem
+  /** After how many seconds to come back, where the API says so. */
+  readonly retryAfterSeconds: number | undefined
+
+  constructor(problem: Problem, retryAfterSeconds: number | undefined) {
+    const field = problem.field === undefined ? '' : ` (${problem.field})`
+    super(`${problem.reason}: ${problem.detail}${field}`)
+    this.name = 'ControlProblem'
+    this.problem = problem
+    this.retryAfterSeconds = retryAfterSeconds
+  }
+}
+
+interface Call {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
+  readonly path: string
+  readonly body?: unknown
+  readonly headers?: Readonly<Record<string, string>>
+  readonly signal?: AbortSignal | undefined
+}
+
+const TIMEOUT_MS = 60_000
+
+/** A client of one sidecar's control API; each method throws ControlProblem where the API refuses. */
+export class ControlClient {
+  readonly #options: ControlClientOptions
+  readonly #target: Target
+
+  /** @throws Error where the address is not one */
+  constructor(options: ControlClientOptions) {
+    this.#options = options
+    this.#target = readTarget(options.address, options.tls)
+  }
+
+  /** Makes a task. @param idempotencyKey the same key and definition again are the same task */
+  createTask(definition: WrittenTask, idempotencyKey?: string): Promise<MadeTask> {
+    return this.#make('/v1/tasks', definition, idempotencyKey)
+  }
+
+  /** Makes a stage of another task. */
+  createChild(
+    parent: string,
+    definition: Omit<WrittenTask, 'parent'>,
+    idempotencyKey?: string,
+  ): Promise<MadeTask> {
+    return this.#make(`${taskPath(parent)}/children`, definition, idempotencyKey)
+  }
+
+  async listTasks(
+    filter: { readonly state?: string; readonly owner?: string; readonly agent?: string } = {},
+  ): Promise<readonly TaskView[]> {
+    const answer = await this.#get<{ tasks: TaskView[] }>(`/v1/tasks${queryOf(filter)}`)
+    return answer.tasks
+  }
+
+  showTask(id: string): Promise<TaskView> {
+    return this.#get(taskPath(id))
+  }
+
+  /** Lets a task live on. @param expires from now on, such as `30m` */
+  extendTask(id: string, expires: string, evidence?: Evidence): Promise<TaskView> {
+    return this.#change(id, 'extend', { expires, ...(evidence && { evidence }) })
+  }
+
+  suspendTask(id: string, reason?: string): Promise<TaskView> {
+    return this.#change(id, 'suspend', reasonOf(reason))
+  }
+
+  resumeTask(id: string, reason?: string): Promise<TaskView> {
+    return this.#change(id, 'resume', reasonOf(reason))
+  }
+
+  /** Says that a task's sandbox is still there. */
+  sendHeartbeat(id: string): Promise<TaskView> {
+    return this.#change(id, 'heartbeat', {})
+  }
+
+  /** Proves a task's sandbox. */
+  attestTask(id: string, evidence: Evidence): Promise<TaskView> {
+    return this.#change(id, 'attest', evidence)
+  }
+
+  /** Ends a task and everything of it. */
+  revokeTask(id: string, reason?: string): Promise<Receipt> {
+    return this.#change(id, 'revoke', reasonOf(reason))
+  }
+
+  /** What a task's sandbox is given; its token is not known any more. */
+  showEnvironment(
+    id: string,
+  ): Promise<Omit<TaskEnvironment, 'proxy'> & { readonly proxy?: string }> {
+    return this.#get(`${taskPath(id)}/env`)
+  }
+
+  /** The latest records of calls, newest last. */
+  async listCalls(
+    filter: { readonly task?: string; readonly limit?: number } = {},
+  ): Promise<readonly object[]> {
+    const { task, limit } = filter
+    const query = queryOf({ task, limit: limit?.toString() })
+    return (await this.#get<{ calls: object[] }>(`/v1/calls${query}`)).calls
+  }
+
+  /** Records of calls as they are written, until the signal; ends also where the reader is too slow. */
+  async *followCalls(
+    filter: { readonly task?: string } = {},
+    signal?: AbortSignal,
+  ): AsyncGenerator<object, void, undefined> {
+    const headers = { Accept: 'text/event-stream' }
+    const path = `/v1/calls${queryOf(filter)}`
+    yield* readEvents(await this.#open({ method: 'GET', path, headers, signal }))
+  }
+
+  async showRules(): Promise<readonly RuleSetView[]> {
+    return (await this.#get<{ rules: RuleSetView[] }>('/v1/rules')).rules
+  }
+
+  /** Loads the rule files now. */
+  reloadRules(): Promise<RulesReload> {
+    return this.#send({ method: 'POST', path: '/v1/rules/reload', body: {} })
+  }
+
+  async listCredentials(): Promise<readonly CredentialView[]> {
+    return (await this.#get<{ credentials: CredentialView[] }>('/v1/credentials')).credentials
+  }
+
+  /** Throws the kill switch. @param value which one; empty for `all` */
+  kill(
+    scope: KillScope,
+    value: string,
+    reason?: string,
+  ): Promise<{ readonly kill: Kill; readonly ended: readonly string[]; readonly cut: number }> {
+    const body = { scope, value, ...reasonOf(reason) }
+    return this.#send({ method: 'POST', path: '/v1/kill', body })
+  }
+
+  async listKills(): Promise<readonly Kill[]> {
+    return (await this.#get<{ kills: Kill[] }>('/v1/kill')).kills
+  }
+
+  liftKill(id: string): Promise<Kill> {
+    return this.#send({ method: 'DELETE', path: `/v1/kill/${encodeURIComponent(id)}` })
+  }
+
+  /** Names of owners who were disabled. */
+  async listDisabledOwners(): Promise<readonly string[]> {
+    return (await this.#get<{ disabled: string[] }>('/v1/owners')).disabled
+  }
+
+  /** Disables an owner, whose tasks are then suspended, or enables one again. */
+  setOwner(
+    owner: string,
+    disabled: boolean,
+  ): Promise<{ readonly disabled: boolean; readonly suspended: readonly string[] }> {
+    const path = `/v1/owners/${encodeURIComponent(owner)}`
+    return this.#send({ method: 'PUT', path, body: { disabled } })
+  }
+
+  showInventory(): Promise<Inventory> {
+    return this.#get('/v1/inventory')
+  }
+
+  /** The keys that receipts are signed with. */
+  async listKeys(): Promise<readonly ReceiptKey[]> {
+    return (await this.#get<{ keys: ReceiptKey[] }>('/v1/keys')).keys
+  }
+
+  #make(path: string, body: unknown, key: string | undefined): Promise<MadeTask> {
+    const headers = key === undefined ? {} : { 'Idempotency-Key': key }
+    return this.#send({ method: 'POST', path, body, headers })
+  }
+
+  #change<Answer>(id: string, name: string, body: unknown): Promise<Answer> {
+    return this.#send({ method: 'POST', path: `${taskPath(id)}/${name}`, body })
+  }
+
+  #get<Answer>(path: string): Promise<Answer> {
+    return this.#send({ method: 'GET', path })
+  }
+
+  async #send<Answer>(call: Call): Promise<Answer> {
+    const text = await readText(await this.#open(call))
+    const answer: Answer = JSON.parse(text)
+    return answer
+  }
+
+  /** @throws ControlProblem where the API refuses */
+  async #open({ method, path, body, headers, signal }: Call): Promise<IncomingMessage> {
+    const { token, timeoutMs = TIMEOUT_MS } = this.#options
+    const text = body === undefined ? undefined : JSON.stringify(body)
+    const { connection, isSecure } = this.#target
+    const options: RequestOptions = {
+      ...connection,
+      method,
+      path,
+      agent: false,
+      timeout: timeoutMs,
+      ...(signal && { signal }),
+      headers: {
+        Accept: 'application/json',
+        ...headers,
+        ...(token !== undefined && { Authorization: `Bearer ${token}` }),
+        ...(text !== undefined && {
+          'Content-Type': 'application/json',
+          'Content-Length': Buffer.byteLength(text),
+        }),
+      },
+    }
+    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+      const request = (isSecure ? https : http).request(options, resolve)
+      request.once('timeout', () => request.destroy(new Error('the control API does not answer')))
+      request.on('error', reject)
+      request.end(text)
+    })
+    if ((response.statusCode ?? 0) < 300) return response
+    const retryAfter = Number(response.headers['retry-after'] ?? Number.NaN)
+    const problem = readProblem(await readText(response), response.statusCode ?? 0)
+    throw new ControlProblem(problem, Number.isNaN(retryAfter) ? undefined : retryAfter)
+  }
+}
+
+function taskPath(id: string): string {
+  return `/v1/tasks/${encodeURIComponent(id)}`
+}
+
+function reasonOf(reason: string | undefined): { readonly reason?: string } {
+  return reason === undefined ? {} : { reason }
+}
+
+function queryOf(values: Readonly<Record<string, string | undefined>>): string {
+  const query = new URLSearchParams()
+  for (const [name, value] of Object.entries(values))
+    if (value !== undefined) query.set(name, value)
+  return query.size === 0 ? '' : `?${query.toString()}`
+}
