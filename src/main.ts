@@ -44,7 +44,14 @@ async function runSidecar({ config, renew }: StartOptions): Promise<number> {
     const { loadOrMakeCa } = await import('./tls/ca.ts')
     const ca = loadOrMakeCa({ ...config.ca, now: Date.now })
     const parts = await import('./sidecar.ts')
-    sidecar = await parts.Sidecar.start({ config, ca, environment: env, renew, log })
+    sidecar = await parts.Sidecar.start({
+      config,
+      ca,
+      environment: env,
+      renew,
+      log,
+      version: io.version,
+    })
   } catch (error) {
     log.error({ err: error }, 'the sidecar did not start')
     return 1

@@ -4,21 +4,29 @@
 import { mkdirSync } from 'node:fs'
 
 import type { Config } from './config/config.ts'
-import { makeJwtVerifier, readTrustBundle } from './config/identity.ts'
+import { CaWatch } from './config/ca-watch.ts'
+import { makeIdentifier } from './config/identifier.ts'
+import { readTrustBundle } from './config/identity.ts'
 import { placeholderKey } from './config/placeholder-key.ts'
 import { openRules } from './config/open-rules.ts'
 import type { RuleWatch } from './config/rule-watch.ts'
 import { startSinks } from './config/sinks.ts'
 import { makeTaskAuthorities } from './config/task-authorities.ts'
 import { endsWithTask, isKilled } from './config/endings.ts'
+import {
+  makeControlServer,
+  reachableAddress,
+  type ControlPartsOptions,
+} from './config/control-parts.ts'
 import { makeHooks } from './config/hooks.ts'
 import { socketDirOf, TaskRoom } from './config/task-room.ts'
 import { makeDialer, socketAddressOf } from './config/dialer.ts'
 import { HealthServer } from './control/health.ts'
+import type { ControlServer } from './control/server.ts'
 import { readinessOf, type Readiness } from './control/readiness.ts'
 import { CredentialStore } from './credentials/store.ts'
 import { UpstreamPool } from './forward/pool.ts'
-import { Identifier } from './identify/identify.ts'
+import type { Identifier } from './identify/identify.ts'
 import { Strangers } from './identify/strangers.ts'
 import { OpenCalls } from './listen/open-calls.ts'
 import { ProxyServer } from './listen/server.ts'
@@ -29,7 +37,7 @@ import { openRecords, type Records } from './config/records.ts'
 import type { SinkFeed } from './record/sinks/feed.ts'
 import type { Parts } from './stages.ts'
 import type { TaskEntry } from './tasks/entry.ts'
-import { loadOrMakeCa, type Ca } from './tls/ca.ts'
+import type { Ca } from './tls/ca.ts'
 import { LeafServers, type LeafAuthority } from './tls/contexts.ts'
 import type { TaskAuthorities } from './tls/task-ca.ts'
 
@@ -42,9 +50,10 @@ export interface SidecarOptions {
   /** Start the static task anew even where it has ended. */
   readonly renew: boolean
   readonly log: Log
+  /** The program's. */
+  readonly version: string
 }
 
-const CA_CHECK_MS = 3_600_000
 const CUT_TIMEOUT_MS = 2000
 
 /** A running sidecar. */
@@ -56,17 +65,17 @@ export class Sidecar {
   readonly #openCalls: OpenCalls
   readonly #pool: UpstreamPool
   readonly #room: TaskRoom
-  readonly #strangers: Strangers
+  readonly #listeners: TaskListeners
   readonly #proxy: ProxyServer
+  readonly #control: ControlServer
   readonly #health: HealthServer
   readonly #sinks: readonly SinkFeed[]
   readonly #authorities: TaskAuthorities
-  readonly #caTimer: NodeJS.Timeout
-  #ca: Ca
+  readonly #ca: CaWatch
 
   /** The interception CA in use. */
   get ca(): Ca {
-    return this.#ca
+    return this.#ca.current
   }
 
   /** Starts everything; what was started is stopped again where a later part cannot. @throws Error saying which part and why */
@@ -81,15 +90,14 @@ export class Sidecar {
     return sidecar
   }
 
-  private constructor({ config, ca, environment, renew, log }: SidecarOptions) {
+  private constructor({ config, ca, environment, renew, log, version }: SidecarOptions) {
     const { limits, stateDir } = config
     const now = Date.now
     this.#config = config
     this.#log = log
     mkdirSync(stateDir, { recursive: true, mode: 0o700 })
-    this.#ca = ca
-    this.#caTimer = this.#watchCa()
-    this.#authorities = makeTaskAuthorities(config, () => this.#ca, log)
+    this.#ca = new CaWatch(ca, config, log)
+    this.#authorities = makeTaskAuthorities(config, () => this.ca, log)
     this.#records = openRecords(
       config,
       log,
@@ -111,18 +119,12 @@ export class Sidecar {
     this.#rules = openRules({ config, log, recorder, onChanged: () => this.#room.onRulesChanged() })
     const dialer = makeDialer(
       config,
-      () => [this.#proxy.address(), this.#health.address()],
+      () => [this.#proxy.address(), this.#health.address(), this.#control.address()],
       (outcome) => this.#records.metrics.countDial(outcome),
     )
     this.#pool = new UpstreamPool({ dialer, limits })
-    this.#sinks = startSinks(config.sinks, {
-      journal: this.#records.journal,
-      stateDir,
-      dialer,
-      limits,
-      log,
-      now,
-    })
+    const { journal } = this.#records
+    this.#sinks = startSinks(config.sinks, { journal, stateDir, dialer, limits, log, now })
     const credentials = new CredentialStore(config.credentials, {
       environment,
       limits,
@@ -134,21 +136,45 @@ export class Sidecar {
       now,
       onMint: () => this.#records.metrics.countMint(),
     })
-    this.#strangers = new Strangers(now)
+    const strangers = new Strangers(now)
+    this.#listeners = new TaskListeners({
+      dir: socketDirOf(config),
+      onConnection: (socket, boundTo) => this.#proxy.accept(socket, boundTo),
+      onProblem: (error) => log.error({ err: error }, "a task's listener"),
+    })
     this.#room = this.#openRoom(renew, dialer, credentials, leafServers)
+    const identifier = makeIdentifier({ config, room: this.#room, dialer, strangers, recorder })
     this.#proxy = new ProxyServer({
-      parts: this.#makeParts(dialer, credentials),
+      parts: this.#makeParts(dialer, credentials, identifier),
       openCalls: this.#openCalls,
       leafServers,
       now,
       clientCa: readTrustBundle(config),
     })
     this.#room.begin()
+    this.#control = this.#makeControl({ credentials, strangers, version })
     this.#health = new HealthServer({
       connectionsMax: limits.healthConnectionsMax,
       readiness: () => this.#readiness(),
       metrics: () => this.#records.metrics.render(),
     })
+  }
+
+  #makeControl({
+    version,
+    ...held
+  }: Pick<ControlPartsOptions, 'credentials' | 'strangers'> & { version: string }): ControlServer {
+    const options = {
+      ...held,
+      config: this.#config,
+      room: this.#room,
+      rules: this.#rules,
+      authorities: this.#authorities,
+      listeners: this.#listeners,
+      recorder: this.#records.recorder,
+      proxyAddress: () => reachableAddress(this.#proxy.address()),
+    }
+    return makeControlServer(options, version, this.#log)
   }
 
   #openRoom(
@@ -160,12 +186,14 @@ export class Sidecar {
     const config = this.#config
     const openCalls = this.#openCalls
     const authorities = this.#authorities
-    const listeners = new TaskListeners({
-      dir: socketDirOf(config),
-      onConnection: (socket, boundTo) => this.#proxy.accept(socket, boundTo),
-      onProblem: (error) => this.#log.error({ err: error }, "a task's listener"),
-    })
-    const held = { listeners, openCalls, dialer, leafServers, authorities, credentials }
+    const held = {
+      listeners: this.#listeners,
+      openCalls,
+      dialer,
+      leafServers,
+      authorities,
+      credentials,
+    }
     return new TaskRoom({
       ...held,
       config,
@@ -185,25 +213,13 @@ export class Sidecar {
     })
   }
 
-  #makeParts(dialer: Dialer, credentials: CredentialStore): Parts {
+  #makeParts(dialer: Dialer, credentials: CredentialStore, identifier: Identifier): Parts {
     const { limits, refusals } = this.#config
     const { recorder, metrics } = this.#records
     const room = this.#room
     return {
       limits,
-      identifier: new Identifier({
-        tasks: room.known,
-        jwt: makeJwtVerifier(this.#config, dialer, Date.now),
-        policiesFor: (task) => room.policies.chainOf(task),
-        checkSwitches: (task) => room.switches.checkTask(task),
-        onShared: (task, { address }, seen) =>
-          recorder.recordShared(task, {
-            seen,
-            bound: task.subject ?? task.sources.join(' '),
-            from: address ?? 'unix socket',
-          }),
-        onStranger: ({ address }, reason) => this.#strangers.note(address, reason),
-      }),
+      identifier,
       credentials,
       dialer,
       pool: this.#pool,
@@ -235,6 +251,7 @@ export class Sidecar {
     await this.#openCalls.drained(drainMs)
     this.#openCalls.cutAll('draining')
     this.#proxy.close()
+    this.#control.close()
     this.#health.close()
     // What was cut writes its records before the journal closes.
     await this.#openCalls.drained(CUT_TIMEOUT_MS)
@@ -242,7 +259,7 @@ export class Sidecar {
     this.#rules.close()
     this.#room.close()
     this.#openCalls.close()
-    clearInterval(this.#caTimer)
+    this.#ca.close()
     this.#records.denials.close()
     await Promise.all(this.#sinks.map((sink) => sink.close()))
     await this.#records.journal.close()
@@ -250,6 +267,7 @@ export class Sidecar {
 
   async #listen(): Promise<void> {
     await this.#health.listen(socketAddressOf(this.#config.listen.health))
+    await this.#control.listen(socketAddressOf(this.#config.control.listen))
     await this.#proxy.listen(socketAddressOf(this.#config.listen.proxy))
   }
 
@@ -265,20 +283,6 @@ export class Sidecar {
 
   // The task of the configuration has no CA of its own: one sidecar, one task, one CA.
   #authorityFor(taskId: string | undefined): LeafAuthority {
-    return (taskId === undefined ? undefined : this.#authorities.of(taskId)) ?? this.#ca
-  }
-
-  #watchCa(): NodeJS.Timeout {
-    const { ca } = this.#config
-    const renew = (): void => {
-      try {
-        this.#ca = loadOrMakeCa({ ...ca, now: Date.now })
-      } catch (error) {
-        this.#log.error({ err: error }, 'the CA could not be renewed')
-      }
-    }
-    const timer = setInterval(renew, Math.min(CA_CHECK_MS, ca.lifetimeMs / 20))
-    timer.unref()
-    return timer
+    return (taskId === undefined ? undefined : this.#authorities.of(taskId)) ?? this.ca
   }
 }

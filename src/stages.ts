@@ -68,7 +68,7 @@ export interface Parts {
 }
 
 /** What operators switched off, as calls ask. */
-export interface CallSwitches {
+interface CallSwitches {
   /** @throws EgressError killed */
   checkCall(host: string, credential: string | undefined): void
 }

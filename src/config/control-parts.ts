@@ -1,14 +1,17 @@
 // What the control API is given of a running sidecar: its tasks, switches, rules, credentials and records, each behind the
 // interface that `control/` asks by. Deliberately decides nothing. Called by `sidecar.ts`.
 
+import type { AddressInfo } from 'node:net'
 import path from 'node:path'
 
 import type { ControlParts, CredentialView, TaskEnvironment } from '../control/parts.ts'
+import { ControlServer } from '../control/server.ts'
 import type { CredentialStore } from '../credentials/store.ts'
 import type { Strangers } from '../identify/strangers.ts'
 import type { TaskListeners } from '../listen/task-listeners.ts'
+import type { Log } from '../record/log.ts'
+import type * as tail from '../record/tail.ts'
 import type { CallRecorder } from '../record/recorder.ts'
-import { latestRecords, tailRecords } from '../record/tail.ts'
 import type { TaskAuthorities } from '../tls/task-ca.ts'
 import { clientVariables } from './client-variables.ts'
 import type { Config } from './config.ts'
@@ -29,8 +32,27 @@ export interface ControlPartsOptions {
   readonly proxyAddress: () => { readonly host: string; readonly port: number } | undefined
 }
 
-/** Makes the parts. */
-export function makeControlParts(options: ControlPartsOptions): ControlParts {
+/** Makes the control API's listener. */
+export function makeControlServer(
+  options: ControlPartsOptions,
+  version: string,
+  log: Log,
+): ControlServer {
+  const { control, limits } = options.config
+  const { tokenFile, principals, tls } = control
+  return new ControlServer({
+    parts: makeControlParts(options),
+    tokenFile,
+    principals,
+    tls,
+    limits,
+    version,
+    warn: (message) => log.warn(message),
+    onUnexpected: (error) => log.error({ err: error }, 'the control API'),
+  })
+}
+
+function makeControlParts(options: ControlPartsOptions): ControlParts {
   const { config, room, strangers, recorder } = options
   const { dir } = config.journal
   return {
@@ -52,7 +74,7 @@ export function makeControlParts(options: ControlPartsOptions): ControlParts {
       })),
     }),
     calls: {
-      recent: (limit, taskId) => latestRecords(dir, limit, taskId),
+      recent: async (limit, taskId) => (await loadTail()).latestRecords(dir, limit, taskId),
       follow: (taskId, onRecord) => follow(dir, taskId, onRecord),
     },
     receiptKey: () => room.signer.publicKey,
@@ -135,6 +157,11 @@ async function credentialsOf({
   return Promise.all(views)
 }
 
+// Regular expressions come with it, and few sidecars are ever asked.
+async function loadTail(): Promise<Pick<typeof tail, 'latestRecords' | 'tailRecords'>> {
+  return import('../record/tail.ts')
+}
+
 function follow(
   dir: string,
   taskId: string | undefined,
@@ -144,10 +171,20 @@ function follow(
   const filter = { since: Date.now(), ...(taskId !== undefined && { task: taskId }) }
   const run = async (): Promise<void> => {
     const { signal } = stop
+    const { tailRecords } = await loadTail()
     for await (const { record } of tailRecords(dir, { filter, follow: true, signal }))
       onRecord(record)
   }
   // A journal that cannot be read any more ends the following, not the sidecar.
   run().catch(() => stop.abort())
   return () => stop.abort()
+}
+
+/** Where clients on this machine reach a listener; undefined for a unix socket. */
+export function reachableAddress(
+  bound: AddressInfo | string | null,
+): { readonly host: string; readonly port: number } | undefined {
+  if (typeof bound !== 'object' || bound === null) return undefined
+  const { address, port } = bound
+  return { host: address === '0.0.0.0' ? '127.0.0.1' : address === '::' ? '::1' : address, port }
 }

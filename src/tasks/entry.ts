@@ -15,7 +15,7 @@ export interface Requirement {
 }
 
 /** How long a heartbeat may be missing. */
-export interface HeartbeatTerms {
+interface HeartbeatTerms {
   /** Beyond it the task is suspended, milliseconds. */
   readonly withinMs: number
   /** Beyond it the task ends, milliseconds. */
@@ -23,7 +23,7 @@ export interface HeartbeatTerms {
 }
 
 /** Whether the sandbox was seen to end. */
-export type Teardown = 'none' | 'due' | 'confirmed' | 'unconfirmed'
+type Teardown = 'none' | 'due' | 'confirmed' | 'unconfirmed'
 
 /** What is kept of a task on the disk. */
 export interface KeptTask {

@@ -16,6 +16,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import t from 'tap'
 
 import { freePort } from '../fixtures/port.ts'
+import { controlSocket } from '../fixtures/control-socket.ts'
 import { until } from '../fixtures/scenario.ts'
 
 const ROOT = path.join(import.meta.dirname, '../..')
@@ -45,7 +46,12 @@ void t.test('a start of the build is quick without being another', async (t) => 
   layOut(app)
   const health = await freePort()
   const config = path.join(app, 'sallyport.yaml')
-  writeFileSync(config, `listen: { proxy: '127.0.0.1:0', health: '127.0.0.1:${health}' }\n`)
+  writeFileSync(
+    config,
+    `listen: { proxy: '127.0.0.1:0', health: '127.0.0.1:${health}' }\n` +
+      // A socket's path is short, and that of a test's directory is not.
+      `control: { listen: 'unix:${controlSocket(t)}' }\n`,
+  )
   const notesFile = path.join(app, 'notes')
   const env = { ...process.env, NOTES_FILE: notesFile, NODE_DEBUG_NATIVE: 'COMPILE_CACHE' }
   const start = async (

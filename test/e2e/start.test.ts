@@ -9,6 +9,7 @@ import { pathToFileURL } from 'node:url'
 import t from 'tap'
 
 import { freePort } from '../fixtures/port.ts'
+import { controlSocket } from '../fixtures/control-socket.ts'
 import { until } from '../fixtures/scenario.ts'
 
 const ENTRY = path.join(import.meta.dirname, '../../bin/sallyport.js')
@@ -36,7 +37,12 @@ void t.test('a start loads no package that it does not need', async (t) => {
   const dir = t.testdir({ 'note-loaded.mjs': NOTE_LOADED })
   const health = await freePort()
   const config = path.join(dir, 'sallyport.yaml')
-  writeFileSync(config, `listen: { proxy: '127.0.0.1:0', health: '127.0.0.1:${health}' }\n`)
+  writeFileSync(
+    config,
+    `listen: { proxy: '127.0.0.1:0', health: '127.0.0.1:${health}' }\n` +
+      // A socket's path is short, and that of a test's directory is not.
+      `control: { listen: 'unix:${controlSocket(t)}' }\n`,
+  )
   const ask = (where: string): Promise<boolean> =>
     fetch(`http://127.0.0.1:${health}/${where}`).then(
       ({ ok }) => ok,

@@ -43,19 +43,19 @@ export function addCallRoutes(app: RouteApp, parts: ControlParts): void {
       ...REFUSALS,
     },
   })
-  app.openapi(route, (c) => {
+  app.openapi(route, async (c) => {
     const { task, limit } = c.req.valid('query')
     const { principal } = c.env
     if (task !== undefined) visibleTask(parts, task, principal)
     const isShown = (record: unknown): record is object => isVisible(parts, record, principal)
-    const recent = (count: number): readonly object[] =>
-      count === 0 ? [] : parts.calls.recent(count, task).filter(isShown)
+    const recent = async (count: number): Promise<readonly object[]> =>
+      count === 0 ? [] : (await parts.calls.recent(count, task)).filter(isShown)
     const isFollowed = c.req.header('accept')?.includes('text/event-stream') === true
     // A HEAD has no body that somebody would read, or end.
     if (!isFollowed || c.req.method === 'HEAD')
-      return c.json({ calls: recent(limit ?? LIMIT_DEFAULT) }, 200)
+      return c.json({ calls: await recent(limit ?? LIMIT_DEFAULT) }, 200)
 
-    const waiting: object[] = [...recent(limit ?? 0)]
+    const waiting: object[] = [...(await recent(limit ?? 0))]
     const wake = { call: (): void => undefined }
     let overrun = false
     const stop = parts.calls.follow(task, (record) => {

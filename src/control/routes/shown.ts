@@ -18,9 +18,9 @@ export function addShownRoutes(app: RouteApp, parts: ControlParts): void {
       ...REFUSALS,
     },
   })
-  app.openapi(credentials, (c) => {
+  app.openapi(credentials, async (c) => {
     requireRole(c.env.principal, 'viewer', 'approver', 'operator')
-    return c.json({ credentials: [...parts.credentials()] }, 200)
+    return c.json({ credentials: [...(await parts.credentials())] }, 200)
   })
 
   const inventory = createRoute({

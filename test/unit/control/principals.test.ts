@@ -158,7 +158,11 @@ void t.test('over TLS a principal is known by its certificate, or by its token',
   t.equal(await ask('POST', viewer, {}, '/v1/rules/reload'), 403)
   t.equal(await ask('GET', undefined), 401, 'no certificate')
   t.equal(await ask('GET', pki.issue({ usage: 'clientAuth', uris: ['spiffe://acme/other'] })), 401)
-  const both = pki.issue({ usage: 'clientAuth', commonName: 'ops-laptop', uris: ['spiffe://acme/other'] })
+  const both = pki.issue({
+    usage: 'clientAuth',
+    commonName: 'ops-laptop',
+    uris: ['spiffe://acme/other'],
+  })
   t.equal(await ask('GET', both), 401, 'a URI speaks where there is one')
   const forged = stranger.issue({ usage: 'clientAuth', uris: ['spiffe://acme/ops'] })
   t.equal(await ask('GET', forged), 401, 'another CA’s')
