@@ -50,9 +50,14 @@ export function configFor(options: CommonOptions, io: CommandIo, mayBeAbsent: bo
   return config
 }
 
-/** The static task, which is the only one this version serves. @throws UsageError where it is another that is asked for */
+/** The static task as it would start now. */
+export function staticTaskOf(config: Config): Task | undefined {
+  return config.task && buildStaticTask(config.task, Date.now())
+}
+
+/** The static task. @throws UsageError where it is another that is asked for */
 export function staticTaskFor(config: Config, wantedId: string | undefined): Task | undefined {
-  const task = config.task && buildStaticTask(config.task, Date.now())
+  const task = staticTaskOf(config)
   if (wantedId !== undefined && wantedId !== task?.id)
     throw new UsageError(
       `there is no task ${wantedId}: ${task ? `the static task is ${task.id}` : 'the configuration has no static task'}`,

@@ -10,8 +10,8 @@ import type { Config } from '../config/config.ts'
 import { placeholderKey } from '../config/placeholder-key.ts'
 import type { ListenAddress } from '../config/units.ts'
 import { CredentialStore } from '../credentials/store.ts'
-import { configFor, shortPath, staticTaskFor, type CommonOptions } from './common.ts'
 import { clientVariables, type ClientFacts } from '../config/client-variables.ts'
+import { configFor, shortPath, staticTaskFor, staticTaskOf, type CommonOptions } from './common.ts'
 import { EXIT_CODES, UsageError, type CommandIo } from './io.ts'
 import { SHELLS, writeVariables, type Shell } from './shells.ts'
 
@@ -27,11 +27,26 @@ export function registerEnv(program: Command, io: CommandIo, exit: (code: number
     .description('print the variables that clients in a sandbox need')
     .option('--task <id>', 'the task; default: the static one')
     .addOption(new Option('--shell <shell>', 'how they are written').choices(SHELLS).default('sh'))
-    .action((_options: unknown, command: Command) => {
+    .action(async (_options: unknown, command: Command) => {
       const options = command.optsWithGlobals<CommonOptions & EnvFlags>()
-      const config = configFor(options, io, false)
-      exit(printEnv(config, options.json === true ? 'json' : options.shell, options.task, io))
+      exit(await printEnvFor(options, options.json === true ? 'json' : options.shell, io))
     })
+}
+
+/** The static task's variables are known here; another task's, or another machine's, are the control API's to tell. */
+async function printEnvFor(
+  options: CommonOptions & EnvFlags,
+  shell: Shell,
+  io: CommandIo,
+): Promise<number> {
+  const { task: taskId } = options
+  const isRemote = (options.control ?? io.environment['SALLYPORT_CONTROL']) !== undefined
+  const config = taskId === undefined || !isRemote ? configFor(options, io, false) : undefined
+  if (config !== undefined && (taskId === undefined || taskId === staticTaskOf(config)?.id))
+    return printEnv(config, shell, taskId, io)
+  // Only for whoever asks for it: most have a static task.
+  const { printTaskEnv } = await import('./env-task.ts')
+  return printTaskEnv(taskId ?? '', shell, options, io)
 }
 
 function printEnv(config: Config, shell: Shell, taskId: string | undefined, io: CommandIo): number {

@@ -33,7 +33,12 @@ export function readTarget(address: string, tls: ClientTls | undefined): Target 
     throw new Error(`${address} is no address of a control API: unix:PATH, HOST:PORT or https://…`)
   const host = url.hostname.replace(/^\[(.*)\]$/, '$1')
   const port = Number(url.port === '' ? (isSecure ? 443 : 80) : url.port)
-  if (!isSecure) return { isSecure, connection: { host, port } }
+  if (!isSecure) {
+    // A token, and what it opens, would be anybody's on the way.
+    if (!/^(?:localhost|127\.\d+\.\d+\.\d+|::1)$/.test(host))
+      throw new Error(`${address} is beyond this machine: write https://`)
+    return { isSecure, connection: { host, port } }
+  }
   const { serverName: servername, ...material } = tls ?? {}
   return { isSecure, connection: { host, port, ...material, ...(servername && { servername }) } }
 }

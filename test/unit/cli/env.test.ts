@@ -144,9 +144,9 @@ void t.test(
   },
 )
 
-void t.test('no other task than the static one is served', async (t) => {
+void t.test('another task than the static one is asked for at the control API', async (t) => {
   t.match(await env(t, CONFIGURATION, '--task', 't_other'), {
-    code: 2,
-    err: /there is no task t_other/,
+    code: 1,
+    err: /the control API at unix:.* does not answer/,
   })
 })
