@@ -105,7 +105,7 @@ export class Sidecar {
       {
         openCalls: () => this.#openCalls.size,
         openTunnels: () => this.#openCalls.tunnels,
-        tasks: () => this.#room.registry.entries.live.size,
+        tasks: () => this.#room.numbers(),
         sinks: () => this.#sinks.map(({ stats }) => stats),
       },
       (call, wasDenied) => this.#room.count(call.task, wasDenied),

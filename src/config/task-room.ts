@@ -8,6 +8,7 @@ import type { CredentialStore } from '../credentials/store.ts'
 import type { KnownTasks } from '../identify/identify.ts'
 import type { TaskListeners } from '../listen/task-listeners.ts'
 import { credentialsOf, reachableHosts } from '../policy/reachable.ts'
+import { DurationCounts, ENDING_SECONDS, type TaskNumbers } from '../record/counts.ts'
 import type { Log } from '../record/log.ts'
 import type { CallRecorder } from '../record/recorder.ts'
 import { adoptStatic, endRedefined } from '../tasks/adopt.ts'
@@ -58,6 +59,7 @@ export class TaskRoom {
   readonly policies: TaskPolicies
   readonly #options: TaskRoomOptions
   readonly #saga: EndingSaga
+  readonly #endings = new DurationCounts(ENDING_SECONDS)
   #own: TaskEntry | undefined
 
   /** @throws Error where what is kept of tasks cannot be read or written */
@@ -156,6 +158,21 @@ export class TaskRoom {
     for (const entry of this.registry.entries.live) if (!entry.kept.isStatic) this.#certify(entry)
   }
 
+  /** How the tasks stand. */
+  numbers(): TaskNumbers {
+    const { entries } = this.registry
+    const byState = { pending: 0, active: 0, suspended: 0, revoking: 0 }
+    let orphaned = 0
+    for (const entry of entries.values()) {
+      const { state } = entry.kept
+      if (state !== 'ended') byState[state] += 1
+      if (!entries.live.has(entry)) continue
+      const parent = entry.task.path.at(-2)
+      if (parent !== undefined && entries.get(parent)?.kept.state === 'ended') orphaned += 1
+    }
+    return { byState, orphaned, unconfirmed: entries.unconfirmed.size, endings: this.#endings }
+  }
+
   close(): void {
     this.watch.close()
     this.#options.listeners.closeAll()
@@ -227,6 +244,7 @@ export class TaskRoom {
 
   #onReceipt({ task }: TaskEntry, receipt: Receipt): void {
     const { recorder, log } = this.#options
+    this.#endings.add((Date.parse(receipt.endedAt) - Date.parse(receipt.startedAt)) / 1000)
     recorder.recordEvent('task-receipt', {
       task,
       outcome: receipt.complete ? 'success' : 'failure',

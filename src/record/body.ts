@@ -1,6 +1,8 @@
 // The shape of one record: ECS field names nested, our own below `sallyport`, which is always the last member so that
 // the journal can add the chain without writing the text twice. Types only; `ecs.ts` builds records, `journal.ts` keeps them.
 
+import type { Delegation } from '../tasks/task.ts'
+
 /** ECS `event.*` of a record. */
 interface RecordEvent {
   /** A ULID; sinks may deliver a record twice, and this is what tells the copies. */
@@ -26,6 +28,12 @@ export interface RecordTask {
   readonly sandbox: string
   /** `sha256:` of the intent. */
   readonly intent: string
+  /** The person on whose behalf the agent acts. */
+  readonly principal: string | undefined
+  /** Whether nobody asked for it: neither a person nor a task above. */
+  readonly autonomous: boolean
+  /** Who asked whom, from the root task down to the parent. */
+  readonly delegation: readonly Delegation[] | undefined
 }
 
 /** Where a record stands in the chain; the journal alone makes it. */

@@ -1,5 +1,5 @@
 // What is counted and what is asked for when somebody looks: the shapes between `metrics.ts`, which counts, and
-// `exposition.ts`, which writes. Deliberately no logic.
+// `exposition.ts`, which writes.
 
 import type { Reason } from '../errors.ts'
 
@@ -7,7 +7,7 @@ import type { Reason } from '../errors.ts'
 export interface MetricSources {
   readonly openCalls: () => number
   readonly openTunnels: () => number
-  readonly tasks: () => number
+  readonly tasks: () => TaskNumbers
   readonly journal: () => {
     readonly available: boolean
     readonly bytes: number
@@ -24,6 +24,18 @@ export interface MetricSources {
     readonly failures: number
     readonly refusals: number
   }[]
+}
+
+/** How the tasks stand. */
+export interface TaskNumbers {
+  /** By state; those that have ended are left out. */
+  readonly byState: Readonly<Record<'pending' | 'active' | 'suspended' | 'revoking', number>>
+  /** Live ones below a task that has ended: always 0, or a promise is broken. */
+  readonly orphaned: number
+  /** Ended ones whose sandbox was not seen to end. */
+  readonly unconfirmed: number
+  /** From the refusal of a task's calls to its receipt. */
+  readonly endings: Durations
 }
 
 /** How a dial ended. */
@@ -48,7 +60,31 @@ export interface Durations {
   readonly sum: number
 }
 
+/** The upper bounds of the buckets of endings, in seconds. */
+export const ENDING_SECONDS: readonly number[] = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30]
+
 /** The upper bounds of the buckets of decisions, in seconds. */
 export const DECISION_SECONDS: readonly number[] = [
   10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 5e-3, 25e-3, 0.1,
 ]
+
+/** Counts durations by bucket. */
+export class DurationCounts implements Durations {
+  readonly counts: number[]
+  sum = 0
+  readonly #bounds: readonly number[]
+
+  /** @param bounds upper bounds of the buckets, seconds, rising */
+  constructor(bounds: readonly number[]) {
+    this.#bounds = bounds
+    this.counts = Array.from({ length: bounds.length + 1 }, () => 0)
+  }
+
+  add(seconds: number): void {
+    const bounds = this.#bounds
+    let at = 0
+    while (at < bounds.length && seconds > bounds[at]!) at += 1
+    this.counts[at]! += 1
+    this.sum += seconds
+  }
+}

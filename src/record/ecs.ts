@@ -231,6 +231,9 @@ function makeTask(task: Task): RecordTask {
     team: task.owner.team,
     sandbox: task.sandbox.id,
     intent: task.intentDigest,
+    principal: task.principal,
+    autonomous: task.principal === undefined && task.delegation === undefined,
+    delegation: task.delegation,
   }
 }
 

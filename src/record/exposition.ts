@@ -3,12 +3,16 @@
 
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 
-import { DECISION_SECONDS, type Counts, type Durations, type MetricSources } from './counts.ts'
+import {
+  DECISION_SECONDS,
+  ENDING_SECONDS,
+  type Counts,
+  type Durations,
+  type MetricSources,
+} from './counts.ts'
 
-const DECISION_NAME = 'sallyport_decision_seconds'
-const DECISION_HELP = 'Time one decision took.'
 /** prom-client wants to know the label names beforehand. */
-const LABEL_NAMES = ['verdict', 'reason', 'outcome', 'sink']
+const LABEL_NAMES = ['verdict', 'reason', 'outcome', 'sink', 'state']
 
 type Labels = Record<string, string>
 type Add = (labels: Labels, value: number) => void
@@ -31,32 +35,38 @@ export class Exposition {
 
 /** A histogram whose counting is an addition: prom-client's own costs a microsecond a call, on every call. */
 class DurationBuckets extends Histogram {
-  readonly #durations: Durations
+  readonly #labels: { readonly name: string; readonly help: string }
+  readonly #bounds: readonly number[]
+  readonly #durations: () => Durations
 
-  constructor(durations: Durations) {
-    super({ name: DECISION_NAME, help: DECISION_HELP, registers: [] })
+  constructor(name: string, help: string, bounds: readonly number[], durations: () => Durations) {
+    super({ name, help, registers: [] })
+    this.#labels = { name, help }
+    this.#bounds = bounds
     this.#durations = durations
   }
 
   /** What the registry and `get` ask for; in the text format's own form. */
   getForPromString(): Promise<object> {
     let count = 0
-    const buckets = this.#durations.counts.map((own, at) => {
+    const { name, help } = this.#labels
+    const { counts, sum } = this.#durations()
+    const buckets = counts.map((own, at) => {
       count += own
       return {
-        metricName: `${DECISION_NAME}_bucket`,
-        labels: { le: DECISION_SECONDS[at] ?? '+Inf' },
+        metricName: `${name}_bucket`,
+        labels: { le: this.#bounds[at] ?? '+Inf' },
         value: count,
       }
     })
     const values = [
       ...buckets,
-      { metricName: `${DECISION_NAME}_sum`, labels: {}, value: this.#durations.sum },
-      { metricName: `${DECISION_NAME}_count`, labels: {}, value: count },
+      { metricName: `${name}_sum`, labels: {}, value: sum },
+      { metricName: `${name}_count`, labels: {}, value: count },
     ]
     return Promise.resolve({
-      name: DECISION_NAME,
-      help: DECISION_HELP,
+      name,
+      help,
       type: 'histogram',
       aggregator: 'sum',
       values,
@@ -65,7 +75,14 @@ class DurationBuckets extends Histogram {
 }
 
 function registerCounters(registry: Registry, counts: Counts): void {
-  registry.registerMetric(new DurationBuckets(counts.decisions))
+  registry.registerMetric(
+    new DurationBuckets(
+      'sallyport_decision_seconds',
+      'Time one decision took.',
+      DECISION_SECONDS,
+      () => counts.decisions,
+    ),
+  )
   counter(registry, 'sallyport_calls_total', 'Calls ended, by verdict and reason.', (add) => {
     for (const verdict of ['allow', 'deny'] as const)
       for (const [reason, count] of counts.calls[verdict]) add({ verdict, reason }, count)
@@ -115,12 +132,29 @@ function registerGauges(registry: Registry, sources: MetricSources): void {
   const numbers: [name: string, help: string, value: () => number][] = [
     ['sallyport_open_calls', 'Calls in flight.', openCalls],
     ['sallyport_open_tunnels', 'Tunnels open.', openTunnels],
-    ['sallyport_active_tasks', 'Tasks that may call.', tasks],
+    ['sallyport_active_tasks', 'Tasks that may call.', () => tasks().byState.active],
+    ['sallyport_orphaned_tasks', 'Live tasks below one that has ended.', () => tasks().orphaned],
+    [
+      'sallyport_teardowns_unconfirmed',
+      'Ended tasks whose sandbox was not seen to end.',
+      () => tasks().unconfirmed,
+    ],
     ['sallyport_journal_bytes', 'Bytes of all journal segments.', () => journal().bytes],
     ['sallyport_journal_segments', 'Journal segments.', () => journal().segments],
     ['sallyport_journal_queued_records', 'Records not yet written.', () => journal().queued],
     ['sallyport_journal_available', '1 while calls can be recorded.', () => +journal().available],
   ]
+  gauge(registry, 'sallyport_tasks', 'Tasks that have not ended, by state.', (add) => {
+    for (const [state, count] of Object.entries(tasks().byState)) add({ state }, count)
+  })
+  registry.registerMetric(
+    new DurationBuckets(
+      'sallyport_task_ending_seconds',
+      "From the refusal of a task's calls to its receipt.",
+      ENDING_SECONDS,
+      () => tasks().endings,
+    ),
+  )
   for (const [name, help, value] of numbers) gauge(registry, name, help, (add) => add({}, value()))
   counter(registry, 'sallyport_journal_records_total', 'Records in the chain.', (add) => {
     add({}, journal().seq)

@@ -4,16 +4,13 @@
 // Called by `pipeline.ts`, `sidecar.ts` and the health listener.
 
 import type { Reason } from '../errors.ts'
-import { DECISION_SECONDS, type DialOutcome, type MetricSources } from './counts.ts'
+import { DECISION_SECONDS, DurationCounts, type DialOutcome, type MetricSources } from './counts.ts'
 import type { Exposition } from './exposition.ts'
 
 /** Counts what happens. */
 export class Metrics {
   readonly #sources: MetricSources
-  readonly #decisions = {
-    counts: Array.from({ length: DECISION_SECONDS.length + 1 }, () => 0),
-    sum: 0,
-  }
+  readonly #decisions = new DurationCounts(DECISION_SECONDS)
   readonly #counts = {
     calls: { allow: new Map<Reason, number>(), deny: new Map<Reason, number>() },
     decisions: this.#decisions,
@@ -32,11 +29,7 @@ export class Metrics {
   countCall(verdict: 'allow' | 'deny', reason: Reason, decisionSeconds: number): void {
     const calls = this.#counts.calls[verdict]
     calls.set(reason, (calls.get(reason) ?? 0) + 1)
-    if (decisionSeconds <= 0) return
-    let at = 0
-    while (at < DECISION_SECONDS.length && decisionSeconds > DECISION_SECONDS[at]!) at += 1
-    this.#decisions.counts[at]! += 1
-    this.#decisions.sum += decisionSeconds
+    if (decisionSeconds > 0) this.#decisions.add(decisionSeconds)
   }
 
   /** Counts a leaf certificate made. */

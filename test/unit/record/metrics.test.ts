@@ -10,7 +10,12 @@ void t.test(
     const metrics = new Metrics({
       openCalls: () => 7,
       openTunnels: () => 2,
-      tasks: () => 1,
+      tasks: () => ({
+        byState: { pending: 0, active: 1, suspended: 0, revoking: 0 },
+        orphaned: 0,
+        unconfirmed: 0,
+        endings: { counts: [1], sum: 0.5 },
+      }),
       journal: () => journal,
       sinks: () => [{ name: 'siem', backlog: 5, lagMs: 1500, sent: 9, failures: 2, refusals: 1 }],
     })
