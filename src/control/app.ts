@@ -70,7 +70,11 @@ export function makeControlApp({ parts, limits, version, onUnexpected }: AppOpti
       if (asked === undefined) throw new Error('a request of nobody')
       return app.fetch(request, asked)
     },
-    { overrideGlobalObjects: false },
+    {
+      overrideGlobalObjects: false,
+      // What fails in answering a failure; the library itself would answer the error's message.
+      errorHandler: (error) => problemResponse(controlErrorOf(error, onUnexpected)),
+    },
   )
   return (request, response, principal) => {
     requests.set(request, { principal, incoming: request })
@@ -106,6 +110,11 @@ function refuse(parts: ControlParts, c: Context<ControlEnv>, error: ControlError
       detail: problem.detail,
       ...(problem.field !== undefined && { field: problem.field }),
     })
+  return problemResponse(error)
+}
+
+function problemResponse(error: ControlError): Response {
+  const problem = problemOf(error)
   return new Response(`${JSON.stringify(problem)}\n`, {
     status: problem.status,
     headers: problemHeaders(error),

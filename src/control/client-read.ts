@@ -51,7 +51,7 @@ export function readProblem(text: string, status: number): Problem {
   }
   return {
     type: 'about:blank',
-    title: 'an answer that is not the control API’s',
+    title: "an answer that is not the control API's",
     status,
     reason: 'internal',
     detail: `status ${status}`,

@@ -48,17 +48,35 @@ export function body<Schema extends ZodType, Required extends boolean>(
   return { required, content: { 'application/json': { schema } } }
 }
 
-/** Finds a task that a principal may see. @throws ControlError not-found, principal-not-allowed */
-export function visibleTask({ tasks }: ControlParts, id: string, principal: Principal): TaskView {
+/**
+ * Finds a task that a principal may see.
+ * @param field where the id was written
+ * @throws ControlError not-found, principal-not-allowed
+ */
+export function visibleTask(
+  { tasks }: ControlParts,
+  id: string,
+  principal: Principal,
+  field = '/id',
+): TaskView {
   const task = tasks.show(id)
-  if (task === undefined) throw new ControlError('not-found', 'there is no such task', '/id')
+  if (task === undefined) throw new ControlError('not-found', 'there is no such task', field)
   if (!canSee(principal, task)) throw notAllowed('the principal may not see this task')
   return task
 }
 
-/** Finds a task that a principal may change. @throws ControlError not-found, principal-not-allowed */
-export function changeableTask(parts: ControlParts, id: string, principal: Principal): TaskView {
-  const task = visibleTask(parts, id, principal)
+/**
+ * Finds a task that a principal may change.
+ * @param field where the id was written
+ * @throws ControlError not-found, principal-not-allowed
+ */
+export function changeableTask(
+  parts: ControlParts,
+  id: string,
+  principal: Principal,
+  field = '/id',
+): TaskView {
+  const task = visibleTask(parts, id, principal, field)
   if (!canChange(principal, task)) throw notAllowed('the principal may not change this task')
   return task
 }

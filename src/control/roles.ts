@@ -53,7 +53,7 @@ export function requireUnlimited({ teams }: Principal): void {
 /** Refuses a principal a team beyond its own. @throws ControlError principal-not-allowed */
 export function requireTeam(principal: Principal, team: string): void {
   if (!inTeams(principal, team))
-    throw notAllowed('the task would be owned by a team that is not one of the principal’s', {
+    throw notAllowed("the task would be owned by a team that is not one of the principal's", {
       field: '/owner/team',
     })
 }

@@ -3,7 +3,7 @@
 // never the data port's (I6). Made by `sidecar.ts`.
 
 import type { X509Certificate } from 'node:crypto'
-import { chmodSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
@@ -102,8 +102,6 @@ export class ControlServer {
     const { tokenFile, principals, warn } = this.#options
     this.#principals = new Principals({ tokenFile, principals, isSocket, warn })
     await bindListener(this.#server, address, SOCKET_MODE)
-    // The mask that it was made under only takes away.
-    if (isSocket) chmodSync(address.path, SOCKET_MODE)
   }
 
   /** What it is bound to. */
@@ -191,6 +189,7 @@ function secureOptions({ certFile, keyFile, clientCaFile }: ControlTls): {
   ca?: Buffer
   requestCert: boolean
   rejectUnauthorized: false
+  handshakeTimeout: number
 } {
   return {
     cert: readFileSync(certFile),
@@ -199,6 +198,7 @@ function secureOptions({ certFile, keyFile, clientCaFile }: ControlTls): {
     requestCert: clientCaFile !== undefined,
     // Who shows none may still send a token; `authorized` says of each connection what was verified.
     rejectUnauthorized: false,
+    handshakeTimeout: HEADERS_TIMEOUT_MS,
   }
 }
 

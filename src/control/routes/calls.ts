@@ -46,7 +46,7 @@ export function addCallRoutes(app: RouteApp, parts: ControlParts): void {
   app.openapi(route, async (c) => {
     const { task, limit } = c.req.valid('query')
     const { principal } = c.env
-    if (task !== undefined) visibleTask(parts, task, principal)
+    if (task !== undefined) visibleTask(parts, task, principal, '/task')
     const isShown = (record: unknown): record is object => isVisible(parts, record, principal)
     const recent = async (count: number): Promise<readonly object[]> =>
       count === 0 ? [] : (await parts.calls.recent(count, task)).filter(isShown)

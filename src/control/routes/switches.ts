@@ -59,7 +59,7 @@ export function addKillRoutes(app: RouteApp, parts: ControlParts): void {
     const { principal } = c.env
     const { scope, value, reason } = c.req.valid('json')
     requireRole(principal, 'operator')
-    if (scope === 'task') changeableTask(parts, value, principal)
+    if (scope === 'task') changeableTask(parts, value, principal, '/value')
     else requireUnlimited(principal)
     const killed = await parts.kills.kill(scope, value, actorOf(principal), reason)
     const detail = { kill: killed.kill.id, scope, value, ...(reason !== undefined && { reason }) }
@@ -78,8 +78,9 @@ export function addKillRoutes(app: RouteApp, parts: ControlParts): void {
     const { id } = c.req.valid('param')
     requireRole(principal, 'operator')
     const standing = parts.kills.list().find((one) => one.id === id)
-    if (standing?.scope === 'task') changeableTask(parts, standing.value, principal)
-    else requireUnlimited(principal)
+    // Whoever is not limited lifts it also where the task is not known any more.
+    if (standing?.scope !== 'task') requireUnlimited(principal)
+    else if (principal.teams.length > 0) changeableTask(parts, standing.value, principal)
     const lifted = parts.kills.lift(id, actorOf(principal))
     if (lifted === undefined) throw new ControlError('not-found', 'nothing has that id', '/id')
     changed(parts, principal, 'kill-lifted', { kill: id, scope: lifted.scope, value: lifted.value })

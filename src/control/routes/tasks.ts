@@ -119,7 +119,8 @@ function makeTask(
 ): { readonly made: CreatedTask; readonly isNew: boolean } {
   requireRole(principal, 'orchestrator', 'operator')
   requireTeam(principal, definition.owner.team)
-  if (definition.parent !== undefined) changeableTask(parts, definition.parent, principal)
+  if (definition.parent !== undefined)
+    changeableTask(parts, definition.parent, principal, '/parent')
   checkRuleSets(parts, definition)
   // A key is its principal's own: another's request never finds a task by it.
   const ownKey = key === undefined ? undefined : `${principal.name} ${key}`

@@ -273,7 +273,9 @@ void t.test('controlConnectionsMax bounds what is open', async (t) => {
 })
 
 void t.test('I6: a unix socket is for its owner and group, and answers to localhost', async (t) => {
+  const mask = process.umask()
   const control = await startControl(t, { unix: true })
+  t.equal(process.umask(), mask, 'what else the process makes is as before')
   t.equal(statSync(control.address.slice('unix:'.length)).mode & 0o777, 0o660)
   const ask = (host: string): Promise<string> =>
     control.raw(`GET /v1/rules HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`)

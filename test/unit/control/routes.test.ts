@@ -208,6 +208,24 @@ void t.test('an id is an id, whatever else stands there', async (t) => {
     t.match(await control.ask(method, path), { status: 404, body: { reason: 'not-found' } }, path)
 })
 
+void t.test('an error of the program itself tells the principal nothing of it', async (t) => {
+  const control = await startControl(t)
+  const fail = (): never => {
+    throw new Error('a secret of the program')
+  }
+  Object.assign(control.parts, { inventory: fail })
+  const answers = [await control.ask('GET', '/v1/inventory')]
+  Object.assign(control.parts, { record: fail })
+  answers.push(await control.ask('POST', '/v1/rules/reload'), await control.ask('POST', '/v1/none'))
+  for (const { status, body } of answers) {
+    t.equal(status, 500)
+    t.match(body, { reason: 'internal', status: 500 })
+    t.notMatch(JSON.stringify(body), 'secret')
+  }
+  t.ok(control.unexpected.length >= 3, 'the operator is told')
+  control.unexpected.length = 0
+})
+
 void t.test('what is not served yet says so by name', async (t) => {
   const control = await startControl(t)
   for (const path of ['/v1/holds', '/v1/holds/1/approve', '/v1/checkpoints']) {
