@@ -8,6 +8,7 @@ import { EgressError } from '../errors.ts'
 import type { Limits } from '../limits.ts'
 import type { Dialed, Dialer } from '../net/dial.ts'
 import type { CallPermit } from '../net/permit.ts'
+import type { AddressPolicy } from '../policy/decision.ts'
 import type { Cidr } from '../wire/address.ts'
 import type { BodyReaderOptions } from '../wire/http1-body.ts'
 import { UpstreamConnection, type UpstreamOwner } from './upstream.ts'
@@ -108,10 +109,8 @@ export class UpstreamPool {
 
   // I2: an address that this call's rules do not allow is not reached over a connection that others' did.
   #mayReuse(connection: UpstreamConnection, permit: CallPermit): boolean {
-    const { allowed, denied } = permit.addresses
     return (
-      (isSameList(connection.addresses.allowed, allowed) &&
-        isSameList(connection.addresses.denied, denied)) ||
+      isSamePolicy(connection.addresses, permit.addresses) ||
       this.#options.dialer.mayReuse(permit, connection.dialed.address)
     )
   }
@@ -156,6 +155,14 @@ class OriginPool implements UpstreamOwner {
     const at = this.#idle.indexOf(connection)
     if (at >= 0) this.#idle.splice(at, 1)
   }
+}
+
+// I9: the ancestors' word counts as much as the task's own.
+function isSamePolicy(one: AddressPolicy, other: AddressPolicy): boolean {
+  if (!isSameList(one.allowed, other.allowed) || !isSameList(one.denied, other.denied)) return false
+  const { also = [] } = one
+  const { also: others = [] } = other
+  return also.length === others.length && also.every((each, at) => isSamePolicy(each, others[at]!))
 }
 
 // The ranges themselves are the rules' own, made once: no need to look into them.

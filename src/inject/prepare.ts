@@ -31,7 +31,7 @@ export interface PrepareInput {
   readonly scheme: 'http' | 'https'
   readonly obligations: Pick<Obligations, 'clientAuth'>
   /** Of the decision: without `allowed` addresses nothing is sent in plaintext. */
-  readonly addresses: Pick<AddressPolicy, 'allowed'>
+  readonly addresses: Pick<AddressPolicy, 'allowed' | 'also'>
   /** Every credential that is for this host, as the store gives them: with one, the destination is brokered. */
   readonly brokered: readonly CredentialDefinition[]
   /** The one the matched rule names. */
@@ -102,7 +102,7 @@ function choosePlace(
   if (!isOwnHost(definition, endpoint)) throw refuse('it is not for this host and port')
   if (scheme === 'http') {
     if (!insecurePlaintext) throw refuse('it is not sent in plaintext')
-    if (addresses.allowed.length === 0)
+    if ([addresses, ...(addresses.also ?? [])].some(({ allowed }) => allowed.length === 0))
       throw refuse('it is sent in plaintext only where the rule lists addresses')
   }
   return {

@@ -61,7 +61,7 @@ export function checkAddresses(question: AddressQuestion, addresses: readonly st
 }
 
 function checkAddress(question: AddressQuestion, text: string): string {
-  const { endpoint, policy, own, byOperator = false } = question
+  const { endpoint, policy, own } = question
   const address = canonicalAddress(text)?.host
   if (address === undefined) throw denied('no-address')
   // What a translator would reach is judged like the address itself.
@@ -70,29 +70,36 @@ function checkAddress(question: AddressQuestion, text: string): string {
   const isOwn = ({ host, port }: OwnListener): boolean =>
     port === endpoint.port && forms.some((form) => isOwnHost(host, form))
   if (own.some(isOwn)) throw new EgressError('loop-detected')
+  judgeForms(question, policy, address, forms)
+  return address
+}
+
+// I9: what the rules of the task allow those of its ancestors have to allow as well.
+function judgeForms(
+  question: AddressQuestion,
+  policy: AddressPolicy,
+  address: string,
+  forms: readonly string[],
+): void {
+  for (const ancestor of policy.also ?? []) judgeForms(question, ancestor, address, forms)
   if (policy.denied.some((range) => forms.some((form) => contains(range, form))))
     throw denied('denied')
-  if (policy.allowed.some((range) => isExact(range) && contains(range, address))) return address
+  if (policy.allowed.some((range) => isExact(range) && contains(range, address))) return
   // Metadata services hand out credentials: only a rule that names the very address reaches one.
   if (forms.some(isCloudMetadata)) throw denied('cloud-metadata')
   // A literal was decided as such: the rule named the address or its range.
-  if (byOperator || endpoint.kind !== 'name') return address
+  const { endpoint, allowed, byOperator = false } = question
+  if (byOperator || endpoint.kind !== 'name') return
   for (const form of forms) {
     const special = specialPurpose(form)
-    if (special !== undefined && !isListed(question, form)) throw denied(special)
+    if (special === undefined) continue
+    if (![...policy.allowed, ...allowed].some((range) => contains(range, form)))
+      throw denied(special)
   }
-  return address
 }
 
 function denied(range: string): EgressError {
   return new EgressError('resolved-address-denied', { range })
-}
-
-function isListed({ policy, allowed }: AddressQuestion, address: string): boolean {
-  return (
-    policy.allowed.some((range) => contains(range, address)) ||
-    allowed.some((range) => contains(range, address))
-  )
 }
 
 function isExact({ kind, bits }: Cidr): boolean {

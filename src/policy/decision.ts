@@ -46,6 +46,8 @@ export interface AddressPolicy {
   readonly allowed: readonly Cidr[]
   /** Ranges of deny rules that cover this port and scheme. */
   readonly denied: readonly Cidr[]
+  /** Of the task's ancestors: an address has to be acceptable to each of them too. */
+  readonly also?: readonly AddressPolicy[]
 }
 
 /** One rule looked at, for `explain`. */
@@ -74,11 +76,13 @@ export interface Decision {
   readonly verdict: 'allow' | 'deny'
   readonly reason: Reason
   readonly rule?: RuleRef
+  /** Whose rules refused it where not the task's own: 1 is the parent, 2 the parent's parent. */
+  readonly ancestor?: number
   readonly obligations: Obligations
   readonly addresses: AddressPolicy
   /** In observe mode: the reason for which an enforcing rule set would have denied. */
   readonly wouldDeny?: Reason
-  /** `sha256:` over all sets in force for the task. */
+  /** `sha256:` over all sets in force for the task, and for its ancestors where it has any. */
   readonly policy: string
 }
 

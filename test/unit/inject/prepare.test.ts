@@ -207,6 +207,12 @@ void t.test(
     const insecure = define({ kind: 'bearer' }, { hosts, insecurePlaintext: true })
     t.equal(await reasonOf(() => prepare({ ...plain, addresses: LOCAL }, secure)), UNAVAILABLE)
     t.equal(await reasonOf(() => prepare(plain, insecure)), UNAVAILABLE)
+    const unlisted = { ...LOCAL, also: [{ allowed: [], denied: [] }] }
+    t.equal(
+      await reasonOf(() => prepare({ ...plain, addresses: unlisted }, insecure)),
+      UNAVAILABLE,
+      "I9: an ancestor's rule does not",
+    )
     t.strictSame(prepare({ ...plain, addresses: LOCAL }, insecure).headers, [
       ...HOST,
       'Authorization',

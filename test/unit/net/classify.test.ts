@@ -6,6 +6,7 @@ import t from 'tap'
 
 import { EgressError } from '../../../src/errors.ts'
 import { checkAddresses, type OwnListener } from '../../../src/net/classify.ts'
+import type { AddressPolicy } from '../../../src/policy/decision.ts'
 import { ranges } from './support.ts'
 
 interface Asked {
@@ -13,6 +14,8 @@ interface Asked {
   readonly port?: number
   readonly allowed?: readonly string[]
   readonly denied?: readonly string[]
+  /** What each ancestor's rules say. */
+  readonly also?: readonly Pick<Asked, 'allowed' | 'denied'>[]
   readonly own?: readonly OwnListener[]
   readonly everywhere?: readonly string[]
   readonly byOperator?: boolean
@@ -24,10 +27,7 @@ function judge(addresses: readonly string[], asked: Asked = {}): string {
     checkAddresses(
       {
         endpoint: { kind: asked.kind ?? 'name', port: asked.port ?? 443 },
-        policy: {
-          allowed: ranges(...(asked.allowed ?? [])),
-          denied: ranges(...(asked.denied ?? [])),
-        },
+        policy: { ...policyOf(asked), also: (asked.also ?? []).map(policyOf) },
         own: asked.own ?? [],
         allowed: ranges(...(asked.everywhere ?? [])),
         byOperator: asked.byOperator ?? false,
@@ -40,6 +40,10 @@ function judge(addresses: readonly string[], asked: Asked = {}): string {
     const range = error.detail['range']
     return range === undefined ? error.reason : `${error.reason} ${range}`
   }
+}
+
+function policyOf({ allowed = [], denied = [] }: Pick<Asked, 'allowed' | 'denied'>): AddressPolicy {
+  return { allowed: ranges(...allowed), denied: ranges(...denied) }
 }
 
 const PUBLIC = '93.184.216.34'
@@ -173,6 +177,33 @@ void t.test(
     t.end()
   },
 )
+
+void t.test('R69: an address has to be acceptable to every ancestor too', (t) => {
+  const denied = 'resolved-address-denied denied'
+  const own = { allowed: ['10.0.0.0/8'] }
+  t.equal(judge(['10.0.0.1'], { ...own, also: [own, own] }), 'ok')
+  t.equal(judge(['10.0.0.1'], { ...own, also: [own, {}] }), 'resolved-address-denied private')
+  t.equal(judge(['10.0.0.1'], { also: [own] }), 'resolved-address-denied private')
+  t.equal(judge(['10.1.0.1'], { ...own, also: [{ allowed: ['10.1.0.0/16'] }] }), 'ok')
+  t.equal(
+    judge(['10.2.0.1'], { ...own, also: [{ allowed: ['10.1.0.0/16'] }] }),
+    'resolved-address-denied private',
+  )
+  t.equal(judge(['10.0.0.1'], { ...own, also: [{}], everywhere: ['10.0.0.0/8'] }), 'ok')
+  t.equal(judge([PUBLIC], { also: [{ denied: ['93.184.0.0/16'] }] }), denied)
+  t.equal(judge([PUBLIC], { also: [{ denied: ['93.185.0.0/16'] }] }), 'ok')
+  const exact = { allowed: ['169.254.169.254'] }
+  const metadata = (...also: readonly Pick<Asked, 'allowed' | 'denied'>[]): string =>
+    judge(['169.254.169.254'], { ...exact, also })
+  t.equal(metadata(exact), 'ok')
+  t.equal(metadata({}), 'resolved-address-denied cloud-metadata')
+  t.equal(
+    metadata(exact, { allowed: ['169.254.0.0/16'] }),
+    'resolved-address-denied cloud-metadata',
+  )
+  t.equal(metadata(exact, { denied: ['169.254.0.0/16'] }), denied)
+  t.end()
+})
 
 void t.test('what is no address is never dialed', (t) => {
   for (const text of [

@@ -13,6 +13,7 @@ import { Dialer, type Dialed } from '../../../src/net/dial.ts'
 import { issueCallPermit } from '../../../src/net/issue-call.ts'
 import type { CallPermit, OperatorPermit } from '../../../src/net/permit.ts'
 import { Resolver } from '../../../src/net/resolve.ts'
+import type { AddressPolicy } from '../../../src/policy/decision.ts'
 import { parseCidr, type Cidr } from '../../../src/wire/address.ts'
 import { normalizeHost } from '../../../src/wire/authority.ts'
 import { portOf } from '../../fixtures/port.ts'
@@ -31,19 +32,34 @@ export interface PermitOptions {
   readonly tls?: boolean
   readonly allowed?: readonly string[]
   readonly denied?: readonly string[]
+  /** What each ancestor's rules say of addresses. */
+  readonly also?: readonly Pick<PermitOptions, 'allowed' | 'denied'>[]
   readonly taskId?: string
 }
 
 /** A call's permit for a host and port. */
 export function permitFor(host: string, port: number, options: PermitOptions = {}): CallPermit {
-  const { tls: secure = false, allowed = [], denied = [], taskId = 't_1' } = options
+  const { tls: secure = false, also, taskId = 't_1' } = options
   return issueCallPermit({
     callId: 'c_1',
     taskId,
     endpoint: { ...normalizeHost(host), port },
-    addresses: { allowed: ranges(...allowed), denied: ranges(...denied) },
+    addresses: { ...addressesOf(options), ...(also && { also: also.map(addressesOf) }) },
     tls: secure,
   })
+}
+
+function addressesOf({ allowed = [], denied = [] }: PermitOptions): AddressPolicy {
+  // The text of a range is made a range once, as a rule is.
+  return { allowed: allowed.flatMap(rangeOf), denied: denied.flatMap(rangeOf) }
+}
+
+const known = new Map<string, Cidr[]>()
+
+function rangeOf(text: string): Cidr[] {
+  const found = known.get(text) ?? ranges(text)
+  known.set(text, found)
+  return found
 }
 
 /** A dialer that may reach loopback unless told otherwise. */

@@ -1,0 +1,110 @@
+// The verdict on a call of a task that is a stage of another: its own rules and those of every ancestor together, so that a
+// child never does what an ancestor may not (I9). Asks `decide.ts` for each and puts the answers together; never wider than
+// any of them. Pure; called wherever a call is decided.
+
+import { createHash } from 'node:crypto'
+
+import type { Reason } from '../errors.ts'
+import { DATA_CLASSES } from '../tasks/task.ts'
+import type { Endpoint } from '../wire/authority.ts'
+import type { Policy } from './compile.ts'
+import { decide, decideConnect } from './decide.ts'
+import type { AddressPolicy, ConnectDecision, Decision, Obligations, Question } from './decision.ts'
+import { NOTHING_OWED } from './owe.ts'
+
+/** The policies of a task: its own, its parent's, and so on up to that of the root. */
+export type PolicyChain = readonly [Policy, ...Policy[]]
+
+const NO_ADDRESSES: AddressPolicy = Object.freeze({ allowed: [], denied: [] })
+// A chain is made once a task and lives as long.
+const digests = new WeakMap<PolicyChain, string>()
+
+/** Judges one HTTP call by all policies of a chain. */
+export function decideTogether(policies: PolicyChain, question: Question): Decision {
+  if (policies.length === 1) return decide(policies[0], question)
+  const [own, ...ancestors] = policies
+  const decision = decide(own, question)
+  const policy = digestOf(policies)
+  if (decision.verdict === 'deny') return { ...decision, policy }
+  const above: Decision[] = []
+  for (const [at, ancestor] of ancestors.entries()) {
+    const theirs = decide(ancestor, question)
+    if (theirs.verdict === 'deny') return { ...theirs, policy, ancestor: at + 1 }
+    const { credential } = decision.obligations
+    if (credential !== undefined && credential !== theirs.obligations.credential)
+      return refuse('denied-by-rule', policy, at + 1)
+    above.push(theirs)
+  }
+  return join(decision, above, policy)
+}
+
+/**
+ * Judges a CONNECT by all policies of a chain. A tunnel that one of them looks into has to be looked into by all: what one
+ * lets pass unseen no other can judge. Of the two kinds that are not looked into the stricter counts.
+ */
+export function decideConnectTogether(policies: PolicyChain, endpoint: Endpoint): ConnectDecision {
+  if (policies.length === 1) return decideConnect(policies[0], endpoint)
+  const [own, ...ancestors] = policies
+  const decision = decideConnect(own, endpoint)
+  const policy = digestOf(policies)
+  if (decision.verdict === 'deny') return { ...decision, policy }
+  let { mode } = decision
+  const above: Decision[] = []
+  for (const [at, ancestor] of ancestors.entries()) {
+    const theirs = decideConnect(ancestor, endpoint)
+    if (theirs.verdict === 'deny') return { ...theirs, policy, ancestor: at + 1, mode }
+    if ((theirs.mode === 'inspect') !== (mode === 'inspect'))
+      return { ...refuse('protocol-not-allowed', policy, at + 1), mode }
+    if (theirs.mode === 'tls') mode = 'tls'
+    above.push(theirs)
+  }
+  return { ...join(decision, above, policy), mode }
+}
+
+function refuse(reason: Reason, policy: string, ancestor: number): Decision {
+  return {
+    verdict: 'deny',
+    reason,
+    obligations: NOTHING_OWED,
+    addresses: NO_ADDRESSES,
+    policy,
+    ancestor,
+  }
+}
+
+function join(own: Decision, above: readonly Decision[], policy: string): Decision {
+  const all = [own, ...above]
+  const wouldDeny = all.find((each) => each.wouldDeny !== undefined)?.wouldDeny
+  return {
+    ...own,
+    obligations: oweStrictest(all.map(({ obligations }) => obligations)),
+    addresses: { ...own.addresses, also: above.map(({ addresses }) => addresses) },
+    policy,
+    ...(wouldDeny !== undefined && { wouldDeny }),
+  }
+}
+
+/** What is owed where each of them has to be content; the credential is the first's. */
+function oweStrictest(all: readonly Obligations[]): Obligations {
+  const credential = all[0]?.credential
+  const bounds = all.map(({ bodyBytesMax }) => bodyBytesMax).filter((bound) => bound !== undefined)
+  return {
+    ...(credential !== undefined && { credential }),
+    ...(bounds.length > 0 && { bodyBytesMax: Math.min(...bounds) }),
+    data: DATA_CLASSES.findLast((name) => all.some(({ data }) => data === name)) ?? 'public',
+    clientAuth: all.every(({ clientAuth }) => clientAuth === 'pass') ? 'pass' : 'drop',
+    placeholderInBody: all.some(({ placeholderInBody }) => placeholderInBody === 'refuse')
+      ? 'refuse'
+      : 'pass',
+  }
+}
+
+function digestOf(policies: PolicyChain): string {
+  const known = digests.get(policies)
+  if (known !== undefined) return known
+  const hash = createHash('sha256')
+  for (const { digest } of policies) hash.update(`${digest}\n`)
+  const digest = `sha256:${hash.digest('hex')}`
+  digests.set(policies, digest)
+  return digest
+}

@@ -1,0 +1,145 @@
+// Rules and calls by chance, of few hosts and paths, so that calls often meet rules: for what has to hold for all of them.
+
+import {
+  array,
+  constant,
+  constantFrom,
+  oneof,
+  option,
+  record,
+  subarray,
+  tuple,
+  type Arbitrary,
+} from 'fast-check'
+
+import type { Policy } from '../../../src/policy/compile.ts'
+import { policyOf } from './ask.ts'
+
+/** A rule as it will be written; what is undefined is left out. */
+export interface RuleText {
+  readonly verdict: 'allow' | 'deny'
+  readonly scheme: string
+  readonly host: string
+  readonly port: '' | ':8443'
+  readonly methods: readonly string[] | undefined
+  readonly paths: readonly string[] | undefined
+  readonly query: string | undefined
+  readonly headers: string | undefined
+  readonly environment: string | undefined
+  readonly credential: string | undefined
+  readonly addresses: readonly string[] | undefined
+  readonly bodyBytes: number | undefined
+  readonly clientAuth: 'pass' | 'drop' | undefined
+  readonly placeholderInBody: 'refuse' | undefined
+  readonly data: string | undefined
+  readonly observe: boolean
+}
+
+/** A call as it will be asked. */
+export interface CallText {
+  readonly call: string
+  readonly headers: string[]
+}
+
+/** Mostly nothing, so that most rules say little. */
+function rarely<Value>(value: Arbitrary<Value>): Arbitrary<Value | undefined> {
+  return oneof(
+    { weight: 5, arbitrary: constant(undefined) },
+    { weight: 1, arbitrary: option(value, { nil: undefined }) },
+  )
+}
+
+const segment = constantFrom('a', 'ab', '*', 'a*', '*b', '**')
+const path = array(segment, { maxLength: 3 }).map((each) => `/${each.join('/')}`)
+const range = constantFrom('10.0.0.0/8', '10.1.0.0/16', '127.0.0.1/32', '192.0.2.0/24')
+
+/** Any rule. */
+const ruleText: Arbitrary<RuleText> = record({
+  verdict: constantFrom('allow', 'allow', 'allow', 'allow', 'deny'),
+  scheme: constantFrom('https', 'https', 'https', 'https', 'http', 'wss', 'tls', 'tcp'),
+  host: constantFrom('a.test', 'b.a.test', '*.a.test', '*.test', '*', '192.0.2.1', '192.0.2.0/24'),
+  port: constantFrom('', '', '', ':8443'),
+  methods: option(subarray(['GET', 'PUT', 'DELETE'], { minLength: 1 }), { nil: undefined }),
+  paths: option(array(path, { minLength: 1, maxLength: 3 }), { nil: undefined }),
+  query: rarely(constantFrom("{ k: 'v' }", "{ k: 'v*' }", "{ k: ['v', 'w'] }")),
+  headers: rarely(constantFrom("{ x-k: 'v' }", "{ x-k: 'v*' }")),
+  environment: rarely(constantFrom('dev', 'prod', '[dev, prod]')),
+  credential: rarely(constantFrom('first', 'second')),
+  addresses: rarely(array(range, { minLength: 1, maxLength: 2 })),
+  bodyBytes: rarely(constantFrom(10, 20)),
+  clientAuth: rarely(constantFrom('pass' as const, 'drop' as const)),
+  placeholderInBody: rarely(constant('refuse' as const)),
+  data: rarely(constantFrom('internal', 'restricted')),
+  observe: constantFrom(...Array.from({ length: 9 }, () => false), true),
+})
+
+/** Rules of one task. */
+export const ruleTexts: Arbitrary<RuleText[]> = array(ruleText, { minLength: 1, maxLength: 6 })
+
+/** The environment of a task. */
+export const environment: Arbitrary<string> = constantFrom('dev', 'prod')
+
+/** A policy from rules by chance. */
+export function generatedPolicy(rules: readonly RuleText[], of: string): Policy {
+  return policyOf(rules.map(writeRule).join('\n'), { environment: of })
+}
+
+function writeRule(rule: RuleText, at: number): string {
+  const { verdict, scheme, host, observe } = rule
+  const isOpaque = scheme === 'tls' || scheme === 'tcp'
+  const port = scheme === 'tcp' && rule.port === '' ? ':443' : rule.port
+  const destination = host.includes('/')
+    ? `{ scheme: ${scheme}, cidr: ${host}${port === '' ? '' : `, port: ${port.slice(1)}`} }`
+    : `"${scheme}://${host}${port}"`
+  const lines = [`- id: r${at}`, `  ${verdict}: ${destination}`]
+  const add = (key: string, value: string | number | boolean | undefined): void => {
+    if (value !== undefined) lines.push(`  ${key}: ${String(value)}`)
+  }
+  const isAllow = verdict === 'allow'
+  add('environment', rule.environment)
+  if (observe) add('observe', true)
+  if (isAllow) add('addresses', rule.addresses && `[${rule.addresses.join(', ')}]`)
+  if (isAllow && !observe) add('data', rule.data)
+  if (!isAllow && rule.port !== '') add('ports', `[${rule.port.slice(1)}]`)
+  if (isAllow && isOpaque) return lines.join('\n')
+  add('methods', rule.methods && JSON.stringify(rule.methods))
+  add('paths', rule.paths && JSON.stringify(rule.paths))
+  add('query', rule.query)
+  add('headers', rule.headers)
+  if (!isAllow) return lines.join('\n')
+  add('credential', rule.credential)
+  add('limit', rule.bodyBytes && `{ bodyBytes: ${rule.bodyBytes} }`)
+  add('clientAuth', rule.clientAuth)
+  add('placeholderInBody', rule.placeholderInBody)
+  return lines.join('\n')
+}
+
+const authority = tuple(
+  constantFrom('a.test', 'b.a.test', 'c.b.a.test', 'other.test', 'x.y', '192.0.2.1', '192.0.2.9'),
+  constantFrom('', '', '', ':8443'),
+).map((each) => each.join(''))
+const rawPath = array(constantFrom('a', 'ab', 'b', 'c', 'a%2Fb', 'a;p', 'A', ''), {
+  maxLength: 3,
+}).map((each) => `/${each.join('/')}`)
+
+const httpCall = record({
+  method: constantFrom('GET', 'PUT', 'DELETE', 'POST'),
+  scheme: constantFrom('https', 'https', 'https', 'http', 'wss', 'ws'),
+  authority,
+  path: rawPath,
+  query: constantFrom('', '', '?k=v', '?k=w', '?k=vv&k=v'),
+  headers: constantFrom<string[]>([], [], ['x-k', 'v'], ['x-k', 'vv']),
+}).map((each): CallText => ({
+  call: `${each.method} ${each.scheme}://${each.authority}${each.path}${each.query}`,
+  headers: each.headers,
+}))
+const tunnel = authority.map((at): CallText => ({
+  call: `CONNECT ${at.includes(':') ? at : `${at}:443`}`,
+  headers: [],
+}))
+
+/** Any call. */
+export const callText: Arbitrary<CallText> = oneof(
+  { weight: 4, arbitrary: httpCall },
+  { weight: 1, arbitrary: tunnel },
+)
