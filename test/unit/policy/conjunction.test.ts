@@ -3,33 +3,30 @@
 import { array, assert, property, tuple } from 'fast-check'
 import t from 'tap'
 
-import { EgressError } from '../../../src/errors.ts'
-import { checkAddresses } from '../../../src/net/classify.ts'
-import type { Policy } from '../../../src/policy/compile.ts'
 import {
   decideConnectTogether,
   decideTogether,
   type PolicyChain,
 } from '../../../src/policy/conjunction.ts'
-import { decide, decideConnect } from '../../../src/policy/decide.ts'
-import type { AddressPolicy, ConnectDecision, Decision } from '../../../src/policy/decision.ts'
+import type { ConnectDecision, Decision } from '../../../src/policy/decision.ts'
 import { DATA_CLASSES } from '../../../src/tasks/task.ts'
-import { askAbout, type Asked } from '../../../src/policy/written-call.ts'
+import type { Asked } from '../../../src/policy/written-call.ts'
 import { policyOf } from './ask.ts'
-import { callText, environment, generatedPolicy, ruleTexts, type CallText } from './generate.ts'
-
-const asked = ({ call, headers }: CallText): Asked => {
-  const [method = '', target = ''] = call.split(' ')
-  return askAbout(method, target, headers)
-}
+import {
+  ADDRESSES,
+  alone,
+  asked,
+  callText,
+  environment,
+  generatedPolicy,
+  mayDial,
+  ruleTexts,
+} from './generate.ts'
 
 const together = (chain: PolicyChain, question: Asked): Decision | ConnectDecision =>
   'connect' in question
     ? decideConnectTogether(chain, question.connect)
     : decideTogether(chain, question)
-
-const alone = (policy: Policy, question: Asked): Decision | ConnectDecision =>
-  'connect' in question ? decideConnect(policy, question.connect) : decide(policy, question)
 
 const on = (yamls: readonly [string, ...string[]], call: string): Decision | ConnectDecision => {
   const [own, ...above] = yamls.map((yaml) => policyOf(yaml))
@@ -141,19 +138,6 @@ void t.test('R69: a tunnel opens in a way that all of them would open it', (t) =
   t.match(on([both, ALL], 'CONNECT a.test:443'), { verdict: 'allow', mode: 'inspect' })
   t.end()
 })
-
-const ADDRESSES = ['93.184.216.34', '10.0.0.1', '10.1.0.1', '127.0.0.1', '192.0.2.1']
-
-const mayDial = (question: Asked, policy: AddressPolicy, address: string): boolean => {
-  const endpoint = 'connect' in question ? question.connect : question.endpoint
-  try {
-    checkAddresses({ endpoint, policy, own: [], allowed: [] }, [address])
-    return true
-  } catch (error) {
-    if (error instanceof EgressError) return false
-    throw error
-  }
-}
 
 void t.test('R69: a call that is allowed to a child is allowed to every ancestor', (t) => {
   let allowed = 0

@@ -12,7 +12,12 @@ import {
   type Arbitrary,
 } from 'fast-check'
 
+import { EgressError } from '../../../src/errors.ts'
+import { checkAddresses } from '../../../src/net/classify.ts'
 import type { Policy } from '../../../src/policy/compile.ts'
+import { decide, decideConnect } from '../../../src/policy/decide.ts'
+import type { AddressPolicy, ConnectDecision, Decision } from '../../../src/policy/decision.ts'
+import { askAbout, type Asked } from '../../../src/policy/written-call.ts'
 import { policyOf } from './ask.ts'
 
 /** A rule as it will be written; what is undefined is left out. */
@@ -54,7 +59,7 @@ const path = array(segment, { maxLength: 3 }).map((each) => `/${each.join('/')}`
 const range = constantFrom('10.0.0.0/8', '10.1.0.0/16', '127.0.0.1/32', '192.0.2.0/24')
 
 /** Any rule. */
-const ruleText: Arbitrary<RuleText> = record({
+export const ruleText: Arbitrary<RuleText> = record({
   verdict: constantFrom('allow', 'allow', 'allow', 'allow', 'deny'),
   scheme: constantFrom('https', 'https', 'https', 'https', 'http', 'wss', 'tls', 'tcp'),
   host: constantFrom('a.test', 'b.a.test', '*.a.test', '*.test', '*', '192.0.2.1', '192.0.2.0/24'),
@@ -143,3 +148,35 @@ export const callText: Arbitrary<CallText> = oneof(
   { weight: 4, arbitrary: httpCall },
   { weight: 1, arbitrary: tunnel },
 )
+
+/** Addresses of every kind that the rules by chance list. */
+export const ADDRESSES: readonly string[] = [
+  '93.184.216.34',
+  '10.0.0.1',
+  '10.1.0.1',
+  '127.0.0.1',
+  '192.0.2.1',
+]
+
+/** The question that a call asks. */
+export function asked({ call, headers }: CallText): Asked {
+  const [method = '', target = ''] = call.split(' ')
+  return askAbout(method, target, headers)
+}
+
+/** The decision by one policy. */
+export function alone(policy: Policy, question: Asked): Decision | ConnectDecision {
+  return 'connect' in question ? decideConnect(policy, question.connect) : decide(policy, question)
+}
+
+/** Whether an address may be dialed for a call that was decided. */
+export function mayDial(question: Asked, policy: AddressPolicy, address: string): boolean {
+  const endpoint = 'connect' in question ? question.connect : question.endpoint
+  try {
+    checkAddresses({ endpoint, policy, own: [], allowed: [] }, [address])
+    return true
+  } catch (error) {
+    if (error instanceof EgressError) return false
+    throw error
+  }
+}
