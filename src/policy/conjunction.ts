@@ -21,9 +21,9 @@ const digests = new WeakMap<PolicyChain, string>()
 
 /** Judges one HTTP call by all policies of a chain. */
 export function decideTogether(policies: PolicyChain, question: Question): Decision {
+  if (policies.length === 1) return decide(policies[0], question)
   const [own, ...ancestors] = policies
   const decision = decide(own, question)
-  if (ancestors.length === 0) return decision
   const policy = digestOf(policies)
   if (decision.verdict === 'deny') return { ...decision, policy }
   const above: Decision[] = []
@@ -43,9 +43,9 @@ export function decideTogether(policies: PolicyChain, question: Question): Decis
  * lets pass unseen no other can judge. Of the two kinds that are not looked into the stricter counts.
  */
 export function decideConnectTogether(policies: PolicyChain, endpoint: Endpoint): ConnectDecision {
+  if (policies.length === 1) return decideConnect(policies[0], endpoint)
   const [own, ...ancestors] = policies
   const decision = decideConnect(own, endpoint)
-  if (ancestors.length === 0) return decision
   const policy = digestOf(policies)
   if (decision.verdict === 'deny') return { ...decision, policy }
   let { mode } = decision
