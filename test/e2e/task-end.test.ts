@@ -144,7 +144,7 @@ void t.test('the end of a task', async (t) => {
       t.ok(receipt.complete)
       const item = (kind: string): ReceiptJson['items'][number] | undefined =>
         receipt.items.find((one) => one.kind === kind)
-      t.match(item('calls'), { outcome: 'ended', count: 205 }, 'tunnels, and the calls in them')
+      t.match(item('calls'), { outcome: 'ended', count: 105 }, 'tunnels and calls')
       t.match(item('tls'), { outcome: 'ended' })
       t.match(item('child'), { name: child.id, outcome: 'ended' })
       t.notOk(otherOpen?.destroyed, 'what is of another task goes on')

@@ -162,7 +162,7 @@ void t.test('tasks are told apart', async (t) => {
         receipt.items.find(({ kind }) => kind === 'listener'),
         { outcome: 'ended' },
       )
-      t.rejects(
+      await t.rejects(
         new Promise((resolve, reject) => {
           net
             .connect(task.socket ?? '')
