@@ -12,7 +12,7 @@ import { openRules } from './config/open-rules.ts'
 import type { RuleWatch } from './config/rule-watch.ts'
 import { startSinks } from './config/sinks.ts'
 import { makeTaskAuthorities } from './config/task-authorities.ts'
-import { endsWithTask, isKilled } from './config/endings.ts'
+import { endsWithTask, isKilled, isPaused } from './config/endings.ts'
 import {
   makeControlServer,
   reachableAddress,
@@ -209,6 +209,7 @@ export class Sidecar {
         now: Date.now,
       }),
       openCalls: (taskId) => openCalls.openOf(taskId),
+      pause: (taskId) => openCalls.cutWhere(isPaused(taskId), 'task-not-active'),
       cut: (scope, value) => openCalls.cutWhere(isKilled(scope, value), 'killed'),
     })
   }

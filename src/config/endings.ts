@@ -85,6 +85,14 @@ export function endsWithTask(parts: EndingParts): readonly EndsWithTask[] {
   }
 }
 
+/**
+ * Whether the suspension of a task cuts a call: one of its own or of a task below it. An inspected tunnel stays: it lets
+ * nothing out by itself, and the calls inside it are refused one by one.
+ */
+export function isPaused(taskId: string): (call: Call) => boolean {
+  return ({ task, tunnelMode }) => task?.path.includes(taskId) === true && tunnelMode !== 'inspect'
+}
+
 /** Whether the kill switch, thrown for a host or a credential, cuts a call. */
 export function isKilled(scope: 'host' | 'credential', value: string): (call: Call) => boolean {
   if (scope === 'host')

@@ -44,6 +44,8 @@ export interface TaskRoomOptions {
   readonly leafServers: LeafServers
   readonly credentials: CredentialStore
   readonly openCalls: (taskId: string) => number
+  /** Cuts what a suspended task, or one below it, has under way. @returns how many calls */
+  readonly pause: (taskId: string) => number
   /** @returns how many calls were cut */
   readonly cut: (scope: 'host' | 'credential', value: string) => number
 }
@@ -224,9 +226,11 @@ export class TaskRoom {
   }
 
   #onMove({ entry, transition, cause, actor, reason }: Move): void {
-    const { recorder, log } = this.#options
+    const { recorder, log, pause } = this.#options
     const { task, kept } = entry
     const { action, from, to } = transition
+    // Its calls are refused by now; those that were let out before must not go on either.
+    const cut = to === 'suspended' ? pause(task.id) : 0
     if (to === 'revoking') log.warn({ task: task.id, cause }, 'the task ends: nothing more leaves')
     recorder.recordEvent(action, {
       task,
@@ -236,6 +240,7 @@ export class TaskRoom {
         cause,
         actor,
         ...(reason !== undefined && { reason }),
+        ...(cut > 0 && { cut }),
         ...(from === undefined && kept.unproven.length > 0 && { unproven: kept.unproven }),
         ...(cause === 'attested' && { evidence: kept.evidence }),
       },

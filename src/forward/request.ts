@@ -60,6 +60,12 @@ class Sending {
   }
 
   begin(): void {
+    const { cutReason } = this.#call
+    // While its start was put on record or its secret was fetched: nothing of it leaves.
+    if (cutReason !== undefined) {
+      this.#reject(new EgressError(cutReason))
+      return
+    }
     this.#call.onCut(() => this.#abort(new EgressError(this.#call.cutReason ?? 'internal')))
     const kept = this.#options.pool.takeIdle(this.#options.permit)
     if (kept) this.#send(kept)

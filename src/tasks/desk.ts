@@ -109,13 +109,18 @@ export class TaskDesk {
     return this.#view(entry)
   }
 
-  /** Shows what a pending task waits for. @throws ControlError attestation-failed where it does not match */
+  /**
+   * Shows what a pending task waits for.
+   * @throws ControlError attestation-failed where it does not match; conflict where its owner may have no active task
+   */
   attest(id: string, evidence: Evidence, actor: Actor): TaskView {
     const entry = this.#live(id)
     if (entry.kept.requirement === undefined)
       throw new ControlError('conflict', 'the task asks for no evidence')
     if (entry.kept.state !== 'pending')
       throw new ControlError('conflict', `the task is ${entry.kept.state}`)
+    const bar = this.#options.barred(entry.task)
+    if (bar) throw new ControlError('conflict', bar.detail)
     const digest = this.#accept(entry, evidence, actor)
     entry.lastBeat = this.#options.clock.monotonic()
     this.#options.registry.move(entry, 'attested', actor, { change: { evidence: digest } })

@@ -504,7 +504,14 @@ void t.test('R06: an owner who leaves has no active task and gets no new one', (
   const id = desk.create(definition(), ALICE, undefined).task.id
   const other = desk.create(definition({ owner: { name: 'bob', team: 'x' } }), ALICE, undefined)
     .task.id
+  const evidence = { image: 'sha256:1' }
+  const pending = desk.create(definition({ require: evidence }), ALICE, undefined).task.id
   t.strictSame(switches.disable('ann', ALICE), { suspended: [id] })
+  t.match(
+    refusal(() => desk.attest(pending, evidence, ALICE)),
+    { reason: 'conflict' },
+    'nor one that was not active yet',
+  )
   t.equal(registry.entries.get(id)?.state, 'suspended')
   t.equal(registry.entries.get(other)?.state, 'active')
   t.match(
@@ -517,6 +524,7 @@ void t.test('R06: an owner who leaves has no active task and gets no new one', (
   )
   switches.enable('ann', ALICE)
   t.equal(desk.resume(id, ALICE, undefined).state, 'active')
+  t.equal(desk.attest(pending, evidence, ALICE).state, 'active')
   t.end()
 })
 
