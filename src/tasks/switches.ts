@@ -5,7 +5,9 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 
 import { EgressError } from '../errors.ts'
+import { normalizeHost } from '../wire/authority.ts'
 import { makeUlid } from '../wire/ulid.ts'
+import { ControlError } from './control-error.ts'
 import type { TaskEntry } from './entry.ts'
 import { isLive, type TaskRegistry } from './registry.ts'
 import type { Task } from './task.ts'
@@ -75,14 +77,19 @@ export class Switches {
     }
   }
 
-  /** Throws the switch: in force at once; resolves when everything that matches has ended. */
+  /**
+   * Throws the switch: in force at once; resolves when everything that matches has ended.
+   * @param written which one; a host in any spelling
+   * @throws ControlError definition-invalid where a host is none
+   */
   async kill(
     scope: KillScope,
-    value: string,
+    written: string,
     actor: Actor,
     reason: string | undefined,
   ): Promise<{ readonly kill: Kill; readonly ended: readonly string[]; readonly cut: number }> {
     const { now, registry, cut, onEvent } = this.#options
+    const value = scope === 'host' ? hostOf(written) : written
     const at = now()
     const kill: Kill = {
       id: `k_${makeUlid(at).toLowerCase()}`,
@@ -175,6 +182,17 @@ function matches(entry: TaskEntry, scope: KillScope, value: string): boolean {
   if (scope === 'all') return true
   if (scope === 'task') return id === value
   return scope === 'agent' ? agent.account === value : owner.name === value
+}
+
+// As calls name it: what is thrown for another spelling would stop nothing.
+function hostOf(written: string): string {
+  try {
+    return normalizeHost(written).host
+  } catch (error) {
+    if (!(error instanceof EgressError)) throw error
+    const expected = 'expected a host name or an address, without scheme, port or path'
+    throw new ControlError('definition-invalid', expected, '/value')
+  }
 }
 
 function readKept(file: string): KeptSwitches {

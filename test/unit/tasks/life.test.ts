@@ -528,6 +528,31 @@ void t.test('R06: an owner who leaves has no active task and gets no new one', (
   t.end()
 })
 
+void t.test(
+  'the kill switch is thrown for a host in any spelling, and for nothing else',
+  async (t) => {
+    const { switches } = roomFor(t)
+    const spellings = {
+      'API.Host.test.': 'api.host.test',
+      'bücher.test': 'xn--bcher-kva.test',
+      '[::1]': '::1',
+      '::ffff:10.0.0.1': '10.0.0.1',
+    }
+    for (const [written, host] of Object.entries(spellings)) {
+      const { kill } = await switches.kill('host', written, ALICE, undefined)
+      t.equal(kill.value, host)
+      t.throws(() => switches.checkCall(host, undefined), { reason: 'killed' })
+      switches.lift(kill.id, ALICE)
+    }
+    for (const written of ['https://a.test', 'a.test:443', 'a.test/x', '*.a.test', ' '])
+      await t.rejects(switches.kill('host', written, ALICE, undefined), {
+        reason: 'definition-invalid',
+        field: '/value',
+      })
+    t.strictSame(switches.list(), [])
+  },
+)
+
 void t.test('a task that is refused too often ends', async (t) => {
   const { desk, registry, watch } = roomFor(t, { limits: { taskDenialsPerMinute: 3 } })
   const entry = registry.entries.get(desk.create(definition(), ALICE, undefined).task.id)!
