@@ -23,6 +23,8 @@ export interface SwitchOptions {
   readonly cut: (scope: 'host' | 'credential', value: string) => number
   /** Puts a change on record. */
   readonly onEvent: (action: string, detail: Readonly<Record<string, unknown>>) => void
+  /** Told where a change could not be written down; it is in force, and tried again. */
+  readonly onProblem: (error: unknown) => void
 }
 
 interface KeptSwitches {
@@ -40,6 +42,7 @@ export class Switches {
   #kept: KeptSwitches
   #killed: Readonly<Record<KillScope, ReadonlySet<string>>>
   #isIdle = true
+  #isUnsaved = false
 
   /** @throws Error where the file cannot be read: what was switched off must not come back */
   constructor(options: SwitchOptions) {
@@ -145,6 +148,11 @@ export class Switches {
     return this.#kept.disabledOwners
   }
 
+  /** Writes down what could not be written before. */
+  saveUnsaved(): void {
+    if (this.#isUnsaved) this.#save()
+  }
+
   #scopeOf({ agent, owner }: Task): 'all' | 'agent' | 'owner' | undefined {
     if (this.#killed.all.size > 0) return 'all'
     if (this.#killed.agent.has(agent.account)) return 'agent'
@@ -154,10 +162,21 @@ export class Switches {
   #set(kept: KeptSwitches): void {
     this.#kept = kept
     this.#killed = this.#arrange()
+    this.#save()
+  }
+
+  // What cannot be written is in force all the same: a kill is never held up by a full disk.
+  #save(): void {
     const beside = `${this.#file}.new`
-    mkdirSync(path.dirname(this.#file), { recursive: true, mode: 0o700 })
-    writeFileSync(beside, `${JSON.stringify(kept)}\n`, { mode: 0o600, flush: true })
-    renameSync(beside, this.#file)
+    try {
+      mkdirSync(path.dirname(this.#file), { recursive: true, mode: 0o700 })
+      writeFileSync(beside, `${JSON.stringify(this.#kept)}\n`, { mode: 0o600, flush: true })
+      renameSync(beside, this.#file)
+      this.#isUnsaved = false
+    } catch (error) {
+      this.#isUnsaved = true
+      this.#options.onProblem(error)
+    }
   }
 
   #arrange(): Readonly<Record<KillScope, ReadonlySet<string>>> {
