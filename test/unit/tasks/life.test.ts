@@ -125,6 +125,32 @@ void t.test('a task ends at the earlier of both clocks', async (t) => {
   t.equal(registry.entries.get(byMonotonic)?.state, 'ended')
 })
 
+void t.test(
+  'a clock that was turned back gives no time back, however often one starts',
+  async (t) => {
+    const directory = t.testdir({})
+    const time = { wall: Date.parse('2026-01-01T00:00:00Z'), monotonic: 0 }
+    const first = openRoom({ directory, time })
+    const { id } = first.desk.create(definition({ expires: '30m' }), ALICE, undefined).task
+    first.close()
+    time.wall -= 60 * MINUTE_MS
+    for (let start = 1; start <= 3; start += 1) {
+      time.monotonic = 0
+      const { registry, clock, close } = openRoom({ directory, time })
+      t.equal(registry.entries.get(id)?.state, 'active', `start ${start}`)
+      time.monotonic += 9 * MINUTE_MS
+      time.wall += 9 * MINUTE_MS
+      t.equal(registry.entries.get(id)?.state, 'active')
+      clock.keep()
+      close()
+    }
+    time.monotonic = 0
+    const { registry } = roomFor(t, { directory, time })
+    time.monotonic += 4 * MINUTE_MS
+    t.equal(registry.entries.get(id)?.state, 'revoking', 'after half an hour all in all')
+  },
+)
+
 void t.test('a clock that is behind makes no new task', (t) => {
   const directory = t.testdir({})
   const room = openRoom({ directory })
