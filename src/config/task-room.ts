@@ -97,8 +97,10 @@ export class TaskRoom {
       registry,
       cut: options.cut,
       onEvent: (action, detail) => recorder.recordEvent(action, { kind: 'alert', detail }),
+      onProblem,
     })
-    this.watch = new TaskWatch({ registry, saga: this.#saga, clock, limits, onProblem })
+    const { switches } = this
+    this.watch = new TaskWatch({ registry, switches, saga: this.#saga, clock, limits, onProblem })
     this.desk = this.#makeDesk()
   }
 

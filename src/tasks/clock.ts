@@ -7,6 +7,8 @@ import path from 'node:path'
 
 const CLOCK_FILE = 'clock'
 const KEEP_EVERY_MS = 10_000
+// While only this file knows what time it is, a start must not give back much.
+const KEEP_EVERY_BEHIND_MS = 1000
 // What a time service may step back without anybody having touched the clock.
 const TOLERANCE_MS = 5000
 
@@ -17,6 +19,8 @@ export class TaskClock {
   readonly #monotonic: () => number
   #highest: number
   #kept: number
+  /** Up to when, by the monotonic clock, the highest time has gone on. */
+  #wentOnAt: number
 
   /**
    * @param wall epoch milliseconds
@@ -33,11 +37,19 @@ export class TaskClock {
     this.#monotonic = monotonic
     this.#highest = readKept(this.#file)
     this.#kept = this.#highest
+    this.#wentOnAt = monotonic()
   }
 
-  /** The wall time, never earlier than one that was seen before; epoch milliseconds. */
+  /**
+   * The wall time, never earlier than one that was seen before; epoch milliseconds. Goes on where the wall clock was turned
+   * back: else every start would give a task the whole rest of its life again.
+   */
   now(): number {
-    this.#highest = Math.max(this.#highest, this.#wall())
+    const wall = this.#wall()
+    const wentMs = Math.floor(this.#monotonic() - this.#wentOnAt)
+    this.#wentOnAt += wentMs
+    if (wall >= this.#highest) this.#highest = wall
+    else if (this.#highest - wall > TOLERANCE_MS) this.#highest += wentMs
     return this.#highest
   }
 
@@ -59,9 +71,10 @@ export class TaskClock {
 
   /** Writes the highest time down now and then. @throws Error of the system */
   keep(): void {
-    if (this.now() - this.#kept < KEEP_EVERY_MS) return
+    const everyMs = this.behindMs() > 0 ? KEEP_EVERY_BEHIND_MS : KEEP_EVERY_MS
+    if (this.#highest - this.#kept < everyMs) return
     const beside = `${this.#file}.new`
-    writeFileSync(beside, `${Math.floor(this.now())}\n`, { mode: 0o600 })
+    writeFileSync(beside, `${Math.floor(this.#highest)}\n`, { mode: 0o600 })
     renameSync(beside, this.#file)
     this.#kept = this.#highest
   }

@@ -5,7 +5,9 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 
 import { EgressError } from '../errors.ts'
+import { normalizeHost } from '../wire/authority.ts'
 import { makeUlid } from '../wire/ulid.ts'
+import { ControlError } from './control-error.ts'
 import type { TaskEntry } from './entry.ts'
 import { isLive, type TaskRegistry } from './registry.ts'
 import type { Task } from './task.ts'
@@ -21,6 +23,8 @@ export interface SwitchOptions {
   readonly cut: (scope: 'host' | 'credential', value: string) => number
   /** Puts a change on record. */
   readonly onEvent: (action: string, detail: Readonly<Record<string, unknown>>) => void
+  /** Told where a change could not be written down; it is in force, and tried again. */
+  readonly onProblem: (error: unknown) => void
 }
 
 interface KeptSwitches {
@@ -38,6 +42,7 @@ export class Switches {
   #kept: KeptSwitches
   #killed: Readonly<Record<KillScope, ReadonlySet<string>>>
   #isIdle = true
+  #isUnsaved = false
 
   /** @throws Error where the file cannot be read: what was switched off must not come back */
   constructor(options: SwitchOptions) {
@@ -75,14 +80,19 @@ export class Switches {
     }
   }
 
-  /** Throws the switch: in force at once; resolves when everything that matches has ended. */
+  /**
+   * Throws the switch: in force at once; resolves when everything that matches has ended.
+   * @param written which one; a host in any spelling
+   * @throws ControlError definition-invalid where a host is none
+   */
   async kill(
     scope: KillScope,
-    value: string,
+    written: string,
     actor: Actor,
     reason: string | undefined,
   ): Promise<{ readonly kill: Kill; readonly ended: readonly string[]; readonly cut: number }> {
     const { now, registry, cut, onEvent } = this.#options
+    const value = scope === 'host' ? hostOf(written) : written
     const at = now()
     const kill: Kill = {
       id: `k_${makeUlid(at).toLowerCase()}`,
@@ -138,6 +148,11 @@ export class Switches {
     return this.#kept.disabledOwners
   }
 
+  /** Writes down what could not be written before. */
+  saveUnsaved(): void {
+    if (this.#isUnsaved) this.#save()
+  }
+
   #scopeOf({ agent, owner }: Task): 'all' | 'agent' | 'owner' | undefined {
     if (this.#killed.all.size > 0) return 'all'
     if (this.#killed.agent.has(agent.account)) return 'agent'
@@ -147,10 +162,21 @@ export class Switches {
   #set(kept: KeptSwitches): void {
     this.#kept = kept
     this.#killed = this.#arrange()
+    this.#save()
+  }
+
+  // What cannot be written is in force all the same: a kill is never held up by a full disk.
+  #save(): void {
     const beside = `${this.#file}.new`
-    mkdirSync(path.dirname(this.#file), { recursive: true, mode: 0o700 })
-    writeFileSync(beside, `${JSON.stringify(kept)}\n`, { mode: 0o600, flush: true })
-    renameSync(beside, this.#file)
+    try {
+      mkdirSync(path.dirname(this.#file), { recursive: true, mode: 0o700 })
+      writeFileSync(beside, `${JSON.stringify(this.#kept)}\n`, { mode: 0o600, flush: true })
+      renameSync(beside, this.#file)
+      this.#isUnsaved = false
+    } catch (error) {
+      this.#isUnsaved = true
+      this.#options.onProblem(error)
+    }
   }
 
   #arrange(): Readonly<Record<KillScope, ReadonlySet<string>>> {
@@ -175,6 +201,17 @@ function matches(entry: TaskEntry, scope: KillScope, value: string): boolean {
   if (scope === 'all') return true
   if (scope === 'task') return id === value
   return scope === 'agent' ? agent.account === value : owner.name === value
+}
+
+// As calls name it: what is thrown for another spelling would stop nothing.
+function hostOf(written: string): string {
+  try {
+    return normalizeHost(written).host
+  } catch (error) {
+    if (!(error instanceof EgressError)) throw error
+    const expected = 'expected a host name or an address, without scheme, port or path'
+    throw new ControlError('definition-invalid', expected, '/value')
+  }
 }
 
 function readKept(file: string): KeptSwitches {

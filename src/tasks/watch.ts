@@ -8,10 +8,12 @@ import type { EndingSaga } from './ending.ts'
 import type { TaskEntry } from './entry.ts'
 import { SIDECAR, type TaskRegistry } from './registry.ts'
 import { hasSandboxExited } from './sandbox.ts'
+import type { Switches } from './switches.ts'
 
 /** What watching needs. */
 export interface WatchOptions {
   readonly registry: TaskRegistry
+  readonly switches: Pick<Switches, 'saveUnsaved'>
   readonly saga: EndingSaga
   readonly clock: TaskClock
   readonly limits: Pick<Limits, 'teardownRetryMs' | 'taskDenialsPerMinute'>
@@ -59,11 +61,12 @@ export class TaskWatch {
   }
 
   #look(): void {
-    const { registry, clock, onProblem } = this.#options
+    const { registry, switches, clock, onProblem } = this.#options
     this.#rounds += 1
     try {
       clock.keep()
       registry.saveUnsaved()
+      switches.saveUnsaved()
     } catch (error) {
       onProblem(error)
     }

@@ -1,7 +1,7 @@
 // The life of tasks as the registry and the desk give it: what is refused by name, who moves what, and what a crash leaves.
 
 import { createPublicKey, verify } from 'node:crypto'
-import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
+import { appendFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 
 import t from 'tap'
@@ -124,6 +124,32 @@ void t.test('a task ends at the earlier of both clocks', async (t) => {
   await registry.end([...registry.entries.values()], 'revoked', ALICE)
   t.equal(registry.entries.get(byMonotonic)?.state, 'ended')
 })
+
+void t.test(
+  'a clock that was turned back gives no time back, however often one starts',
+  async (t) => {
+    const directory = t.testdir({})
+    const time = { wall: Date.parse('2026-01-01T00:00:00Z'), monotonic: 0 }
+    const first = openRoom({ directory, time })
+    const { id } = first.desk.create(definition({ expires: '30m' }), ALICE, undefined).task
+    first.close()
+    time.wall -= 60 * MINUTE_MS
+    for (let start = 1; start <= 3; start += 1) {
+      time.monotonic = 0
+      const { registry, clock, close } = openRoom({ directory, time })
+      t.equal(registry.entries.get(id)?.state, 'active', `start ${start}`)
+      time.monotonic += 9 * MINUTE_MS
+      time.wall += 9 * MINUTE_MS
+      t.equal(registry.entries.get(id)?.state, 'active')
+      clock.keep()
+      close()
+    }
+    time.monotonic = 0
+    const { registry } = roomFor(t, { directory, time })
+    time.monotonic += 4 * MINUTE_MS
+    t.equal(registry.entries.get(id)?.state, 'revoking', 'after half an hour all in all')
+  },
+)
 
 void t.test('a clock that is behind makes no new task', (t) => {
   const directory = t.testdir({})
@@ -527,6 +553,42 @@ void t.test('R06: an owner who leaves has no active task and gets no new one', (
   t.equal(desk.attest(pending, evidence, ALICE).state, 'active')
   t.end()
 })
+
+void t.test('the kill switch waits for no disk', async (t) => {
+  const directory = t.testdir({ state: { 'switches.json.new': {} } })
+  const { desk, switches, registry, problems } = roomFor(t, { directory })
+  const id = desk.create(definition(), ALICE, undefined).task.id
+  t.strictSame((await switches.kill('all', '', ALICE, undefined)).ended, [id])
+  t.equal(registry.entries.get(id)?.state, 'ended')
+  t.strictSame(switches.disable('ann', ALICE), { suspended: [] })
+  t.ok(problems.length >= 2, 'and it is told')
+  rmSync(path.join(directory, 'state/switches.json.new'), { recursive: true })
+  switches.saveUnsaved()
+  const kept = JSON.parse(readFileSync(path.join(directory, 'state/switches.json'), 'utf8'))
+  t.match(kept, { kills: [{ scope: 'all' }], disabledOwners: ['ann'] })
+})
+
+void t.test(
+  'the kill switch is thrown for a host in any spelling, and for nothing else',
+  async (t) => {
+    const { switches } = roomFor(t)
+    const spellings = {
+      'API.Host.test.': 'api.host.test',
+      'bücher.test': 'xn--bcher-kva.test',
+      '[::1]': '::1',
+      '::ffff:10.0.0.1': '10.0.0.1',
+    }
+    for (const [written, host] of Object.entries(spellings)) {
+      const { kill } = await switches.kill('host', written, ALICE, undefined)
+      t.equal(kill.value, host)
+      t.throws(() => switches.checkCall(host, undefined), /killed/)
+      switches.lift(kill.id, ALICE)
+    }
+    for (const written of ['https://a.test', 'a.test:443', 'a.test/x', '*.a.test', ' '])
+      await t.rejects(switches.kill('host', written, ALICE, undefined), /definition-invalid/)
+    t.strictSame(switches.list(), [])
+  },
+)
 
 void t.test('a task that is refused too often ends', async (t) => {
   const { desk, registry, watch } = roomFor(t, { limits: { taskDenialsPerMinute: 3 } })
