@@ -94,7 +94,8 @@ function loadKey(file: string): KeyObject | undefined {
 
 function makeKey(file: string): KeyObject {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' })
-  writeWhole(file, privateKey.export({ type: 'pkcs8', format: 'pem' }), 0o600)
+  const pem = privateKey.export({ type: 'pkcs8', format: 'pem' })
+  writeWhole(file, pem, { mode: 0o600, isSynced: true })
   return privateKey
 }
 

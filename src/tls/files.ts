@@ -35,7 +35,8 @@ export function publicFilesIn(directory: string): PublicFiles {
 }
 
 /**
- * Writes the public files of a CA where they are not as they must be: its certificate, a bundle, and a file for wget.
+ * Writes the public files of a CA where they are not as they must be: its certificate, a bundle, and a file for wget. What a
+ * crash of the machine takes of them is written again at the next start, so they do not wait for the disk.
  * @param withPublicRoots whether the bundle holds the public roots before the certificate
  */
 export function writePublicFiles(
@@ -55,12 +56,23 @@ export function writePublicFiles(
   )
 }
 
-/** Writes a file beside its place, flushes it and moves it there. */
-export function writeWhole(file: string, content: string | Buffer, mode: number): void {
+/** How a file is written. */
+export interface WriteOptions {
+  readonly mode: number
+  /** Wait for the disk: for what cannot be made anew after a crash of the machine. */
+  readonly isSynced: boolean
+}
+
+/** Writes a file beside its place and moves it there. */
+export function writeWhole(
+  file: string,
+  content: string | Buffer,
+  { mode, isSynced }: WriteOptions,
+): void {
   const beside = besideOf(file)
   // Made new: what a crash, or somebody, left in its place is neither kept nor followed.
   rmSync(beside, { force: true })
-  writeFileSync(beside, content, { mode, flag: 'wx', flush: true })
+  writeFileSync(beside, content, { mode, flag: 'wx', flush: isSynced })
   chmodSync(beside, mode)
   renameSync(beside, file)
 }
@@ -80,5 +92,5 @@ export function besideOf(file: string): string {
 
 function writeIfDifferent(file: string, content: string): void {
   if (existsSync(file) && readFileSync(file, 'utf8') === content) return
-  writeWhole(file, content, 0o644)
+  writeWhole(file, content, { mode: 0o644, isSynced: false })
 }

@@ -147,7 +147,9 @@ export class TaskAuthorities {
       makeCertificate({ ...fields, issuer, issuerKeyId }, installation.key),
     ].join('')
     mkdirSync(this.#options.keyDir, { recursive: true, mode: 0o700 })
-    writeWhole(this.#keyFile(taskId), content, 0o600)
+    // A file that a crash of the machine tore is told from a whole one and made anew: the task needs the disk for its end
+    // (`tasks/state-log.ts`), not for what its sandbox can fetch again.
+    writeWhole(this.#keyFile(taskId), content, { mode: 0o600, isSynced: false })
     const authority = this.#describe(taskId, content)
     this.#authorities.set(taskId, authority)
     return authority

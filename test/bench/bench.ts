@@ -1,6 +1,7 @@
 // `npm run bench`: the sidecar against a direct connection, in one run, as ratios. Everything on: rules, a credential
 // injected, journal and chain. Needs Linux (/proc) and nothing else. `--seconds N` a case, `--rounds N`, `--json`.
 // `npm run bench -- soak [--seconds N]`: one load for long, with its rate and the sidecar's memory as they go.
+// `npm run bench -- tasks [--tasks N]`: what many tasks cost.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
@@ -15,6 +16,7 @@ import {
   startParties,
 } from './parties.ts'
 import { measureStarts, printStarts } from './start.ts'
+import { measureTasks, printTasks } from './tasks.ts'
 
 interface Case {
   readonly name: string
@@ -104,14 +106,24 @@ const HOST = 'origin.test'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { seconds: { type: 'string' }, rounds: { type: 'string' }, json: { type: 'boolean' } },
+  options: {
+    seconds: { type: 'string' },
+    rounds: { type: 'string' },
+    tasks: { type: 'string' },
+    json: { type: 'boolean' },
+  },
 })
 const seconds = Number(values.seconds ?? 2)
 const rounds = Number(values.rounds ?? 3)
+const tasks = Number(values.tasks ?? 10_000)
 
 try {
   if (positionals[0] === 'soak') await soak(Number(values.seconds ?? 120))
-  else {
+  else if (positionals[0] === 'tasks') {
+    const costs = await measureTasks(tasks)
+    if (values.json) console.log(JSON.stringify(costs))
+    else printTasks(costs)
+  } else {
     const results = await measure()
     const starts = await measureStarts(directory)
     if (values.json) console.log(JSON.stringify({ results: Object.fromEntries(results), starts }))

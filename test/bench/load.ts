@@ -18,6 +18,8 @@ export interface LoadOptions {
   readonly originPort: number
   readonly proxyPort: number
   readonly ca: string
+  /** `Proxy-Authorization: …` of the task; undefined: the configuration's own. */
+  readonly login?: string
 }
 
 /** What a run measured. */
@@ -60,13 +62,14 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
   return { requests: latencies.length, seconds, errors, latencies: latencies.sort((a, b) => a - b) }
 }
 
-function requestBytes({ way, host, originPort }: LoadOptions): string {
+function requestBytes({ way, host, originPort, login }: LoadOptions): string {
+  const proof = way === 'plain' && login !== undefined ? `${login}\r\n` : ''
   const target = way === 'plain' ? `http://${host}:${originPort}/bytes` : '/bytes'
-  return `GET ${target} HTTP/1.1\r\nHost: ${host}:${originPort}\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n`
+  return `GET ${target} HTTP/1.1\r\nHost: ${host}:${originPort}\r\nUser-Agent: bench\r\nAccept: */*\r\n${proof}\r\n`
 }
 
 async function open(options: LoadOptions): Promise<net.Socket> {
-  const { way, host, originPort, proxyPort, ca } = options
+  const { way, host, originPort, proxyPort, ca, login } = options
   const direct = way === 'direct-http' || way === 'direct-https'
   const socket = net.connect({
     host: '127.0.0.1',
@@ -77,7 +80,10 @@ async function open(options: LoadOptions): Promise<net.Socket> {
   await once(socket, 'connect')
   if (way === 'direct-http' || way === 'plain') return socket
   if (!direct) {
-    socket.write(`CONNECT ${host}:${originPort} HTTP/1.1\r\nHost: ${host}:${originPort}\r\n\r\n`)
+    const proof = login === undefined ? '' : `${login}\r\n`
+    socket.write(
+      `CONNECT ${host}:${originPort} HTTP/1.1\r\nHost: ${host}:${originPort}\r\n${proof}\r\n`,
+    )
     const head = await readUntil(socket, '\r\n\r\n')
     if (!head.startsWith('HTTP/1.1 200')) throw new Error(head)
   }

@@ -11,7 +11,8 @@ import { freePort } from '../fixtures/port.ts'
 
 const TICKS_PER_SECOND = 100
 
-interface Ports {
+/** Where an origin listens. */
+export interface Ports {
   readonly http: number
   readonly https: number
 }
@@ -29,6 +30,12 @@ export interface Parties {
 export const directory: string = mkdtempSync(path.join(tmpdir(), 'sallyport-bench-'))
 const children: ChildProcess[] = []
 
+/** Has a process ended with the others. */
+export function keep<Child extends ChildProcess>(child: Child): Child {
+  children.push(child)
+  return child
+}
+
 /** Ends every process and takes the files away. */
 export function endParties(): void {
   for (const child of children) child.kill('SIGKILL')
@@ -39,16 +46,9 @@ export function endParties(): void {
 export async function startParties(host: string): Promise<Parties> {
   const pki = makePki()
   const leaf = pki.issue({ names: [host] })
-  const file = (name: string, text: string): string => {
-    const at = path.join(directory, name)
-    mkdirSync(path.dirname(at), { recursive: true })
-    writeFileSync(at, text)
-    return at
-  }
   const ports = await startOrigin(file('leaf.crt', leaf.certPem), file('leaf.key', leaf.keyPem))
   const inspecting = await startSidecar(
     'inspect',
-    file,
     pki.caPem,
     host,
     [
@@ -59,7 +59,6 @@ export async function startParties(host: string): Promise<Parties> {
   )
   const opaque = await startSidecar(
     'opaque',
-    file,
     pki.caPem,
     host,
     [`{ id: tunnel, allow: 'tls://${host}:${ports.https}', addresses: ['127.0.0.0/8'] }`],
@@ -68,11 +67,21 @@ export async function startParties(host: string): Promise<Parties> {
   return { ports, inspecting, opaque, originCa: pki.caPem }
 }
 
-async function startOrigin(cert: string, key: string): Promise<Ports> {
-  const child = spawn(process.execPath, [path.join(import.meta.dirname, 'origin.ts'), cert, key], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  children.push(child)
+/** Writes a file below `directory` and names it. */
+export function file(name: string, text: string): string {
+  const at = path.join(directory, name)
+  mkdirSync(path.dirname(at), { recursive: true })
+  writeFileSync(at, text)
+  return at
+}
+
+/** Starts an origin. @param cert file of its certificate @param key file of its key */
+export async function startOrigin(cert: string, key: string): Promise<Ports> {
+  const child = keep(
+    spawn(process.execPath, [path.join(import.meta.dirname, 'origin.ts'), cert, key], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    }),
+  )
   const text = await new Promise<string>((resolve, reject) => {
     child.stdout.once('data', (chunk: Buffer) => resolve(chunk.toString()))
     child.once('exit', () => reject(new Error('the origin did not start')))
@@ -90,7 +99,6 @@ export interface Sidecar {
 
 async function startSidecar(
   name: string,
-  file: (name: string, text: string) => string,
   upstreamCa: string,
   host: string,
   rules: readonly string[],
@@ -120,15 +128,16 @@ ${credential}task:
   expires: 1h
 `,
   )
-  const child = spawn(
-    process.execPath,
-    [path.join(import.meta.dirname, '../../bin/sallyport.js'), 'start', '--config', config],
-    {
-      stdio: ['ignore', 'ignore', 'inherit'],
-      env: { ...process.env, BENCH_SECRET: 'bench-secret-0123456789' },
-    },
+  const child = keep(
+    spawn(
+      process.execPath,
+      [path.join(import.meta.dirname, '../../bin/sallyport.js'), 'start', '--config', config],
+      {
+        stdio: ['ignore', 'ignore', 'inherit'],
+        env: { ...process.env, BENCH_SECRET: 'bench-secret-0123456789' },
+      },
+    ),
   )
-  children.push(child)
   for (let attempt = 0; attempt < 200; attempt += 1) {
     const ready = await fetch(`http://127.0.0.1:${health}/readyz`).then(
       ({ ok }) => ok,
