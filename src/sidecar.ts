@@ -12,7 +12,7 @@ import { openRules } from './config/open-rules.ts'
 import type { RuleWatch } from './config/rule-watch.ts'
 import { startSinks } from './config/sinks.ts'
 import { makeTaskAuthorities } from './config/task-authorities.ts'
-import { endsWithTask, isKilled } from './config/endings.ts'
+import { endsWithTask, isBelow, isKilled } from './config/endings.ts'
 import {
   makeControlServer,
   reachableAddress,
@@ -210,6 +210,7 @@ export class Sidecar {
       }),
       openCalls: (taskId) => openCalls.openOf(taskId),
       cut: (scope, value) => openCalls.cutWhere(isKilled(scope, value), 'killed'),
+      halt: (taskId) => openCalls.cutWhere(isBelow(taskId), 'task-not-active'),
     })
   }
 

@@ -91,3 +91,8 @@ export function isKilled(scope: 'host' | 'credential', value: string): (call: Ca
     return ({ request, tunnel }) => (request?.endpoint ?? tunnel)?.host === value
   return ({ decision }) => decision?.obligations.credential === value
 }
+
+/** Whether a call is a task's own or that of a task below it. */
+export function isBelow(taskId: string): (call: Call) => boolean {
+  return ({ task }) => task?.path.includes(taskId) === true
+}

@@ -45,6 +45,8 @@ export interface TaskRoomOptions {
   readonly openCalls: (taskId: string) => number
   /** @returns how many calls were cut */
   readonly cut: (scope: 'host' | 'credential', value: string) => number
+  /** Cuts the open calls of a task that is suspended, and of those below it. */
+  readonly halt: (taskId: string) => void
 }
 
 /** The tasks of one sidecar. */
@@ -207,9 +209,11 @@ export class TaskRoom {
   }
 
   #onMove({ entry, transition, cause, actor, reason }: Move): void {
-    const { recorder, log } = this.#options
+    const { recorder, log, halt } = this.#options
     const { task, kept } = entry
     const { action, from, to } = transition
+    // No state but active lets a byte out: what is open neither waits for the task nor outlives its suspension.
+    if (to === 'suspended') halt(task.id)
     if (to === 'revoking') log.warn({ task: task.id, cause }, 'the task ends: nothing more leaves')
     recorder.recordEvent(action, {
       task,
