@@ -116,7 +116,12 @@ export class Sidecar {
       now,
       onProgress: (call) => recorder.recordProgress(call),
     })
-    this.#rules = openRules({ config, log, recorder, onChanged: () => this.#room.onRulesChanged() })
+    this.#rules = openRules({
+      config,
+      log,
+      recorder,
+      onChanged: (before) => this.#room.onRulesChanged(before),
+    })
     const dialer = makeDialer(
       config,
       () => [this.#proxy.address(), this.#health.address(), this.#control.address()],

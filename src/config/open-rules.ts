@@ -13,7 +13,7 @@ export interface OpenRulesOptions {
   readonly log: Log
   readonly recorder: CallRecorder
   /** Called once others are in force than before. */
-  readonly onChanged: (before: LoadedRules, after: LoadedRules) => void
+  readonly onChanged: (before: LoadedRules) => void
 }
 
 /** Loads the rules and begins to watch them. */
@@ -32,7 +32,7 @@ export function openRules({ config, log, recorder, onChanged }: OpenRulesOptions
       if (task && loaded.policy === undefined) logProblems(loaded.problems, log)
       logObserved(loaded, log)
       recordLoaded(loaded, before, recorder)
-      if (before) onChanged(before, loaded)
+      if (before) onChanged(before)
     },
     onRefused: (problems) => {
       const errors = logProblems(problems, log)

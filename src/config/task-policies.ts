@@ -43,6 +43,11 @@ export class TaskPolicies {
     this.#options = options
   }
 
+  /** A task's own rules as others than those in force would give them. */
+  policyUnder(rules: LoadedRules, task: Task): Policy | undefined {
+    return compileTaskPolicy(rules.sets, this.#options.always, task).policy
+  }
+
   /** A task's own rules. */
   policyOf(task: Task): TaskPolicy {
     const rules = this.#options.rules()

@@ -28,6 +28,7 @@ import type { TaskAuthorities } from '../tls/task-ca.ts'
 import type { Config } from './config.ts'
 import type { LoadedRules } from './rules.ts'
 import { TaskPolicies } from './task-policies.ts'
+import { recordWidenings } from './widenings.ts'
 import { buildStaticTask } from './task.ts'
 
 /** What the room is made with. */
@@ -157,9 +158,15 @@ export class TaskRoom {
     if (entry) this.watch.count(entry, wasDenied)
   }
 
-  /** Brings what hangs on rules up to date for every task, after they have changed. */
-  onRulesChanged(): void {
-    for (const entry of this.registry.entries.live) if (!entry.kept.isStatic) this.#certify(entry)
+  /** Brings what hangs on rules up to date for every task, after they have changed; who may do more now is put on record. */
+  onRulesChanged(before: LoadedRules): void {
+    const { live } = this.registry.entries
+    for (const entry of live) if (!entry.kept.isStatic) this.#certify(entry)
+    const { recorder, log } = this.#options
+    const tasks = [...live].map(({ task }) => task)
+    recordWidenings({ tasks, before, policies: this.policies, recorder }).catch((error: unknown) =>
+      log.error({ err: error }, 'what the changed rules widen could not be told'),
+    )
   }
 
   /** How the tasks stand. */

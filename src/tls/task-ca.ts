@@ -57,6 +57,8 @@ const CERTIFICATE_BLOCK = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-
 export class TaskAuthorities {
   readonly #options: TaskAuthoritiesOptions
   readonly #authorities = new Map<string, TaskAuthority>()
+  /** Ended tasks whose public files are there still, and until when. */
+  readonly #leftovers = new Map<string, number>()
 
   constructor(options: TaskAuthoritiesOptions) {
     this.#options = options
@@ -80,6 +82,7 @@ export class TaskAuthorities {
       notAfter: Math.floor(end / 1000) * 1000,
     }
     const kept = this.of(task.id)
+    this.#leftovers.delete(task.id)
     const authority =
       kept && isAsWanted(kept, wanted, installation)
         ? kept
@@ -108,14 +111,23 @@ export class TaskAuthorities {
     }
   }
 
-  /** Forgets the key and takes the public files away; tells whether there was anything of it. */
+  /**
+   * Forgets the key at once; tells whether there was one. The public files, worth nothing without it, stay a little: clients
+   * that cannot read them any more say so, and not that their task has ended.
+   */
   drop(taskId: string): boolean {
     const keyFile = this.#keyFile(taskId)
-    // The keys first: the public files are worth nothing without them.
-    const places = [keyFile, besideOf(keyFile), this.#directory(taskId)]
+    const places = [keyFile, besideOf(keyFile)]
     const wasKnown = this.#authorities.delete(taskId)
     const wasThere = places.some((place) => existsSync(place))
-    for (const place of places) rmSync(place, { recursive: true, force: true })
+    for (const place of places) rmSync(place, { force: true })
+    const now = this.#options.now()
+    this.#leftovers.set(taskId, now + GRACE_MS)
+    for (const [id, dueAt] of this.#leftovers) {
+      // In the order in which they were dropped.
+      if (dueAt > now) break
+      this.#removePublic(id)
+    }
     return wasKnown || wasThere
   }
 
@@ -125,7 +137,17 @@ export class TaskAuthorities {
     const found = [...namesIn(keyDir), ...namesIn(publicDir)].map((name) => name.split('.')[0]!)
     const others = [...new Set([...found, ...this.#authorities.keys()])]
     // What is named otherwise is not ours.
-    return others.filter((id) => TASK_ID.test(id) && !taskIds.has(id) && this.drop(id)).length
+    const dropped = others.filter((id) => TASK_ID.test(id) && !taskIds.has(id))
+    for (const id of dropped) {
+      this.drop(id)
+      this.#removePublic(id)
+    }
+    return dropped.length
+  }
+
+  #removePublic(taskId: string): void {
+    this.#leftovers.delete(taskId)
+    rmSync(this.#directory(taskId), { recursive: true, force: true })
   }
 
   #make(taskId: string, key: KeyObject, wanted: Wanted, installation: Ca): TaskAuthority {

@@ -144,7 +144,10 @@ void t.test('two tasks of one sidecar', async (t) => {
         },
       )
       await revoke(cx, task.id)
-      t.throws(() => statSync(file), 'and is gone with it')
+      t.throws(
+        () => statSync(path.join(cx.directory, 'state/task-ca', `${task.id}.pem`)),
+        'and its key is gone with it',
+      )
     },
   )
 })

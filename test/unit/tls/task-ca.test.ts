@@ -316,17 +316,22 @@ void t.test('what somebody left in the way of a file is not followed', (t) => {
   t.end()
 })
 
-void t.test('dropped, the key and the files are gone, and again is nothing', (t) => {
+void t.test('dropped, the key is gone at once and the public files a little later', (t) => {
   const at = place(t)
   const task = at.issue(ONE, ['a.test'])
   const other = at.issue(OTHER, ['a.test'])
   t.equal(at.authorities.drop(ONE), true)
-  t.notOk(existsSync(task.directory))
+  t.ok(existsSync(task.directory), 'a client can still read what it trusts')
   t.strictSame(readdirSync(at.keyDir), [`${OTHER}.pem`])
   t.equal(at.authorities.of(ONE), undefined)
   t.equal(at.reopen().of(ONE), undefined)
   t.equal(at.authorities.drop(ONE), false)
   t.equal(at.authorities.of(OTHER), other, 'the other stays')
+  at.now += 6 * MINUTE_MS
+  t.equal(at.authorities.drop(ONE), false)
+  at.now += 6 * MINUTE_MS
+  t.equal(at.authorities.drop(OTHER), true)
+  t.notOk(existsSync(task.directory))
   t.not(at.issue(ONE, ['a.test']).keyId.toString('hex'), task.keyId.toString('hex'), 'a new key')
   t.end()
 })
