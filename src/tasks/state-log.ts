@@ -34,6 +34,8 @@ export class StateLog<Value extends Identified> {
   #descriptor: number
   #bytes: number
   #lines = 0
+  /** Beyond so many lines it is rewritten next. */
+  #linesMax = 0
   readonly #values: Map<string, Value> = new Map()
 
   /**
@@ -114,16 +116,28 @@ export class StateLog<Value extends Identified> {
     return at
   }
 
+  // What was appended counts already: where there is no room for another file, this one goes on growing for a while.
   #shrink(): void {
-    if (this.#lines <= this.#values.size * LINES_PER_VALUE_MAX + LINES_SPARED) return
+    const due = this.#values.size * LINES_PER_VALUE_MAX + LINES_SPARED
+    if (this.#lines <= Math.max(due, this.#linesMax)) return
     const beside = `${this.#file}.new`
-    const lines = [...this.#values.values()].map((value) => `${JSON.stringify(value)}\n`)
-    writeFileSync(beside, lines.join(''), { mode: 0o600, flush: true })
-    renameSync(beside, this.#file)
+    let descriptor = CLOSED
+    try {
+      const lines = [...this.#values.values()].map((value) => `${JSON.stringify(value)}\n`)
+      writeFileSync(beside, lines.join(''), { mode: 0o600, flush: true })
+      // Before the old one is given up: there may be none left.
+      descriptor = openSync(beside, 'a')
+      renameSync(beside, this.#file)
+    } catch {
+      if (descriptor !== CLOSED) closeSync(descriptor)
+      this.#linesMax = this.#lines + LINES_SPARED
+      return
+    }
     closeSync(this.#descriptor)
-    this.#descriptor = openSync(this.#file, 'a', 0o600)
-    this.#bytes = fstatSync(this.#descriptor).size
+    this.#descriptor = descriptor
+    this.#bytes = fstatSync(descriptor).size
     this.#lines = this.#values.size
+    this.#linesMax = 0
   }
 }
 
