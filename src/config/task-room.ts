@@ -110,6 +110,7 @@ export class TaskRoom {
     const { config, renew, listeners, authorities } = this.#options
     const own = config.task && buildStaticTask(config.task, this.clock.now())
     endRedefined(this.registry, own?.id)
+    this.switches.finishKills()
     if (own) this.#own = adoptStatic(this.registry, this.clock, own, renew)
     this.registry.resumeEndings()
     const live = [...this.registry.entries.live]

@@ -194,7 +194,8 @@ class Steps {
       if (before === undefined || item.outcome !== 'none' || !isSuccess(before))
         this.#items.set(keyOf(item), item)
     }
-    if (added.length > 0) this.#keep(this.items)
+    // What found nothing finds nothing again after a crash.
+    if (added.some(({ outcome }) => outcome !== 'none')) this.#keep(this.items)
   }
 }
 

@@ -6,6 +6,7 @@ import path from 'node:path'
 
 import type { Limits } from '../limits.ts'
 import type { TaskClock } from './clock.ts'
+import { endAll } from './end-all.ts'
 import type { EndingSaga } from './ending.ts'
 import { hashToken, TaskEntry, type KeptTask } from './entry.ts'
 import { isKeptTask } from './kept.ts'
@@ -114,18 +115,36 @@ export class TaskRegistry {
 
   /** Moves a task; false where its state does not know the way. */
   move(entry: TaskEntry, cause: Cause, actor: Actor, options: MoveOptions = {}): boolean {
-    const transition = transitionFor(entry.kept.state, cause)
-    if (transition === undefined) return false
-    this.#change(entry, {
-      ...options.change,
-      state: transition.to,
-      since: this.#options.clock.now(),
-      cause,
-      actor: actor.name,
+    return this.moveAll([entry], cause, actor, options).length > 0
+  }
+
+  /** Moves tasks, with one wait for the disk. @returns those whose state knows the way */
+  moveAll(
+    entries: readonly TaskEntry[],
+    cause: Cause,
+    actor: Actor,
+    options: MoveOptions = {},
+  ): readonly TaskEntry[] {
+    const moved = entries.flatMap((entry): [TaskEntry, Transition][] => {
+      const transition = transitionFor(entry.kept.state, cause)
+      if (transition === undefined) return []
+      this.#change(entry, {
+        ...options.change,
+        state: transition.to,
+        since: this.#options.clock.now(),
+        cause,
+        actor: actor.name,
+      })
+      return [[entry, transition]]
     })
-    this.#save([entry], transition.to !== 'active')
-    this.#tell(entry, transition, actor.name, options.reason)
-    return true
+    const isTakenAway = moved.some(([, { to }]) => to !== 'active')
+    this.#save(
+      moved.map(([entry]) => entry),
+      isTakenAway,
+    )
+    for (const [entry, transition] of moved)
+      this.#tell(entry, transition, actor.name, options.reason)
+    return moved.map(([entry]) => entry)
   }
 
   /** Changes what is kept of a task beside its state. */
@@ -153,11 +172,12 @@ export class TaskRegistry {
       for (const child of this.#index.childrenOf(entry)) revoke(child, 'parent-ended')
     }
     for (const root of roots) revoke(root, cause)
-    const entries = ending.map(([entry]) => entry)
-    // What takes away is on the disk before anything else: a crash revives nothing.
-    this.#save(entries, true)
-    for (const [entry, transition] of ending) this.#tell(entry, transition, actor.name, reason)
-    for (const entry of entries) entry.ending = this.#finish(entry)
+    const ways = new Map(ending)
+    void endAll([...ways.keys()], {
+      save: (entries) => this.#save(entries, true),
+      onMarked: (entry) => this.#tell(entry, ways.get(entry)!, actor.name, reason),
+      finish: (entry) => this.#finish(entry),
+    })
     return Promise.all(roots.map(receiptOf))
   }
 
@@ -169,8 +189,14 @@ export class TaskRegistry {
 
   /** Goes on with the endings that the last process did not finish. */
   resumeEndings(): void {
-    const open = [...this.#index.values()].filter(({ kept }) => kept.state === 'revoking')
-    for (const entry of open) entry.ending ??= this.#finish(entry)
+    const open = [...this.#index.values()].filter(
+      ({ kept, ending }) => kept.state === 'revoking' && ending === undefined,
+    )
+    void endAll(open, {
+      save: undefined,
+      onMarked: () => undefined,
+      finish: (entry) => this.#finish(entry),
+    })
   }
 
   /** Replaces the receipt of a task whose sandbox is gone at last, or still not. */

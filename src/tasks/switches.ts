@@ -105,11 +105,23 @@ export class Switches {
     // One task is over for good: there is nothing to keep off.
     if (scope !== 'task') this.#set({ ...this.#kept, kills: [...this.#kept.kills, kill] })
     onEvent('kill-switch-thrown', { ...kill })
-    if (scope === 'host' || scope === 'credential')
-      return { kill, ended: [], cut: cut(scope, value) }
+    if (!isOfTasks(scope)) return { kill, ended: [], cut: cut(scope, value) }
     const entries = [...registry.entries.live].filter((entry) => matches(entry, scope, value))
     await registry.end(entries, 'killed', actor, reason)
     return { kill, ended: entries.map(({ id }) => id), cut: 0 }
+  }
+
+  /** Ends what a throw that stands did not get to before the process died. */
+  finishKills(): void {
+    const { registry } = this.#options
+    for (const { scope, value, by, at, reason } of this.#kept.kills) {
+      // What began after it was let begin by an operator.
+      const isMeant = (entry: TaskEntry): boolean => entry.kept.since <= Date.parse(at)
+      const entries = [...registry.entries.live].filter(
+        (entry) => isOfTasks(scope) && matches(entry, scope, value) && isMeant(entry),
+      )
+      void registry.end(entries, 'killed', { kind: 'principal', name: by }, reason)
+    }
   }
 
   list(): readonly Kill[] {
@@ -132,7 +144,7 @@ export class Switches {
     this.#set({ ...this.#kept, disabledOwners: [...others, owner] })
     onEvent('owner-disabled', { owner, actor: actor.name })
     const entries = [...registry.entries.live].filter(({ task }) => task.owner.name === owner)
-    const suspended = entries.filter((entry) => registry.move(entry, 'owner-disabled', actor))
+    const suspended = registry.moveAll(entries, 'owner-disabled', actor)
     return { suspended: suspended.map(({ id }) => id) }
   }
 
@@ -193,6 +205,10 @@ export class Switches {
       all: of('all'),
     }
   }
+}
+
+function isOfTasks(scope: KillScope): scope is Exclude<KillScope, 'host' | 'credential'> {
+  return scope !== 'host' && scope !== 'credential'
 }
 
 function matches(entry: TaskEntry, scope: KillScope, value: string): boolean {

@@ -2,13 +2,17 @@
 // whose sandbox did not end when it was told to. Deliberately the slow way round: a call that comes past a task's end is
 // refused by the clock, not by this. Made by `sidecar.ts`.
 
+import { setImmediate as nextTurn } from 'node:timers/promises'
+
 import type { Limits } from '../limits.ts'
 import type { TaskClock } from './clock.ts'
 import type { EndingSaga } from './ending.ts'
 import type { TaskEntry } from './entry.ts'
 import { SIDECAR, type TaskRegistry } from './registry.ts'
 import { hasSandboxExited } from './sandbox.ts'
+import type { Cause } from './states.ts'
 import type { Switches } from './switches.ts'
+import { piecesOf } from './turns.ts'
 
 /** What watching needs. */
 export interface WatchOptions {
@@ -24,6 +28,7 @@ export interface WatchOptions {
 const EVERY_MS = 250
 const SANDBOX_EVERY = 4
 const MINUTE_MS = 60_000
+const SUSPENDED_A_TURN = 64
 
 /** The watch over one registry. */
 export class TaskWatch {
@@ -71,24 +76,44 @@ export class TaskWatch {
       onProblem(error)
     }
     const withSandbox = this.#rounds % SANDBOX_EVERY === 0
+    // Those of one cause end together: each wait for the disk holds up every call.
+    const ending = new Map<Cause, TaskEntry[]>()
+    const silent: TaskEntry[] = []
     for (const entry of registry.entries.live) {
-      // Asking is enough where the clock is past its end.
-      void entry.state
-      this.#checkHeartbeat(entry)
-      if (withSandbox && hasSandboxExited(entry))
-        void registry.end([entry], 'sandbox-exited', SIDECAR)
+      const cause = this.#causeToEnd(entry, withSandbox)
+      if (cause !== undefined) groupOf(ending, cause).push(entry)
+      else if (this.#isSilent(entry)) silent.push(entry)
     }
+    for (const [cause, entries] of ending) void registry.end(entries, cause, SIDECAR)
+    this.#suspend(silent).catch(onProblem)
     if (withSandbox) this.#retryTeardowns()
   }
 
-  #checkHeartbeat(entry: TaskEntry): void {
+  #causeToEnd(entry: TaskEntry, withSandbox: boolean): Cause | undefined {
+    if (entry.isExpired()) return 'expired'
     const { heartbeat, state } = entry.kept
-    if (heartbeat === undefined || (state !== 'active' && state !== 'suspended')) return
-    const { registry, clock } = this.#options
-    const silentMs = clock.monotonic() - entry.lastBeat
-    if (silentMs >= heartbeat.endAfterMs) void registry.end([entry], 'heartbeat-lost', SIDECAR)
-    else if (silentMs >= heartbeat.withinMs && state === 'active')
-      registry.move(entry, 'heartbeat-lost', SIDECAR)
+    if (heartbeat !== undefined && (state === 'active' || state === 'suspended'))
+      if (this.#silentMs(entry) >= heartbeat.endAfterMs) return 'heartbeat-lost'
+    return withSandbox && hasSandboxExited(entry) ? 'sandbox-exited' : undefined
+  }
+
+  async #suspend(entries: readonly TaskEntry[]): Promise<void> {
+    for (const piece of piecesOf(entries, SUSPENDED_A_TURN)) {
+      const silent = piece.filter((entry) => this.#isSilent(entry))
+      this.#options.registry.moveAll(silent, 'heartbeat-lost', SIDECAR)
+      await nextTurn()
+    }
+  }
+
+  #isSilent(entry: TaskEntry): boolean {
+    const { heartbeat, state } = entry.kept
+    return (
+      heartbeat !== undefined && state === 'active' && this.#silentMs(entry) >= heartbeat.withinMs
+    )
+  }
+
+  #silentMs({ lastBeat }: TaskEntry): number {
+    return this.#options.clock.monotonic() - lastBeat
   }
 
   #retryTeardowns(): void {
@@ -110,4 +135,10 @@ export class TaskWatch {
     this.#retryAt.delete(entry)
     this.#options.registry.amend(entry, receipt)
   }
+}
+
+function groupOf(groups: Map<Cause, TaskEntry[]>, cause: Cause): TaskEntry[] {
+  const group = groups.get(cause) ?? []
+  groups.set(cause, group)
+  return group
 }

@@ -10,9 +10,9 @@ import { definition } from '../../fixtures/task-desk.ts'
 
 function rulesWith(credential: string): LoadedRules {
   const text = `ruleset: wide\nrules:\n  - { id: a, allow: 'https://a.test', credential: ${credential} }\n`
-  const { ruleset } = parseRuleSet(text, 'wide.yaml')
+  const { ruleSet } = parseRuleSet(text, 'wide.yaml')
   return {
-    sets: new Map([['wide', ruleset!]]),
+    sets: new Map([['wide', ruleSet!]]),
     policy: undefined,
     problems: [],
     digest: credential,
