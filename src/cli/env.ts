@@ -66,7 +66,7 @@ function printEnv(config: Config, shell: Shell, taskId: string | undefined, io: 
   if (proxy.kind === 'tcp') return EXIT_CODES.ok
   io.err(
     `the proxy listens on unix:${shortPath(proxy.path)}, which no variable can name: ` +
-      'give the sandbox a TCP address that leads there, or clients an option such as curl --unix-socket\n',
+      'give the sandbox a TCP address that leads there, such as by socat\n',
   )
   return EXIT_CODES.no
 }

@@ -19,6 +19,13 @@ export function printWelcome(io: CommandIo, config: Config, { ca, task }: Runnin
   const paint = paintFor(io)
   const file =
     config.file === undefined ? '' : ` --config ${path.relative(process.cwd(), config.file)}`
+  // A task that is made has variables of its own, which its making prints.
+  const start =
+    task === undefined ? 'Make a task:' : 'In the sandbox, or in another terminal to try it:'
+  const command =
+    task === undefined
+      ? `npx sallyport task create --file TASK.yaml${file}`
+      : `eval "$(npx sallyport env --shell sh${file})"`
   const lines = [
     `${paint.bold('sallyport')} ${io.version}`,
     `  proxy   ${show(config.listen.proxy)}`,
@@ -27,8 +34,8 @@ export function printWelcome(io: CommandIo, config: Config, { ca, task }: Runnin
     `  journal ${relative(config.journal.dir)}`,
     describeTask(task),
     '',
-    'In the sandbox, or in another terminal to try it:',
-    `  eval "$(npx sallyport env --shell sh${file})"`,
+    start,
+    `  ${command}`,
     `Watch: npx sallyport tail --follow${file}`,
   ]
   io.err(`${lines.join('\n')}\n`)
@@ -36,7 +43,7 @@ export function printWelcome(io: CommandIo, config: Config, { ca, task }: Runnin
 
 function describeTask(running: Running['task']): string {
   if (running === undefined)
-    return '  task    none: everything is refused (write `task:` into the configuration)'
+    return '  task    none configured; whoever proves none that was made is refused'
   const { task, state } = running
   if (state !== 'active')
     return `  task    ${task.id} is ${state}: everything is refused (\`start --renew\` begins it anew)`
