@@ -142,11 +142,7 @@ export class Sidecar {
       onMint: () => this.#records.metrics.countMint(),
     })
     const strangers = new Strangers(now)
-    this.#listeners = new TaskListeners({
-      dir: socketDirOf(config),
-      onConnection: (socket, boundTo) => this.#proxy.accept(socket, boundTo),
-      onProblem: (error) => log.error({ err: error }, "a task's listener"),
-    })
+    this.#listeners = this.#makeListeners()
     this.#room = this.#openRoom(renew, dialer, credentials, leafServers)
     const identifier = makeIdentifier({ config, room: this.#room, dialer, strangers, recorder })
     this.#proxy = new ProxyServer({
@@ -162,6 +158,14 @@ export class Sidecar {
       connectionsMax: limits.healthConnectionsMax,
       readiness: () => this.#readiness(),
       metrics: () => this.#records.metrics.render(),
+    })
+  }
+
+  #makeListeners(): TaskListeners {
+    return new TaskListeners({
+      dir: socketDirOf(this.#config),
+      onConnection: (socket, boundTo) => this.#proxy.accept(socket, boundTo),
+      onProblem: (error) => this.#log.error({ err: error }, "a task's listener"),
     })
   }
 
