@@ -131,7 +131,7 @@ void t.test('keys that this version does not serve are refused by name', (t) => 
     'credentials.a.inject.json':
       'credentials: { a: { source: { env: A }, inject: { json: {}, bearer: true }, hosts: [a.test] } }',
   }
-  for (const name of ['reviewers', 'pdp', 'hooks', 'profiles', 'redact', 'fleet', 'console'])
+  for (const name of ['reviewers', 'pdp', 'profiles', 'redact', 'fleet', 'console'])
     keys[name] = `${name}: {}`
   for (const [key, text] of Object.entries(keys)) {
     const { config, problems } = load(text)
@@ -418,7 +418,7 @@ void t.test('what upstreams need is in normal form, and their roots are there', 
 void t.test('whose tokens and certificates prove a task is read with its files', (t) => {
   for (const name of ['keys.json', 'bundle.pem']) writeFileSync(path.join(dir, name), '')
   const jwt = (rest: string): string => `identity: { jwt: { audience: sallyport, ${rest} } }`
-  t.strictSame(loaded('').identity, { jwt: undefined, clientCaFile: undefined })
+  t.strictSame(loaded('').identity, { token: true, jwt: undefined, clientCaFile: undefined })
   t.strictSame(loaded(jwt('jwks: keys.json')).identity.jwt, {
     issuer: undefined,
     audience: 'sallyport',

@@ -68,6 +68,7 @@ void t.test('the record of an ended call has the shape of the contract', (t) => 
         team: 'payments',
         sandbox: 'c0ffee',
         intent: `sha256:${'a'.repeat(64)}`,
+        autonomous: true,
       },
       decision: {
         id: '01JDECISION000000000000000',
@@ -82,6 +83,30 @@ void t.test('the record of an ended call has the shape of the contract', (t) => 
     },
   })
   t.equal(Object.keys(callRecord(facts(), 'call-ended', NOW)).at(-1), 'sallyport')
+  t.end()
+})
+
+void t.test('R70: who asked whom is told from the root down, and on whose behalf', (t) => {
+  const above = {
+    task: 't_0',
+    agent: 'planner',
+    instance: 'planner/1',
+    owner: 'ann',
+    intent: 'sha256:1',
+  }
+  const task = {
+    ...TASK,
+    path: ['t_0', TASK.id],
+    delegation: [above],
+    principal: 'ann@example.com',
+  }
+  const { sallyport } = read(callRecord(facts({ task }), 'call-ended', NOW))
+  t.match(sallyport?.['task'], {
+    path: ['t_0', TASK.id],
+    delegation: [above],
+    principal: 'ann@example.com',
+    autonomous: false,
+  })
   t.end()
 })
 

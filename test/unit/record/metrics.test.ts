@@ -40,6 +40,10 @@ void t.test(
         'sallyport_open_calls 7',
         'sallyport_open_tunnels 2',
         'sallyport_active_tasks 1',
+        'sallyport_tasks{state="active"} 1',
+        'sallyport_orphaned_tasks 0',
+        'sallyport_teardowns_unconfirmed 0',
+        'sallyport_task_ending_seconds_sum 0.5',
         'sallyport_journal_bytes 1234',
         'sallyport_journal_segments 2',
         'sallyport_journal_records_total 42',
@@ -55,7 +59,7 @@ void t.test(
         t.ok(text.split('\n').includes(line), `${line} (${String(round)})`)
       }
       const labels = new Set([...text.matchAll(/[{,](\w+)="/g)].map((match) => match[1]))
-      t.strictSame(labels, new Set(['verdict', 'reason', 'le', 'outcome', 'sink']))
+      t.strictSame([...labels].toSorted(), ['le', 'outcome', 'reason', 'sink', 'state', 'verdict'])
     }
     t.match((await metrics.render()).contentType, /^text\/plain/)
     metrics.countAssertion()
