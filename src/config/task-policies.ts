@@ -6,6 +6,7 @@ import { LRUCache } from 'lru-cache'
 
 import type { Policy } from '../policy/compile.ts'
 import type { PolicyChain } from '../policy/conjunction.ts'
+import { credentialsOf } from '../policy/reachable.ts'
 import type { Task } from '../tasks/task.ts'
 import { compileTaskPolicy, type LoadedRules } from './rules.ts'
 
@@ -29,6 +30,11 @@ interface Chained {
   readonly chain: PolicyChain | undefined
 }
 
+interface Named {
+  readonly rules: LoadedRules | undefined
+  readonly names: readonly string[]
+}
+
 // A policy that was pushed out is compiled again.
 const POLICIES_MAX = 1000
 
@@ -36,6 +42,7 @@ const POLICIES_MAX = 1000
 export class TaskPolicies {
   readonly #options: TaskPoliciesOptions
   readonly #chains: WeakMap<Task, Chained> = new WeakMap()
+  readonly #credentials: WeakMap<Task, Named> = new WeakMap()
   #policies: LRUCache<string, TaskPolicy> = new LRUCache({ max: POLICIES_MAX })
   #of: LoadedRules | undefined
 
@@ -71,6 +78,17 @@ export class TaskPolicies {
     const chain = this.#makeChain(task)
     this.#chains.set(task, { rules, chain })
     return chain
+  }
+
+  /** Names of the credentials that a task's own rules name: kept apart, so that a list of all tasks compiles nothing. */
+  credentialsOf(task: Task): readonly string[] {
+    const rules = this.#options.rules()
+    const known = this.#credentials.get(task)
+    if (known !== undefined && known.rules === rules) return known.names
+    const { policy } = this.policyOf(task)
+    const names = policy === undefined ? [] : credentialsOf(policy)
+    this.#credentials.set(task, { rules, names })
+    return names
   }
 
   #makeChain(task: Task): PolicyChain | undefined {

@@ -7,7 +7,7 @@ import type { Identity } from '../call.ts'
 import type { CredentialStore } from '../credentials/store.ts'
 import type { KnownTasks } from '../identify/identify.ts'
 import type { TaskListeners } from '../listen/task-listeners.ts'
-import { credentialsOf, reachableHosts } from '../policy/reachable.ts'
+import { reachableHosts } from '../policy/reachable.ts'
 import type { Log } from '../record/log.ts'
 import type { CallRecorder } from '../record/recorder.ts'
 import { adoptStatic, endRedefined } from '../tasks/adopt.ts'
@@ -184,10 +184,7 @@ export class TaskRoom {
       onMade: (entry) => this.#onMade(entry),
       onExtended: (entry) => this.#certify(entry),
       onEvent: (action, { task }, detail) => recorder.recordEvent(action, { task, detail }),
-      credentialsOf: ({ task }) => {
-        const { policy } = this.policies.policyOf(task)
-        return policy === undefined ? [] : credentialsOf(policy)
-      },
+      credentialsOf: ({ task }) => this.policies.credentialsOf(task),
       openCalls,
       socketOf: (taskId) => listeners.pathOf(taskId),
     })
