@@ -34,6 +34,8 @@ export interface RegistryOptions {
   readonly onMove: (move: Move) => void
   /** Told of the receipt of every ending, and again where a sandbox is gone at last. */
   readonly onReceipt: (entry: TaskEntry, receipt: Receipt) => void
+  /** Told of a task that ends and whose end is not on the disk: a start must find another sign of it. */
+  readonly onUnsavedEnd: (entry: TaskEntry) => void
   /** Told where a change could not be written down; it is in force, and tried again. */
   readonly onProblem: (error: unknown) => void
 }
@@ -156,6 +158,7 @@ export class TaskRegistry {
     const entries = ending.map(([entry]) => entry)
     // What takes away is on the disk before anything else: a crash revives nothing.
     this.#save(entries, true)
+    for (const entry of entries) if (this.#unsaved.has(entry)) this.#options.onUnsavedEnd(entry)
     for (const [entry, transition] of ending) this.#tell(entry, transition, actor.name, reason)
     for (const entry of entries) entry.ending = this.#finish(entry)
     return Promise.all(roots.map(receiptOf))

@@ -108,6 +108,11 @@ export class TaskAuthorities {
     }
   }
 
+  /** Whether a task's key is on the disk, good or damaged: it is from the task's making to its end. */
+  has(taskId: string): boolean {
+    return existsSync(this.#keyFile(taskId))
+  }
+
   /** Forgets the key and takes the public files away; tells whether there was anything of it. */
   drop(taskId: string): boolean {
     const keyFile = this.#keyFile(taskId)

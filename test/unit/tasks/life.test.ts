@@ -456,6 +456,20 @@ void t.test('a state file that was tampered with stops the start', (t) => {
   t.end()
 })
 
+void t.test('an end that cannot be written down leaves another sign', async (t) => {
+  const { desk, registry, events } = roomFor(t)
+  const [first, second] = [1, 2].map(() => desk.create(definition(), ALICE, undefined).task.id)
+  await desk.revoke(first!, ALICE, undefined)
+  // Whatever is appended from here on fails, as on a full disk.
+  registry.close()
+  await desk.revoke(second!, ALICE, undefined)
+  t.equal(registry.entries.get(second!)?.state, 'ended')
+  t.strictSame(
+    events.filter(({ action }) => action === 'unsaved-end').map(({ task }) => task),
+    [second],
+  )
+})
+
 void t.test('a receipt stands by itself: whoever has the key can check it', async (t) => {
   const { desk, signer } = roomFor(t)
   const id = desk.create(definition(), ALICE, undefined).task.id
