@@ -1,5 +1,6 @@
 // The life of tasks as the registry and the desk give it: what is refused by name, who moves what, and what a crash leaves.
 
+import { spawn } from 'node:child_process'
 import { createPublicKey, verify } from 'node:crypto'
 import { appendFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
@@ -453,6 +454,33 @@ void t.test('a state file that was tampered with stops the start', (t) => {
   const file = path.join(directory, 'state/tasks.ndjson')
   writeFileSync(file, readFileSync(file, 'utf8').replace('"active"', '"alive"'))
   t.throws(() => openRoom({ directory }), /line 1 is not what was written/)
+  t.end()
+})
+
+void t.test('nobody names a process that is not the sandbox it makes', (t) => {
+  const { desk } = roomFor(t)
+  const child = spawn('sleep', ['60'])
+  t.teardown(() => child.kill())
+  const { pid } = child
+  const make = (sandbox: object): unknown => desk.create(definition({ sandbox }), ALICE, undefined)
+  t.match(
+    refusal(() => make({ id: 'box', pid, shared: true })),
+    { reason: 'none' },
+  )
+  t.match(
+    refusal(() => make({ id: 'box', pid, shared: true })),
+    { reason: 'none' },
+    'the same sandbox',
+  )
+  t.strictSame(
+    refusal(() => make({ id: 'other', pid })),
+    { reason: 'conflict', field: '/sandbox/pid' },
+  )
+  for (const own of [1, process.pid, process.ppid])
+    t.strictSame(
+      refusal(() => make({ id: 'other', pid: own })),
+      { reason: 'definition-invalid', field: '/sandbox/pid' },
+    )
   t.end()
 })
 
