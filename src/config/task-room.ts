@@ -17,7 +17,7 @@ import { TaskDesk } from '../tasks/desk.ts'
 import { EndingSaga, type EndsWithTask } from '../tasks/ending.ts'
 import type { TaskEntry } from '../tasks/entry.ts'
 import { ReceiptSigner } from '../tasks/receipt.ts'
-import { TaskRegistry, type Move } from '../tasks/registry.ts'
+import { SIDECAR, TaskRegistry, type Move } from '../tasks/registry.ts'
 import type { EndHook } from '../tasks/sandbox.ts'
 import { Switches } from '../tasks/switches.ts'
 import type { Task, TaskStanding } from '../tasks/task.ts'
@@ -84,6 +84,8 @@ export class TaskRoom {
       saga: this.#saga,
       onMove: (move) => this.#onMove(move),
       onReceipt: (entry, receipt) => this.#onReceipt(entry, receipt),
+      // Taking a file away needs no room on the disk.
+      onUnsavedEnd: ({ id }) => options.authorities.drop(id),
       onProblem,
     })
     const { registry } = this
@@ -113,6 +115,7 @@ export class TaskRoom {
     this.switches.finishKills()
     if (own) this.#own = adoptStatic(this.registry, this.clock, own, renew)
     this.registry.resumeEndings()
+    this.#endUnsaved()
     const live = [...this.registry.entries.live]
     authorities.dropOthers(new Set(live.map(({ id }) => id)))
     for (const entry of live) {
@@ -190,6 +193,15 @@ export class TaskRoom {
     this.#options.listeners.closeAll()
     this.registry.close()
     this.#saga.close()
+  }
+
+  // Without its key a task had begun to end when there was no room to write that down.
+  #endUnsaved(): void {
+    const { authorities } = this.#options
+    const ended = [...this.registry.entries.live].filter(
+      ({ id, kept }) => !kept.isStatic && !authorities.has(id),
+    )
+    void this.registry.end(ended, 'revoked', SIDECAR, 'its end was not written down before')
   }
 
   #makeDesk(): TaskDesk {

@@ -93,8 +93,12 @@ export async function latestRecords(
   let latest: RecordBody[] = []
   for (const { firstSeq } of listSegments(dir).toReversed()) {
     const found: RecordBody[] = []
-    for await (const record of segmentRecords(dir, firstSeq))
-      if (accepts(record, '')) found.push(record)
+    for await (const record of segmentRecords(dir, firstSeq)) {
+      if (!accepts(record, '')) continue
+      found.push(record)
+      // A segment may hold a hundred thousand.
+      if (found.length >= 2 * limit) found.splice(0, found.length - limit)
+    }
     latest = [...found, ...latest].slice(-limit)
     if (latest.length === limit) break
   }

@@ -212,8 +212,13 @@ function checkSandbox({ sandbox }: TaskDefinition, options: CreateOptions): void
       '/sandbox/hooks/end',
     )
   if (pid === undefined) return
-  if (pid <= 1 || pid === process.pid || processStart(pid) === undefined)
+  const isOwn = pid <= 1 || pid === process.pid || pid === process.ppid
+  if (isOwn || processStart(pid) === undefined)
     throw new ControlError('definition-invalid', 'there is no such process', '/sandbox/pid')
+  // A hook ends it: nobody names the process that is another's sandbox.
+  for (const { task } of options.registry.entries.live)
+    if (task.sandbox.pid === pid && task.sandbox.id !== id)
+      throw new ControlError('conflict', 'the process is another sandbox', '/sandbox/pid')
 }
 
 function checkRules(

@@ -35,6 +35,8 @@ export interface RegistryOptions {
   readonly onMove: (move: Move) => void
   /** Told of the receipt of every ending, and again where a sandbox is gone at last. */
   readonly onReceipt: (entry: TaskEntry, receipt: Receipt) => void
+  /** Told of a task that ends and whose end is not on the disk: a start must find another sign of it. */
+  readonly onUnsavedEnd: (entry: TaskEntry) => void
   /** Told where a change could not be written down; it is in force, and tried again. */
   readonly onProblem: (error: unknown) => void
 }
@@ -172,9 +174,13 @@ export class TaskRegistry {
       for (const child of this.#index.childrenOf(entry)) revoke(child, 'parent-ended')
     }
     for (const root of roots) revoke(root, cause)
+    const { onUnsavedEnd } = this.#options
     const ways = new Map(ending)
     void endAll([...ways.keys()], {
-      save: (entries) => this.#save(entries, true),
+      save: (entries) => {
+        this.#save(entries, true)
+        for (const entry of entries) if (this.#unsaved.has(entry)) onUnsavedEnd(entry)
+      },
       onMarked: (entry) => this.#tell(entry, ways.get(entry)!, actor.name, reason),
       finish: (entry) => this.#finish(entry),
     })

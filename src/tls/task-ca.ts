@@ -111,6 +111,11 @@ export class TaskAuthorities {
     }
   }
 
+  /** Whether a task's key is on the disk, good or damaged: it is from the task's making to its end. */
+  has(taskId: string): boolean {
+    return existsSync(this.#keyFile(taskId))
+  }
+
   /**
    * Forgets the key at once; tells whether there was one. The public files, worth nothing without it, stay a little: clients
    * that cannot read them any more say so, and not that their task has ended.

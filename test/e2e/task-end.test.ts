@@ -247,7 +247,9 @@ void t.test('the end of a task', async (t) => {
       )
       const again = await api(cx, 'POST', '/v1/tasks', taskDefinition({ sandbox: { id: 'd' } }))
       t.match(again, { status: 409, body: { field: '/sandbox/id' } }, 'the sandbox stays blocked')
-      t.equal(cx.records().filter(({ event }) => event.action === 'teardown-unconfirmed').length, 2)
+      const alarms = (): number =>
+        cx.records().filter(({ event }) => event.action === 'teardown-unconfirmed').length
+      await until(() => alarms() === 2, 'both are on record')
       t.equal(await cx.metric('sallyport_teardowns_unconfirmed'), 2, 'R82')
     },
   )

@@ -9,25 +9,30 @@ import { callsAnswer, REFUSALS } from '../answers.ts'
 import { visibleTask, type RouteApp } from '../context.ts'
 import type { ControlParts } from '../parts.ts'
 import { canSee, hasRole, type Principal } from '../roles.ts'
+import { Shares } from '../shares.ts'
 
 const LIMIT_MAX = 1000
 const LIMIT_DEFAULT = 100
 /** Records that wait for a slow reader; beyond, the stream ends and says so. */
 const WAITING_MAX = 2 * LIMIT_MAX
 const KEEP_ALIVE_MS = 15_000
+const STREAMS_EACH_MAX = 16
+/** Each reads a segment of the journal at least. */
+const READINGS_EACH_MAX = 2
+
+const query = z.strictObject({
+  task: taskId.optional().describe('Of this task only.'),
+  limit: z.coerce
+    .number({ error: 'expected a number' })
+    .int({ error: 'expected a whole number' })
+    .min(0)
+    .max(LIMIT_MAX, { error: `expected at most ${LIMIT_MAX}` })
+    .optional()
+    .describe('How many of the latest; 100 unless followed.'),
+})
 
 /** Adds the routes. */
 export function addCallRoutes(app: RouteApp, parts: ControlParts): void {
-  const query = z.strictObject({
-    task: taskId.optional().describe('Of this task only.'),
-    limit: z.coerce
-      .number({ error: 'expected a number' })
-      .int({ error: 'expected a whole number' })
-      .min(0)
-      .max(LIMIT_MAX, { error: `expected at most ${LIMIT_MAX}` })
-      .optional()
-      .describe('How many of the latest; 100 unless followed.'),
-  })
   const route = createRoute({
     method: 'get',
     path: '/v1/calls',
@@ -43,19 +48,29 @@ export function addCallRoutes(app: RouteApp, parts: ControlParts): void {
       ...REFUSALS,
     },
   })
+  const streams = new Shares('streams of calls', STREAMS_EACH_MAX)
+  const readings = new Shares('readings of calls', READINGS_EACH_MAX)
   app.openapi(route, async (c) => {
     const { task, limit } = c.req.valid('query')
     const { principal } = c.env
     if (task !== undefined) visibleTask(parts, task, principal, '/task')
     const isShown = (record: unknown): record is object => isVisible(parts, record, principal)
-    const recent = async (count: number): Promise<readonly object[]> =>
-      count === 0 ? [] : (await parts.calls.recent(count, task)).filter(isShown)
+    const recent = async (count: number): Promise<readonly object[]> => {
+      if (count === 0) return []
+      const giveBack = readings.take(principal)
+      try {
+        return (await parts.calls.recent(count, task)).filter(isShown)
+      } finally {
+        giveBack()
+      }
+    }
     const isFollowed = c.req.header('accept')?.includes('text/event-stream') === true
     // A HEAD has no body that somebody would read, or end.
     if (!isFollowed || c.req.method === 'HEAD')
       return c.json({ calls: await recent(limit ?? LIMIT_DEFAULT) }, 200)
 
     const waiting: object[] = [...(await recent(limit ?? 0))]
+    const giveBack = streams.take(principal)
     const wake = { call: (): void => undefined }
     let overrun = false
     const stop = parts.calls.follow(task, (record) => {
@@ -76,6 +91,7 @@ export function addCallRoutes(app: RouteApp, parts: ControlParts): void {
         }
       } finally {
         stop()
+        giveBack()
       }
     })
   })

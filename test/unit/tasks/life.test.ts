@@ -1,5 +1,6 @@
 // The life of tasks as the registry and the desk give it: what is refused by name, who moves what, and what a crash leaves.
 
+import { spawn } from 'node:child_process'
 import { createPublicKey, verify } from 'node:crypto'
 import { appendFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
@@ -454,6 +455,47 @@ void t.test('a state file that was tampered with stops the start', (t) => {
   writeFileSync(file, readFileSync(file, 'utf8').replace('"active"', '"alive"'))
   t.throws(() => openRoom({ directory }), /line 1 is not what was written/)
   t.end()
+})
+
+void t.test('nobody names a process that is not the sandbox it makes', (t) => {
+  const { desk } = roomFor(t)
+  const child = spawn('sleep', ['60'])
+  t.teardown(() => child.kill())
+  const { pid } = child
+  const make = (sandbox: object): unknown => desk.create(definition({ sandbox }), ALICE, undefined)
+  t.match(
+    refusal(() => make({ id: 'box', pid, shared: true })),
+    { reason: 'none' },
+  )
+  t.match(
+    refusal(() => make({ id: 'box', pid, shared: true })),
+    { reason: 'none' },
+    'the same sandbox',
+  )
+  t.strictSame(
+    refusal(() => make({ id: 'other', pid })),
+    { reason: 'conflict', field: '/sandbox/pid' },
+  )
+  for (const own of [1, process.pid, process.ppid])
+    t.strictSame(
+      refusal(() => make({ id: 'other', pid: own })),
+      { reason: 'definition-invalid', field: '/sandbox/pid' },
+    )
+  t.end()
+})
+
+void t.test('an end that cannot be written down leaves another sign', async (t) => {
+  const { desk, registry, events } = roomFor(t)
+  const [first, second] = [1, 2].map(() => desk.create(definition(), ALICE, undefined).task.id)
+  await desk.revoke(first!, ALICE, undefined)
+  // Whatever is appended from here on fails, as on a full disk.
+  registry.close()
+  await desk.revoke(second!, ALICE, undefined)
+  t.equal(registry.entries.get(second!)?.state, 'ended')
+  t.strictSame(
+    events.filter(({ action }) => action === 'unsaved-end').map(({ task }) => task),
+    [second],
+  )
 })
 
 void t.test('a receipt stands by itself: whoever has the key can check it', async (t) => {
