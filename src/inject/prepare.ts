@@ -21,6 +21,7 @@ import {
 } from './client-auth.ts'
 import { isOwnHost, placeHeader, placeText } from './places.ts'
 import { splitQuery } from './query.ts'
+import { isSelfNaming } from './self-naming.ts'
 
 /** A judged call, and what is added to it. */
 export interface PrepareInput {
@@ -130,7 +131,7 @@ function writeHeaders(
       written.push(name, place.text)
       outcome.stood = true
     } else if (placed === read || unwanted.headers.has(read)) outcome.dropped.add(read)
-    else written.push(name, stripped[at + 1]!)
+    else if (!isSelfNaming(read)) written.push(name, stripped[at + 1]!)
   }
   if (place?.header !== undefined && !outcome.stood) written.push(place.header, place.text)
   return written

@@ -47,7 +47,12 @@ void t.test('tasks are told apart', async (t) => {
       t.match(await getAs(cx, undefined, url), /^HTTP\/1\.1 407 Sallyport: identity-missing/)
       t.match(await getAs(cx, undefined, url), /Proxy-Authenticate: Basic realm="sallyport"/)
       t.match(await getAs(cx, one, url), /^HTTP\/1\.1 200/)
-      const forged = ['X-Agent-Id: other', `X-Sallyport-Task: ${two.id}`, 'Forwarded: for=10.0.0.1']
+      const forged = [
+        'X-Agent-Id: other',
+        `X-Sallyport-Task: ${two.id}`,
+        'Forwarded: for=10.0.0.1',
+        'X-Kept: yes',
+      ]
       t.match(await getAs(cx, one, url, forged), /^HTTP\/1\.1 200/)
       const bearer = { login: `Proxy-Authorization: Bearer ${one.token}` }
       t.match(await getAs(cx, bearer, url), /^HTTP\/1\.1 200/)
@@ -56,6 +61,11 @@ void t.test('tasks are told apart', async (t) => {
       t.notOk(
         seen.some((headers) => /proxy-authorization|spt_/i.test(headers)),
         'no token goes on',
+      )
+      t.ok(seen.some((headers) => /"x-kept":"yes"/.test(headers)))
+      t.notOk(
+        seen.some((headers) => /x-sallyport|forwarded/i.test(headers)),
+        'nor a name that a client gives itself',
       )
       for (const login of [
         `Proxy-Authorization: Basic ${Buffer.from(`${one.id}:spt_wrong`).toString('base64')}`,
