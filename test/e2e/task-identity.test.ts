@@ -119,28 +119,33 @@ void t.test('tasks are told apart', async (t) => {
     },
   )
 
-  scenario(t, 'R09: only an active task lets a byte out', options, async (cx, t) => {
-    const task = await makeTask(cx, { require: { image: 'sha256:right' } })
-    const ask = (): Promise<string> => getAs(cx, task, url)
-    const change = (what: string, body: object = {}): Promise<number> =>
-      api(cx, 'POST', `/v1/tasks/${task.id}/${what}`, body).then(({ status }) => status)
-    const before = seen.length
-    t.match(await ask(), /^HTTP\/1\.1 403 Sallyport: task-not-active/, 'pending')
-    t.equal(await change('attest', { image: 'sha256:wrong' }), 403, 'R05: wrong evidence')
-    t.match(await ask(), /^HTTP\/1\.1 403 Sallyport: task-not-active/, 'still pending')
-    t.equal(cx.records().filter(({ event }) => event.action === 'attestation-failed').length, 1)
-    t.equal(seen.length, before, 'nothing left')
-    t.equal(await change('attest', { image: 'sha256:right' }), 200)
-    t.match(await ask(), /^HTTP\/1\.1 200/, 'active')
-    t.match((await api(cx, 'GET', `/v1/tasks/${task.id}`)).body.identity.evidence, /^sha256:/)
-    t.equal(await change('suspend'), 200)
-    t.match(await ask(), /^HTTP\/1\.1 403 Sallyport: task-not-active/, 'suspended')
-    t.equal(await change('resume'), 200)
-    t.match(await ask(), /^HTTP\/1\.1 200/, 'active again')
-    t.equal(await change('revoke'), 200)
-    t.match(await ask(), /^HTTP\/1\.1 403 Sallyport: task-ended/, 'ended')
-    t.equal(await change('resume'), 403, 'nothing ended comes back')
-  })
+  scenario(
+    t,
+    'R05, R09: only an active task lets a byte out, and evidence makes it one',
+    options,
+    async (cx, t) => {
+      const task = await makeTask(cx, { require: { image: 'sha256:right' } })
+      const ask = (): Promise<string> => getAs(cx, task, url)
+      const change = (what: string, body: object = {}): Promise<number> =>
+        api(cx, 'POST', `/v1/tasks/${task.id}/${what}`, body).then(({ status }) => status)
+      const before = seen.length
+      t.match(await ask(), /^HTTP\/1\.1 403 Sallyport: task-not-active/, 'pending')
+      t.equal(await change('attest', { image: 'sha256:wrong' }), 403, 'R05: wrong evidence')
+      t.match(await ask(), /^HTTP\/1\.1 403 Sallyport: task-not-active/, 'still pending')
+      t.equal(cx.records().filter(({ event }) => event.action === 'attestation-failed').length, 1)
+      t.equal(seen.length, before, 'nothing left')
+      t.equal(await change('attest', { image: 'sha256:right' }), 200)
+      t.match(await ask(), /^HTTP\/1\.1 200/, 'active')
+      t.match((await api(cx, 'GET', `/v1/tasks/${task.id}`)).body.identity.evidence, /^sha256:/)
+      t.equal(await change('suspend'), 200)
+      t.match(await ask(), /^HTTP\/1\.1 403 Sallyport: task-not-active/, 'suspended')
+      t.equal(await change('resume'), 200)
+      t.match(await ask(), /^HTTP\/1\.1 200/, 'active again')
+      t.equal(await change('revoke'), 200)
+      t.match(await ask(), /^HTTP\/1\.1 403 Sallyport: task-ended/, 'ended')
+      t.equal(await change('resume'), 403, 'nothing ended comes back')
+    },
+  )
 
   scenario(
     t,

@@ -125,6 +125,32 @@ void t.test('two tasks of one sidecar', async (t) => {
 
   scenario(
     t,
+    'R66: the kill switch for a credential stops what it is used by',
+    options,
+    async (cx, t) => {
+      const one = await makeTask(cx)
+      const two = await makeTask(cx, { rules: ['other'] })
+      const socket = await secureAs(cx, one, authority)
+      await ask(socket)
+      const { body } = await api(cx, 'POST', '/v1/kill', {
+        scope: 'credential',
+        value: 'key',
+        reason: 'leaked',
+      })
+      socket.write(`GET / HTTP/1.1\r\nHost: ${authority}\r\n\r\n`)
+      t.match(await readHead(socket), /^HTTP\/1\.1 403 Sallyport: killed/)
+      t.equal(
+        (await ask(await secureAs(cx, two, authority))).key,
+        null,
+        'a call without it goes on',
+      )
+      await api(cx, 'DELETE', `/v1/kill/${body.kill.id}`)
+      t.equal((await ask(await secureAs(cx, one, authority))).key, KEY)
+    },
+  )
+
+  scenario(
+    t,
     'R46: the CA of a task is its own, short-lived and held to its hosts',
     options,
     async (cx, t) => {
