@@ -8,9 +8,12 @@ import { compileTaskPolicy, loadRuleSets, type TaskRules } from '../config/rules
 import { EgressError, REASONS } from '../errors.ts'
 import type { Policy } from '../policy/compile.ts'
 import type { Decision, TraceStep } from '../policy/decision.ts'
-import { explain } from '../policy/explain.ts'
+import type { PolicyChain } from '../policy/conjunction.ts'
+import { explainTogether } from '../policy/explain.ts'
 import { askAbout, type Asked } from '../policy/written-call.ts'
-import { configFor, shortPath, staticTaskFor, type CommonOptions } from './common.ts'
+import type { ControlClient } from '../control/client.ts'
+import { configFor, shortPath, staticTaskFor, staticTaskOf, type CommonOptions } from './common.ts'
+import { callControl } from './control.ts'
 import { EXIT_CODES, paintFor, printJson, UsageError, type CommandIo } from './io.ts'
 import { formatProblems } from './problems.ts'
 
@@ -42,15 +45,33 @@ export function registerExplain(
     .option('--header <name: value>', 'a header of the call', addHeader, [])
   for (const option of NOT_SERVED) verb.addOption(new Option(option).hideHelp())
   verb.action(
-    (method: string | undefined, url: string | undefined, _options: unknown, command: Command) => {
+    async (
+      method: string | undefined,
+      url: string | undefined,
+      _options: unknown,
+      command: Command,
+    ) => {
       refuseNotServed(command)
       const options = command.optsWithGlobals<CommonOptions & ExplainFlags>()
       if (method === undefined || url === undefined)
         throw new UsageError(
           'explain needs METHOD and URL, such as: explain GET https://api.github.com/user',
         )
-      const policy = policyFor(configFor(options, io, true), options, io)
-      exit(explainCall(policy, method, url, options, io))
+      const config = configFor(options, io, true)
+      const { task: taskId } = options
+      const isHeld = taskId !== undefined && taskId !== staticTaskOf(config)?.id
+      if (!isHeld) {
+        const policy = policyFor(config, rulesFor(config, options), io)
+        exit(explainCall([policy], method, url, options, io))
+        return
+      }
+      if (options.rules !== undefined) throw new UsageError('give `--task` or `--rules`, not both')
+      const run = async (client: ControlClient): Promise<number> => {
+        const [own, ...above] = await chainOf(client, taskId)
+        const policies = [own, ...above].map((task) => policyFor(config, task, io))
+        return explainCall([policies[0]!, ...policies.slice(1)], method, url, options, io)
+      }
+      exit(await callControl(options, io, run))
     },
   )
 }
@@ -63,13 +84,19 @@ function refuseNotServed(command: Command): void {
   }
 }
 
-function policyFor(config: Config, options: ExplainFlags, io: CommandIo): Policy {
+/** What a task of the running sidecar says of its rules, and what those above it do, the parent's next. */
+async function chainOf(
+  client: ControlClient,
+  taskId: string,
+): Promise<readonly [TaskRules, ...TaskRules[]]> {
+  const own = await client.showTask(taskId)
+  const above = own.path.slice(0, -1).toReversed()
+  return [own, ...(await Promise.all(above.map((id) => client.showTask(id))))]
+}
+
+function policyFor(config: Config, task: TaskRules, io: CommandIo): Policy {
   const { sets, problems: parsed } = loadRuleSets(config.rules.dir, config.limits)
-  const { policy, problems } = compileTaskPolicy(
-    sets,
-    config.rules.always,
-    rulesFor(config, options),
-  )
+  const { policy, problems } = compileTaskPolicy(sets, config.rules.always, task)
   if (policy !== undefined) return policy
   // A set that could not be read is why it seems to be missing.
   const text = formatProblems([...parsed, ...problems], io).trimEnd()
@@ -93,7 +120,7 @@ function rulesFor(config: Config, flags: ExplainFlags): TaskRules {
 }
 
 function explainCall(
-  policy: Policy,
+  policies: PolicyChain,
   method: string,
   url: string,
   options: ExplainFlags & { readonly json?: boolean },
@@ -101,7 +128,7 @@ function explainCall(
 ): number {
   let explained: { readonly decision: Decision; readonly trace: readonly TraceStep[] }
   try {
-    explained = explain(policy, questionOf(method, url, options.header))
+    explained = explainTogether(policies, questionOf(method, url, options.header))
   } catch (error) {
     if (!(error instanceof EgressError)) throw error
     // What cannot be read is refused before any rule is looked at.
@@ -144,6 +171,7 @@ function printDecision(decision: Decision, trace: readonly TraceStep[], io: Comm
   if (verdict === 'allow' && obligations.bodyBytesMax !== undefined)
     io.out(`body: ${obligations.bodyBytesMax} bytes at the most\n`)
   for (const step of trace) {
+    const whose = step.ancestor === undefined ? '' : ` (of the task ${step.ancestor} above)`
     const mark = step.matched
       ? paint.bold('matched')
       : paint.dim(`not by ${step.failedAt ?? 'condition'}`)
@@ -152,7 +180,7 @@ function printDecision(decision: Decision, trace: readonly TraceStep[], io: Comm
       (_all, file: string, place: string) => `${shortPath(file)}${place}`,
     )
     io.out(
-      `  ${step.verdict.padEnd(5)} ${step.rule.ruleset}/${step.rule.id}  ${mark}  ${paint.dim(at)}\n`,
+      `  ${step.verdict.padEnd(5)} ${step.rule.ruleset}/${step.rule.id}${whose}  ${mark}  ${paint.dim(at)}\n`,
     )
   }
 }

@@ -69,6 +69,8 @@ export interface TraceStep {
     | 'always-allow'
   /** `file:line:column` of the rule. */
   readonly at: string
+  /** Whose rule it is: 1 for the parent's, 2 for its parent's; absent for the task's own. */
+  readonly ancestor?: number
 }
 
 /** The answer for one call. */

@@ -1,9 +1,10 @@
 // Why a call is decided as it is: the decision, and how far the call gets with every rule, in order. Deliberately asks the
-// code that decides live traffic (`decide.ts`, `match.ts`) and adds no judgement. Called by the `explain` verb.
+// code that decides live traffic (`conjunction.ts`, `match.ts`) and adds no judgement. Called by the `explain` verb.
 
 import type { Endpoint } from '../wire/authority.ts'
 import type { Policy } from './compile.ts'
-import { decide, decideConnect } from './decide.ts'
+import { decideConnectTogether, decideTogether, type PolicyChain } from './conjunction.ts'
+import { decideConnect } from './decide.ts'
 import type { ConnectDecision, Decision, TraceStep } from './decision.ts'
 import {
   coversHost,
@@ -26,17 +27,31 @@ export interface Explanation {
   readonly trace: readonly TraceStep[]
 }
 
-/** Decides, and says how far the question gets with every rule. */
+/** Decides by one policy, and says how far the question gets with every rule. */
 export function explain(policy: Policy, asked: Asked): Explanation {
+  return explainTogether([policy], asked)
+}
+
+/** Decides as a task below others is decided on, and says how far the question gets with every rule of all of them. */
+export function explainTogether(policies: PolicyChain, asked: Asked): Explanation {
+  const trace = policies.flatMap((policy, ancestor) =>
+    tracePolicy(policy, asked).map((step) => (ancestor === 0 ? step : { ...step, ancestor })),
+  )
+  const decision =
+    'connect' in asked
+      ? decideConnectTogether(policies, asked.connect)
+      : decideTogether(policies, asked)
+  return { decision, trace }
+}
+
+function tracePolicy(policy: Policy, asked: Asked): TraceStep[] {
   if ('connect' in asked) {
     const { connect } = asked
-    const decision = decideConnect(policy, connect)
-    const stageOf = (entry: Entry): Stage => reachConnect(entry, connect.port, decision.mode)
-    return { decision, trace: traceRules(policy, connect, stageOf) }
+    const { mode } = decideConnect(policy, connect)
+    return traceRules(policy, connect, (entry) => reachConnect(entry, connect.port, mode))
   }
   const facts = new Facts(asked)
-  const trace = traceRules(policy, asked.endpoint, (entry) => reach(entry, facts))
-  return { decision: decide(policy, asked), trace }
+  return traceRules(policy, asked.endpoint, (entry) => reach(entry, facts))
 }
 
 function traceRules(

@@ -123,6 +123,12 @@ rules:
         ({ url: at, event }) => at?.path === '/ok/2' && event.reason === 'path-not-allowed',
       )
       t.equal(denied.sallyport.detail?.['refusedFor'], parent.id, 'the record says who refused')
+      const asked = (id: string, at: string): ReturnType<typeof cx.run> =>
+        cx.run('explain', 'GET', `${url}${at}`, '--task', id)
+      t.match(asked(child.id, 'ok/1'), { status: 0, stdout: /^allow by narrow\/n\n/ })
+      const why = asked(child.id, 'ok/2')
+      t.match(why, { status: 1, stdout: /^deny path-not-allowed/ }, 'explain asks the same rules')
+      t.match(why.stdout, /allow set\/all \(of the task 1 above\) {2}not by path/)
       const wide = await api(
         cx,
         'POST',

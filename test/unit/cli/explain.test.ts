@@ -4,6 +4,8 @@ import path from 'node:path'
 
 import t from 'tap'
 
+import { loadConfig } from '../../../src/config/load.ts'
+import { buildStaticTask } from '../../../src/config/task.ts'
 import { CONFIGURATION, RULES, run, type Ran } from './support.ts'
 
 const PROD_ONLY = `  - id: prod-only
@@ -86,15 +88,21 @@ void t.test(
   },
 )
 
-void t.test('the task may be named, and no other is served', async (t) => {
-  const { err } = await explain('GET', ISSUES, '--task', 't_other')
-  const id = /static task is (t_[0-9a-z]{26})/.exec(err)?.[1] ?? ''
-  t.equal((await explain('GET', ISSUES, '--task', id)).code, 0)
-  t.match(await explain('GET', ISSUES, '--task', id, '--rules', 'widgets'), {
-    code: 2,
-    err: /not both/,
-  })
-})
+void t.test(
+  'the task may be named, and any other is asked for where the sidecar runs',
+  async (t) => {
+    const other = await explain('GET', ISSUES, '--task', 't_other')
+    t.match(other, { code: 1, err: /control API at unix:.* does not answer/ })
+    const file = path.join(dir, 'sallyport.yaml')
+    const { task } = loadConfig({ file, environment: {} }).config ?? {}
+    const { id } = buildStaticTask(task!, 0)
+    t.equal((await explain('GET', ISSUES, '--task', id)).code, 0)
+    t.match(await explain('GET', ISSUES, '--task', id, '--rules', 'widgets'), {
+      code: 2,
+      err: /not both/,
+    })
+  },
+)
 
 void t.test('scripts get the decision and its trace as JSON', async (t) => {
   const { code, out } = await explain('GET', ISSUES, '--json')
