@@ -114,6 +114,9 @@ export class TaskRoom {
     endRedefined(this.registry, own?.id)
     this.switches.finishKills()
     if (own) this.#own = adoptStatic(this.registry, this.clock, own, renew)
+    // A start, renewed or redefined, lets no owner have tasks again.
+    if (this.#own && this.switches.disabled().includes(this.#own.task.owner.name))
+      this.registry.move(this.#own, 'owner-disabled', SIDECAR)
     this.registry.resumeEndings()
     this.#endUnsaved()
     const live = [...this.registry.entries.live]

@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream'
 
 import type { Call } from '../call.ts'
 import type { Reason } from '../errors.ts'
+import { resetSocket } from '../net/reset.ts'
 
 /**
  * Joins two connected streams until both directions are over; resolves with how it ended. Owns and destroys both.
@@ -47,7 +48,10 @@ export function relayTunnel(
     }
     join(client, upstream, (bytes) => (call.bytesOut += bytes), 'client-gone')
     join(upstream, client, (bytes) => (call.bytesIn += bytes), 'upstream-gone')
-    call.onCut(() => finish('internal'))
+    call.onCut(() => {
+      resetSocket(upstream)
+      finish('internal')
+    })
     if (head.length > 0) {
       call.bytesOut += head.length
       upstream.write(head)

@@ -13,6 +13,7 @@ import type httpProxy from 'http-proxy'
 
 import type { Call, Prepared } from '../call.ts'
 import { EgressError, type Reason } from '../errors.ts'
+import { resetSocket } from '../net/reset.ts'
 import type { RawHeaders } from '../wire/body.ts'
 import { responseFraming, stripResponseHead } from '../wire/headers.ts'
 import { fieldLines } from '../wire/http1-write.ts'
@@ -83,7 +84,10 @@ export function relayUpgrade(call: Call & Prepared, options: UpgradeOptions): Pr
       if (state === 'upgraded') endAfterLastByte(client, upstream, () => finish('allowed'))
       else if (state === 'waiting') finish('upgrade-failed')
     })
-    call.onCut(() => finish('internal'))
+    call.onCut(() => {
+      resetSocket(upstream)
+      finish('internal')
+    })
     proxy.on('error', () => finish(state === 'waiting' ? 'upgrade-failed' : 'upstream-gone'))
     const outgoing = sendUpgrade(call, options, proxy)
     // Behind http-proxy's own, which has joined the two by then: a listener before that would take the first bytes away.

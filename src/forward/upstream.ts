@@ -4,6 +4,7 @@
 import { EgressError } from '../errors.ts'
 import { NEVER, type Timed } from '../deadlines.ts'
 import type { Dialed } from '../net/dial.ts'
+import { resetSocket } from '../net/reset.ts'
 import type { AddressPolicy } from '../policy/decision.ts'
 import type { BodySource } from '../wire/body-queue.ts'
 import { ResponseHeadReader } from '../wire/http1-head.ts'
@@ -115,6 +116,7 @@ export class UpstreamConnection implements BodySource, Timed {
   /** Ends the connection; an exchange on it fails with the cause. */
   abort(cause: Error): void {
     this.#exchange?.reader.drop(cause)
+    resetSocket(this.dialed.socket)
     this.#fail(cause)
   }
 

@@ -43,6 +43,12 @@ const AXIS_OF: Readonly<Partial<Record<Reason, Axis>>> = {
   'denied-by-rule': 'paths',
 }
 
+// All of it happens in one go, and nobody's calls move meanwhile: what is too much to look at stays unproven.
+const PAIRS_MAX = 500_000
+const WITNESSED_MAX = 64
+// One is enough to refuse the child; the others are told to whoever mends it.
+const WIDENED_MAX = 32
+
 /** Compares a child's policy with its parent's. Nothing widened and nothing unproven: the child's calls are the parent's. */
 export function comparePolicies(child: Policy, parent: Policy): Comparison {
   const rules = new ParentRules(parent, child)
@@ -52,10 +58,15 @@ export function comparePolicies(child: Policy, parent: Policy): Comparison {
     ({ verdict, binding, isForEnvironment }) =>
       verdict === 'allow' && binding === 'task' && isForEnvironment,
   )
-  for (const entry of allows.flatMap(({ entries }) => entries)) {
-    const axis = rules.findUnproven(entry)
+  const provableMax = PAIRS_MAX / Math.max(1, rules.size)
+  let witnessed = 0
+  for (const [at, entry] of allows.flatMap(({ entries }) => entries).entries()) {
+    if (widened.size >= WIDENED_MAX) break
+    const axis = at < provableMax ? rules.findUnproven(entry) : 'paths'
     if (axis === undefined) continue
-    const found = findWidenings(entry, child, parent, rules.near(entry))
+    witnessed += 1
+    const found =
+      witnessed > WITNESSED_MAX ? [] : findWidenings(entry, child, parent, rules.near(entry))
     if (found.length === 0) unproven.add(axis)
     for (const widening of found) {
       const key = `${widening.axis} ${entry.rule.ordinal}`

@@ -73,6 +73,11 @@ export class ParentRules {
     )
   }
 
+  /** How many rules an allow of the child is held against. */
+  get size(): number {
+    return this.#denies.length + this.#allows.length + this.#others.length
+  }
+
   /** Finds where it cannot be shown that the parent may all that an allow of the child allows; undefined where it can. */
   findUnproven(entry: Entry): Axis | undefined {
     const { methods } = entry.rule

@@ -82,4 +82,14 @@ void t.test('suspended', async (t) => {
     await until(() => received === 'again', 'it goes on')
     again.destroy()
   })
+
+  const own = { rules, hosts: ['up.test'] }
+  scenario(t, 'a start does not enable an owner who was disabled', own, async (cx, t) => {
+    const owner = '/v1/owners/Test%20Owner'
+    t.match(await api(cx, 'PUT', owner, { disabled: true }), { status: 200 })
+    await cx.stop()
+    await cx.start('--renew')
+    const url = `http://up.test:${hanging.port}/`
+    t.match(await getAs(cx, undefined, url), /^HTTP\/1\.1 403 Sallyport: task-not-active/)
+  })
 })

@@ -2,7 +2,7 @@
 // the tasks it may see. Called by `app.ts`.
 
 import { createRoute, z } from '@hono/zod-openapi'
-import { streamSSE } from 'hono/streaming'
+import { streamSSE, type SSEStreamingApi } from 'hono/streaming'
 
 import { taskId } from '../../tasks/schema.ts'
 import { callsAnswer, REFUSALS } from '../answers.ts'
@@ -80,15 +80,8 @@ export function addCallRoutes(app: RouteApp, parts: ControlParts): void {
       wake.call()
     })
     return streamSSE(c, async (stream) => {
-      stream.onAbort(() => wake.call())
       try {
-        while (!stream.aborted && !stream.closed) {
-          const record = waiting.shift()
-          if (record !== undefined)
-            await stream.writeSSE({ event: 'record', data: JSON.stringify(record) })
-          else if (overrun) return await stream.writeSSE({ event: 'overrun', data: '{}' })
-          else if (await isQuiet(wake, KEEP_ALIVE_MS)) await stream.write(': still here\n\n')
-        }
+        await sendRecords(stream, waiting, wake, () => overrun)
       } finally {
         stop()
         giveBack()
@@ -97,8 +90,30 @@ export function addCallRoutes(app: RouteApp, parts: ControlParts): void {
   })
 }
 
+/** What a stream waits by. */
+interface Wake {
+  call: () => void
+}
+
+/** Sends records as they come, until the client leaves or is too slow. */
+async function sendRecords(
+  stream: SSEStreamingApi,
+  waiting: object[],
+  wake: Wake,
+  isOverrun: () => boolean,
+): Promise<void> {
+  stream.onAbort(() => wake.call())
+  while (!stream.aborted && !stream.closed) {
+    const record = waiting.shift()
+    if (record !== undefined)
+      await stream.writeSSE({ event: 'record', data: JSON.stringify(record) })
+    else if (isOverrun()) return stream.writeSSE({ event: 'overrun', data: '{}' })
+    else if (await isQuiet(wake, KEEP_ALIVE_MS)) await stream.write(': still here\n\n')
+  }
+}
+
 /** Waits until it is woken. @returns whether nothing came for so long */
-function isQuiet(wake: { call: () => void }, durationMs: number): Promise<boolean> {
+function isQuiet(wake: Wake, durationMs: number): Promise<boolean> {
   return new Promise((resolve) => {
     const timer = setTimeout(() => resolve(true), durationMs)
     wake.call = () => {

@@ -357,3 +357,17 @@ void t.test('R69: no proven child exceeds its parent', (t) => {
   t.ok(seen.allowed > 100, 'and the proven do something')
   t.end()
 })
+
+void t.test('what is too much to compare in one go stays unproven', (t) => {
+  const many = (rule: (at: number) => string): Policy =>
+    policyOf(Array.from({ length: 1000 }, (_, at) => `- id: r${at}\n  ${rule(at)}`).join('\n'))
+  const parent = many((at) => `allow: ${A}\n  methods: [GET]\n  paths: [/p${at}]`)
+  t.strictSame(comparePolicies(parent, parent), { widened: [], unproven: ['paths'] })
+  const { widened } = comparePolicies(
+    many((at) => `allow: ${A}\n  methods: [GET, PUT]\n  paths: [/p${at}]`),
+    parent,
+  )
+  t.ok(widened.length > 0, 'a child that is wider is refused all the same')
+  t.ok(widened.length <= 32)
+  t.end()
+})

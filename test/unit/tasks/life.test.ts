@@ -137,13 +137,13 @@ void t.test(
     time.wall -= 60 * MINUTE_MS
     for (let start = 1; start <= 3; start += 1) {
       time.monotonic = 0
-      const { registry, clock, close } = openRoom({ directory, time })
-      t.equal(registry.entries.get(id)?.state, 'active', `start ${start}`)
+      const room = openRoom({ directory, time })
+      t.equal(room.registry.entries.get(id)?.state, 'active', `start ${start}`)
       time.monotonic += 9 * MINUTE_MS
       time.wall += 9 * MINUTE_MS
-      t.equal(registry.entries.get(id)?.state, 'active')
-      clock.keep()
-      close()
+      t.equal(room.registry.entries.get(id)?.state, 'active')
+      room.clock.keep()
+      room.close()
     }
     time.monotonic = 0
     const { registry } = roomFor(t, { directory, time })
