@@ -11,9 +11,10 @@ export function noteRaw(secure: Duplex, raw: net.Socket): void {
   raws.set(secure, raw)
 }
 
-/** Resets a connection and destroys its socket. */
+/** Resets a connection and destroys its socket; one that was ended already is closed, because node resets none such. */
 export function resetSocket(socket: Duplex): void {
   const raw = raws.get(socket) ?? socket
-  if (raw instanceof net.Socket && !raw.destroyed) raw.resetAndDestroy()
+  const isOpen = [socket, raw].every((each) => !each.destroyed && !each.writableEnded)
+  if (raw instanceof net.Socket && isOpen) raw.resetAndDestroy()
   socket.destroy()
 }
