@@ -7,7 +7,7 @@
 
 import type { Duplex } from 'node:stream'
 
-import type { Call, Cleared, ClientSide, Decided, Received } from './call.ts'
+import type { Call, Cleared, ClientSide, Decided, Prepared, Received } from './call.ts'
 import { EgressError, type Reason } from './errors.ts'
 import { sendRequest } from './forward/request.ts'
 import { relayTunnel } from './forward/tunnel.ts'
@@ -69,11 +69,7 @@ export async function runRequest(
   parts: Parts,
 ): Promise<void> {
   try {
-    const received = receive(call, head, scope, parts)
-    const proof = parts.identifier.prove(call.arrival, received.request.headers)
-    if (proof) await proof
-    const cleared = await clear(judgeRequest(received, scope, parts), parts)
-    const prepared = await prepare(cleared, parts)
+    const prepared = await admit(call, head, scope, parts)
     const { request } = prepared
     if (request.expectsContinue) client.sendContinue()
     const response = await sendRequest(prepared, {
@@ -103,11 +99,7 @@ export async function runUpgrade(
   parts: Parts,
 ): Promise<void> {
   try {
-    const received = receive(call, head, scope, parts)
-    const proof = parts.identifier.prove(call.arrival, received.request.headers)
-    if (proof) await proof
-    const cleared = await clear(judgeRequest(received, scope, parts), parts)
-    const prepared = await prepare(cleared, parts)
+    const prepared = await admit(call, head, scope, parts)
     call.reason = await relayUpgrade(prepared, {
       ...client.detach(),
       upstream: await dial(call, permitRequest(prepared), parts),
@@ -153,6 +145,20 @@ export async function runTunnel(
   } finally {
     parts.recorder.recordEnd(call)
   }
+}
+
+// What every HTTP call goes through before anything of it leaves. Read at once, before anything is awaited: the door has to
+// know whether the framing is in doubt.
+async function admit(
+  call: Call,
+  head: RequestHead,
+  scope: CallScope,
+  parts: Parts,
+): Promise<Call & Received & Prepared> {
+  const received = receive(call, head, scope, parts)
+  const proof = parts.identifier.prove(call.arrival, received.request.headers)
+  if (proof) await proof
+  return prepare(await clear(judgeRequest(received, scope, parts), parts), parts)
 }
 
 function permitRequest(call: Call & Received & Cleared): CallPermit {

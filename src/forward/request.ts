@@ -7,7 +7,7 @@ import { EgressError } from '../errors.ts'
 import type { Limits } from '../limits.ts'
 import type { CallPermit } from '../net/permit.ts'
 import type { Body, RawHeaders } from '../wire/body.ts'
-import { formatRequestHead, joinBytes, LAST_CHUNK } from '../wire/http1-write.ts'
+import { formatRequestHead, LAST_CHUNK, writePiece } from '../wire/http1-write.ts'
 import type { CanonicalRequest } from '../wire/receive.ts'
 import type { UpstreamPool } from './pool.ts'
 import type { UpstreamConnection } from './upstream.ts'
@@ -21,9 +21,6 @@ export interface SendOptions {
   readonly body: Body
   readonly onInformational: (status: number, headers: RawHeaders) => void
 }
-
-// A body up to this goes out in one piece with what frames it.
-const JOINED_BYTES_MAX = 16 * 1024
 
 /**
  * Sends the call's outgoing head and body; resolves with the response's head, its body still arriving.
@@ -190,17 +187,4 @@ class Sending {
       this.#call.cutReason === undefined
     )
   }
-}
-
-function writePiece(
-  connection: UpstreamConnection,
-  before: string,
-  chunk: Uint8Array,
-  after: string,
-): boolean {
-  if (before === '' && after === '') return connection.write(chunk)
-  if (chunk.length <= JOINED_BYTES_MAX) return connection.write(joinBytes(before, chunk, after))
-  connection.write(before)
-  const flows = connection.write(chunk)
-  return after === '' ? flows : connection.write(after)
 }

@@ -14,14 +14,13 @@ import {
   fieldLines,
   formatLastChunk,
   formatResponseHead,
-  joinBytes,
+  writePiece,
   type OutgoingResponse,
+  type PieceWriter,
 } from '../wire/http1-write.ts'
 import type { RequestHead } from '../wire/receive.ts'
 import { makeAnswer } from './answer.ts'
 
-// What is written together with what frames it, up to here; a larger piece is not copied.
-const JOINED_BYTES_MAX = 16 * 1024
 const CHUNKED: Framing = { kind: 'chunked' }
 const NONE: Framing = { kind: 'none' }
 const CLOSE = { kind: 'close' } as const
@@ -42,7 +41,7 @@ export interface SideHost {
 }
 
 /** One request and its response. */
-export class Http1Side implements ClientSide {
+export class Http1Side implements ClientSide, PieceWriter {
   readonly call: Call
   /** What comes behind this request is none: its own end is in doubt, or nobody read it. */
   endsConnection = false
@@ -121,7 +120,7 @@ export class Http1Side implements ClientSide {
       if (chunk === null) break
       if (chunk === undefined) {
         // The head must not wait for the first byte of a body that takes its time.
-        if (before !== '') this.#write(before)
+        if (before !== '') this.write(before)
         before = ''
         await body.wait()
         chunk = body.read()
@@ -135,7 +134,7 @@ export class Http1Side implements ClientSide {
           ? `\r\n${formatLastChunk(body.trailers)}`
           : '\r\n'
         : ''
-      const flows = this.#writePiece(before, chunk, after)
+      const flows = writePiece(this, before, chunk, after)
       before = ''
       if (next instanceof Error) throw next
       if (next === null) {
@@ -146,7 +145,7 @@ export class Http1Side implements ClientSide {
       chunk = next ?? body.read()
     }
     if (isChunked) before += formatLastChunk(body.trailers)
-    await this.#finish(before === '' || this.#write(before))
+    await this.#finish(before === '' || this.write(before))
   }
 
   sendRefusal(reason: Reason, call: Call): boolean {
@@ -228,17 +227,10 @@ export class Http1Side implements ClientSide {
     return undefined
   }
 
-  #write(text: string): boolean {
-    return this.#connection.socket.write(text, 'latin1')
-  }
-
-  #writePiece(before: string, chunk: Uint8Array, after: string): boolean {
+  /** Writes a piece of the response; text is latin1. @returns false where the next piece should wait */
+  write(piece: Uint8Array | string): boolean {
     const { socket } = this.#connection
-    if (before === '' && after === '') return socket.write(chunk)
-    if (chunk.length <= JOINED_BYTES_MAX) return socket.write(joinBytes(before, chunk, after))
-    if (before !== '') this.#write(before)
-    const flows = socket.write(chunk)
-    return after === '' ? flows : this.#write(after)
+    return typeof piece === 'string' ? socket.write(piece, 'latin1') : socket.write(piece)
   }
 
   // A client that leaves once its answer is with the kernel has had it.

@@ -11,7 +11,6 @@ import type { AddressPolicy } from '../policy/decision.ts'
 import type { Cidr } from '../wire/address.ts'
 import { checkAddresses, type OwnListener } from './classify.ts'
 import { CallPermit, isPermit, type OperatorPermit } from './permit.ts'
-import { noteRaw } from './reset.ts'
 import type { Resolver } from './resolve.ts'
 import { codeOf, explainTlsFailure } from './tls-failure.ts'
 import { UpstreamTls } from './upstream-tls.ts'
@@ -183,7 +182,6 @@ export class Dialer {
         timer = setTimeout(onTimeout, Math.max(1, attempt.deadline - performance.now()))
         const holder = CallPermit.is(permit) ? permit.taskId : ''
         socket = this.#tls.secure({ endpoint: permit.endpoint, holder }, raw, finish)
-        noteRaw(socket, raw)
       })
       signal.addEventListener('abort', onAbort)
     })

@@ -2,19 +2,15 @@
 // alone would let it, megabytes of an upload for as long as the other side is slow. Called by `forward/` where a call is cut.
 
 import net from 'node:net'
+import tls from 'node:tls'
 import type { Duplex } from 'node:stream'
 
-const raws = new WeakMap<Duplex, net.Socket>()
-
-/** Remembers the connection below TLS. */
-export function noteRaw(secure: Duplex, raw: net.Socket): void {
-  raws.set(secure, raw)
-}
-
-/** Resets a connection and destroys its socket; one that was ended already is closed, because node resets none such. */
+/**
+ * Resets a connection and destroys its socket. One that was ended already is closed, because node resets none such; so is
+ * one of TLS, because node's own code fails where the connection below it is reset: what the system holds of it may leave.
+ */
 export function resetSocket(socket: Duplex): void {
-  const raw = raws.get(socket) ?? socket
-  const isOpen = [socket, raw].every((each) => !each.destroyed && !each.writableEnded)
-  if (raw instanceof net.Socket && isOpen) raw.resetAndDestroy()
+  const isPlain = socket instanceof net.Socket && !(socket instanceof tls.TLSSocket)
+  if (isPlain && !socket.destroyed && !socket.writableEnded) socket.resetAndDestroy()
   socket.destroy()
 }

@@ -57,6 +57,29 @@ function framingLine(framing: Framing): string {
   return framing.kind === 'chunked' ? 'Transfer-Encoding: chunked\r\n' : ''
 }
 
+/** What takes pieces of a message: text is latin1. */
+export interface PieceWriter {
+  /** @returns false where the next piece should wait */
+  write(piece: Uint8Array | string): boolean
+}
+
+// What is written together with what frames it, up to here; a larger piece is not copied.
+const JOINED_BYTES_MAX = 16 * 1024
+
+/** Writes bytes with the text before and after them. @returns false where the next piece should wait */
+export function writePiece(
+  to: PieceWriter,
+  before: string,
+  bytes: Uint8Array,
+  after: string,
+): boolean {
+  if (before === '' && after === '') return to.write(bytes)
+  if (bytes.length <= JOINED_BYTES_MAX) return to.write(joinBytes(before, bytes, after))
+  if (before !== '') to.write(before)
+  const flows = to.write(bytes)
+  return after === '' ? flows : to.write(after)
+}
+
 /** Text (latin1), bytes and text in one piece. */
 export function joinBytes(before: string, bytes: Uint8Array, after: string): Buffer {
   const joined = Buffer.allocUnsafe(before.length + bytes.length + after.length)
