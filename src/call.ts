@@ -117,6 +117,8 @@ export class Call {
   identity?: Identity
   /** The task, also where the call was refused while it was identified. */
   task?: Task
+  /** Whether it is counted against its task's share. */
+  isCounted = false
   decision?: Decision | ConnectDecision
   decisionId?: string
   /** Microseconds the decision took. */

@@ -9,6 +9,10 @@ export interface Limits {
   readonly tunnelsMax: number
   /** Calls in flight; beyond: `busy`. */
   readonly callsMax: number
+  /** Open CONNECT tunnels of one task, so that none keeps the others out; beyond: `busy`. */
+  readonly tunnelsPerTaskMax: number
+  /** Calls in flight of one task; beyond: `busy`. */
+  readonly callsPerTaskMax: number
   /** Bytes of a request head, request line included (RFC 9112 section 2.3 leaves it to us); beyond: `head-too-large`. */
   readonly headBytesMax: number
   /** Header fields of a message; beyond: `head-too-large`. */
@@ -100,6 +104,8 @@ export const DEFAULT_LIMITS: Limits = {
   connectionsMax: 4096,
   tunnelsMax: 2048,
   callsMax: 4096,
+  tunnelsPerTaskMax: 512,
+  callsPerTaskMax: 1024,
   headBytesMax: 64 * 1024,
   headerCountMax: 200,
   responseHeadBytesMax: 64 * 1024,

@@ -130,6 +130,7 @@ export async function runTunnel(
     if (proof) await proof
     const identity = parts.identifier.identify(call.arrival, head.headers)
     call.identify(identity)
+    parts.shares.claim(call)
     screen(call, { endpoint, headers: head.headers, path: '', query: undefined }, parts)
     const startedAtMs = performance.now()
     const decision = decideConnectTogether(identity.policies, endpoint)

@@ -108,7 +108,7 @@ export class Sidecar {
         tasks: () => this.#room.numbers(),
         sinks: () => this.#sinks.map(({ stats }) => stats),
       },
-      (call, wasDenied) => this.#room.count(call.task, wasDenied),
+      (call, wasDenied) => this.#room.count(call, wasDenied),
     )
     const { recorder } = this.#records
     this.#openCalls = new OpenCalls({
@@ -235,6 +235,7 @@ export class Sidecar {
       pool: this.#pool,
       recorder,
       switches: room.switches,
+      shares: this.#openCalls,
       onCredential: (standing, name) => room.noteCredential(standing, name),
       refuseConnect: refusals.connect,
       onUnexpected: (error, call) => {

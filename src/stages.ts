@@ -59,12 +59,19 @@ export interface Parts {
   readonly pool: UpstreamPool
   readonly recorder: CallRecorder
   readonly switches: CallSwitches
+  readonly shares: TaskShares
   /** Told of a credential that is about to be used for a task. */
   readonly onCredential: (task: TaskStanding, name: string) => void
   /** `inside`: a refused CONNECT is accepted and each request in it answered with the refusal; nothing is dialed. */
   readonly refuseConnect: 'early' | 'inside'
   /** Told of every error that no table foresees: a programmer's mistake, which fails the call closed. */
   readonly onUnexpected: (error: unknown, call: Call) => void
+}
+
+/** What each task may have open, so that none keeps the others out. */
+interface TaskShares {
+  /** @throws busy */
+  claim(call: Call): void
 }
 
 /** What operators switched off, as calls ask. */
@@ -104,6 +111,7 @@ export function judgeRequest(
   const { request } = call
   const identity = parts.identifier.identify(call.arrival, request.headers)
   call.identify(identity)
+  parts.shares.claim(call)
   if (scope.refusal) throw new EgressError(scope.refusal)
   screen(
     call,

@@ -3,7 +3,7 @@
 
 import path from 'node:path'
 
-import type { Identity } from '../call.ts'
+import type { Call, Identity } from '../call.ts'
 import type { CredentialStore } from '../credentials/store.ts'
 import type { KnownTasks } from '../identify/identify.ts'
 import type { TaskListeners } from '../listen/task-listeners.ts'
@@ -20,7 +20,7 @@ import { ReceiptSigner } from '../tasks/receipt.ts'
 import { SIDECAR, TaskRegistry, type Move } from '../tasks/registry.ts'
 import type { EndHook } from '../tasks/sandbox.ts'
 import { Switches } from '../tasks/switches.ts'
-import type { Task, TaskStanding } from '../tasks/task.ts'
+import type { TaskStanding } from '../tasks/task.ts'
 import type { Receipt } from '../tasks/view.ts'
 import { TaskWatch } from '../tasks/watch.ts'
 import type { LeafServers } from '../tls/contexts.ts'
@@ -99,6 +99,7 @@ export class TaskRoom {
       now,
       registry,
       cut: options.cut,
+      credentials: config.credentials.map(({ name }) => name),
       onEvent: (action, detail) => recorder.recordEvent(action, { kind: 'alert', detail }),
       onProblem,
     })
@@ -160,7 +161,9 @@ export class TaskRoom {
   }
 
   /** Counts a call that is over. */
-  count(task: Task | undefined, wasDenied: boolean): void {
+  count({ task, reason }: Call, wasDenied: boolean): void {
+    // Somebody else's attempts with its credential are not the task's.
+    if (reason === 'identity-shared' || reason === 'unknown-client') return
     const entry = task && this.registry.entries.get(task.id)
     if (entry) this.watch.count(entry, wasDenied)
   }

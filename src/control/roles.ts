@@ -11,7 +11,7 @@ export const ROLES = ['viewer', 'approver', 'operator', 'orchestrator'] as const
 export type Role = (typeof ROLES)[number]
 
 /** Names that no principal can be given, because they say who else acted. */
-export const RESERVED_PRINCIPALS: readonly string[] = ['administrator', 'sidecar']
+export const RESERVED_PRINCIPALS: readonly string[] = ['administrator', 'sidecar', 'configuration']
 
 /** A principal as it is configured: what proves it, and what it may. */
 export interface PrincipalDefinition {

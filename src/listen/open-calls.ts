@@ -30,6 +30,8 @@ export class OpenCalls {
   readonly #options: SweepOptions
   /** What a sweep saw of a call; most are over before the first. */
   readonly #calls: Map<Call, Watch | undefined> = new Map()
+  /** By task; a task that has ended is let go by `endTask`. */
+  readonly #shares: Map<string, { calls: number; tunnels: number }> = new Map()
   #tunnels = 0
   readonly #timer: NodeJS.Timeout
   #emptied: () => void = () => undefined
@@ -63,9 +65,35 @@ export class OpenCalls {
     this.#calls.set(call, undefined)
   }
 
+  /** Counts an open call against its task's share, once the task is known. @throws busy beyond it */
+  claim(call: Call): void {
+    const { task } = call
+    if (task === undefined || call.isCounted || !this.#calls.has(call)) return
+    const { callsPerTaskMax, tunnelsPerTaskMax } = this.#options.limits
+    let share = this.#shares.get(task.id)
+    if (share === undefined) {
+      share = { calls: 0, tunnels: 0 }
+      this.#shares.set(task.id, share)
+    }
+    if (call.arrival.kind === 'tunnel') {
+      if (share.tunnels >= tunnelsPerTaskMax)
+        throw new EgressError('busy', { bound: 'tunnelsPerTaskMax' })
+      share.tunnels += 1
+    } else {
+      if (share.calls >= callsPerTaskMax)
+        throw new EgressError('busy', { bound: 'callsPerTaskMax' })
+      share.calls += 1
+    }
+    call.isCounted = true
+  }
+
   delete(call: Call): void {
     if (!this.#calls.delete(call)) return
-    if (call.arrival.kind === 'tunnel') this.#tunnels -= 1
+    const share = call.isCounted ? this.#shares.get(call.task?.id ?? '') : undefined
+    if (call.arrival.kind === 'tunnel') {
+      this.#tunnels -= 1
+      if (share) share.tunnels -= 1
+    } else if (share) share.calls -= 1
     if (this.#calls.size === 0) this.#emptied()
   }
 
@@ -99,6 +127,8 @@ export class OpenCalls {
       await sleep(ENDED_POLL_MS)
       open = this.openOf(taskId)
     }
+    const share = this.#shares.get(taskId)
+    if (share?.calls === 0 && share.tunnels === 0) this.#shares.delete(taskId)
     return { cut, open }
   }
 

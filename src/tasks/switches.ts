@@ -21,6 +21,8 @@ export interface SwitchOptions {
   readonly registry: TaskRegistry
   /** Cuts the open calls to a host or with a credential. @returns how many */
   readonly cut: (scope: 'host' | 'credential', value: string) => number
+  /** Names of the configured credentials. */
+  readonly credentials: readonly string[]
   /** Puts a change on record. */
   readonly onEvent: (action: string, detail: Readonly<Record<string, unknown>>) => void
   /** Told where a change could not be written down; it is in force, and tried again. */
@@ -83,7 +85,7 @@ export class Switches {
   /**
    * Throws the switch: in force at once; resolves when everything that matches has ended.
    * @param written which one; a host in any spelling
-   * @throws ControlError definition-invalid where a host is none
+   * @throws ControlError definition-invalid where a host is none; not-found where a credential is none
    */
   async kill(
     scope: KillScope,
@@ -93,6 +95,8 @@ export class Switches {
   ): Promise<{ readonly kill: Kill; readonly ended: readonly string[]; readonly cut: number }> {
     const { now, registry, cut, onEvent } = this.#options
     const value = scope === 'host' ? hostOf(written) : written
+    if (scope === 'credential' && !this.#options.credentials.includes(value))
+      throw new ControlError('not-found', `there is no credential ${value}`, '/value')
     const at = now()
     const kill: Kill = {
       id: `k_${makeUlid(at).toLowerCase()}`,

@@ -4,6 +4,7 @@
 import { X509Certificate } from 'node:crypto'
 import { statSync } from 'node:fs'
 import http from 'node:http'
+import net from 'node:net'
 import path from 'node:path'
 import tls, { type TLSSocket } from 'node:tls'
 
@@ -26,6 +27,7 @@ import {
   makeTask,
   revoke,
   secureAs,
+  taskDefinition,
   type MadeTask,
 } from '../fixtures/tasks.ts'
 import { startHttp } from '../fixtures/upstreams.ts'
@@ -176,6 +178,46 @@ void t.test('two tasks of one sidecar', async (t) => {
       )
     },
   )
+})
+
+void t.test('the room of a sidecar', async (t) => {
+  const silent = await startHttp({ raw: () => undefined })
+  const sec = await startSecure(['sec.test'], () => ({ body: 'ok' }))
+  t.teardown(() => Promise.all([silent.close(), sec.close()]))
+  const url = `http://silent.test:${silent.port}/`
+  const options = {
+    hosts: ['silent.test', 'sec.test'],
+    expires: null,
+    limits: 'tunnelsPerTaskMax: 1, callsPerTaskMax: 1, tasksMax: 2',
+    rules: ruleSet(
+      `id: silent, allow: 'http://silent.test:${silent.port}', ${LOOPBACK}`,
+      `id: sec, allow: 'https://sec.test:${sec.port}', ${LOOPBACK}`,
+    ),
+  }
+  scenario(t, 'I7: what one task has open keeps no other out', options, async (cx, t) => {
+    const [one, two] = [await makeTask(cx), await makeTask(cx)]
+    const third = await api(cx, 'POST', '/v1/tasks', taskDefinition())
+    t.match(third, { status: 503, body: { reason: 'busy', detail: /tasksMax/ } })
+    const held = net.connect(cx.proxyPort, '127.0.0.1')
+    held.write(`GET ${url} HTTP/1.1\r\nHost: silent.test:${silent.port}\r\n${one.login}\r\n\r\n`)
+    await until(() => silent.open() === 1, 'a call is under way')
+    t.match(await getAs(cx, one, url), /^HTTP\/1\.1 503 Sallyport: busy/)
+    const tunnel = await connectAs(cx, one, `sec.test:${sec.port}`)
+    await t.rejects(connectAs(cx, one, `sec.test:${sec.port}`), /503 Sallyport: busy/)
+    const other = await secureAs(cx, two, `sec.test:${sec.port}`)
+    other.write(`GET / HTTP/1.1\r\nHost: sec.test:${sec.port}\r\n\r\n`)
+    t.match(await readHead(other), /^HTTP\/1\.1 200/, 'the other has room')
+    held.destroy()
+    tunnel.destroy()
+    await until(
+      () =>
+        connectAs(cx, one, `sec.test:${sec.port}`).then(
+          (again) => !!again.destroy(),
+          () => false,
+        ),
+      'what is over is given back',
+    )
+  })
 })
 
 void t.test('answers of DNS', async (t) => {
