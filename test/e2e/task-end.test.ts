@@ -127,7 +127,7 @@ void t.test('the end of a task', async (t) => {
 
   scenario(
     t,
-    'R60, R62: a busy task is ended together with all that is open of it',
+    'I10: R60, R62: a busy task is ended together with all that is open of it',
     options,
     async (cx, t) => {
       const task = await makeTask(cx)
