@@ -178,7 +178,6 @@ export class Sidecar {
       config: this.#config,
       room: this.#room,
       rules: this.#rules,
-      authorities: this.#authorities,
       listeners: this.#listeners,
       recorder: this.#records.recorder,
       proxyAddress: () => reachableAddress(this.#proxy.address()),
@@ -294,6 +293,6 @@ export class Sidecar {
 
   // The task of the configuration has no CA of its own: one sidecar, one task, one CA.
   #authorityFor(taskId: string | undefined): LeafAuthority {
-    return (taskId === undefined ? undefined : this.#authorities.of(taskId)) ?? this.ca
+    return (taskId === undefined ? undefined : this.#room.certificates.of(taskId)) ?? this.ca
   }
 }

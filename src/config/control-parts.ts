@@ -12,7 +12,6 @@ import type { TaskListeners } from '../listen/task-listeners.ts'
 import type { Log } from '../record/log.ts'
 import type * as tail from '../record/tail.ts'
 import type { CallRecorder } from '../record/recorder.ts'
-import type { TaskAuthorities } from '../tls/task-ca.ts'
 import { clientVariables } from './client-variables.ts'
 import type { Config } from './config.ts'
 import type { RuleWatch } from './rule-watch.ts'
@@ -24,7 +23,6 @@ export interface ControlPartsOptions {
   readonly room: TaskRoom
   readonly rules: RuleWatch
   readonly credentials: CredentialStore
-  readonly authorities: TaskAuthorities
   readonly listeners: TaskListeners
   readonly strangers: Strangers
   readonly recorder: CallRecorder
@@ -87,9 +85,9 @@ function environmentOf(
   token: string | undefined,
   options: ControlPartsOptions,
 ): TaskEnvironment {
-  const { config, room, authorities, listeners, credentials, proxyAddress } = options
+  const { config, room, listeners, credentials, proxyAddress } = options
   const address = proxyAddress()
-  const authority = authorities.of(taskId)
+  const authority = room.certificates.of(taskId)
   const directory = authority?.directory ?? config.ca.dir
   const login = token === undefined ? undefined : { user: taskId, password: token }
   const entry = room.registry.entries.get(taskId)

@@ -7,7 +7,6 @@ import type { Call, Identity } from '../call.ts'
 import type { CredentialStore } from '../credentials/store.ts'
 import type { KnownTasks } from '../identify/identify.ts'
 import type { TaskListeners } from '../listen/task-listeners.ts'
-import { reachableHosts } from '../policy/reachable.ts'
 import { DurationCounts, ENDING_SECONDS, type TaskNumbers } from '../record/counts.ts'
 import type { Log } from '../record/log.ts'
 import type { CallRecorder } from '../record/recorder.ts'
@@ -27,6 +26,7 @@ import type { LeafServers } from '../tls/contexts.ts'
 import type { TaskAuthorities } from '../tls/task-ca.ts'
 import type { Config } from './config.ts'
 import type { LoadedRules } from './rules.ts'
+import { TaskCertificates } from './task-certificates.ts'
 import { TaskPolicies } from './task-policies.ts'
 import { recordWidenings } from './widenings.ts'
 import { buildStaticTask } from './task.ts'
@@ -60,6 +60,7 @@ export class TaskRoom {
   readonly watch: TaskWatch
   readonly signer: ReceiptSigner
   readonly policies: TaskPolicies
+  readonly certificates: TaskCertificates
   readonly #options: TaskRoomOptions
   readonly #saga: EndingSaga
   readonly #endings = new DurationCounts(ENDING_SECONDS)
@@ -94,6 +95,13 @@ export class TaskRoom {
       always: config.rules.always,
       above: (task) => registry.ancestors(task)?.map((entry) => entry.task),
     })
+    this.certificates = new TaskCertificates({
+      refusals: config.refusals,
+      policies: this.policies,
+      authorities: options.authorities,
+      leafServers: options.leafServers,
+      onProblem: (error) => log.error({ err: error }, "a task's CA could not be written"),
+    })
     this.switches = new Switches({
       stateDir,
       now,
@@ -122,10 +130,8 @@ export class TaskRoom {
     this.#endUnsaved()
     const live = [...this.registry.entries.live]
     authorities.dropOthers(new Set(live.map(({ id }) => id)))
-    for (const entry of live) {
-      this.#certify(entry)
-      if (entry.kept.hasListener) listeners.open(entry)
-    }
+    for (const entry of live) if (entry.kept.hasListener) listeners.open(entry)
+    this.certificates.certifyAll(live)
   }
 
   /** The configuration's own task; undefined where it has none. */
@@ -171,7 +177,7 @@ export class TaskRoom {
   /** Brings what hangs on rules up to date for every task, after they have changed; who may do more now is put on record. */
   onRulesChanged(before: LoadedRules): void {
     const { live } = this.registry.entries
-    for (const entry of live) if (!entry.kept.isStatic) this.#certify(entry)
+    this.certificates.certifyAll(live)
     const { recorder, log } = this.#options
     const tasks = [...live].map(({ task }) => task)
     recordWidenings({ tasks, before, policies: this.policies, recorder }).catch((error: unknown) =>
@@ -196,6 +202,7 @@ export class TaskRoom {
 
   close(): void {
     this.watch.close()
+    this.certificates.close()
     this.#options.listeners.closeAll()
     this.registry.close()
     this.#saga.close()
@@ -225,7 +232,7 @@ export class TaskRoom {
       policyOf: (task) => this.policies.policyOf(task),
       barred: (task) => this.switches.barred(task),
       onMade: (entry) => this.#onMade(entry),
-      onExtended: (entry) => this.#certify(entry),
+      onExtended: (entry) => this.certificates.certify(entry),
       onEvent: (action, { task }, detail) => recorder.recordEvent(action, { task, detail }),
       credentialsOf: ({ task }) => this.policies.credentialsOf(task),
       openCalls,
@@ -234,20 +241,8 @@ export class TaskRoom {
   }
 
   #onMade(entry: TaskEntry): void {
-    this.#certify(entry)
+    this.certificates.certify(entry)
     if (entry.kept.hasListener) this.#options.listeners.open(entry)
-  }
-
-  // A refusal inside TLS has to be readable for any host, so there the CA is not held to the task's own.
-  #certify({ task }: TaskEntry): void {
-    const { authorities, leafServers, config } = this.#options
-    const { policy } = this.policies.policyOf(task)
-    if (policy === undefined || task.id === this.#own?.id) return
-    const { intercepted, passesThrough } = reachableHosts(policy)
-    const before = authorities.of(task.id)
-    const hosts = config.refusals.connect === 'inside' ? undefined : intercepted
-    const after = authorities.issue(task, hosts, passesThrough)
-    if (before !== undefined && before !== after) leafServers.dropTask(task.id)
   }
 
   #onMove({ entry, transition, cause, actor, reason }: Move): void {
