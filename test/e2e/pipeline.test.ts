@@ -284,6 +284,8 @@ void t.test('a pipeline of prepare, execute and summarise', { skip }, async (t) 
             instance: `${stage}/1`,
             owner: 'ann',
             intent: /^sha256:[0-9a-f]{64}$/,
+            autonomous: false,
+            delegation: [{ task: pipeline.root.id, owner: 'ann', intent: /^sha256:[0-9a-f]{64}$/ }],
           })
         const log = await api(cx, 'GET', `/v1/calls?task=${task.id}`)
         for (const { sallyport } of log.body.calls) t.equal(sallyport.task.id, task.id)
