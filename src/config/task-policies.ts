@@ -13,6 +13,8 @@ import { compileTaskPolicy, type LoadedRules } from './rules.ts'
 /** A task's rules, or why there are none. */
 export interface TaskPolicy {
   readonly policy?: Policy
+  /** What of the definition is at fault where there is none; the rules unless given. */
+  readonly field?: '/params'
   readonly problems: readonly string[]
 }
 
@@ -68,7 +70,12 @@ export class TaskPolicies {
     if (known === undefined) {
       const { policy, problems } = compileTaskPolicy(rules.sets, this.#options.always, task)
       const errors = problems.filter(({ severity }) => severity === 'error')
-      known = { ...(policy && { policy }), problems: errors.map(({ message }) => message) }
+      const isOfParams = errors.length > 0 && errors.every(({ code }) => code.startsWith('param-'))
+      known = {
+        ...(policy && { policy }),
+        ...(isOfParams && { field: '/params' }),
+        problems: errors.map(({ message }) => message),
+      }
       this.#policies.set(key, known)
     }
     return known

@@ -26,6 +26,8 @@ export interface CreateOptions {
   /** The rules in force for a task, or why there are none. */
   readonly policyOf: (task: Task) => {
     readonly policy?: Policy
+    /** What of the definition is at fault where there is none; `/rules` unless given. */
+    readonly field?: '/params'
     readonly problems: readonly string[]
   }
   /** Why nothing may be made for an agent and owner at the moment. */
@@ -228,7 +230,7 @@ function checkRules(
 ): readonly string[] {
   const own = policyOf(task)
   if (own.policy === undefined)
-    throw new ControlError('definition-invalid', own.problems.join('; '), '/rules')
+    throw new ControlError('definition-invalid', own.problems.join('; '), own.field ?? '/rules')
   if (parent === undefined) return []
   const { policy } = policyOf(parent.task)
   if (policy === undefined)

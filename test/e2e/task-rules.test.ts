@@ -63,7 +63,7 @@ rules:
         '/v1/tasks',
         taskDefinition({ owner, params: { place: 'X1' } }),
       )
-      t.match(bad, { status: 400, body: { reason: 'definition-invalid' } })
+      t.match(bad, { status: 400, body: { reason: 'definition-invalid', field: '/params' } })
     },
   )
 
