@@ -216,7 +216,7 @@ export class Sidecar {
         pool: this.#pool,
         now: Date.now,
       }),
-      openCalls: (taskId) => openCalls.openOf(taskId),
+      openCalls: (taskId) => openCalls.countOf(taskId),
       pause: (taskId) => openCalls.cutWhere(isPaused(taskId), 'task-not-active'),
       cut: (scope, value) => openCalls.cutWhere(isKilled(scope, value), 'killed'),
     })

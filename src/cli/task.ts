@@ -19,6 +19,7 @@ interface TaskFlags extends CommonOptions {
   readonly state?: string
   readonly owner?: string
   readonly agent?: string
+  readonly limit?: string
 }
 
 type Exit = (code: number) => void
@@ -41,6 +42,7 @@ export function registerTask(program: Command, io: CommandIo, exit: Exit): void 
     .option('--state <state>', 'in this state')
     .option('--owner <name>', 'of this owner')
     .option('--agent <name>', 'of this agent')
+    .option('--limit <number>', 'so many at the most, those made last (default: 1000)')
     .action(async (_options: unknown, command: Command) => {
       exit(await listTasks(command.optsWithGlobals<TaskFlags>(), io))
     })
@@ -148,16 +150,18 @@ function readDefinition(file: string, io: CommandIo): YamlText {
 }
 
 function listTasks(options: TaskFlags, io: CommandIo): Promise<number> {
-  const { state, owner, agent } = options
+  const { state, owner, agent, limit } = options
   const filter = {
     ...(state !== undefined && { state }),
     ...(owner !== undefined && { owner }),
     ...(agent !== undefined && { agent }),
+    ...(limit !== undefined && { limit }),
   }
   return callControl(options, io, async (client) => {
-    const tasks = await client.listTasks(filter)
-    if (options.json === true) printJson(io, { tasks })
+    const { tasks, more } = await client.listTasks(filter)
+    if (options.json === true) printJson(io, { tasks, more })
     else for (const view of tasks) printTaskLine(view, io)
+    if (more) io.err(`there are older ones: narrow what is asked for, or give a higher --limit\n`)
     return EXIT_CODES.ok
   })
 }

@@ -125,8 +125,9 @@ export const taskAnswer: AnswerSchema<TaskView> = z
   .openapi('Task')
 
 /** Tasks. */
-export const tasksAnswer: AnswerSchema<{ tasks: TaskView[] }> = z.object({
+export const tasksAnswer: AnswerSchema<{ tasks: TaskView[]; more: boolean }> = z.object({
   tasks: z.array(taskAnswer),
+  more: z.boolean().describe('Whether there are older ones.'),
 })
 
 const environmentShape = {

@@ -83,11 +83,16 @@ export class ControlClient {
     return this.#make(`${taskPath(parent)}/children`, definition, idempotencyKey)
   }
 
-  async listTasks(
-    filter: { readonly state?: string; readonly owner?: string; readonly agent?: string } = {},
-  ): Promise<readonly TaskView[]> {
-    const answer = await this.#get<{ tasks: TaskView[] }>(`/v1/tasks${queryOf(filter)}`)
-    return answer.tasks
+  /** Lists the tasks that were made last, the newest last; `more` where there are older ones. */
+  listTasks(
+    filter: {
+      readonly state?: string
+      readonly owner?: string
+      readonly agent?: string
+      readonly limit?: string
+    } = {},
+  ): Promise<{ readonly tasks: readonly TaskView[]; readonly more: boolean }> {
+    return this.#get(`/v1/tasks${queryOf(filter)}`)
   }
 
   showTask(id: string): Promise<TaskView> {

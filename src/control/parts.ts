@@ -12,7 +12,8 @@ export interface TaskDesk {
     actor: Actor,
     key: string | undefined,
   ): { readonly task: TaskView; readonly token: string | undefined; readonly created: boolean }
-  list(): readonly TaskView[]
+  /** All of them, the newest first; each is looked at when it is asked for. */
+  list(): Iterable<TaskView>
   show(id: string): TaskView | undefined
   extend(id: string, lifetimeMs: number, actor: Actor, evidence?: Evidence): TaskView
   suspend(id: string, actor: Actor, reason: string | undefined): TaskView

@@ -97,7 +97,13 @@ export class OpenCalls {
     if (this.#calls.size === 0) this.#emptied()
   }
 
-  /** How many are open of a task. */
+  /** How many are open of a task, as it is counted against its share. */
+  countOf(taskId: string): number {
+    const share = this.#shares.get(taskId)
+    return share === undefined ? 0 : share.calls + share.tunnels
+  }
+
+  /** How many are open of a task, those included that are being refused. */
   openOf(taskId: string): number {
     let open = 0
     for (const { task } of this.#calls.keys()) if (task?.id === taskId) open += 1

@@ -40,8 +40,10 @@ export class TaskDesk {
     return { task: this.#view(entry), token, created: isNew }
   }
 
-  list(): TaskView[] {
-    return [...this.#options.registry.entries.values()].map((entry) => this.#view(entry))
+  /** All tasks that are held, the newest first; each is looked at when it is asked for. */
+  *list(): Generator<TaskView> {
+    for (const entry of [...this.#options.registry.entries.values()].toReversed())
+      yield this.#view(entry)
   }
 
   show(id: string): TaskView | undefined {

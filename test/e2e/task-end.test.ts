@@ -15,6 +15,7 @@ import {
   sleep,
   startSecure,
   until,
+  type JournalRecord,
   type Scenario,
 } from '../fixtures/scenario.ts'
 import {
@@ -120,7 +121,6 @@ void t.test('the end of a task', async (t) => {
   /** Asserts that a task is gone, and that another is not. */
   async function assertGone(cx: Scenario, t: Test, task: MadeTask): Promise<void> {
     t.match(await getAs(cx, task, slowUrl), /^HTTP\/1\.1 403 Sallyport: task-ended/)
-    await until(() => cx.terminal().every(() => true), 'records are there')
     const { receipt } = (await api(cx, 'GET', `/v1/tasks/${task.id}`)).body
     t.ok(receipt.complete, 'the receipt is complete')
   }
@@ -152,12 +152,15 @@ void t.test('the end of a task', async (t) => {
       await assertGone(cx, t, child)
       await revoke(cx, other.id)
       await until(() => upstreamSockets === 0, 'no upstream socket is left')
-      const cut = cx.terminal().filter(({ event }) => event.reason === 'task-ended-midway')
-      t.ok(cut.length > 100, 'each cut is on record')
-      t.strictSame(
-        cx.records().filter(({ event }) => event.action === 'task-receipt').length,
-        3,
-        'so is each receipt',
+      const recorded = (meets: (record: JournalRecord) => boolean): number =>
+        cx.records().filter(meets).length
+      await until(
+        () => recorded(({ event }) => event.reason === 'task-ended-midway') > 100,
+        'each cut is on record',
+      )
+      await until(
+        () => recorded(({ event }) => event.action === 'task-receipt') === 3,
+        'each receipt',
       )
       // The WebSocket server keeps its ends until it is told.
       for (const client of sockets.clients) client.terminate()
@@ -318,8 +321,10 @@ void t.test('the end of a task', async (t) => {
       for (const { id } of (await api(cx, 'GET', '/v1/kill')).body.kills)
         await api(cx, 'DELETE', `/v1/kill/${id}`)
       t.equal((await api(cx, 'POST', '/v1/tasks', taskDefinition())).status, 201)
-      const thrown = cx.records().filter(({ event }) => event.action === 'kill-switch-thrown')
-      t.equal(thrown.length, 5)
+      const throws = (): JournalRecord[] =>
+        cx.records().filter(({ event }) => event.action === 'kill-switch-thrown')
+      await until(() => throws().length === 5, 'each throw is on record')
+      const thrown = throws()
       t.ok(thrown.every(({ sallyport }) => sallyport.detail?.['by'] === 'administrator'))
     },
   )

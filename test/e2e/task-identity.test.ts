@@ -5,7 +5,14 @@ import net from 'node:net'
 
 import t from 'tap'
 
-import { exchange, ruleSet, scenario, startSecure, until } from '../fixtures/scenario.ts'
+import {
+  exchange,
+  ruleSet,
+  scenario,
+  startSecure,
+  until,
+  type JournalRecord,
+} from '../fixtures/scenario.ts'
 import {
   api,
   connectAs,
@@ -56,7 +63,10 @@ void t.test('tasks are told apart', async (t) => {
       t.match(await getAs(cx, one, url, forged), /^HTTP\/1\.1 200/)
       const bearer = { login: `Proxy-Authorization: Bearer ${one.token}` }
       t.match(await getAs(cx, bearer, url), /^HTTP\/1\.1 200/)
-      const records = cx.terminal().filter(({ event }) => event.reason === 'allowed')
+      const passed = (): JournalRecord[] =>
+        cx.terminal().filter(({ event }) => event.reason === 'allowed')
+      await until(() => passed().length === 3, 'all three are on record')
+      const records = passed()
       t.strictSame([...new Set(records.map(({ sallyport }) => sallyport.task?.id))], [one.id])
       t.notOk(
         seen.some((headers) => /proxy-authorization|spt_/i.test(headers)),
@@ -107,6 +117,7 @@ void t.test('tasks are told apart', async (t) => {
       t.match(await getAs(cx, elsewhere, url), /^HTTP\/1\.1 403 Sallyport: identity-shared/)
       t.match(await getAs(cx, elsewhere, url), /^HTTP\/1\.1 403 Sallyport: identity-shared/)
       t.match(await getAs(cx, here, url), /^HTTP\/1\.1 200/)
+      await cx.record(({ event }) => event.reason === 'allowed')
       const alerts = cx.records().filter(({ event }) => event.action === 'identity-shared')
       t.equal(alerts.length, 1, 'one alert for one address')
       t.match(alerts[0], {
@@ -132,7 +143,10 @@ void t.test('tasks are told apart', async (t) => {
       t.match(await ask(), /^HTTP\/1\.1 403 Sallyport: task-not-active/, 'pending')
       t.equal(await change('attest', { image: 'sha256:wrong' }), 403, 'R05: wrong evidence')
       t.match(await ask(), /^HTTP\/1\.1 403 Sallyport: task-not-active/, 'still pending')
-      t.equal(cx.records().filter(({ event }) => event.action === 'attestation-failed').length, 1)
+      await until(
+        () => cx.records().some(({ event }) => event.action === 'attestation-failed'),
+        'it is on record',
+      )
       t.equal(seen.length, before, 'nothing left')
       t.equal(await change('attest', { image: 'sha256:right' }), 200)
       t.match(await ask(), /^HTTP\/1\.1 200/, 'active')

@@ -4,6 +4,7 @@ import { createRoute, z } from '@hono/zod-openapi'
 
 import { childDefinitionSchema, taskDefinitionSchema, taskId } from '../../tasks/schema.ts'
 import type { TaskDefinition } from '../../tasks/schema.ts'
+import type { TaskView } from '../../tasks/view.ts'
 import {
   createdAnswer,
   environmentAnswer,
@@ -16,6 +17,8 @@ import { answers, body, changeableTask, visibleTask, type RouteApp } from '../co
 import type { ControlParts } from '../parts.ts'
 import { actorOf, canSee, notAllowed, requireRole, requireTeam, type Principal } from '../roles.ts'
 
+const LISTED_DEFAULT = 1000
+const LISTED_MAX = 10_000
 const KEY_HEADER = 'idempotency-key'
 
 const params = z.object({ id: taskId })
@@ -39,6 +42,13 @@ export function addTaskRoutes(app: RouteApp, parts: ControlParts): void {
     state: z.enum(['pending', 'active', 'suspended', 'revoking', 'ended']).optional(),
     owner: z.string().max(256).optional().describe("The owner's name."),
     agent: z.string().max(256).optional().describe("The agent's account or instance."),
+    limit: z.coerce
+      .number({ error: 'expected a number' })
+      .int({ error: 'expected a whole number' })
+      .min(1)
+      .max(LISTED_MAX, { error: `expected at most ${LISTED_MAX}` })
+      .default(LISTED_DEFAULT)
+      .describe('How many at the most, those that were made last.'),
   })
   const list = createRoute({
     method: 'get',
@@ -47,17 +57,19 @@ export function addTaskRoutes(app: RouteApp, parts: ControlParts): void {
     responses: { 200: answers('The tasks that the principal may see', tasksAnswer), ...REFUSALS },
   })
   app.openapi(list, (c) => {
-    const { state, owner, agent } = c.req.valid('query')
-    const tasks = parts.tasks
-      .list()
-      .filter((task) => canSee(c.env.principal, task))
-      .filter((task) => state === undefined || task.state === state)
-      .filter((task) => owner === undefined || task.owner.name === owner)
-      .filter(
-        ({ agent: { account, instance } }) =>
-          agent === undefined || [account, instance].includes(agent),
-      )
-    return c.json({ tasks }, 200)
+    const { state, owner, agent, limit } = c.req.valid('query')
+    const isWanted = (task: TaskView): boolean =>
+      canSee(c.env.principal, task) &&
+      (state === undefined || task.state === state) &&
+      (owner === undefined || task.owner.name === owner) &&
+      (agent === undefined || [task.agent.account, task.agent.instance].includes(agent))
+    const tasks: TaskView[] = []
+    for (const task of parts.tasks.list()) {
+      if (!isWanted(task)) continue
+      if (tasks.length === limit) return c.json({ tasks: tasks.toReversed(), more: true }, 200)
+      tasks.push(task)
+    }
+    return c.json({ tasks: tasks.toReversed(), more: false }, 200)
   })
 
   const show = createRoute({

@@ -82,7 +82,7 @@ void t.test('a definition that is refused is told by the place in its file', asy
   t.match(await verbs(control)('task', 'create', '--file', file), { code: 1 })
   t.match(await verbs(control)('task', 'create', '--file', `${file}.absent`), { code: 2 })
   t.match(await verbs(control)('task', 'create'), { code: 2, err: /--file/ })
-  t.equal(control.parts.tasks.list().length, 0)
+  t.equal([...control.parts.tasks.list()].length, 0)
 })
 
 void t.test('the kill switch takes exactly one thing to end', async (t) => {

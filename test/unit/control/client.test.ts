@@ -34,7 +34,7 @@ for (const unix of [true, false])
     const child = await client.createChild(made.id, TASK)
     t.equal(child.task.parent, made.id)
     t.strictSame(
-      (await client.listTasks({ state: 'active' })).map(({ id }) => id),
+      (await client.listTasks({ state: 'active' })).tasks.map(({ id }) => id),
       [made.id, child.id],
     )
     t.equal((await client.showTask(made.id)).id, made.id)

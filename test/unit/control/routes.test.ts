@@ -74,6 +74,10 @@ void t.test('tasks are listed by state, owner and agent', async (t) => {
   t.equal(await count('?state=ended'), 0)
   t.equal(await count('?owner=on-call'), 2)
   t.equal(await count('?owner=nobody'), 0)
+  t.match(await control.ask('GET', '/v1/tasks'), { body: { more: false } })
+  const newest = await control.ask('GET', '/v1/tasks?limit=1')
+  t.match(newest.body, { tasks: [{ owner: { team: 'platform' } }], more: true })
+  t.match(await control.ask('GET', '/v1/tasks?limit=0'), { status: 400, body: { field: '/limit' } })
   t.equal(await count('?agent=bot'), 2)
   t.equal(await count('?agent=bot/1&state=active'), 1)
   t.match(await control.ask('GET', '/v1/tasks?stat=active'), {
@@ -154,7 +158,7 @@ void t.test('what is wrong with a definition is told by its field', async (t) =>
     t.equal(body['field'], field)
     t.notMatch(JSON.stringify(body), /\.ts\b|node_modules|\bat \S+:\d/, 'no stack')
   }
-  t.equal(control.parts.tasks.list().length, 0)
+  t.equal([...control.parts.tasks.list()].length, 0)
   t.equal((await control.ask('POST', '/v1/tasks', DEFINITION)).status, 201)
 })
 
