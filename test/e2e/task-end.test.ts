@@ -1,6 +1,5 @@
 // What ends a task, and that nothing of it is left alive (I10): every trigger, a busy task, a crash in the middle.
 
-import { spawn } from 'node:child_process'
 import net, { type Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { writeFileSync } from 'node:fs'
@@ -193,69 +192,6 @@ void t.test('the end of a task', async (t) => {
     t.equal((await api(cx, 'GET', `/v1/tasks/${task.id}`)).body.cause, 'heartbeat-lost')
     await assertGone(cx, t, task)
   })
-
-  const hooks = `hooks:
-  stop: { signal: TERM, timeout: 2s }
-  lie: { exec: [/bin/true] }
-  fail: { exec: [/bin/sh, -c, 'echo no such box >&2; exit 3'] }
-`
-  scenario(
-    t,
-    'R61, R67: the sandbox ends with the task, and the task with the sandbox',
-    { ...options, config: hooks },
-    async (cx, t) => {
-      const box = (): ReturnType<typeof spawn> => spawn('sleep', ['600'], { stdio: 'ignore' })
-      const first = box()
-      const exits = await makeTask(cx, { sandbox: { id: 'a', pid: first.pid } })
-      first.kill('SIGKILL')
-      await until(
-        async () => (await stateOf(cx, exits.id)) === 'ended',
-        'the task of a dead sandbox ends',
-      )
-      t.equal((await api(cx, 'GET', `/v1/tasks/${exits.id}`)).body.cause, 'sandbox-exited')
-
-      const second = box()
-      const gone = new Promise((resolve) => second.once('exit', resolve))
-      const stopped = await makeTask(cx, {
-        sandbox: { id: 'b', pid: second.pid, hooks: { end: 'stop' } },
-      })
-      const receipt = await revoke(cx, stopped.id)
-      await gone
-      t.match(
-        receipt.items.find(({ kind }) => kind === 'sandbox'),
-        { outcome: 'ended' },
-      )
-
-      const third = box()
-      t.teardown(() => third.kill('SIGKILL'))
-      const lied = await makeTask(cx, {
-        sandbox: { id: 'c', pid: third.pid, hooks: { end: 'lie' } },
-      })
-      const false_ = await revoke(cx, lied.id)
-      t.notOk(false_.complete)
-      t.match(
-        false_.items.find(({ kind }) => kind === 'sandbox'),
-        {
-          outcome: 'unconfirmed',
-          detail: /still runs/,
-        },
-      )
-      t.match(await getAs(cx, lied, slowUrl), /task-ended/, 'still denied')
-      const failed = await makeTask(cx, { sandbox: { id: 'd', hooks: { end: 'fail' } } })
-      t.match(
-        (await revoke(cx, failed.id)).items.find(({ kind }) => kind === 'sandbox'),
-        {
-          detail: /exit code 3: no such box/,
-        },
-      )
-      const again = await api(cx, 'POST', '/v1/tasks', taskDefinition({ sandbox: { id: 'd' } }))
-      t.match(again, { status: 409, body: { field: '/sandbox/id' } }, 'the sandbox stays blocked')
-      const alarms = (): number =>
-        cx.records().filter(({ event }) => event.action === 'teardown-unconfirmed').length
-      await until(() => alarms() === 2, 'both are on record')
-      t.equal(await cx.metric('sallyport_teardowns_unconfirmed'), 2, 'R82')
-    },
-  )
 
   scenario(
     t,
