@@ -8,7 +8,7 @@ import t from 'tap'
 const LAYERS: readonly (readonly string[])[] = [
   ['errors.ts', 'limits.ts', 'deadlines.ts'],
   ['wire/'],
-  ['policy/', 'tasks/task.ts', 'credentials/secret.ts'],
+  ['inspect/', 'policy/', 'tasks/task.ts', 'credentials/secret.ts'],
   ['call.ts'],
   ['net/'],
   ['identify/', 'tasks/', 'credentials/', 'ledger/', 'inject/', 'tls/', 'forward/', 'record/'],
@@ -107,13 +107,14 @@ const forbidden: IForbiddenRuleType[] = [
       pathNot: '^src/listen/bind\\.ts$',
     },
   },
+  only('graphql-in-inspect', '^node_modules/graphql/', '^src/inspect/'),
   only('hono-in-control', '^node_modules/(@hono/|hono/)', '^src/control/'),
   {
     name: 'pure-is-pure',
     severity: 'error',
     // `net.isIP` alone decides what an address literal is.
     from: {
-      path: '^src/(wire|policy|errors\\.ts|limits\\.ts)',
+      path: '^src/(wire|inspect|policy|errors\\.ts|limits\\.ts)',
       pathNot: '^src/wire/address\\.ts$',
     },
     to: {
