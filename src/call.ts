@@ -4,6 +4,7 @@
 import assert from 'node:assert'
 
 import type { Reason } from './errors.ts'
+import type { InspectedFields } from './inspect/fields.ts'
 import type { PolicyChain } from './policy/conjunction.ts'
 import type { ConnectDecision, Decision } from './policy/decision.ts'
 import type { Task, TaskStanding } from './tasks/task.ts'
@@ -85,6 +86,30 @@ export interface UpstreamFacts {
   readonly tlsVersion?: string
 }
 
+/** Where a call or a message stands in a trace (W3C Trace Context), as whoever sent it says. */
+export interface TraceContext {
+  /** 32 lower-case hex digits. */
+  readonly traceId: string
+  /** 16 lower-case hex digits: the span that made the call. */
+  readonly parentId: string
+}
+
+/** One message inside a call that was judged by itself: MCP, either way. */
+export interface Message {
+  /** A ULID of its own. */
+  readonly id: string
+  readonly direction: 'to-server' | 'to-client'
+  readonly kind: 'request' | 'notification' | 'response'
+  readonly decision: Pick<Decision, 'verdict' | 'reason' | 'rule' | 'policy' | 'wouldDeny'>
+  readonly decisionId: string
+  /** Microseconds the decision took. */
+  readonly decisionUs: number
+  readonly fields: InspectedFields
+  readonly trace?: TraceContext
+  /** Small facts of a refusal, never secrets. */
+  readonly detail?: Readonly<Record<string, string | number>>
+}
+
 /** A call that has a canonical request. */
 export interface Received {
   readonly request: CanonicalRequest
@@ -129,6 +154,9 @@ export class Call {
   upstream?: UpstreamFacts
   clientTls?: { readonly serverName?: string; readonly version?: string }
   response?: { readonly status: number; readonly mimeType?: string }
+  /** What a recogniser made of its bytes, for the record; grows until the call is over. */
+  inspected?: InspectedFields
+  trace?: TraceContext
   /** Bytes of body or tunnel towards the upstream. */
   bytesOut = 0
   /** Bytes of body or tunnel towards the client. */
