@@ -85,10 +85,18 @@ function findInspection(one: Ruled, inspected: readonly Ruled[]): Problem[] {
   ]
 }
 
-function isPartialDeny({ verdict, methods, paths, query, headers, destinations }: Rule): boolean {
+function isPartialDeny({
+  verdict,
+  methods,
+  paths,
+  query,
+  headers,
+  inside,
+  destinations,
+}: Rule): boolean {
   return (
     verdict === 'deny' &&
-    ((methods ?? paths ?? query ?? headers) !== undefined ||
+    ((methods ?? paths ?? query ?? headers ?? inside) !== undefined ||
       destinations.some(({ path }) => path !== undefined))
   )
 }

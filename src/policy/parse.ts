@@ -13,6 +13,7 @@ import {
   type RuleSection,
   type TestSection,
 } from './grammar.ts'
+import { makeInside } from './inside-grammar.ts'
 import { Report, reportIssues } from './issues.ts'
 import type { Problem } from './problem.ts'
 import { checkKeysTogether, checkParamsKnown, checkTestRules } from './parse-across.ts'
@@ -186,6 +187,11 @@ function makeRule(read: RuleSection, verdict: 'allow' | 'deny', place: Rule['pla
     bodyBytesMax: read.limit?.bodyBytes,
     clientAuth: read.clientAuth,
     placeholderInBody: read.placeholderInBody,
+    inside: makeInside(read),
+    record: read.record && {
+      ...(read.record.prompts && { prompts: read.record.prompts }),
+      ...(read.record.tools && { tools: read.record.tools }),
+    },
     observe: read.observe ?? false,
     place,
   }
