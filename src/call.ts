@@ -156,6 +156,7 @@ export class Call {
   response?: { readonly status: number; readonly mimeType?: string }
   /** What a recogniser made of its bytes, for the record; grows until the call is over. */
   inspected?: InspectedFields
+  /** As the head says; not changed once the start is on record. */
   trace?: TraceContext
   /** Bytes of body or tunnel towards the upstream. */
   bytesOut = 0
