@@ -12,6 +12,9 @@ import type { Endpoint } from './wire/authority.ts'
 import type { Body, RawHeaders } from './wire/body.ts'
 import { firstValue } from './wire/headers.ts'
 import type { CanonicalRequest } from './wire/receive.ts'
+import type { TraceContext } from './wire/trace-context.ts'
+
+export type { TraceContext } from './wire/trace-context.ts'
 
 /** How a call came in: asked for in absolute form, inside an intercepted tunnel, as a WebSocket upgrade, as a tunnel. */
 export type CallKind = 'forward' | 'intercepted' | 'upgrade' | 'tunnel'
@@ -84,14 +87,6 @@ export interface UpstreamFacts {
   readonly address: string
   readonly port: number
   readonly tlsVersion?: string
-}
-
-/** Where a call or a message stands in a trace (W3C Trace Context), as whoever sent it says. */
-export interface TraceContext {
-  /** 32 lower-case hex digits. */
-  readonly traceId: string
-  /** 16 lower-case hex digits: the span that made the call. */
-  readonly parentId: string
 }
 
 /** One message inside a call that was judged by itself: MCP, either way. */
