@@ -12,6 +12,9 @@ import type { Endpoint } from './wire/authority.ts'
 import type { Body, RawHeaders } from './wire/body.ts'
 import { firstValue } from './wire/headers.ts'
 import type { CanonicalRequest } from './wire/receive.ts'
+import type { TraceContext } from './wire/trace-context.ts'
+
+export type { TraceContext } from './wire/trace-context.ts'
 
 /** How a call came in: asked for in absolute form, inside an intercepted tunnel, as a WebSocket upgrade, as a tunnel. */
 export type CallKind = 'forward' | 'intercepted' | 'upgrade' | 'tunnel'
@@ -86,14 +89,6 @@ export interface UpstreamFacts {
   readonly tlsVersion?: string
 }
 
-/** Where a call or a message stands in a trace (W3C Trace Context), as whoever sent it says. */
-export interface TraceContext {
-  /** 32 lower-case hex digits. */
-  readonly traceId: string
-  /** 16 lower-case hex digits: the span that made the call. */
-  readonly parentId: string
-}
-
 /** One message inside a call that was judged by itself: MCP, either way. */
 export interface Message {
   /** A ULID of its own. */
@@ -156,6 +151,7 @@ export class Call {
   response?: { readonly status: number; readonly mimeType?: string }
   /** What a recogniser made of its bytes, for the record; grows until the call is over. */
   inspected?: InspectedFields
+  /** As the head says; not changed once the start is on record. */
   trace?: TraceContext
   /** Bytes of body or tunnel towards the upstream. */
   bytesOut = 0
