@@ -5,7 +5,15 @@ import type { EgressError } from '../../errors.ts'
 import type { McpList, McpSubject } from '../../policy/subject.ts'
 import type { JsonValue } from '../fields.ts'
 import type { MethodRow } from './methods.ts'
-import { findTwin, hasTwinKeys, isList, isObject, type JsonObject, knowKeys, own } from './values.ts'
+import {
+  findTwin,
+  hasTwinKeys,
+  isList,
+  isObject,
+  type JsonObject,
+  knowKeys,
+  own,
+} from './values.ts'
 
 /** Makes the error for a part that is not what it should be. */
 type Refusal = (part: string) => EgressError
