@@ -82,9 +82,10 @@ export function verdictInside(
 }
 
 /** What names an item of an MCP server: `tools NAME`, `resources URI`, `prompts NAME`. */
-export function item(written: string): Content {
+export function item(written: `${McpList} ${string}`): Content {
   const at = written.indexOf(' ')
-  const list = written.slice(0, at) as McpList
+  const list = (['tools', 'resources', 'prompts'] as const).find((each) => written.startsWith(each))
+  if (list === undefined) throw new Error('no list')
   return { mcp: { kind: 'item', method: `${list}/get`, list, name: written.slice(at + 1) } }
 }
 

@@ -52,7 +52,7 @@ void t.test('R38: tools, resources and prompts are allowed by name, and by no ot
   t.end()
 })
 
-void t.test('R38: a `*` in a resource does not reach over dot segments', (t) => {
+void t.test('R40: a `*` in a resource does not reach over dot segments', (t) => {
   const keys = 'resources: ["file:///work/*", "x:a/../b"]'
   hold(t, 'allow', [
     [keys, item('resources file:///work/a..b/.c'), 'allow r'],
@@ -98,7 +98,7 @@ const asked = (subject: Partial<ModelSubject> = {}): Content => ({
   },
 })
 
-void t.test('R51: models, tokens of output and server tools are limited', (t) => {
+void t.test('models, tokens of output and server tools are limited', (t) => {
   const some = 'serverTools: ["web_search_*"]'
   const tools = (...serverTools: string[]): Content => asked({ serverTools })
   hold(t, 'allow', [
@@ -143,7 +143,7 @@ const operation = (
 const graphql = (...operations: GraphqlOperation[]): Content => ({ graphql: { operations } })
 const ISSUES = 'repository repository.issues repository.issues.nodes repository.issues.nodes.title'
 
-void t.test('R52: GraphQL is allowed by operation and by field', (t) => {
+void t.test('GraphQL is allowed by operation and by field', (t) => {
   const fields = 'graphql: { operations: [query], fields: [repository.issues, viewer.login] }'
   const no = 'deny operation-not-allowed'
   hold(t, 'allow', [
@@ -182,7 +182,7 @@ void t.test('R52: GraphQL is allowed by operation and by field', (t) => {
   t.end()
 })
 
-void t.test('R52: a deny of GraphQL matches any operation that asks for what is listed', (t) => {
+void t.test('a deny of GraphQL matches any operation that asks for what is listed', (t) => {
   const read = operation('query', ISSUES)
   const write = operation('mutation', 'deleteRef deleteRef.clientMutationId')
   const look = operation('query', '__schema __schema.types', true)
@@ -222,7 +222,7 @@ const change = (
 const AGENT = 'refs/heads/agent/fix'
 
 void t.test(
-  'R39: git is allowed by repository, reference and whether commits are taken away',
+  'R40: git is allowed by repository, reference and whether commits are taken away',
   (t) => {
     const read = 'git: { repos: [acme/widgets] }'
     const push = 'git: { repos: [acme/widgets], push: ["refs/heads/agent/*"] }'
@@ -338,7 +338,7 @@ void t.test('R38: what is of another kind is told so, and a plain allow takes it
   t.end()
 })
 
-void t.test('R83: what could not be understood meets no allow and every deny', (t) => {
+void t.test('what could not be understood meets no allow and every deny', (t) => {
   const fault: Content = { fault: 'malformed-body' }
   const large: Content = { fault: 'body-too-large', mcp: { kind: 'session', method: 'ping' } }
   const allow = policyOf(rule('tools: ["*"]'))
@@ -404,7 +404,7 @@ void t.test('R80: what looks inside may be observed', (t) => {
   t.end()
 })
 
-void t.test('R51: the smallest pack, the fullest record and all pins are owed', (t) => {
+void t.test('the smallest pack, the fullest record and all pins are owed', (t) => {
   const one = `sha256:${'1'.repeat(64)}`
   const two = `sha256:${'2'.repeat(64)}`
   const owed = (yaml: string, content: Content, always: string[] = []): unknown =>
