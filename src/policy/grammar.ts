@@ -9,7 +9,9 @@ import {
   INSIDE_ALLOW_SHAPE,
   INSIDE_DENY_SHAPE,
   INSIDE_KEYS,
+  TESTED_SHAPE,
   type InsideSection,
+  type TestedSection,
 } from './inside-grammar.ts'
 import type { PathPattern } from './path-pattern.ts'
 import type { Section } from './reserved.ts'
@@ -62,7 +64,7 @@ export interface RuleSection extends SharedKeys {
 }
 
 /** An entry of `tests`, read. */
-export interface TestSection {
+export interface TestSection extends TestedSection {
   readonly call: string
   readonly params?: Readonly<Record<string, string>> | undefined
   readonly headers?: Readonly<Record<string, string | readonly string[]>> | undefined
@@ -185,6 +187,7 @@ const testShape = {
     .strictObject(taskShape, { error: mapping })
     .optional()
     .describe('Of the task that asks. Absent: its environment is not known.'),
+  ...TESTED_SHAPE,
   expect: readBy(text('`allow RULE-ID` or `deny REASON`'), readExpectation).describe(
     'allow RULE-ID, or deny REASON.',
   ),

@@ -5,7 +5,12 @@ import { z } from 'zod'
 
 import type { GraphqlKeys, Inside, McpKeys, ModelKeys } from './inside.ts'
 import { list, oneOf, readBy, size, text } from './scalars.ts'
-import { CONTENT_MODES, type ContentMode, type GraphqlOperation } from './subject.ts'
+import {
+  CONTENT_MODES,
+  type ContentMode,
+  type GraphqlOperation,
+  type McpSubject,
+} from './subject.ts'
 import { parseTemplate, type Part } from './template.ts'
 import type { PatternFault } from './path-pattern.ts'
 
@@ -58,12 +63,9 @@ const field = readBy(text('a field'), (written): readonly string[] | PatternFaul
   return { fault: 'expected names of the schema with dots between, such as repository.issues' }
 })
 
-/** The keys of calls to MCP servers, by which a rule is one for MCP. */
-export const MCP_KEYS: readonly string[] = ['tools', 'resources', 'prompts', 'pin']
-
 /** The keys that look inside by their kind: a rule has those of one. */
 export const KEYS_BY_KIND: Readonly<Record<string, readonly string[]>> = {
-  MCP: MCP_KEYS,
+  MCP: ['tools', 'resources', 'prompts', 'pin'],
   'model APIs': ['models', 'maxTokens', 'serverTools'],
   GraphQL: ['graphql'],
   git: ['git'],
@@ -150,6 +152,48 @@ export const INSIDE_DENY_SHAPE: Shape<
     .strictObject({ ...graphqlShape, introspection: onlyTrue.optional() }, { error: MAPPING })
     .optional(),
   git: z.strictObject({ repos, push, force: onlyTrue.optional() }, { error: MAPPING }).optional(),
+}
+
+/** What a test of a rule file says of what is inside its call, read. */
+export interface TestedSection {
+  readonly tool?: string | undefined
+  readonly args?: Readonly<Record<string, unknown>> | undefined
+  readonly resource?: string | undefined
+  readonly prompt?: string | undefined
+  readonly body?: string | undefined
+}
+
+/** In a test. */
+export const TESTED_SHAPE: {
+  readonly [Key in keyof TestedSection]-?: z.ZodType<TestedSection[Key]>
+} = {
+  tool: text('the name of a tool').optional().describe('MCP: the call is one of this tool.'),
+  args: z
+    .record(z.string(), z.unknown(), { error: MAPPING })
+    .optional()
+    .describe("MCP: the tool's arguments."),
+  resource: text('a URI').optional().describe('MCP: the call reads this resource.'),
+  prompt: text('the name of a prompt').optional().describe('MCP: the call gets this prompt.'),
+  body: z
+    .string({ error: 'expected a text: put it in quotes' })
+    .optional()
+    .describe('The body of the request, read as a live one is.'),
+}
+
+/** The MCP message that a test is about; undefined where it names none. */
+export function makeItem({ tool, args, resource, prompt }: TestedSection): McpSubject | undefined {
+  if (tool !== undefined)
+    return {
+      kind: 'item',
+      method: 'tools/call',
+      list: 'tools',
+      name: tool,
+      ...(args && { arguments: args }),
+    }
+  if (resource !== undefined)
+    return { kind: 'item', method: 'resources/read', list: 'resources', name: resource }
+  if (prompt === undefined) return undefined
+  return { kind: 'item', method: 'prompts/get', list: 'prompts', name: prompt }
 }
 
 /** The keys of the mappings among them. */

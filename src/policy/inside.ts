@@ -43,7 +43,7 @@ export interface GitKeys<Pattern> {
 }
 
 /** The keys of a rule that look inside, of one kind. */
-export interface InsideKeys<Pattern> {
+interface InsideKeys<Pattern> {
   readonly mcp?: McpKeys<Pattern>
   readonly model?: ModelKeys<Pattern>
   readonly graphql?: GraphqlKeys

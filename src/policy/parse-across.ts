@@ -132,6 +132,31 @@ export function checkTestRules(
   }
 }
 
+/** Finds tests that say several things of what is inside their call, or something of what nobody looks into. */
+export function checkTested(tests: readonly unknown[], report: Report): void {
+  for (const [at, test] of tests.entries()) {
+    if (!isMapping(test)) continue
+    const [first, ...more] = ['tool', 'resource', 'prompt', 'body'].filter((key) => key in test)
+    const extra = more[0] ?? ('args' in test && first !== 'tool' ? 'args' : undefined)
+    if (extra !== undefined)
+      report.add(
+        ['tests', at, extra],
+        'key',
+        'several-contents',
+        extra === 'args' ? '`args` are those of a `tool`' : 'a test is about one message',
+        extra === 'args' ? 'write `tool:` beside it' : 'make it two tests',
+      )
+    else if (first !== undefined && /^(?:CONNECT |\S+ wss?:)/.test(String(test['call'])))
+      report.add(
+        ['tests', at, first],
+        'key',
+        'nothing-inside',
+        'nobody looks into a tunnel or a WebSocket by this call',
+        'take it out',
+      )
+  }
+}
+
 function asList(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [value]
 }

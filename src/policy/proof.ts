@@ -151,14 +151,18 @@ function findUnowed(claim: Claim, entry: Entry, meeting: readonly Entry[]): Axis
   const tasks = all.filter(({ binding }) => binding === 'task').map((rule) => rule.dues)
   if (!isCredentialOf(dues, entry, tasks)) return 'credential'
   if (!claim.addresses.every((range) => includesRange(entry.addresses, range))) return 'addresses'
-  for (const limit of ['bodyBytesMax', 'maxPackBytes'] as const)
-    if (all.some((rule) => (dues[limit] ?? Infinity) > (rule.dues[limit] ?? Infinity)))
-      return 'limit'
+  if (all.some((rule) => exceeds(dues, rule.dues, 'bodyBytesMax'))) return 'limit'
+  const mayPush = claim.rule.inside === undefined || claim.rule.inside.git?.push !== undefined
+  if (mayPush && all.some((rule) => exceeds(dues, rule.dues, 'maxPackBytes'))) return 'limit'
   if (dues.clientAuth !== 'pass') return undefined
   const passes =
     tasks.every(({ clientAuth }) => clientAuth === 'pass') &&
     all.every((rule) => rule.dues.clientAuth !== 'drop')
   return passes ? undefined : 'clientAuth'
+}
+
+function exceeds(mine: Dues, theirs: Dues, limit: 'bodyBytesMax' | 'maxPackBytes'): boolean {
+  return (mine[limit] ?? Infinity) > (theirs[limit] ?? Infinity)
 }
 
 // The first match that names a credential gives it.

@@ -35,7 +35,7 @@ export const NOT_SERVED: Readonly<Record<Section, readonly string[]>> = {
   allow: RULE_KEYS,
   deny: RULE_KEYS,
   limit: ['callsPerMinute', 'callsPerHour', 'callsPerDay'],
-  test: ['at', 'body', 'tool', 'args', 'after'],
+  test: ['at', 'after'],
   task: TASK_KEYS,
   for: [],
   param: [],

@@ -6,7 +6,7 @@ import type { DataClass } from '../tasks/task.ts'
 import type { Cidr } from '../wire/address.ts'
 import type { Inside } from './inside.ts'
 import type { PathPattern } from './path-pattern.ts'
-import type { ContentModes } from './subject.ts'
+import type { ContentModes, McpSubject } from './subject.ts'
 import type { ValuePattern } from './value-pattern.ts'
 import type { Place } from './yaml-text.ts'
 
@@ -82,6 +82,10 @@ export interface RuleTest {
   readonly headers: Readonly<Record<string, string | readonly string[]>>
   /** Of the task that asks; undefined: unknown. */
   readonly environment: string | undefined
+  /** What the call names of an MCP server; undefined: nothing is said of what is inside it. */
+  readonly item: McpSubject | undefined
+  /** Of the request; undefined: nothing is said of it. */
+  readonly body: string | undefined
   readonly expect: Expectation
   readonly place: Place
 }
