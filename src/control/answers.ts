@@ -153,7 +153,7 @@ type Shown<T extends TaskEnvironment> = Omit<T, 'proxy'> & { readonly proxy?: st
 const kill = z
   .object({
     id: text,
-    scope: z.enum(['host', 'credential', 'task', 'agent', 'owner', 'all']),
+    scope: z.enum(['host', 'credential', 'tool', 'task', 'agent', 'owner', 'all']),
     value: text,
     reason: text.optional(),
     by: text,

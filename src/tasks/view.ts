@@ -102,7 +102,7 @@ export interface Receipt {
 }
 
 /** What the kill switch can be thrown for. */
-export type KillScope = 'host' | 'credential' | 'task' | 'agent' | 'owner' | 'all'
+export type KillScope = 'host' | 'credential' | 'tool' | 'task' | 'agent' | 'owner' | 'all'
 
 /** One throw of the kill switch. */
 export interface Kill {
