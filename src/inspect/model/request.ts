@@ -56,6 +56,14 @@ const READERS: Readonly<
 > = { openai: readOpenAi, anthropic: readAnthropic, gemini: readGemini, ollama: readOllama }
 const WITHOUT_OUTPUT: ReadonlySet<string> = new Set(['embeddings', 'moderation', 'count_tokens'])
 
+/** Characters of a model's name that a record has. */
+export const MODEL_LENGTH_MAX = 256
+
+/** What an API is asked for, in OpenTelemetry's words where it has some. */
+export function operationOf(api: ModelApi): string {
+  return OPERATIONS[api.endpoint]
+}
+
 // One of these stands in the bytes of every request that has the shape of a question to a model.
 const MARKS = ['"messages"', '"contents"', '"input"', '"prompt"'].map((mark) => Buffer.from(mark))
 
@@ -77,7 +85,7 @@ export function readModelRequest(
   if (isStrict && api.basis === 'shape' && api.isKnownHost) throw refuseBody('endpoint')
   const asked = READERS[settled.family](body, settled.endpoint, isStrict)
   const model = readModel(settled, asked, isStrict)
-  const operation = OPERATIONS[settled.endpoint]
+  const operation = operationOf(settled)
   const subject: ModelSubject = {
     operation,
     model,
@@ -119,7 +127,7 @@ function fieldsOf(api: ModelApi, subject: ModelSubject, stream: boolean): Inspec
       operation: { name: subject.operation },
       provider: { name: api.provider },
       request: {
-        ...(subject.model !== undefined && { model: subject.model }),
+        ...(subject.model !== undefined && { model: subject.model.slice(0, MODEL_LENGTH_MAX) }),
         ...(subject.maxTokens !== undefined && { max_tokens: subject.maxTokens }),
         ...(stream && { stream }),
       },
