@@ -111,10 +111,10 @@ function pick(object: JsonObject, name: string): JsonValue {
   return found
 }
 
-// As the most lenient server would have it: without case, without `_`, `[]` and what is not seen. The way over upper case
-// catches letters such as `ſ`.
+// As the most lenient server would have it: without case, without `_` and what is not seen, up to what some take for the
+// way into a value (`[`, `.`) or for the end. The way over upper case catches letters such as `ſ`.
 function fold(name: string): string {
-  const [stem = ''] = name.split('[')
+  const [stem = ''] = name.split(/[[.\0]/)
   return stem
     .normalize('NFKC')
     .toUpperCase()

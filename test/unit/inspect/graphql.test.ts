@@ -14,6 +14,7 @@ import {
   tuple,
   type Arbitrary,
 } from 'fast-check'
+import { buildSchema, executeSync, parse } from 'graphql'
 import t from 'tap'
 
 import { EgressError } from '../../../src/errors.ts'
@@ -67,7 +68,7 @@ const ISSUES = `
   query Issues($owner: String!, $name: String!) {
     repository(owner: $owner, name: $name) {
       issues(first: 20, states: [OPEN], orderBy: { field: CREATED_AT, direction: DESC }) {
-        nodes { number title author { login } ... on Node { id } }
+        nodes { number title author { login } ... on Query { id } }
         pageInfo { hasNextPage endCursor }
       }
     }
@@ -133,7 +134,7 @@ const WORDS: readonly (readonly [what: string, document: string, told: readonly 
   ['an alias', '{ issues: deleteAll { ok: id } }', ['query deleteAll deleteAll.id']],
   ['two aliases of one field', '{ a: x { y } b: x { z } }', ['query x x.y x.z']],
   ['a fragment', '{ ...F } fragment F on Query { viewer { login } }', ['query viewer viewer.login']],
-  ['a fragment on an interface', '{ node(id: 1) { ... on Issue { title } ...F } } fragment F on Node { id }', ['query node node.id node.title']],
+  ['a fragment on an interface', '{ node(id: 1) { ... on Issue { title } ...F } } fragment F on Query { id }', ['query node node.id node.title']],
   ['an inline fragment on the root', '{ ... on Query { viewer { login } } ... { a } }', ['query a viewer viewer.login']],
   ['fragments within fragments', 'mutation { ...A } fragment A on Mutation { x { ...B } ...C } fragment B on X { y } fragment C on Mutation { z }', ['mutation x x.y z']],
   ['the same fragment in two places', '{ a { ...F } b { ...F } } fragment F on T { c { d } }', ['query a a.c a.c.d b b.c b.c.d']],
@@ -146,6 +147,8 @@ const WORDS: readonly (readonly [what: string, document: string, told: readonly 
   ['block strings', '{ a(x: """ " } mutation { b } \\""" """) }', ['query a']],
   ['directives', 'query @d { a @skip(if: true) { b @include(if: false) } ...F @skip(if: true) } fragment F on Query { c }', ['query a a.b c']],
   ['a field named as a keyword', '{ query mutation fragment on: true null }', ['query fragment mutation null query true']],
+  ['two fields for two types', '{ node { ... on A { x: name } ... on B { x: title } } }', ['query node node.name node.title']],
+  ['a field below the name of the type', '{ __typename { a } }', ['query __typename.a']],
   ['the name of the type', '{ __typename a { __typename kind: __typename } }', ['query a']],
   ['introspection', '{ __schema { types { name } } }', ['query! __schema __schema.types __schema.types.name']],
   ['introspection of a type by another name', '{ a: __type(name: "T") { name } }', ['query! __type __type.name']],
@@ -188,6 +191,11 @@ const REFUSED: readonly (readonly [what: string, refused: Sent, why: string, twi
   ['an odd line end in a comment', ask('{ a } #\u2028 mutation { b }'), 'malformed-body comment', ask('{ a(x: "\u2028") } #')],
   ['a NUL in a comment', ask('{ a } #\0'), 'malformed-body comment', ask('{ a } #')],
   ['a NUL', ask('{ a\0 }'), 'malformed-body syntax', ask('{ a }')],
+  ['two fields with fields below and one name in the answer', ask('{ x: a { b } x: c { d } }'), 'malformed-body field conflict', ask('{ x: a { b } y: c { d } }')],
+  ['the same by a fragment', ask('{ x: a { b } ...F } fragment F on Query { x: c }'), 'malformed-body field conflict', ask('{ x: a { b } ...F } fragment F on Query { x: a }')],
+  ['the same in another order', ask('{ ...F x: a x: a { b } } fragment F on Query { x: c }'), 'malformed-body field conflict', ask('{ ...F x: a x: b } fragment F on Query { x: c }')],
+  ['the same with the name of the type', ask('{ a: __typename a { b } }'), 'malformed-body field conflict', ask('{ b: __typename a { b } }')],
+  ['the same further in', ask('{ a { x: b } a { x: c { d } } }'), 'malformed-body field conflict', ask('{ p: a { x: b } q: a { x: c { d } } }')],
   // bounds
   ['a large document', ask(`{ a(x: "${'x'.repeat(256 * 1024)}") }`), 'body-too-large document', post({ query: '{ a(x: $x) }', variables: { x: 'x'.repeat(256 * 1024) } })],
   ['many tokens', ask(`{ ${'a '.repeat(20_001)} }`), 'body-too-large tokens', ask(`{ ${'a '.repeat(19_000)} }`)],
@@ -253,6 +261,8 @@ const REFUSED: readonly (readonly [what: string, refused: Sent, why: string, twi
   ['a document twice, once empty', get('query=&query={a}'), 'malformed-body repeated member', get('variables=&query={a}')],
   ['a document twice, once in capitals', get('query={a}&QUERY=mutation{b}'), 'malformed-body disguised member', get('query={a}&QUERIES=mutation{b}')],
   ['a document in a list', get('query={a}&query[]=mutation{b}'), 'malformed-body disguised member', get('query={a}&q[]=mutation{b}')],
+  ['extensions by a path', get('query={a}&extensions.persistedQuery.sha256Hash=x'), 'malformed-body disguised member', get('query={a}&more.extensions=x')],
+  ['a name that ends early', get('query={a}&query%00=mutation{b}'), 'malformed-body disguised member', get('query={a}&q%00uery=mutation{b}')],
   ['a document escaped twice', get('query={a}&%2571uery=mutation{b}'), 'malformed-body more than one reading', get('query={a}&%2571ueries=mutation{b}')],
   ['a semicolon', get('query={a};query=mutation{b}'), 'malformed-body separator', get('query={a}%23%3Bquery=mutation{b}')],
   ['broken escapes', get('query={a}&x=%zz'), 'malformed-body escapes', get('query={a}&x=%25')],
@@ -365,11 +375,18 @@ const { fields: anyFields } = letrec<{ fields: readonly Field[]; below: readonly
   }),
 )
 
+const ownAliases = (name: string): string[] => ['', `x${name}: `, `${name}:`, `query${name} :`]
+
 /** Writes fields plainly, or with what the choices say. */
-function write(fields: readonly Field[], choose: () => number, fragments: string[]): string {
+function write(
+  fields: readonly Field[],
+  choose: () => number,
+  fragments: string[],
+  aliases: (name: string) => readonly string[] = ownAliases,
+): string {
   const parts = fields.map(({ name, below }) => {
-    const alias = ['', 'x: ', `${name}:`, 'query :'][choose() % 4]!
-    const rest = below.length > 0 ? write(below, choose, fragments) : ''
+    const alias = aliases(name)[choose() % 4]!
+    const rest = below.length > 0 ? write(below, choose, fragments, aliases) : ''
     const directive = ['', ' @include(if: false)', ' @a(b: [{c: "}"}]) '][choose() % 3]!
     return wrap(`${alias}${name}${directive}${rest}`, choose, fragments)
   })
@@ -384,11 +401,11 @@ function wrap(text: string, choose: () => number, fragments: string[]): string {
     case 4:
       return `...@skip(if: true){${text} __typename}`
     case 2:
-      fragments.push(`fragment ${name} on Node {${text}}`)
+      fragments.push(`fragment ${name} on Query {${text}}`)
       return `...${name}`
     case 3:
-      fragments.push(`fragment ${name} on Node {...{${text}}}`)
-      return `...${name} ...on X{...${name}}`
+      fragments.push(`fragment ${name} on Query {...{${text}}}`)
+      return `...${name} ...on Query{...${name}}`
     default:
       return text
   }
@@ -403,6 +420,75 @@ function operationsOf(document: string): readonly GraphqlOperation[] {
   const reading = read(ask(document))
   return 'subject' in reading ? reading.subject.operations : []
 }
+
+/** What the reference implementation executes, by the fields' names. */
+function execute(document: string): { readonly fields: string[]; readonly isWhole: boolean } {
+  const fields = new Set<string>()
+  const { errors } = executeSync({
+    schema: SCHEMA,
+    document: parse(document),
+    rootValue: '',
+    fieldResolver: (parent: string, _arguments, _context, { fieldName }) => {
+      const path = parent === '' ? fieldName : `${parent}.${fieldName}`
+      fields.add(path)
+      return path
+    },
+  })
+  return { fields: [...fields].sort(), isWhole: errors === undefined }
+}
+
+// Without types for introspection: it is left out of what is compared.
+const SCHEMA = buildSchema('type Query { a: Query b: Query c: Query issues: Query }')
+
+void t.test('the reference implementation executes what is told, and nothing else', (t) => {
+  let executed = 0
+  assert(
+    property(anyFields, choices, (fields, chosen) => {
+      let at = 0
+      const fragments: string[] = []
+      const query = write(fields, () => chosen[at++ % chosen.length]!, fragments)
+      const document = `${query} ${fragments.join(' ')}`
+      const everywhere = document.replaceAll('(if: false)', '(if: true)').replaceAll('@skip', '@a')
+      const [operation] = operationsOf(document)
+      const told = operation?.fields.map((path) => path.join('.')) ?? []
+      const { fields: some } = execute(document)
+      const { fields: all, isWhole } = execute(everywhere)
+      executed += all.length
+      return (
+        some.every((field) => told.includes(field)) &&
+        all.every((field) => told.includes(field)) &&
+        (!isWhole || operation?.introspection === true || all.length === told.length)
+      )
+    }),
+    { seed: 20_260_101, numRuns: 500 },
+  )
+  t.ok(executed > 1000, `${executed} fields executed`)
+  t.end()
+})
+
+void t.test('what it executes where names in the answer collide is told or refused', (t) => {
+  const tally = { refused: 0, executed: 0 }
+  assert(
+    property(anyFields, choices, (fields, chosen) => {
+      let at = 0
+      const fragments: string[] = []
+      const choose = (): number => chosen[at++ % chosen.length]!
+      const query = write(fields, choose, fragments, () => ['', 'a: ', 'b: ', 'x: '])
+      const document = `${query} ${fragments.join(' ')}`
+      if (refusalOf(ask(document)) === 'malformed-body field conflict') {
+        tally.refused += 1
+        return true
+      }
+      const told = operationsOf(document)[0]?.fields.map((path) => path.join('.')) ?? []
+      const executed = execute(document.replaceAll(/@skip|@include/g, '@a')).fields
+      tally.executed += executed.length
+      return executed.every((field) => told.includes(field))
+    }),
+    { seed: 20_260_101, numRuns: 1000 },
+  )
+  t.ok(tally.executed > 1000 && tally.refused > 50, JSON.stringify(tally))
+  t.end()
+})
 
 void t.test('aliases, fragments and directives change nothing about what is asked for', (t) => {
   assert(
