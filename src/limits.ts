@@ -65,7 +65,7 @@ export interface Limits {
   readonly recordedContentBytesMax: number
   /** Messages a call and second from a server's own initiative that get a record each; beyond, they are counted in one. */
   readonly messageRecordsPerSecond: number
-  /** Tools of MCP servers whose definitions are remembered for a task; beyond, further ones are refused. */
+  /** Tools and servers of MCP that are remembered for a task, with their definitions; beyond, further ones are refused. */
   readonly toolsPinnedMax: number
   /** Records waiting to be written; beyond: `audit-unavailable`. */
   readonly recordsQueuedMax: number
