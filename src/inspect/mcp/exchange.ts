@@ -11,7 +11,13 @@ import { readJson } from '../json.ts'
 import { EventBody, readWhole, WholeBody } from './bodies.ts'
 import { acceptsEvents, isIdentityCoded, mediaKind, mentionsEvents } from './content-type.ts'
 import { readEndpoint } from './endpoint.ts'
-import { checkMcpHeaders, claimedVersion, type DefinitionOf, readMcpHeaders } from './headers.ts'
+import {
+  askedVersion,
+  checkMcpHeaders,
+  claimedVersion,
+  type DefinitionOf,
+  readMcpHeaders,
+} from './headers.ts'
 import type { McpJudge } from './judge.ts'
 import {
   type McpMessages,
@@ -24,7 +30,6 @@ import { type McpAnswer, type RefusalContext, refuseUnread } from './refusal.ts'
 import { ServerMessages } from './server-messages.ts'
 import type { SseEvent } from './sse.ts'
 import { formatEvent } from './sse-format.ts'
-import { own } from './values.ts'
 
 /** The head of a call, as far as MCP minds it. */
 export interface McpCallHead {
@@ -119,11 +124,8 @@ export class McpExchange {
     const read = this.#readPosted(bytes)
     checkMcpHeaders(request.headers, read.messages, read.isBatch, definitionOf)
     for (const message of read.messages) {
-      this.#version ??= claimedVersion(message)
-      if (message.kind !== 'request') continue
-      this.#asked.set(message.id, message)
-      const version = message.params && own(message.params, 'protocolVersion')
-      if (message.method === 'initialize' && typeof version === 'string') this.#version ??= version
+      this.#version ??= claimedVersion(message) ?? askedVersion(message)
+      if (message.kind === 'request') this.#asked.set(message.id, message)
     }
     return read
   }

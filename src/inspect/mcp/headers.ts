@@ -21,6 +21,7 @@ const SINGLE: ReadonlySet<string> = new Set([
   'mcp-session-id',
 ])
 const VISIBLE = /^[\x21-\x7e]{1,1024}$/
+const VERSION = /^[\x21-\x7e]{1,64}$/
 const DATE = /^\d{4}-\d{2}-\d{2}$/
 // The first revision that has the headers.
 const FIRST_STATELESS = '2026-07-28'
@@ -53,7 +54,9 @@ export function readMcpHeaders(headers: RawHeaders): McpHeaders {
     seen.add(plain)
     found.set(lower, headers[at + 1]!)
   }
-  for (const name of ['mcp-method', 'mcp-protocol-version', 'mcp-session-id'])
+  if (!VERSION.test(found.get('mcp-protocol-version') ?? '-'))
+    throw mismatch('mcp-protocol-version', 'value')
+  for (const name of ['mcp-method', 'mcp-session-id'])
     if (!VISIBLE.test(found.get(name) ?? '-')) throw mismatch(name, 'value')
   const parameters = new Map<string, string>()
   for (const [name, value] of found)
@@ -92,8 +95,16 @@ export function claimedVersion(message: McpMessage): string | undefined {
   const meta = own(message.params, '_meta')
   const claim = isObject(meta) ? own(meta, VERSION_KEY) : undefined
   if (claim === undefined) return undefined
-  if (typeof claim !== 'string') throw mismatch('mcp-protocol-version', 'claim')
+  if (typeof claim !== 'string' || !VERSION.test(claim))
+    throw mismatch('mcp-protocol-version', 'claim')
   return claim
+}
+
+/** The protocol version that `initialize` asks for, where it is one. */
+export function askedVersion(message: McpMessage): string | undefined {
+  if (message.kind !== 'request' || message.method !== 'initialize') return undefined
+  const asked = message.params && own(message.params, 'protocolVersion')
+  return typeof asked === 'string' && VERSION.test(asked) ? asked : undefined
 }
 
 function checkVersion(headers: McpHeaders, message: McpMessage, isBatch: boolean): void {
@@ -107,8 +118,7 @@ function checkVersion(headers: McpHeaders, message: McpMessage, isBatch: boolean
   if (message.kind !== 'request') return
   if (isStateless && (stated === undefined || claim === undefined)) throw mismatch(name, 'missing')
   if (message.method !== 'initialize' || stated === undefined || claim !== undefined) return
-  const asked = message.params && own(message.params, 'protocolVersion')
-  if (asked !== stated) throw mismatch(name, 'value')
+  if (askedVersion(message) !== stated) throw mismatch(name, 'value')
 }
 
 // A draft by any other name than a date counts as of now.

@@ -15,6 +15,8 @@ export interface ParameterFault {
 type Path = readonly string[]
 
 const ANNOTATION = 'x-mcp-header'
+// Of other types an annotation makes the definition invalid: clients do not offer the tool.
+const TYPES: ReadonlySet<JsonValue | undefined> = new Set(['string', 'integer', 'boolean'])
 const PATH_LENGTH_MAX = 16
 const DECIMAL = /^-?\d{1,17}(?:\.\d{1,17})?$/
 
@@ -58,7 +60,7 @@ function findAnnotations(definition: JsonValue | undefined): ReadonlyMap<string,
   for (const [node, path] of open) {
     if (!isObject(node)) continue
     const header = own(node, ANNOTATION)
-    if (typeof header === 'string' && path.length > 0) {
+    if (typeof header === 'string' && path.length > 0 && TYPES.has(own(node, 'type'))) {
       const name = header.toLowerCase()
       if (!found.has(name)) found.set(name, path)
     }
