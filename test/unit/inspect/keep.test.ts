@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto'
 
-import fc from 'fast-check'
+import { assert, integer, jsonValue, property } from 'fast-check'
 import t from 'tap'
 
 import type { JsonValue } from '../../../src/inspect/fields.ts'
@@ -46,17 +46,22 @@ void t.test('what is larger than a record keeps is cut, and says so', (t) => {
   t.end()
 })
 
-void t.test('a kept value is never larger than its bound allows', async () => {
-  fc.assert(
-    fc.property(fc.jsonValue(), fc.integer({ min: 1, max: 200 }), (value, bytesMax) => {
-      const kept = makeKeeper({ bytesMax, masks: [] }).keep(value as JsonValue, 'full')
-      const text = JSON.stringify(kept?.value)
-      if (kept?.truncated === undefined) return JSON.stringify(value) === text
-      // Escapes may make a kept text longer by six times.
-      return text.length <= 6 * bytesMax + 64
-    }),
+void t.test('a kept value is never larger than its bound allows', (t) => {
+  assert(
+    property(
+      jsonValue().map((value): JsonValue => JSON.parse(JSON.stringify(value))),
+      integer({ min: 1, max: 200 }),
+      (value, bytesMax) => {
+        const kept = makeKeeper({ bytesMax, masks: [] }).keep(value, 'full')
+        const text = JSON.stringify(kept?.value)
+        if (kept?.truncated === undefined) return JSON.stringify(value) === text
+        // Escapes may make a kept text longer by six times.
+        return text.length <= 6 * bytesMax + 64
+      },
+    ),
     { numRuns: 300 },
   )
+  t.end()
 })
 
 const SECRETS: readonly (readonly [string, string, string])[] = [
