@@ -43,8 +43,8 @@ const PEM_KEY = 'PRIVATE KEY-----'
 const PEM_LABEL_LENGTH_MAX = 64
 const PEM_END = /-----END [A-Z0-9 ]{0,64}PRIVATE KEY-----/g
 
-/** Nesting beyond which nothing is kept of a value. */
-const DEPTH_MAX = 128
+// More than a record keeps: who cuts it for the record then says that it is cut.
+const DEPTH_MAX = 160
 const TOO_DEEP = '[too deep]'
 
 /**
