@@ -24,8 +24,9 @@ const TOKENS: readonly Pattern[] = [
 const HEADER_VALUE = /(?<!\w)(Bearer|Basic|Digest)[ \t]{1,8}(?!\[secret:)[\w.~+/=-]{8,}/gi
 const URL_USER = /(?<![a-z0-9+.-])([a-z][a-z0-9+.-]{0,20}:\/\/)[^\s/@]{1,512}@/gi
 
+// Not the mask itself, which has such a name too.
 const NAME =
-  '(?:pass(?:word|wd|phrase)|pwd|secret|api[_-]?key|apikey|access[_-]?key|private[_-]?key|credential|token(?![a-z]))'
+  '(?<!\\[)(?:pass(?:word|wd|phrase)|pwd|secret|api[_-]?key|apikey|access[_-]?key|private[_-]?key|credential|token(?![a-z]))'
 // `password=…`, `"api_key": "…"`, also where the JSON stands in a string and its quotes are escaped.
 const QUOTED = new RegExp(
   `(${NAME}[\\w-]{0,24}\\\\{0,3}["']?\\s{0,4}[:=]\\s{0,4}\\\\{0,3}["'])(?!\\[secret:)([^"'\\\\\\r\\n]{1,4096})`,
@@ -42,8 +43,8 @@ const PEM_KEY = 'PRIVATE KEY-----'
 const PEM_LABEL_LENGTH_MAX = 64
 const PEM_END = /-----END [A-Z0-9 ]{0,64}PRIVATE KEY-----/g
 
-/** Nesting beyond which nothing is kept of a value. */
-const DEPTH_MAX = 128
+// More than a record keeps: who cuts it for the record then says that it is cut.
+const DEPTH_MAX = 160
 const TOO_DEEP = '[too deep]'
 
 /**
