@@ -163,11 +163,11 @@ const rawPath = array(constantFrom('a', 'ab', 'b', 'c', 'a%2Fb', 'a;p', 'A', '')
   maxLength: 3,
 }).map((each) => `/${each.join('/')}`)
 
-const item = tuple(
+const askedItem = tuple(
   constantFrom('tools', 'tools', 'resources', 'prompts'),
   constantFrom('a', 'ab', 'b', 'B', 'c', 'r', 'p'),
 ).map(([list, name]): Content => ({ mcp: { kind: 'item', method: list, list, name } }))
-const question = record({
+const askedModel = record({
   operation: constant('chat'),
   model: constantFrom('m1', 'm2', 'n', undefined),
   hasOutput: constantFrom(true, false),
@@ -179,7 +179,7 @@ const operation = record({
   fields: constantFrom<string[][]>([['a']], [['a'], ['a', 'b']], [['a'], ['a', 'c']], [['x']], []),
   introspection: constantFrom(false, false, true),
 })
-const graphql = array(operation, { maxLength: 2 }).map((operations): Content => ({
+const askedGraphql = array(operation, { maxLength: 2 }).map((operations): Content => ({
   graphql: { operations },
 }))
 const command: Arbitrary<GitCommand> = record({
@@ -187,7 +187,7 @@ const command: Arbitrary<GitCommand> = record({
   change: constantFrom('create', 'update', 'delete'),
   update: constantFrom('fast-forward', 'unproven'),
 })
-const git = record({
+const askedGit = record({
   repo: constantFrom('r/a', 'r/b', 's'),
   service: constantFrom('upload-pack', 'receive-pack'),
   commands: array(command, { maxLength: 2 }),
@@ -197,10 +197,10 @@ const git = record({
 
 /** Anything that may be read of a call. */
 export const content: Arbitrary<Content> = oneof(
-  { weight: 4, arbitrary: item },
-  { weight: 2, arbitrary: question },
-  { weight: 2, arbitrary: graphql },
-  { weight: 2, arbitrary: git },
+  { weight: 4, arbitrary: askedItem },
+  { weight: 2, arbitrary: askedModel },
+  { weight: 2, arbitrary: askedGraphql },
+  { weight: 2, arbitrary: askedGit },
   {
     weight: 2,
     arbitrary: constantFrom<Content>(
