@@ -142,6 +142,7 @@ function judge<Subject>(policy: Policy, matter: Matter<Subject>): Decision {
   return { ...decision, wouldDeny: reasonFor(matter, allows.furthestEnforced, enforced) }
 }
 
+// Which rules match, and how far the others got.
 interface Gathered {
   readonly enforced: readonly Entry[]
   readonly observed: readonly Entry[]
@@ -149,10 +150,13 @@ interface Gathered {
   readonly furthestEnforced: Stage
 }
 
+const NONE: Gathered = { enforced: [], observed: [], furthest: 0, furthestEnforced: 0 }
+
 function gather<Subject>(
   entries: readonly Entry[],
   { subject, reachOf }: Matter<Subject>,
 ): Gathered {
+  if (entries.length === 0) return NONE
   const enforced: Entry[] = []
   const observed: Entry[] = []
   let furthest = 0
