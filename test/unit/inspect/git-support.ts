@@ -231,15 +231,19 @@ export function makeCommit(
 ): { readonly id: string; readonly content: Buffer } {
   const lines = [`tree ${'a'.repeat(40)}`, ...parents.map((parent) => `parent ${parent}`)]
   const content = Buffer.from(`${lines.join('\n')}\nauthor A <a> 0 +0000\n\n${message}\n`)
-  const id = createHash('sha1').update(`commit ${content.length}\0`).update(content).digest('hex')
-  return { id, content }
+  return { id: nameCommit(content), content }
+}
+
+/** The name of a commit. */
+export function nameCommit(content: Buffer): string {
+  return createHash('sha1').update(`commit ${content.length}\0`).update(content).digest('hex')
 }
 
 /** A delta that makes `result` of `base`: their common beginning copied, the rest inserted. */
 export function makeDelta(base: Buffer, result: Buffer): Buffer {
   let common = 0
   while (common < base.length && common < 0xffff && base[common] === result[common]) common += 1
-  const parts = [formatSize(base.length), formatSize(result.length)]
+  const parts = [varint(base.length), varint(result.length)]
   if (common > 0) parts.push(Buffer.of(0xb0, common & 0xff, common >> 8))
   for (let at = common; at < result.length; at += 127) {
     const piece = result.subarray(at, at + 127)
@@ -248,7 +252,8 @@ export function makeDelta(base: Buffer, result: Buffer): Buffer {
   return Buffer.concat(parts)
 }
 
-function formatSize(size: number): Buffer {
+/** A size as deltas have it. */
+export function varint(size: number): Buffer {
   const bytes: number[] = []
   let rest = size
   for (; rest > 127; rest >>= 7) bytes.push(0x80 | (rest & 0x7f))
