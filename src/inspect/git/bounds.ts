@@ -24,7 +24,7 @@ export const PUSH_BOUNDS: PushBounds = {
   commandBytesMax: 1024 * 1024,
   commandsMax: 1000,
   packBytesMax: 8 * 1024 * 1024,
-  objectsMax: 50_000,
+  objectsMax: 20_000,
   inflatedBytesMax: 32 * 1024 * 1024,
   commitBytesMax: 1024 * 1024,
   stepsMax: 500_000,

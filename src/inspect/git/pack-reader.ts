@@ -11,7 +11,9 @@ import { inflateEntry, readEntryHeader, type EntryHeader } from './pack-entry.ts
 const PACK_HEADER_BYTES = 12
 const VERSIONS: ReadonlySet<number> = new Set([2, 3])
 // Fewer bytes than this are not worth a try at inflating them, as long as more may come.
-const FIRST_TRY_BYTES = 16
+const FIRST_TRY_BYTES = 64
+// zlib makes no more of a byte.
+const INFLATION_MAX = 1032
 
 /** Reads one pack. */
 export class PackReader {
@@ -83,12 +85,13 @@ export class PackReader {
 
   // Whether one was read; false: bytes are missing, or the reading has ended.
   #readEntry(isLast: boolean): boolean {
+    if (this.#bytes.length < this.#tryAtBytes && !isLast) return false
     const view = this.#bytes.view()
-    if (view.length < this.#tryAtBytes && !isLast) return false
     const header = readEntryHeader(view, this.#idBytes)
     if (typeof header === 'string') return this.#lack(header, view.length)
     // A try that fails for want of bytes costs as much as one that does not.
-    if (!this.#budget.spend(header.size)) return this.#lack('fault', 0)
+    if (!this.#budget.spend(Math.min(header.size, view.length * INFLATION_MAX)))
+      return this.#lack('fault', 0)
     const inflated = inflateEntry(view.subarray(header.headerBytes), header.size)
     if (typeof inflated === 'string') return this.#lack(inflated, view.length)
     if (!this.#take(header, inflated.content)) return this.#lack('fault', 0)
