@@ -3,11 +3,15 @@
 import t, { type Test as Tap } from 'tap'
 
 import { REASONS } from '../../../src/errors.ts'
+import type { PushCapabilities } from '../../../src/inspect/git/command-list.ts'
+import { formatPktLine, PktLineReader } from '../../../src/inspect/git/pkt-line.ts'
 import { refuseGit, type GitRefusal } from '../../../src/inspect/git/refusal.ts'
 import {
   BACKEND,
   cloneWithCommit,
+  formatLines,
   openDesk,
+  PUSH_REQUEST,
   readPush,
   type Desk,
   type Seen,
@@ -155,5 +159,82 @@ void t.test(
     t.match(stderr, '(sallyport: ref-not-allowed)')
     desk.judge = () => undefined
     t.equal((await push()).status, 0)
+  },
+)
+
+void t.test(
+  'every step and every client has its form of refusal, and only known words are in it',
+  (t) => {
+    const context = { callId: CALL }
+    const words = `sallyport: ref-not-allowed: ${REASONS['ref-not-allowed'].title}. ${REASONS['ref-not-allowed'].remedy} (call ${CALL})`
+    const error = formatPktLine(`ERR ${words}`)
+    const repo = 'acme/widgets'
+    const advertised = refuseGit(
+      { repo, service: 'upload-pack', step: 'advertise' },
+      undefined,
+      'ref-not-allowed',
+      context,
+    )
+    t.strictSame(advertised.headers, [
+      'Proxy-Status',
+      'sallyport; error=http_request_denied; reason=ref-not-allowed',
+      'Content-Type',
+      'application/x-git-upload-pack-advertisement',
+      'Cache-Control',
+      'no-store',
+    ])
+    t.equal(advertised.body.toString(), `001e# service=git-upload-pack\n0000${error.toString()}`)
+    const uploaded = refuseGit(
+      { repo, service: 'upload-pack', step: 'upload' },
+      undefined,
+      'ref-not-allowed',
+      context,
+    )
+    t.equal(uploaded.headers[3], 'application/x-git-upload-pack-result')
+    t.equal(uploaded.body.toString(), error.toString())
+
+    const push = (capabilities: Partial<PushCapabilities>, ...refs: string[]): Buffer =>
+      refuseGit(
+        PUSH_REQUEST,
+        {
+          capabilities: { reportStatus: false, sideBand: false, atomic: false, ...capabilities },
+          subject: { commands: refs.map((ref) => ({ ref })) },
+        },
+        'ref-not-allowed',
+        context,
+      ).body
+    const report = formatLines('unpack ok\n', 'ng refs/heads/x sallyport: ref-not-allowed\n')
+    t.equal(push({}, 'refs/heads/x').toString(), error.toString())
+    t.equal(push({ reportStatus: true }, 'refs/heads/x').toString(), report.toString())
+    const many = Array.from({ length: 1000 }, (_, at) => `refs/heads/${'x'.repeat(300)}${at}`)
+    const framed = push({ reportStatus: true, sideBand: true }, ...many)
+    const reader = new PktLineReader()
+    reader.append(framed)
+    let reported = ''
+    let line = reader.next()
+    for (; line?.kind === 'data'; line = reader.next())
+      if (line.bytes[0] === 1) reported += line.bytes.toString('utf8', 1)
+    t.equal(line?.kind, 'flush')
+    t.equal(reader.next(), undefined)
+    t.equal(reported, push({ reportStatus: true }, ...many).toString())
+    t.end()
+  },
+)
+
+void t.test(
+  'a push of many references is refused for each of them',
+  { skip: ABSENT },
+  async (t) => {
+    const desk = await open(t)
+    desk.judge = ({ request, body }) =>
+      request?.step === 'push'
+        ? refuseGit(request, readPush(body), 'ref-not-allowed', { callId: CALL })
+        : undefined
+    const refs = Array.from({ length: 400 }, (_, at) => `main:refs/heads/${'x'.repeat(200)}${at}`)
+    const { status, stderr } = await desk.git('-C', 'work', 'push', 'origin', ...refs)
+    t.not(status, 0)
+    t.equal(stderr.match(/remote rejected.*\(sallyport: ref-not-allowed\)/g)?.length, 400)
+    desk.judge = () => undefined
+    t.equal((await desk.git('-C', 'work', 'push', 'origin', ...refs.slice(0, 3))).status, 0)
   },
 )

@@ -2,7 +2,7 @@
 
 import t from 'tap'
 
-import { recogniseGit, type GitHead } from '../../../src/inspect/git/request.ts'
+import { recogniseGit, resemblesGit, type GitHead } from '../../../src/inspect/git/request.ts'
 
 function get(path: string, query?: string): GitHead {
   return { method: 'GET', path, query, headers: ['Host', 'git.test'] }
@@ -136,3 +136,39 @@ void t.test(
     t.end()
   },
 )
+
+void t.test('what is not git but could be taken for it is told from what could not', (t) => {
+  const near: GitHead[] = [
+    get('/acme/widgets/info/refs'),
+    get('/acme/widgets/info/refs', 'service=git-upload-pack&x=1'),
+    get('/acme/%77idgets/info/refs', 'service=git-upload-pack'),
+    get('/acme/widgets/INFO/refs'),
+    get('/acme/widgets/info%2frefs'),
+    get('/acme/widgets/info%252Frefs'),
+    get('/acme/widgets/info\\refs'),
+    get('/acme/widgets/info;x/refs;y'),
+    get('/acme/widgets/info//refs'),
+    get('/acme/widgets/info/refs/'),
+    get('/acme/widgets.git/HEAD'),
+    get('/acme/widgets/objects/info/packs'),
+    get('/acme/widgets/objects/ab/cdef'),
+    get('/x', 'service=git%2Dupload-pack'),
+    { ...post('/acme/widgets/git-upload-pack', 'upload-pack'), headers: [] },
+    { ...post('/acme/widgets/Git-Receive-Pack', 'receive-pack'), method: 'PUT' },
+    post('/x', 'receive-pack'),
+  ]
+  for (const head of near) {
+    t.equal(recogniseGit(head), undefined, head.path)
+    t.ok(resemblesGit(head), head.path)
+  }
+  for (const path of [
+    '/',
+    '/acme/widgets',
+    '/acme/widgets/issues/7',
+    '/acme/widgets.git/info/lfs/objects/batch',
+    '/acme/git-tools/head',
+  ])
+    t.notOk(resemblesGit(get(path, 'q=a%20b')), path)
+  t.ok(resemblesGit(get('/acme/widgets/info/refs', 'service=git-upload-pack')), 'git itself too')
+  t.end()
+})
