@@ -1,4 +1,4 @@
-// How much of a push is looked at. Beyond the first two a push is refused; beyond the others an update is not shown to be a
+// How much of a push is looked at, and what is left of it. Beyond the first two a push is refused; beyond the others an update is not shown to be a
 // fast-forward. Called by whoever makes a `PushReader`.
 
 /** The bounds of one push. */
@@ -24,8 +24,25 @@ export const PUSH_BOUNDS: PushBounds = {
   commandBytesMax: 1024 * 1024,
   commandsMax: 1000,
   packBytesMax: 8 * 1024 * 1024,
-  objectsMax: 50_000,
+  objectsMax: 20_000,
   inflatedBytesMax: 32 * 1024 * 1024,
   commitBytesMax: 1024 * 1024,
   stepsMax: 500_000,
+}
+
+/** Bytes that may be made out of what is hostile, spent before they are made. */
+export class Budget {
+  #left: number
+
+  constructor(bytes: number) {
+    this.#left = bytes
+  }
+
+  /** Whether so many bytes were left; if not, nothing is from now on. */
+  spend(bytes: number): boolean {
+    this.#left -= bytes
+    if (this.#left >= 0) return true
+    this.#left = -Infinity
+    return false
+  }
 }

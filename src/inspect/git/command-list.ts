@@ -30,7 +30,7 @@ export const ID_LENGTHS: Readonly<Record<ObjectFormat, number>> = { sha1: 40, sh
 
 const CAPABILITY_BYTES_MAX = 4096
 const HEX = /^[0-9a-f]+$/
-const CAPABILITIES = /^[\x21-\x7e]*(?: [\x21-\x7e]+)* ?$/
+const CAPABILITIES = /^[\x20-\x7e]*$/
 // With a value, git takes these for set; without, object-format for wrong.
 const WITHOUT_VALUE: ReadonlySet<string> = new Set([
   'report-status',

@@ -9,15 +9,20 @@ interface Size {
   readonly end: number
 }
 
+/** How many bytes a delta makes of its base; undefined where it does not say so. */
+export function readResultSize(delta: Buffer): number | undefined {
+  const baseSize = readSize(delta, 0)
+  return baseSize && readSize(delta, baseSize.end)?.value
+}
+
 /**
- * What a delta makes of its base; undefined where it is not well formed or makes more than `bytesMax`.
+ * What a delta makes of its base; undefined where it is not well formed. Its result size is the caller's to check.
  * @see gitformat-pack(5), "Deltified representation"
  */
-export function applyDelta(base: Buffer, delta: Buffer, bytesMax: number): Buffer | undefined {
+export function applyDelta(base: Buffer, delta: Buffer): Buffer | undefined {
   const baseSize = readSize(delta, 0)
-  if (baseSize?.value !== base.length) return undefined
-  const resultSize = readSize(delta, baseSize.end)
-  if (resultSize === undefined || resultSize.value > bytesMax) return undefined
+  const resultSize = baseSize?.value === base.length ? readSize(delta, baseSize.end) : undefined
+  if (resultSize === undefined) return undefined
   const result = Buffer.alloc(resultSize.value)
   let filled = 0
   let at = resultSize.end

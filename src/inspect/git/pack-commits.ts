@@ -3,8 +3,9 @@
 
 import { createHash } from 'node:crypto'
 
+import type { Budget, PushBounds } from './bounds.ts'
 import { ID_LENGTHS, type ObjectFormat } from './command-list.ts'
-import { applyDelta } from './delta.ts'
+import { applyDelta, readResultSize } from './delta.ts'
 
 /** Called with each commit that was understood. */
 export type OnCommit = (id: string, parents: readonly string[]) => void
@@ -23,23 +24,20 @@ interface Found {
 export class PackCommits {
   readonly #format: ObjectFormat
   readonly #commitBytesMax: number
+  readonly #budget: Budget
   readonly #onCommit: OnCommit
   readonly #byOffset = new Map<number, Buffer>()
   readonly #byId = new Map<string, Buffer>()
   /** Deltas by what their base is known by; most of them are of trees, and stay. */
   readonly #pending = new Map<string | number, Pending[]>()
   readonly #pendingOffsets = new Set<number>()
-  #madeBytes = 0
 
-  constructor(format: ObjectFormat, commitBytesMax: number, onCommit: OnCommit) {
+  /** @param budget for what deltas are made into */
+  constructor(format: ObjectFormat, bounds: PushBounds, budget: Budget, onCommit: OnCommit) {
     this.#format = format
-    this.#commitBytesMax = commitBytesMax
+    this.#commitBytesMax = bounds.commitBytesMax
+    this.#budget = budget
     this.#onCommit = onCommit
-  }
-
-  /** Bytes of all commits that deltas were made into. */
-  get madeBytes(): number {
-    return this.#madeBytes
   }
 
   /** Takes a whole commit. @param offset where its entry begins */
@@ -80,9 +78,10 @@ export class PackCommits {
   }
 
   #make(base: Buffer, { delta }: Pending): Buffer | undefined {
-    const made = applyDelta(base, delta, this.#commitBytesMax)
-    this.#madeBytes += made?.length ?? 0
-    return made
+    const size = readResultSize(delta)
+    if (size === undefined || size > this.#commitBytesMax || !this.#budget.spend(size))
+      return undefined
+    return applyDelta(base, delta)
   }
 }
 

@@ -2,7 +2,7 @@
 // is not well formed only ends the reading: whether it is one is the server's to judge. Nothing costs more than its bounds,
 // whatever the pack says. Called by `push.ts`.
 
-import type { PushBounds } from './bounds.ts'
+import { Budget, type PushBounds } from './bounds.ts'
 import { ByteQueue } from './byte-queue.ts'
 import { ID_LENGTHS, type ObjectFormat } from './command-list.ts'
 import { PackCommits, type OnCommit } from './pack-commits.ts'
@@ -11,12 +11,15 @@ import { inflateEntry, readEntryHeader, type EntryHeader } from './pack-entry.ts
 const PACK_HEADER_BYTES = 12
 const VERSIONS: ReadonlySet<number> = new Set([2, 3])
 // Fewer bytes than this are not worth a try at inflating them, as long as more may come.
-const FIRST_TRY_BYTES = 16
+const FIRST_TRY_BYTES = 64
+// zlib makes no more of a byte.
+const INFLATION_MAX = 1032
 
 /** Reads one pack. */
 export class PackReader {
   readonly #bounds: PushBounds
   readonly #idBytes: number
+  readonly #budget: Budget
   readonly #commits: PackCommits
   readonly #bytes = new ByteQueue()
   /** Where in the pack the bytes begin. */
@@ -24,7 +27,6 @@ export class PackReader {
   #takenBytes = 0
   #objectsLeft: number | undefined
   #objectsRead = 0
-  #inflatedBytes = 0
   /** Bytes of an entry that are there before it is tried again: twice as many as were not enough. */
   #tryAtBytes = FIRST_TRY_BYTES
   #hasEnded = false
@@ -32,7 +34,8 @@ export class PackReader {
   constructor(format: ObjectFormat, bounds: PushBounds, onCommit: OnCommit) {
     this.#bounds = bounds
     this.#idBytes = ID_LENGTHS[format] / 2
-    this.#commits = new PackCommits(format, bounds.commitBytesMax, onCommit)
+    this.#budget = new Budget(bounds.inflatedBytesMax)
+    this.#commits = new PackCommits(format, bounds, this.#budget, onCommit)
   }
 
   /** Whether nothing more can be learned: the pack's end, a fault in it, or a bound. */
@@ -82,11 +85,13 @@ export class PackReader {
 
   // Whether one was read; false: bytes are missing, or the reading has ended.
   #readEntry(isLast: boolean): boolean {
+    if (this.#bytes.length < this.#tryAtBytes && !isLast) return false
     const view = this.#bytes.view()
-    if (view.length < this.#tryAtBytes && !isLast) return false
     const header = readEntryHeader(view, this.#idBytes)
     if (typeof header === 'string') return this.#lack(header, view.length)
-    if (!this.#afford(header.size)) return this.#lack('fault', 0)
+    // A try that fails for want of bytes costs as much as one that does not.
+    if (!this.#budget.spend(Math.min(header.size, view.length * INFLATION_MAX)))
+      return this.#lack('fault', 0)
     const inflated = inflateEntry(view.subarray(header.headerBytes), header.size)
     if (typeof inflated === 'string') return this.#lack(inflated, view.length)
     if (!this.#take(header, inflated.content)) return this.#lack('fault', 0)
@@ -101,12 +106,6 @@ export class PackReader {
     if (lack === 'fault') this.#hasEnded = true
     this.#tryAtBytes = Math.max(FIRST_TRY_BYTES, hadBytes * 2)
     return false
-  }
-
-  // A try that fails for want of bytes has cost as much as one that does not.
-  #afford(size: number): boolean {
-    this.#inflatedBytes += size
-    return this.#inflatedBytes + this.#commits.madeBytes <= this.#bounds.inflatedBytesMax
   }
 
   #take({ type, base }: EntryHeader, content: Buffer): boolean {

@@ -45,11 +45,6 @@ export class PushReader {
     this.#list = new CommandListReader(bounds.commandsMax)
   }
 
-  /** What the client can do, as far as it has said so: also of a push that was refused as malformed. */
-  get capabilities(): PushCapabilities {
-    return this.#list.capabilities
-  }
-
   /**
    * Takes the next bytes of the body, which need not be kept; what was read is the same from the first time on that it is
    * returned.

@@ -32,6 +32,9 @@ const SERVICES: readonly Service[] = ['upload-pack', 'receive-pack']
 const PATH_LENGTH_MAX = 1024
 // What git compresses a long list of commits with; a push it never compresses.
 const UPLOAD_CODINGS: ReadonlySet<string> = new Set(['gzip', 'x-gzip'])
+// What some server might take for a request of git's, its dumb protocol included, whatever the method.
+const RESEMBLING =
+  /\/info\/refs|\/git-(?:upload|receive)-pack|\/objects\/(?:info|pack|[0-9a-f]{2})\/|\.git\/head$/
 
 /**
  * What a request asks of git, by its head alone; undefined where it is not exactly a request of the smart protocol.
@@ -42,6 +45,33 @@ export function recogniseGit(head: GitHead): GitRequest | undefined {
   if (head.method === 'GET') return recogniseAdvertisement(head)
   if (head.method === 'POST') return recogniseService(head)
   return undefined
+}
+
+/**
+ * Whether some server could take a request for one of git's, whatever is odd about it: where `recogniseGit` does not know it,
+ * a rule that denies by what is asked of git cannot be held to it.
+ */
+export function resemblesGit({ path, query = '', headers }: GitHead): boolean {
+  return (
+    RESEMBLING.test(loosen(path)) ||
+    loosen(query).includes('git-') ||
+    valuesOf(headers, 'content-type').some((type) => type.toLowerCase().includes('x-git-'))
+  )
+}
+
+// As the most lenient server would read it.
+function loosen(text: string): string {
+  return decode(decode(text))
+    .toLowerCase()
+    .replaceAll('\\', '/')
+    .replaceAll(/;[^/]*/g, '')
+    .replaceAll(/\/+/g, '/')
+}
+
+function decode(text: string): string {
+  return text.replaceAll(/%([0-9a-f]{2})/gi, (_, digits: string) =>
+    String.fromCharCode(Number.parseInt(digits, 16)),
+  )
 }
 
 function recogniseAdvertisement({ path, query }: GitHead): GitRequest | undefined {
