@@ -2,10 +2,12 @@
 // injected, journal and chain. Needs Linux (/proc) and nothing else. `--seconds N` a case, `--rounds N`, `--json`.
 // `npm run bench -- soak [--seconds N]`: one load for long, with its rate and the sidecar's memory as they go.
 // `npm run bench -- tasks [--tasks N]`: what many tasks cost.
+// `npm run bench -- inside [--seconds N] [--rounds N]`: what it costs to look inside MCP calls and streamed completions.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 
+import { measureInside, printInside } from './inside.ts'
 import { runLoad, type LoadResult, type Way } from './load.ts'
 import {
   cpuSeconds,
@@ -123,6 +125,10 @@ try {
     const costs = await measureTasks(tasks)
     if (values.json) console.log(JSON.stringify(costs))
     else printTasks(costs)
+  } else if (positionals[0] === 'inside') {
+    const costs = await measureInside(seconds, rounds)
+    if (values.json) console.log(JSON.stringify(costs))
+    else printInside(costs)
   } else {
     const results = await measure()
     const starts = await measureStarts(directory)

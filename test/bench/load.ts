@@ -20,6 +20,8 @@ export interface LoadOptions {
   readonly ca: string
   /** `Proxy-Authorization: …` of the task; undefined: the configuration's own. */
   readonly login?: string
+  /** Bytes to send instead of the GET. */
+  readonly request?: string
 }
 
 /** What a run measured. */
@@ -29,11 +31,16 @@ export interface LoadResult {
   readonly errors: number
   /** Milliseconds, sorted. */
   readonly latencies: readonly number[]
+  /** Milliseconds to the first byte of a body, sorted. */
+  readonly firsts: readonly number[]
 }
+
+const LAST_CHUNK = '\r\n0\r\n\r\n'
 
 /** Runs the load and measures it. */
 export async function runLoad(options: LoadOptions): Promise<LoadResult> {
   const latencies: number[] = []
+  const firsts: number[] = []
   let errors = 0
   const startedAt = performance.now()
   const endsAt = startedAt + options.seconds * 1000
@@ -43,8 +50,9 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
       const at = performance.now()
       try {
         connection ??= await open(options)
-        await exchange(connection, requestBytes(options))
+        const first = await exchange(connection, options.request ?? requestBytes(options))
         latencies.push(performance.now() - at)
+        firsts.push(first - at)
       } catch {
         errors += 1
         connection?.destroy()
@@ -59,7 +67,13 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
   }
   await Promise.all(Array.from({ length: options.connections }, client))
   const seconds = (performance.now() - startedAt) / 1000
-  return { requests: latencies.length, seconds, errors, latencies: latencies.sort((a, b) => a - b) }
+  return {
+    requests: latencies.length,
+    seconds,
+    errors,
+    latencies: latencies.sort((a, b) => a - b),
+    firsts: firsts.sort((a, b) => a - b),
+  }
 }
 
 function requestBytes({ way, host, originPort, login }: LoadOptions): string {
@@ -93,27 +107,40 @@ async function open(options: LoadOptions): Promise<net.Socket> {
   return secure
 }
 
-function exchange(socket: net.Socket, request: string): Promise<void> {
+// Resolves with the time at which the first byte of the body was here.
+function exchange(socket: net.Socket, request: string): Promise<number> {
   return new Promise((resolve, reject) => {
     let received = ''
+    let bodyAt = -1
     let wanted = -1
+    let first = 0
+    const readFraming = (): Error | undefined => {
+      const end = received.indexOf('\r\n\r\n')
+      if (end < 0) return undefined
+      const head = received.slice(0, end)
+      if (!head.startsWith('HTTP/1.1 200')) return new Error(head)
+      bodyAt = end + 4
+      const length = /content-length: (\d+)/i.exec(head)?.[1]
+      if (length !== undefined || !/transfer-encoding: chunked/i.test(head))
+        wanted = bodyAt + Number(length ?? 0)
+      return undefined
+    }
     const onData = (chunk: Buffer): void => {
       received += chunk.toString('latin1')
-      if (wanted < 0) {
-        const end = received.indexOf('\r\n\r\n')
-        if (end < 0) return
-        if (!received.startsWith('HTTP/1.1 200')) return finish(new Error(received.slice(0, end)))
-        const length = /content-length: (\d+)/i.exec(received.slice(0, end))?.[1]
-        wanted = end + 4 + Number(length ?? 0)
+      if (bodyAt < 0) {
+        const error = readFraming()
+        if (error) return finish(error)
+        if (bodyAt < 0) return
       }
-      if (received.length >= wanted) finish()
+      if (first === 0 && received.length > bodyAt) first = performance.now()
+      if (wanted >= 0 ? received.length >= wanted : received.endsWith(LAST_CHUNK)) finish()
     }
     const onClose = (): void => finish(new Error('closed'))
     const finish = (error?: Error): void => {
       socket.off('data', onData)
       socket.off('close', onClose)
       if (error) reject(error)
-      else resolve()
+      else resolve(first)
     }
     if (socket.destroyed) return finish(new Error('closed'))
     socket.on('data', onData)

@@ -1,5 +1,5 @@
-// The benchmark's upstream: 1 KiB over HTTP and HTTPS on loopback, in a process of its own. Started by `bench.ts` with
-// the certificate's and the key's files; prints its two ports.
+// The benchmark's upstream: 1 KiB over HTTP and HTTPS on loopback, in a process of its own; and what an MCP server and a model
+// answer, by their paths. Started by `bench.ts` with the certificate's and the key's files; prints its two ports.
 
 import { readFileSync } from 'node:fs'
 import http from 'node:http'
@@ -10,10 +10,49 @@ import { portOf } from '../fixtures/port.ts'
 const BODY = Buffer.alloc(1024, 'x')
 const [certFile, keyFile] = process.argv.slice(2)
 
-const answer: http.RequestListener = (_request, response) => {
+const TOKENS = 20
+const RESULT = JSON.stringify({
+  jsonrpc: '2.0',
+  id: 1,
+  result: { content: [{ type: 'text', text: 'x'.repeat(512) }] },
+})
+
+const answer: http.RequestListener = (request, response) => {
+  if (request.method === 'POST') {
+    request.resume()
+    request.once('end', () => (request.url === '/mcp' ? answerTool(response) : stream(response)))
+    return
+  }
   response.writeHead(200, { 'Content-Type': 'text/plain', 'Content-Length': BODY.length })
   response.end(BODY)
 }
+
+function answerTool(response: http.ServerResponse): void {
+  response.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': RESULT.length })
+  response.end(RESULT)
+}
+
+// One event a turn of the loop, as tokens come.
+function stream(response: http.ServerResponse): void {
+  response.writeHead(200, { 'Content-Type': 'text/event-stream' })
+  let sent = 0
+  const next = (): void => {
+    if (sent === TOKENS) {
+      response.end(`${chunk({}, 'stop')}data: [DONE]\n\n`)
+      return
+    }
+    sent += 1
+    response.write(chunk({ content: 'token ' }, null))
+    setImmediate(next)
+  }
+  next()
+}
+
+function chunk(delta: object, finish: string | null): string {
+  const choices = [{ index: 0, delta, finish_reason: finish }]
+  return `data: ${JSON.stringify({ id: 'c', object: 'chat.completion.chunk', created: 1, model: 'bench', choices })}\n\n`
+}
+
 const plain = http.createServer({ noDelay: true, keepAliveTimeout: 60_000 }, answer)
 const secure = https.createServer(
   {

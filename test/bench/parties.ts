@@ -97,7 +97,8 @@ export interface Sidecar {
   readonly ca: string
 }
 
-async function startSidecar(
+/** Starts a sidecar with these rules. @param name of its directory; `inspect` has a credential */
+export async function startSidecar(
   name: string,
   upstreamCa: string,
   host: string,
