@@ -60,7 +60,7 @@ export interface OutgoingHead {
 /** The client's side of an HTTP call, made by a door and driven by the pipeline. */
 export interface ClientSide {
   readonly body: Body
-  /** Tells a client that waits for it to send the body. */
+  /** Tells a client that waits for it to send the body; once, however often it is asked for. */
   sendContinue(): void
   /** Passes an informational response on, where the client can take one now. */
   sendInformational(status: number, headers: RawHeaders): void
@@ -80,6 +80,34 @@ export interface UpstreamResponse {
   /** What `Content-Length` is to say; undefined where nothing. */
   readonly length: number | undefined
   readonly body: Body
+}
+
+/** An answer of our own, head and body. */
+export interface Answer {
+  readonly status: number
+  /** Carries the token: many clients show nothing else of a refused CONNECT. */
+  readonly statusText: string
+  /** Without framing. */
+  readonly headers: readonly string[]
+  readonly body: string | Uint8Array
+}
+
+/** What stands between the two parties of a call whose bytes are looked into. Made by `understand/`. */
+export interface Inspection {
+  /** The request's body as it leaves: byte for byte what was judged. */
+  readonly body: Body
+  /** The head's fields as they are sent on: an answer that is to be read must not come compressed. */
+  rewriteHead(headers: RawHeaders): RawHeaders
+  /** Puts on record what the request says, before it leaves. @throws EgressError audit-unavailable */
+  recordRequest(): Promise<void>
+  /** The response as the client gets it. @throws response-malformed; what broke its body off, which is aborted then */
+  filterResponse(response: UpstreamResponse): UpstreamResponse | Promise<UpstreamResponse>
+  /** Resolves when the client would read a refusal; it never rejects. */
+  awaitReader(): Promise<void>
+  /** A refusal in the words of the protocol inside; undefined where the usual ones are understood. */
+  writeRefusal(reason: Reason): Answer | undefined
+  /** The call is over: what is still to be said of it goes on the call. */
+  finish(): void
 }
 
 /** What is known of the upstream once it is dialed. */
@@ -155,6 +183,7 @@ export class Call {
   tools?: Set<string>
   /** As the head says; not changed once the start is on record. */
   trace?: TraceContext
+  inspection?: Inspection
   /** Bytes of body or tunnel towards the upstream. */
   bytesOut = 0
   /** Bytes of body or tunnel towards the client. */

@@ -57,6 +57,8 @@ export interface Limits {
   readonly bufferBytesMax: number
   /** Bytes of a body that a rule must see whole; beyond: `body-too-large`. */
   readonly inspectBytesMax: number
+  /** Bytes of a refused push that are read and forgotten, as git reads no answer before it has sent all. */
+  readonly refusedPushBytesMax: number
   /** Bytes of one message of a stream from an upstream; beyond: `response-malformed`. */
   readonly messageBytesMax: number
   /** Bytes of the body of a model's call that are read for the record alone; beyond, it says so and the body flows on. */
@@ -140,6 +142,7 @@ export const DEFAULT_LIMITS: Limits = {
   clientHelloBytesMax: 16 * 1024,
   bufferBytesMax: 256 * 1024,
   inspectBytesMax: 16 * 1024 * 1024,
+  refusedPushBytesMax: 1024 * 1024 * 1024,
   messageBytesMax: 4 * 1024 * 1024,
   tapBytesMax: 4 * 1024 * 1024,
   recordedContentBytesMax: 32 * 1024,

@@ -36,6 +36,11 @@ export class OpenRequests {
     requests.set(keyOf(server, id), tool === undefined ? { method } : { method, tool })
   }
 
+  /** What a response answers, which stays open; undefined where nobody asked. */
+  find(taskId: string, server: string, id: string | number): OpenRequest | undefined {
+    return this.#tasks.get(taskId)?.get(keyOf(server, id))
+  }
+
   /** What a response answers, which is then open no more; undefined where nobody asked. */
   take(taskId: string, server: string, id: string | number): OpenRequest | undefined {
     const requests = this.#tasks.get(taskId)

@@ -100,6 +100,30 @@ export class CallRecorder {
     this.#event('placeholder-misused', call, { credential, place: 'body', host })
   }
 
+  /** A tool is not what it was when it was first seen: one alert a task and tool, until it is something else again. */
+  recordToolChange(
+    call: Call,
+    detail: {
+      readonly tool: string
+      readonly server: string
+      readonly digest: string
+      readonly change: 'changed' | 'added'
+    },
+  ): void {
+    const { task } = call
+    if (task === undefined) return
+    if (!this.#isFirst(`${task.id} tool ${detail.server} ${detail.tool} ${detail.digest}`)) return
+    this.recordEvent('tool-definition-changed', {
+      kind: 'alert',
+      reason: 'tool-definition-changed',
+      outcome: 'failure',
+      task,
+      callId: call.id,
+      ...(call.request && { endpoint: call.request.endpoint }),
+      detail,
+    })
+  }
+
   /** A credential came from where it must not: one alert a task and place. */
   recordShared(
     task: Task,
