@@ -3,6 +3,7 @@
 
 import type { Answer, Inspection, UpstreamResponse } from '../call.ts'
 import { EgressError, REASONS, type Reason } from '../errors.ts'
+import { acceptsEvents } from '../inspect/mcp/content-type.ts'
 import { askPlainly, isMcpRequest, McpExchange } from '../inspect/mcp/exchange.ts'
 import { SESSION_SUBJECT, type McpMessages } from '../inspect/mcp/messages.ts'
 import { refuseMcp, type RefusalContext } from '../inspect/mcp/refusal.ts'
@@ -42,7 +43,9 @@ class McpCall {
 
   constructor(call: Screened, parts: Parts) {
     const { request, identity } = call
-    this.#context = { callId: call.id, taskId: identity.task.id }
+    // A client of the streams' own revisions accepts one as an answer; one of the older transport looks at the status alone.
+    const isOldTransport = request.method === 'POST' && !acceptsEvents(request.headers)
+    this.#context = { callId: call.id, taskId: identity.task.id, isOldTransport }
     this.#judge = new McpCallJudge(call, parts, () => this.#exchange)
     this.#exchange = new McpExchange({
       request: {
