@@ -16,7 +16,7 @@ import { makeInspection, type Reading, type Screened, type WholeCall } from './i
 import { keeperFor, modeOf } from './keeping.ts'
 
 /** Reads a question that a rule looks at; undefined where the call is none. @throws malformed-body */
-export async function readModelQuestion(whole: WholeCall): Promise<Reading | undefined> {
+export function readModelQuestion(whole: WholeCall): Reading | undefined {
   const { call, bytes, body, parts } = whole
   const api = recogniseApi(call.request)
   if (api === undefined) return undefined
