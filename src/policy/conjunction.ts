@@ -32,7 +32,9 @@ export function decideTogether(policies: PolicyChain, question: Question): Decis
     const theirs = decide(ancestor, question)
     if (theirs.verdict === 'deny') return { ...theirs, policy, ancestor: at + 1 }
     const { credential } = decision.obligations
-    if (credential !== undefined && credential !== theirs.obligations.credential)
+    // By the head alone it is not known yet whose rule gives it.
+    const isFinal = !(decision.inspectors ?? theirs.inspectors)
+    if (isFinal && credential !== undefined && credential !== theirs.obligations.credential)
       return refuse('denied-by-rule', policy, at + 1)
     above.push(theirs)
   }
