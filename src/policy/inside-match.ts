@@ -189,14 +189,11 @@ function allowsOperation(
   if (fields === undefined) return true
   // A field on the way to a listed one is asked for with what is below it, never by itself.
   const withBelow = new Set(operation.fields.map((path) => path.slice(0, -1).join('.')))
-  return operation.fields.every(
-    (path) =>
-      (introspection && INTROSPECTION.includes(path[0])) ||
-      fields.some(
-        (pattern) =>
-          isWithin(pattern, path) || (withBelow.has(path.join('.')) && isOnTheWay(pattern, path)),
-      ),
-  )
+  return operation.fields.every((path) => {
+    if (introspection && INTROSPECTION.includes(path[0])) return true
+    if (fields.some((pattern) => isWithin(pattern, path))) return true
+    return withBelow.has(path.join('.')) && fields.some((pattern) => isOnTheWay(pattern, path))
+  })
 }
 
 function deniesGraphql(keys: GraphqlKeys, subject: GraphqlSubject): boolean {
