@@ -9,6 +9,7 @@ import type { Decision, Question } from './decision.ts'
 import { reviewDeny } from './check-deny.ts'
 import { reviewAllow } from './check-allow.ts'
 import { reviewPins, reviewUnlimited } from './check-inside.ts'
+import { inspectorOf } from './inside.ts'
 import { callsOverlap, environmentsOverlap, hostsOverlap } from './overlap.ts'
 import { findParamUse } from './params.ts'
 import type { Finding, Problem } from './problem.ts'
@@ -155,6 +156,9 @@ function findCredentialConflicts(brokered: readonly Ruled[]): Problem[] {
 }
 
 function shareCalls(one: Ruled, other: Ruled): boolean {
+  const kinds = [one, other].map(({ rule }) => rule.inside && inspectorOf(rule.inside))
+  // What is inside a call is of one kind.
+  if (kinds[0] !== undefined && kinds[1] !== undefined && kinds[0] !== kinds[1]) return false
   const isSecure = ({ destination: { scheme } }: Ruled): boolean =>
     scheme === 'https' || scheme === 'wss'
   return (

@@ -201,6 +201,12 @@ void t.test('rules that look inside and leave much open, or miss, are pointed ou
   t.same(codes(`${pin('1', 'one')}\n${pin('2', 'two')}`), ['pin-conflict'])
   t.same(codes(`${pin('1', 'one')}\n${pin('1', 'two')}`), [])
   t.same(codes(`${pin('1', 'one')}\n${pin('2', 'two', '/y')}`), [])
+  const named = (keys: string, credential: string): string =>
+    rule('https://a.test', `methods: [POST]; ${keys}; credential: ${credential}`, credential)
+  t.same(codes(`${named('tools: [a]', 'one')}\n${named('tools: [b]', 'two')}`), [
+    'credential-conflict',
+  ])
+  t.same(codes(`${named('tools: [a]', 'one')}\n${named('graphql: {}', 'two')}`), [])
   const partial = '- id: d\n  deny: https://a.test\n  tools: [a]\n- id: t\n  allow: tls://a.test'
   t.same(codes(partial), ['deny-of-part'])
   t.end()
