@@ -18,7 +18,7 @@ const B = 'b'.repeat(40)
 const CAPABILITIES = ' report-status-v2 side-band-64k object-format=sha1 agent=git/2.39.5-Linux'
 const FIRST = `${ZERO} ${A} refs/heads/x\0${CAPABILITIES}`
 
-void t.test('R40: commands, capabilities and what is shallow are read in any pieces', (t) => {
+void t.test('commands, capabilities and what is shallow are read in any pieces', (t) => {
   const lines = formatLines(
     `shallow ${B}\n`,
     FIRST,
@@ -162,19 +162,6 @@ void t.test('too many commands, and too many bytes of them, are refused', (t) =>
   t.equal(readPush(formatLines(...shallow.slice(20_000), FIRST)).subject.commands.length, 1)
   t.end()
 })
-
-void t.test(
-  'of a push that is refused as malformed, what the client can do is still known',
-  (t) => {
-    const reader = new PushReader(PUSH_REQUEST)
-    t.equal(
-      reasonOf(() => reader.push(formatLines(FIRST, 'x'))),
-      'malformed-body',
-    )
-    t.strictSame(reader.capabilities, { reportStatus: true, sideBand: true, atomic: false })
-    t.end()
-  },
-)
 
 void t.test('a push that breaks off within its commands is refused wherever it does', (t) => {
   const body = formatLines(FIRST, `${A} ${B} refs/heads/y`)
