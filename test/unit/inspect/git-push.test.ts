@@ -72,6 +72,13 @@ void t.test('options stand between the commands and the pack', (t) => {
   const push = readPush(Buffer.concat([list, options, makePack([])]), 3)
   t.strictSame(push.options, ['ci.skip', '', 'two words'])
   t.equal(push.commandBytes, list.length + options.length)
+  const long = (bytes: number): Buffer =>
+    Buffer.concat([list, formatLines('x'.repeat(bytes)), makePack([])])
+  t.equal(readPush(long(65_516)).options[0]?.length, 65_516)
+  t.equal(
+    reasonOf(() => readPush(long(65_517))),
+    'malformed-body',
+  )
   t.equal(
     reasonOf(() => readPush(list)),
     'malformed-body',
@@ -101,13 +108,15 @@ void t.test('lines that the grammar does not have are refused', (t) => {
     'a length with a sign': Buffer.from('+004'),
     'a length beyond the largest': Buffer.from('fff1'),
     'a signed push': formatLines(`push-cert\0 report-status`, 'certificate version 0.1\n'),
-    'no capabilities': formatLines(`${ZERO} ${A} refs/heads/x`),
+    'no capabilities': formatLines(`${ZERO} ${A} refs/heads/xy`),
+    'capabilities on a later line': second(`${ZERO} ${A} refs/heads/y\0 atomic`),
     'capabilities twice': second(`${ZERO} ${A} refs/heads/y\0 atomic`),
     'NUL twice': formatLines(`${FIRST}\0 atomic`),
     'NUL in a name': second(`${ZERO} ${A} refs/heads/a\0b`),
     'a tab among capabilities': formatLines(`${FIRST}\tpush-options`),
     'a line within the first': formatLines(`${FIRST}\n${ZERO} ${A} refs/heads/y`),
     'a capability with a value that has none': formatLines(`${FIRST} push-options=x`),
+    'the same format twice': formatLines(`${FIRST} object-format=sha1`),
     'two formats': formatLines(`${FIRST} object-format=sha256`),
     'an unknown format': formatLines(`${ZERO} ${A} refs/heads/x\0 object-format=md5`),
     'a name twice': second(`${A} ${ZERO} refs/heads/x`),
