@@ -10,6 +10,7 @@ import type { TaskListeners } from '../listen/task-listeners.ts'
 import type { Dialer } from '../net/dial.ts'
 import { KilledTools } from '../tasks/tool-kill.ts'
 import type { CallKillScope } from '../tasks/switches.ts'
+import type { TaskTools } from './task-tools.ts'
 import type { EndingTask, EndsWithTask } from '../tasks/ending.ts'
 import type { ReceiptItem } from '../tasks/view.ts'
 import type { LeafServers } from '../tls/contexts.ts'
@@ -25,6 +26,7 @@ export interface EndingParts {
   readonly leafServers: LeafServers
   readonly authorities: TaskAuthorities
   readonly credentials: CredentialStore
+  readonly tools: Pick<TaskTools, 'forget'>
   /** Epoch milliseconds. */
   readonly now: () => number
 }
@@ -68,6 +70,7 @@ export function endsWithTask(parts: EndingParts): readonly EndsWithTask[] {
       const servers = leafServers.dropTask(id)
       return servers + Number(authorities.drop(id))
     }),
+    simple('tools', 'definitions of tools', (id) => parts.tools.forget(id)),
     { kind: 'credential', end: (ending) => Promise.resolve(forgetCredentials(ending)) },
   ]
 

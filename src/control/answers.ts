@@ -50,6 +50,7 @@ const receiptItem = z.object({
     'pool',
     'dns',
     'tls',
+    'tools',
     'credential',
     'child',
     'sandbox',

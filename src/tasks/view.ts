@@ -70,6 +70,7 @@ export interface ReceiptItem {
     | 'pool'
     | 'dns'
     | 'tls'
+    | 'tools'
     | 'credential'
     | 'child'
     | 'sandbox'
