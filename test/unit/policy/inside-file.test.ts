@@ -143,7 +143,7 @@ tests:
     return name === '' ? { fault: 'malformed-body' } : item(`tools ${name}`)
   }
   for (const { passed, name, got } of checkTests(set, readBody)) t.ok(passed, `${name}: ${got}`)
-  for (const { passed, got } of checkTests(set)) {
+  for (const { passed, got } of checkTests(set, readContent)) {
     t.notOk(passed, 'it would prove nothing')
     t.equal(got, 'error `body` is not served by this version')
   }
