@@ -32,7 +32,7 @@ import type { SseEvent } from './sse.ts'
 import { formatEvent } from './sse-format.ts'
 
 /** The head of a call, as far as MCP minds it. */
-export interface McpCallHead {
+interface McpCallHead {
   readonly method: string
   /** Such as `https://mcp.example.com`. */
   readonly origin: string

@@ -65,6 +65,6 @@ export function hasTwinKeys(value: JsonValue): boolean {
 }
 
 /** A text without case, as decoders that ignore case see it: the long s is an s, the Kelvin sign a k. */
-export function foldCase(text: string): string {
+function foldCase(text: string): string {
   return text.toUpperCase().toLowerCase()
 }

@@ -1,5 +1,7 @@
 // What is read as an MCP message and what is not: the evasion table, and the SDKs' own schemas as oracle.
 
+import { readFileSync } from 'node:fs'
+
 import { isSpecType } from '@modelcontextprotocol/client'
 import {
   ClientNotificationSchema,
@@ -431,4 +433,14 @@ void t.test('what is read as a message is one to the SDK too', async (t) => {
     { numRuns: 3000 },
   )
   t.ok(understood > 50, `${understood} messages were understood`)
+})
+
+void t.test('docs/inspection.md has every method of the table', async (t) => {
+  const page = readFileSync(new URL('../../../docs/inspection.md', import.meta.url), 'utf8')
+  const [, client = '', server = ''] =
+    /\| from the client([^]*)\| from the server([^]*)### What a/.exec(page) ?? []
+  for (const [key, { direction }] of METHODS) {
+    const method = key.split(' ')[2]!
+    t.ok((direction === 'to-server' ? client : server).includes(`\`${method}\``), key)
+  }
 })
