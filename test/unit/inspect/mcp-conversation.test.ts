@@ -1,5 +1,7 @@
 // Whole conversations of the real SDKs through an exchange a call: everything allowed works, the rest is invisible and refused.
 
+import { createServer } from 'node:http'
+
 import {
   Client as NewClient,
   StreamableHTTPClientTransport as NewTransport,
@@ -18,6 +20,8 @@ import {
   ElicitRequestSchema,
   ToolListChangedNotificationSchema,
 } from '@modelcontextprotocol/sdk/types.js'
+import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js'
+import { SSEServerTransport } from '@modelcontextprotocol/sdk/server/sse.js'
 import t from 'tap'
 import { z } from 'zod'
 
@@ -90,7 +94,8 @@ function through(serve: Serve, judge: ListJudge, seen: string[]): Fetch {
   return async (url, init) => {
     const request = new Request(url, init)
     const headers = [...request.headers].flat()
-    const { origin, pathname } = URL_OF_SERVER
+    const { origin, pathname, search } = new URL(url)
+    const isOldTransport = judge.endpoints.includes(pathname + search)
     const exchange = new McpExchange({
       request: { method: request.method, origin, path: pathname, headers },
       judge,
@@ -102,9 +107,14 @@ function through(serve: Serve, judge: ListJudge, seen: string[]): Fetch {
     const { messages, isBatch } = exchange.readRequest(bytes)
     const outcomes = messages.map((message): Reason => decide(message, judge))
     if (outcomes.some((reason) => reason !== 'allowed')) {
-      const { status, body } = refuseMcp(messages, outcomes, isBatch, CONTEXT)
+      const { status, body } = refuseMcp(messages, outcomes, isBatch, {
+        ...CONTEXT,
+        isOldTransport,
+      })
       return new Response(body, { status, headers: { 'Content-Type': 'application/json' } })
     }
+    for (const message of messages)
+      if (message.kind === 'request') judge.methods.set(message.id, message.method)
     for (const message of messages) seen.push(message.kind === 'response' ? '' : message.method)
     const { method, signal } = request
     const response = await serve(
@@ -360,4 +370,47 @@ void t.test('R38: a whole conversation of 2026-07-28 works', async (t) => {
   await subscription.close()
   await client.close()
   await handler.close()
+})
+
+void t.test('R38: a whole conversation of 2024-11-05 works, over the old transport', async (t) => {
+  const called: string[] = []
+  const seen: string[] = []
+  const server = makeOldServer(called)
+  let transport: SSEServerTransport | undefined
+  const listener = createServer((incoming, outgoing) => {
+    if (incoming.method === 'POST') void transport?.handlePostMessage(incoming, outgoing)
+    else {
+      transport = new SSEServerTransport('/messages', outgoing)
+      void server.connect(transport)
+    }
+  })
+  await new Promise<void>((resolve) => {
+    listener.listen(0, '127.0.0.1', resolve)
+  })
+  const address = listener.address()
+  const port = typeof address === 'object' && address ? address.port : 0
+  const judge = new ListJudge(NAMES)
+  const client = new Client({ name: 'c', version: '1' }, { capabilities: { sampling: {} } })
+  await client.connect(
+    new SSEClientTransport(new URL(`http://127.0.0.1:${port}/sse`), {
+      fetch: through(fetch, judge, seen),
+    }),
+  )
+  t.match(judge.endpoints, [/^\/messages\?sessionId=/])
+  t.strictSame((await client.listTools()).tools.map(({ name }) => name).sort(), [
+    'grow',
+    'read',
+    'sample',
+  ])
+  t.match(await client.callTool({ name: 'read', arguments: { path: 'a' } }), {
+    content: [{ text: 'read a wörld\u2028' }],
+  })
+  await t.rejects(client.callTool({ name: 'write', arguments: { path: 'a' } }), {
+    message: /403.*tool-not-allowed/s,
+  })
+  t.strictSame(called, ['read'], 'the server never sees the call')
+  await client.close()
+  await server.close()
+  listener.closeAllConnections()
+  listener.close()
 })

@@ -197,6 +197,18 @@ const EVASIONS: readonly (readonly [string, RegExp])[] = [
     /uri path/,
   ],
   [
+    '{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"file:///%73ecret"}}',
+    /uri path/,
+  ],
+  [
+    '{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"file:///%2573ecret"}}',
+    /uri path/,
+  ],
+  [
+    '{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"file:///a%255C..%255cb"}}',
+    /uri path/,
+  ],
+  [
     '{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"file:///docs/%252e%252e/etc"}}',
     /uri path/,
   ],
@@ -282,6 +294,7 @@ void t.test('the allowed twins of what is refused are read', async (t) => {
     '{"jsonrpc":"2.0","id":-1,"method":"tools/call","params":{"name":"näme with spaces","arguments":{}}}',
     '{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"file:///a/.hidden/b..c/...?x=../y"}}',
     '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","arguments":{"x":[{"a":1},{"A":2}]}}}',
+    '{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"file:///a%20b%2Fc%25d%C3%A4"}}',
     '[{"jsonrpc":"2.0","id":1,"method":"ping"},{"jsonrpc":"2.0","id":1,"result":{}}]',
     '{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"Parse error"}}',
     '{"jsonrpc":"2.0","error":{"code":-32600,"message":"x","data":null}}',
