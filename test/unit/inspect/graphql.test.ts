@@ -15,6 +15,7 @@ import {
   type Arbitrary,
 } from 'fast-check'
 import { buildSchema, executeSync, parse } from 'graphql'
+import { GraphQLClient } from 'graphql-request'
 import t from 'tap'
 
 import { EgressError } from '../../../src/errors.ts'
@@ -311,6 +312,38 @@ void t.test('spaces by GET may be written as a plus, and a plus may stand in a s
   t.strictSame(tell(get(parameters.toString())), [ISSUES_TOLD])
   t.strictSame(tell(get('query={a(x:"1+2")}')), ['query a'])
   t.strictSame(tell(get('query={a}%23+')), ['query a'])
+  t.end()
+})
+
+void t.test('a real client is understood: POST, GET and a batch', async (t) => {
+  const sent: Sent[] = []
+  const settings = (method: 'GET' | 'POST'): ConstructorParameters<typeof GraphQLClient>[1] => ({
+    method,
+    fetch: async (url, init) => {
+      const { search } = new URL(url instanceof Request ? url.url : url)
+      const request = new Request(url, init)
+      sent.push({
+        method: request.method,
+        ...(search !== '' && { query: search.slice(1) }),
+        headers: [...request.headers].flat(),
+        ...(request.body && { body: await request.bytes() }),
+      })
+      return Response.json({ data: {} })
+    },
+  })
+  const variables = { owner: 'acme & co; 100%', name: '"a+b"' }
+  const poster = new GraphQLClient('https://api.github.test/graphql', settings('POST'))
+  await poster.request(ISSUES, variables)
+  await poster
+    .batchRequests([{ document: ISSUES, variables }, { document: COMMENT }])
+    .catch(() => 0)
+  const getter = new GraphQLClient('https://api.github.test/graphql', settings('GET'))
+  await getter.request(ISSUES, variables)
+  t.strictSame(
+    sent.map(({ method }) => method),
+    ['POST', 'POST', 'GET'],
+  )
+  t.strictSame(sent.map(tell), [[ISSUES_TOLD], [ISSUES_TOLD, COMMENT_TOLD], [ISSUES_TOLD]])
   t.end()
 })
 
