@@ -3,12 +3,31 @@
 
 import type { JsonValue } from './fields.ts'
 
+const PIECES_MAX = 4096
+
 // A container that is being written.
 interface Open {
   /** Of an object, sorted. */
   readonly keys: readonly string[] | undefined
   readonly values: readonly JsonValue[]
   next: number
+}
+
+// Pieces joined now and then: one string that grows piece by piece keeps an object for each of them until it is read.
+class Text {
+  readonly #joined: string[] = []
+  #pieces: string[] = []
+
+  add(piece: string): void {
+    this.#pieces.push(piece)
+    if (this.#pieces.length < PIECES_MAX) return
+    this.#joined.push(this.#pieces.join(''))
+    this.#pieces = []
+  }
+
+  toString(): string {
+    return this.#joined.join('') + this.#pieces.join('')
+  }
 }
 
 /**
@@ -18,24 +37,24 @@ interface Open {
  */
 export function canonicalJson(value: JsonValue): string {
   const open: Open[] = []
-  let text = ''
+  const text = new Text()
   let current = value
   // Nesting is a list, not recursion.
   for (;;) {
     if (typeof current === 'object' && current !== null) {
       const container = openContainer(current)
-      text += container.keys ? '{' : '['
+      text.add(container.keys ? '{' : '[')
       open.push(container)
-    } else text += JSON.stringify(current)
+    } else text.add(JSON.stringify(current))
     let top = open.at(-1)
     while (top && top.next === top.values.length) {
-      text += top.keys ? '}' : ']'
+      text.add(top.keys ? '}' : ']')
       open.pop()
       top = open.at(-1)
     }
-    if (!top) return text
-    if (top.next > 0) text += ','
-    if (top.keys) text += `${JSON.stringify(top.keys[top.next])}:`
+    if (!top) return text.toString()
+    if (top.next > 0) text.add(',')
+    if (top.keys) text.add(`${JSON.stringify(top.keys[top.next])}:`)
     current = top.values[top.next]!
     top.next += 1
   }

@@ -206,7 +206,7 @@ class Scanner {
     return end + 6
   }
 
-  // The code unit of `\uXXXX`, undefined for the short escapes and for what is none.
+  // The code unit of a `\u` escape, undefined for the short escapes and for what is none.
   #readEscapedUnit(at: number): number | undefined {
     if (this.#text.charCodeAt(at) !== BACKSLASH) return undefined
     ESCAPE.lastIndex = at
