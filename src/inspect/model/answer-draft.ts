@@ -43,6 +43,8 @@ export class AnswerDraft {
   model: string | undefined
   inputTokens: number | undefined
   outputTokens: number | undefined
+  /** Tokens of the prompt that its count leaves out, since a cache has them. */
+  cacheTokens = 0
   errorType: string | undefined
   isCut = false
   readonly #charactersMax: number

@@ -1,7 +1,7 @@
 // Settles by the body which API a request speaks, where its path does not say. Called by `request.ts`.
 
-import { readProvider } from './provider.ts'
-import type { ModelApi, ModelEndpoint, ModelFamily } from './api.ts'
+import { readProvider, type ModelFamily } from './provider.ts'
+import type { ModelApi, ModelEndpoint } from './api.ts'
 import { asList, asObject, asText, memberOf, type JsonObject } from './shape.ts'
 
 // What a body has one of where its path is that of an endpoint.
