@@ -33,7 +33,14 @@ const FREE: ReadonlySet<string> = new Set([
   'guided_json',
 ])
 // Members whose own members have the caller's names, but values that mean something.
-const NAMED_BY_CALLER: ReadonlySet<string> = new Set(['variables', 'configs', 'properties'])
+const NAMED_BY_CALLER: ReadonlySet<string> = new Set([
+  'variables',
+  'configs',
+  'properties',
+  'patternProperties',
+  '$defs',
+  'definitions',
+])
 
 // Models that search by themselves.
 const SEARCHES = /search-preview|search-api|(?:^|\/)sonar|(?:^|\/)compound/
