@@ -143,6 +143,10 @@ void t.test('a call that asks no model is surely none, or one that its body sett
   t.equal(read(api, { jsonrpc: '2.0', method: 'tools/call', params: {} }), undefined)
   t.equal(read(api, [1, 2]), undefined)
   t.equal(read(api, '{"messages":', false), undefined)
+  const sms = apiAt('sms.test', '/v1/messages')
+  t.equal(read(sms, { to: '+49', content: 'hi' }), undefined)
+  t.match(read(sms, { model: 'm', messages: user('hi') }), { subject: { model: 'm' } })
+  t.equal(read(apiAt('app.test', '/api/chat'), { messages: user('hi') }), undefined)
   t.end()
 })
 
