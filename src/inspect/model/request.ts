@@ -7,12 +7,13 @@ import type { ModelSubject } from '../../policy/subject.ts'
 import type { InspectedFields, JsonValue } from '../fields.ts'
 import { readJson } from '../json.ts'
 import { readAnthropic } from './anthropic.ts'
-import type { ModelApi, ModelEndpoint, ModelFamily } from './api.ts'
+import type { ModelApi, ModelEndpoint } from './api.ts'
 import { refuseBody, type Asked } from './asked.ts'
 import { readGemini } from './gemini.ts'
 import { countParts, type ModelMessage } from './messages.ts'
 import { readOllama } from './ollama.ts'
 import { readOpenAi } from './openai.ts'
+import type { ModelFamily } from './provider.ts'
 import { readServerTools } from './server-tools.ts'
 import { settleApi } from './settle.ts'
 import { asObject, asText, parseJson, type JsonObject } from './shape.ts'
@@ -78,6 +79,8 @@ export function readModelRequest(
   options: { readonly strict: boolean },
 ): ModelRequest | undefined {
   const isStrict = options.strict
+  // A path that is known is an endpoint, whatever else would read of the bytes.
+  if (isStrict && !api.isPlain) throw refuseBody('coding')
   const body = asObject(isStrict ? readJson(bytes) : readLoosely(api, bytes))
   const settled = body && settleApi(api, body)
   if (body === undefined || settled === undefined) return undefined
