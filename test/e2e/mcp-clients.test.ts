@@ -3,8 +3,14 @@
 
 import t, { type Test } from 'tap'
 
-import { connectMcp, type McpClient, type McpClientOptions } from '../fixtures/mcp-client.ts'
-import { startMcp, type McpUpstream, type McpWay } from '../fixtures/mcp-upstream.ts'
+import {
+  connectMcp,
+  type McpClient,
+  type McpClientOptions,
+  type McpResult,
+} from '../fixtures/mcp-client.ts'
+import { MCP_PATHS, startMcp, type McpUpstream, type McpWay } from '../fixtures/mcp-upstream.ts'
+import { proxiedFetch } from '../fixtures/proxy-fetch.ts'
 import {
   pki,
   ruleSet,
@@ -26,6 +32,7 @@ interface Talk {
 }
 
 const REFUSED = -32_050
+const HEADER_MISMATCH = -32_020
 const LOOPBACK = 'addresses: [127.0.0.0/8]'
 const WAYS = ['sessions', 'stateless', 'sse', 'modern'] as const
 /** Ways whose server can speak to the client by itself. */
@@ -219,6 +226,30 @@ for (const way of WAYS) {
   )
 }
 
+for (const way of SPEAKING)
+  talk(
+    `over ${way} progress and what the server tells by itself arrive while its stream stays open`,
+    'tools: [get_issue, slow_report]',
+    async (one) => {
+      const { t, cx, mcp } = one
+      const client = await one.connect(way)
+      t.match(await client.callTool('slow_report'), { content: [{ text: 'the report' }] })
+      t.strictSame(client.progressed, [1, 2, 3])
+      // A client opens its stream when it likes; what is told before that is told to nobody.
+      await until(() => {
+        mcp.catalogue.describe('get_issue', 'Reads one issue.')
+        return client.noticed.length > 0
+      }, 'the client is told that the tools changed')
+      t.match(await client.callTool('get_issue', { id: 'PAY-1' }), { content: [{}] })
+      await cx.message(
+        ({ event, mcp: said, sallyport }) =>
+          event.action === 'message-allowed' &&
+          sallyport.message?.direction === 'to-client' &&
+          said?.method?.name === 'notifications/tools/list_changed',
+      )
+    },
+  )
+
 for (const way of SPEAKING) {
   for (const [what, method] of [
     ['sampling', 'sampling/createMessage'],
@@ -344,6 +375,99 @@ talk(
     t.equal(new Set(decisions).size, decisions.length, 'no decision stands for two messages')
     const ids = cx.messages().map(({ sallyport }) => sallyport.message!.id)
     t.equal(new Set(ids).size, ids.length)
+  },
+)
+
+for (const revision of ['2025-03-26', '2025-06-18', '2025-11-25'])
+  talk(
+    `R38: a client of the revision ${revision} is judged as one of the newest`,
+    GRANT,
+    async ({ t, cx, mcp, host }) => {
+      const through = proxiedFetch(cx)
+      const url = `https://${host}${MCP_PATHS.sessions}`
+      const headers: Record<string, string> = {
+        'content-type': 'application/json',
+        accept: 'application/json, text/event-stream',
+      }
+      const post = async (message: object): Promise<McpResult> => {
+        const body = JSON.stringify({ jsonrpc: '2.0', ...message })
+        const response = await through.fetch(url, { method: 'POST', headers, body })
+        const session = response.headers.get('mcp-session-id')
+        if (session !== null) headers['mcp-session-id'] = session
+        const text = await response.text()
+        const data = /^data: (.*)$/m.exec(text)?.[1] ?? text
+        return data === '' ? undefined : JSON.parse(data)
+      }
+      const call = (id: number, name: string) =>
+        post({ id, method: 'tools/call', params: { name, arguments: { id: 'PAY-1' } } })
+      const params = {
+        protocolVersion: revision,
+        capabilities: {},
+        clientInfo: { name: 'e2e', version: '1' },
+      }
+      t.match(await post({ id: 1, method: 'initialize', params }), {
+        result: { protocolVersion: revision },
+      })
+      // The first of them had no such field.
+      if (revision !== '2025-03-26') headers['mcp-protocol-version'] = revision
+      await post({ method: 'notifications/initialized' })
+      const { result } = await post({ id: 2, method: 'tools/list', params: {} })
+      t.strictSame(
+        result.tools.map(({ name }: { name: string }) => name),
+        ['list_issues', 'get_issue'],
+      )
+      t.match(await call(3, 'delete_issue'), { id: 3, error: { code: REFUSED } })
+      t.match(await call(4, 'get_issue'), { id: 4, result: { content: [{}] } })
+      t.strictSame([...mcp.catalogue.calls], [['get_issue', 1]])
+      t.equal((await through.fetch(url, { method: 'DELETE', headers })).status, 200)
+      await through.close()
+      await cx.message(({ mcp: said }) => said?.protocol?.version === revision)
+    },
+  )
+
+talk(
+  'R38: an argument that is sent as a header as well agrees with it, or the call is refused',
+  GRANT,
+  async (one) => {
+    const { t, cx, mcp, host } = one
+    const client = await one.connect('modern')
+    await client.listTools()
+    t.match(await client.callTool('get_issue', { id: 'PAY-1' }), { content: [{}] })
+    t.match(mcp.heads.at(-1)?.headers, { 'mcp-name': 'get_issue', 'mcp-param-issue': 'PAY-1' })
+    const through = proxiedFetch(cx)
+    const call = (name: string, sent: string): Promise<Response> =>
+      through.fetch(`https://${host}${MCP_PATHS.modern}`, {
+        method: 'POST',
+        headers: {
+          'content-type': 'application/json',
+          accept: 'application/json, text/event-stream',
+          'mcp-protocol-version': '2026-07-28',
+          'mcp-method': 'tools/call',
+          'mcp-name': 'get_issue',
+          [name]: sent,
+        },
+        body: JSON.stringify({
+          jsonrpc: '2.0',
+          id: 1,
+          method: 'tools/call',
+          params: {
+            name: 'get_issue',
+            arguments: { id: 'PAY-2' },
+            _meta: {
+              'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+              'io.modelcontextprotocol/clientInfo': { name: 'e2e', version: '1' },
+              'io.modelcontextprotocol/clientCapabilities': {},
+            },
+          },
+        }),
+      })
+    const refusedCall = await call('mcp-param-issue', 'PAY-1')
+    t.equal(refusedCall.status, 400)
+    t.match(await refusedCall.json(), { error: { code: HEADER_MISMATCH } })
+    t.equal(mcp.catalogue.count('get_issue'), 1)
+    const twin = await call('mcp-param-issue', 'PAY-2')
+    t.match(await twin.text(), /issue PAY-2/)
+    await through.close()
   },
 )
 
