@@ -12,6 +12,9 @@ import type { Endpoint } from './wire/authority.ts'
 import type { Body, RawHeaders } from './wire/body.ts'
 import { firstValue } from './wire/headers.ts'
 import type { CanonicalRequest } from './wire/receive.ts'
+import type { TraceContext } from './wire/trace-context.ts'
+
+export type { TraceContext } from './wire/trace-context.ts'
 
 /** How a call came in: asked for in absolute form, inside an intercepted tunnel, as a WebSocket upgrade, as a tunnel. */
 export type CallKind = 'forward' | 'intercepted' | 'upgrade' | 'tunnel'
@@ -57,7 +60,7 @@ export interface OutgoingHead {
 /** The client's side of an HTTP call, made by a door and driven by the pipeline. */
 export interface ClientSide {
   readonly body: Body
-  /** Tells a client that waits for it to send the body. */
+  /** Tells a client that waits for it to send the body; once, however often it is asked for. */
   sendContinue(): void
   /** Passes an informational response on, where the client can take one now. */
   sendInformational(status: number, headers: RawHeaders): void
@@ -79,19 +82,39 @@ export interface UpstreamResponse {
   readonly body: Body
 }
 
+/** An answer of our own, head and body. */
+export interface Answer {
+  readonly status: number
+  /** Carries the token: many clients show nothing else of a refused CONNECT. */
+  readonly statusText: string
+  /** Without framing. */
+  readonly headers: readonly string[]
+  readonly body: string | Uint8Array
+}
+
+/** What stands between the two parties of a call whose bytes are looked into. Made by `understand/`. */
+export interface Inspection {
+  /** The request's body as it leaves: byte for byte what was judged. */
+  readonly body: Body
+  /** The head's fields as they are sent on: an answer that is to be read must not come compressed. */
+  rewriteHead(headers: RawHeaders): RawHeaders
+  /** Puts on record what the request says, before it leaves. @throws EgressError audit-unavailable */
+  recordRequest(): Promise<void>
+  /** The response as the client gets it. @throws response-malformed; what broke its body off, which is aborted then */
+  filterResponse(response: UpstreamResponse): UpstreamResponse | Promise<UpstreamResponse>
+  /** Resolves when the client would read a refusal; it never rejects. */
+  awaitReader(): Promise<void>
+  /** A refusal in the words of the protocol inside; undefined where the usual ones are understood. */
+  writeRefusal(reason: Reason): Answer | undefined
+  /** The call is over: what is still to be said of it goes on the call. */
+  finish(): void
+}
+
 /** What is known of the upstream once it is dialed. */
 export interface UpstreamFacts {
   readonly address: string
   readonly port: number
   readonly tlsVersion?: string
-}
-
-/** Where a call or a message stands in a trace (W3C Trace Context), as whoever sent it says. */
-export interface TraceContext {
-  /** 32 lower-case hex digits. */
-  readonly traceId: string
-  /** 16 lower-case hex digits: the span that made the call. */
-  readonly parentId: string
 }
 
 /** One message inside a call that was judged by itself: MCP, either way. */
@@ -156,7 +179,11 @@ export class Call {
   response?: { readonly status: number; readonly mimeType?: string }
   /** What a recogniser made of its bytes, for the record; grows until the call is over. */
   inspected?: InspectedFields
+  /** Names of the tools that it calls just now, so that it can be cut with one of them. */
+  tools?: Set<string>
+  /** As the head says; not changed once the start is on record. */
   trace?: TraceContext
+  inspection?: Inspection
   /** Bytes of body or tunnel towards the upstream. */
   bytesOut = 0
   /** Bytes of body or tunnel towards the client. */

@@ -55,6 +55,20 @@ export interface Limits {
   readonly clientHelloBytesMax: number
   /** Bytes buffered a direction of a call before its source is paused. */
   readonly bufferBytesMax: number
+  /** Bytes of a body that a rule must see whole; beyond: `body-too-large`. */
+  readonly inspectBytesMax: number
+  /** Bytes of a refused push that are read and forgotten, as git reads no answer before it has sent all. */
+  readonly refusedPushBytesMax: number
+  /** Bytes of one message of a stream from an upstream; beyond: `response-malformed`. */
+  readonly messageBytesMax: number
+  /** Bytes of the body of a model's call that are read for the record alone; beyond, it says so and the body flows on. */
+  readonly tapBytesMax: number
+  /** Bytes of a prompt, a completion, or a tool's arguments or result that one record keeps; beyond, it is cut and says so. */
+  readonly recordedContentBytesMax: number
+  /** Messages a call and second from a server's own initiative that get a record each; beyond, they are counted in one. */
+  readonly messageRecordsPerSecond: number
+  /** Tools and servers of MCP that are remembered for a task, with their definitions; beyond, further ones are refused. */
+  readonly toolsPinnedMax: number
   /** Records waiting to be written; beyond: `audit-unavailable`. */
   readonly recordsQueuedMax: number
   /** Longest life of a task, from its making or its extending on. */
@@ -127,6 +141,13 @@ export const DEFAULT_LIMITS: Limits = {
   secureContextsMax: 500,
   clientHelloBytesMax: 16 * 1024,
   bufferBytesMax: 256 * 1024,
+  inspectBytesMax: 16 * 1024 * 1024,
+  refusedPushBytesMax: 1024 * 1024 * 1024,
+  messageBytesMax: 4 * 1024 * 1024,
+  tapBytesMax: 4 * 1024 * 1024,
+  recordedContentBytesMax: 32 * 1024,
+  messageRecordsPerSecond: 50,
+  toolsPinnedMax: 5000,
   recordsQueuedMax: 20_000,
   taskLifetimeMs: 24 * 3_600_000,
   tasksMax: 20_000,

@@ -12,24 +12,24 @@ import { EgressError, type Reason } from './errors.ts'
 import { sendRequest } from './forward/request.ts'
 import { relayTunnel } from './forward/tunnel.ts'
 import { relayUpgrade, type UpgradeOptions } from './forward/upgrade.ts'
+import { ancestorOf, screenRequest, settle } from './judge.ts'
 import { meetObligations, permitCall } from './ledger/clear.ts'
 import type { CallPermit } from './net/permit.ts'
 import { decideConnectTogether } from './policy/conjunction.ts'
 import type { ConnectDecision } from './policy/decision.ts'
 import {
-  ancestorOf,
   checkServerName,
   clear,
   dial,
   fail,
   guardBody,
-  judgeRequest,
   prepare,
   receive,
   screen,
   type CallScope,
   type Parts,
 } from './stages.ts'
+import { understand } from './understand/understand.ts'
 import type { Endpoint } from './wire/authority.ts'
 import type { Sniffed } from './wire/client-hello.ts'
 import { readConnect, type RequestHead, type TunnelScope } from './wire/receive.ts'
@@ -69,7 +69,7 @@ export async function runRequest(
   parts: Parts,
 ): Promise<void> {
   try {
-    const prepared = await admit(call, head, scope, parts)
+    const prepared = await admit(call, head, scope, client, parts)
     const { request } = prepared
     if (request.expectsContinue) client.sendContinue()
     const response = await sendRequest(prepared, {
@@ -81,11 +81,14 @@ export async function runRequest(
       onInformational: (status, headers) => client.sendInformational(status, headers),
     })
     call.noteResponse(response)
-    await client.sendResponse(response)
+    const { inspection } = call
+    await client.sendResponse(inspection ? await inspection.filterResponse(response) : response)
   } catch (error) {
     fail(call, error, parts)
+    if (call.inspection) await call.inspection.awaitReader()
     client.sendRefusal(call.reason, call)
   } finally {
+    call.inspection?.finish()
     parts.recorder.recordEnd(call)
   }
 }
@@ -99,7 +102,7 @@ export async function runUpgrade(
   parts: Parts,
 ): Promise<void> {
   try {
-    const prepared = await admit(call, head, scope, parts)
+    const prepared = await admit(call, head, scope, undefined, parts)
     call.reason = await relayUpgrade(prepared, {
       ...client.detach(),
       upstream: await dial(call, permitRequest(prepared), parts),
@@ -149,17 +152,21 @@ export async function runTunnel(
 }
 
 // What every HTTP call goes through before anything of it leaves. Read at once, before anything is awaited: the door has to
-// know whether the framing is in doubt.
+// know whether the framing is in doubt. Nobody looks into what an upgraded connection carries.
 async function admit(
   call: Call,
   head: RequestHead,
   scope: CallScope,
+  client: ClientSide | undefined,
   parts: Parts,
 ): Promise<Call & Received & Prepared> {
   const received = receive(call, head, scope, parts)
   const proof = parts.identifier.prove(call.arrival, received.request.headers)
   if (proof) await proof
-  return prepare(await clear(judgeRequest(received, scope, parts), parts), parts)
+  const screened = screenRequest(received, scope, parts)
+  const reading = client && understand(screened, client, parts)
+  const verdict = reading === undefined ? screened.verdict : await reading
+  return prepare(await clear(settle(screened.call, verdict, parts), parts), parts)
 }
 
 function permitRequest(call: Call & Received & Cleared): CallPermit {

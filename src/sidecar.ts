@@ -19,6 +19,7 @@ import {
   type ControlPartsOptions,
 } from './config/control-parts.ts'
 import { makeHooks } from './config/hooks.ts'
+import { openTaskTools, type TaskTools } from './config/task-tools.ts'
 import { socketDirOf, TaskRoom } from './config/task-room.ts'
 import { makeDialer, socketAddressOf } from './config/dialer.ts'
 import { HealthServer } from './control/health.ts'
@@ -71,6 +72,7 @@ export class Sidecar {
   readonly #health: HealthServer
   readonly #sinks: readonly SinkFeed[]
   readonly #authorities: TaskAuthorities
+  readonly #tools: TaskTools
   readonly #ca: CaWatch
 
   /** The interception CA in use. */
@@ -98,6 +100,7 @@ export class Sidecar {
     mkdirSync(stateDir, { recursive: true, mode: 0o700 })
     this.#ca = new CaWatch(ca, config, log)
     this.#authorities = makeTaskAuthorities(config, () => this.ca, log)
+    this.#tools = openTaskTools(config, log)
     this.#records = openRecords(
       config,
       log,
@@ -110,7 +113,7 @@ export class Sidecar {
       },
       (call, wasDenied) => this.#room.count(call, wasDenied),
     )
-    const { recorder } = this.#records
+    const { journal, recorder } = this.#records
     this.#openCalls = new OpenCalls({
       limits,
       now,
@@ -128,7 +131,6 @@ export class Sidecar {
       (outcome) => this.#records.metrics.countDial(outcome),
     )
     this.#pool = new UpstreamPool({ dialer, limits })
-    const { journal } = this.#records
     this.#sinks = startSinks(config.sinks, { journal, stateDir, dialer, limits, log, now })
     const credentials = new CredentialStore(config.credentials, {
       environment,
@@ -193,14 +195,14 @@ export class Sidecar {
   ): TaskRoom {
     const config = this.#config
     const openCalls = this.#openCalls
-    const authorities = this.#authorities
     const held = {
       listeners: this.#listeners,
       openCalls,
       dialer,
       leafServers,
-      authorities,
+      authorities: this.#authorities,
       credentials,
+      tools: this.#tools,
     }
     return new TaskRoom({
       ...held,
@@ -223,22 +225,21 @@ export class Sidecar {
   }
 
   #makeParts(dialer: Dialer, credentials: CredentialStore, identifier: Identifier): Parts {
-    const { limits, refusals } = this.#config
-    const { recorder, metrics } = this.#records
-    const room = this.#room
     return {
-      limits,
+      limits: this.#config.limits,
       identifier,
       credentials,
       dialer,
       pool: this.#pool,
-      recorder,
-      switches: room.switches,
+      recorder: this.#records.recorder,
+      switches: this.#room.switches,
       shares: this.#openCalls,
-      onCredential: (standing, name) => room.noteCredential(standing, name),
-      refuseConnect: refusals.connect,
+      onCredential: (standing, name) => this.#room.noteCredential(standing, name),
+      refuseConnect: this.#config.refusals.connect,
+      tools: this.#tools,
+      record: this.#config.record,
       onUnexpected: (error, call) => {
-        metrics.countAssertion()
+        this.#records.metrics.countAssertion()
         const detail = { err: error, call: call.id }
         this.#log.error(detail, 'a call failed closed on an error of the proxy itself')
       },
@@ -270,6 +271,7 @@ export class Sidecar {
     this.#room.close()
     this.#openCalls.close()
     this.#ca.close()
+    this.#tools.close()
     this.#records.denials.close()
     await Promise.all(this.#sinks.map((sink) => sink.close()))
     await this.#records.journal.close()

@@ -12,23 +12,25 @@ import { prepareHead } from './inject/prepare.ts'
 import { screenPlaceholders } from './inject/screen.ts'
 import { watchBody } from './inject/watch-body.ts'
 import { limitBody, meetObligations } from './ledger/clear.ts'
+import type { OpenRequests } from './ledger/open-requests.ts'
+import type { ToolPins } from './ledger/tool-pins.ts'
 import type { Limits } from './limits.ts'
 import type { Dialer } from './net/dial.ts'
 import type { CallPermit } from './net/permit.ts'
-import { decideTogether, type PolicyChain } from './policy/conjunction.ts'
-import type { Decision } from './policy/decision.ts'
+import type { ContentModes } from './policy/subject.ts'
 import type { CallRecorder } from './record/recorder.ts'
-import type { Task, TaskStanding } from './tasks/task.ts'
+import type { TaskStanding } from './tasks/task.ts'
 import { normalizeHost, type Endpoint } from './wire/authority.ts'
 import type { Body } from './wire/body.ts'
 import type { Sniffed } from './wire/client-hello.ts'
+import { firstValue } from './wire/headers.ts'
 import {
   readRequest,
   type CanonicalRequest,
   type RequestHead,
   type TunnelScope,
 } from './wire/receive.ts'
-import { makeUlid } from './wire/ulid.ts'
+import { readTraceparent } from './wire/trace-context.ts'
 
 // What can be wrong with a request whose end is beyond doubt all the same.
 const FRAMED_REASONS: ReadonlySet<Reason> = new Set<Reason>([
@@ -41,14 +43,6 @@ const FRAMED_REASONS: ReadonlySet<Reason> = new Set<Reason>([
   'scoped-ip',
   'method-not-allowed',
 ])
-const METHOD_OVERRIDES: ReadonlySet<string> = new Set([
-  'x-http-method-override',
-  'x-http-method',
-  'x-method-override',
-])
-const OVERRIDE_LENGTHS: ReadonlySet<number> = new Set(
-  [...METHOD_OVERRIDES].map(({ length }) => length),
-)
 
 /** What the stages work with: made once in `sidecar.ts`. */
 export interface Parts {
@@ -60,6 +54,10 @@ export interface Parts {
   readonly recorder: CallRecorder
   readonly switches: CallSwitches
   readonly shares: TaskShares
+  /** What tasks have seen of the tools they use, and asked of them. */
+  readonly tools: { readonly pins: ToolPins; readonly requests: OpenRequests }
+  /** What records keep of prompts and tool calls where no rule says. */
+  readonly record: ContentModes
   /** Told of a credential that is about to be used for a task. */
   readonly onCredential: (task: TaskStanding, name: string) => void
   /** `inside`: a refused CONNECT is accepted and each request in it answered with the refusal; nothing is dialed. */
@@ -78,6 +76,7 @@ interface TaskShares {
 interface CallSwitches {
   /** @throws EgressError killed */
   checkCall(host: string, credential: string | undefined): void
+  isToolKilled(host: string, tool: string): boolean
 }
 
 /** Where an HTTP call came out of. */
@@ -95,43 +94,9 @@ export function receive(
   parts: Parts,
 ): Call & Received {
   call.receive(readHead(call, head, scope, parts))
-  return call
-}
-
-/**
- * The stages identified to decided, the same for every HTTP call. No inspector is needed by the rules of this version, so
- * `understood` adds nothing between screening and deciding.
- * @throws EgressError of those stages
- */
-export function judgeRequest(
-  call: Call & Received,
-  scope: CallScope,
-  parts: Parts,
-): Call & Received & Decided {
-  const { request } = call
-  const identity = parts.identifier.identify(call.arrival, request.headers)
-  call.identify(identity)
-  parts.shares.claim(call)
-  if (scope.refusal) throw new EgressError(scope.refusal)
-  screen(
-    call,
-    {
-      endpoint: request.endpoint,
-      headers: request.headers,
-      path: request.path.raw,
-      query: request.query,
-    },
-    parts,
-  )
-  const startedAtMs = performance.now()
-  const { decision, override } = judge(identity.policies, request)
-  call.decide(decision, makeUlid(Date.now()), (performance.now() - startedAtMs) * 1000)
-  if (decision.verdict === 'deny')
-    throw new EgressError(decision.reason, {
-      ...(override !== undefined && { override }),
-      ...ancestorOf(identity.task, decision),
-    })
-  parts.switches.checkCall(request.endpoint.host, decision.obligations.credential)
+  const traceparent = firstValue(head.headers, 'traceparent')
+  const trace = traceparent === undefined ? undefined : readTraceparent(traceparent)
+  if (trace) call.trace = trace
   return call
 }
 
@@ -140,36 +105,13 @@ export async function clear(
   call: Call & Received & Decided,
   parts: Parts,
 ): Promise<Call & Received & Cleared> {
-  await meetObligations(call, parts.recorder)
+  const started = meetObligations(call, parts.recorder)
+  const { inspection } = call
+  // Asked for in one go, so that the start stands before what was said, in one write.
+  if (inspection === undefined) await started
+  else await Promise.all([started, inspection.recordRequest()])
   call.clear()
   return call
-}
-
-/** Which task above refused, where one did; small facts for the record. */
-export function ancestorOf(
-  task: Task,
-  { ancestor }: Pick<Decision, 'ancestor'>,
-): EgressError['detail'] {
-  const id = ancestor === undefined ? undefined : task.path.at(-1 - ancestor)
-  return id === undefined ? {} : { refusedFor: id }
-}
-
-// Upstreams that heed an overriding method do not do what the request line says: the rules must allow that one too, and
-// where they do not, that is the decision.
-function judge(
-  policies: PolicyChain,
-  request: CanonicalRequest,
-): { decision: Decision; override?: string } {
-  const decision = decideTogether(policies, request)
-  if (decision.verdict === 'deny') return { decision }
-  for (let at = 0; at < request.headers.length; at += 2) {
-    const name = request.headers[at]!
-    if (!OVERRIDE_LENGTHS.has(name.length) || !METHOD_OVERRIDES.has(name.toLowerCase())) continue
-    const method = request.headers[at + 1]!.trim().toUpperCase()
-    const overridden = decideTogether(policies, { ...request, method })
-    if (overridden.verdict === 'deny') return { decision: overridden, override: name.toLowerCase() }
-  }
-  return { decision }
 }
 
 // Where the framing is in doubt nobody can say where the next request begins: the door is told before anything is awaited.
@@ -198,7 +140,7 @@ export async function prepare<C extends Call & Received & Cleared>(
     secret: await parts.credentials.secret(definition.name),
   }
   const head = prepareHead({
-    headers: request.headers,
+    headers: call.inspection?.rewriteHead(request.headers) ?? request.headers,
     path: request.path.raw,
     query: request.query,
     endpoint: request.endpoint,
@@ -242,8 +184,9 @@ export function screen(
 /** The body as the obligations let it leave: bounded, and watched for placeholders. */
 export function guardBody(call: Call & Decided, client: ClientSide, parts: Parts): Body {
   const { bodyBytesMax, placeholderInBody } = call.decision.obligations
-  if (client.body.length === 0) return client.body
-  const bounded = bodyBytesMax === undefined ? client.body : limitBody(client.body, bodyBytesMax)
+  const body = call.inspection?.body ?? client.body
+  if (body.length === 0) return body
+  const bounded = bodyBytesMax === undefined ? body : limitBody(body, bodyBytesMax)
   const placeholders = parts.credentials.placeholders(call.identity.task.id)
   if (placeholders.size === 0) return bounded
   return watchBody(bounded, placeholders, (credential) => {

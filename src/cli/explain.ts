@@ -10,6 +10,7 @@ import type { Policy } from '../policy/compile.ts'
 import type { Decision, TraceStep } from '../policy/decision.ts'
 import type { PolicyChain } from '../policy/conjunction.ts'
 import { explainTogether } from '../policy/explain.ts'
+import { makeItem } from '../policy/inside-grammar.ts'
 import { askAbout, type Asked } from '../policy/written-call.ts'
 import type { ControlClient } from '../control/client.ts'
 import { configFor, shortPath, staticTaskFor, staticTaskOf, type CommonOptions } from './common.ts'
@@ -23,9 +24,12 @@ interface ExplainFlags {
   readonly environment?: string
   readonly param: Readonly<Record<string, string>>
   readonly header: readonly string[]
+  readonly tool?: string
+  readonly resource?: string
+  readonly prompt?: string
 }
 
-const NOT_SERVED = ['--tool <name>', '--at <time>', '--body <file>', '--call <id>']
+const NOT_SERVED = ['--at <time>', '--body <file>', '--call <id>']
 
 /** Adds the verb. */
 export function registerExplain(
@@ -43,6 +47,9 @@ export function registerExplain(
     .option('--environment <name>', 'as a task of this environment')
     .option('--param <name=value>', 'a parameter of the rule sets', addParam, {})
     .option('--header <name: value>', 'a header of the call', addHeader, [])
+    .option('--tool <name>', 'as an MCP message that calls this tool')
+    .option('--resource <uri>', 'as an MCP message that reads this resource')
+    .option('--prompt <name>', 'as an MCP message that gets this prompt')
   for (const option of NOT_SERVED) verb.addOption(new Option(option).hideHelp())
   verb.action(
     async (
@@ -128,7 +135,7 @@ function explainCall(
 ): number {
   let explained: { readonly decision: Decision; readonly trace: readonly TraceStep[] }
   try {
-    explained = explainTogether(policies, questionOf(method, url, options.header))
+    explained = explainTogether(policies, questionOf(method, url, options))
   } catch (error) {
     if (!(error instanceof EgressError)) throw error
     // What cannot be read is refused before any rule is looked at.
@@ -136,19 +143,34 @@ function explainCall(
     return EXIT_CODES.no
   }
   const { decision, trace } = explained
-  if (options.json === true) printJson(io, { ...decision, trace })
+  if (options.json === true) printJson(io, { ...writable(decision), trace })
   else printDecision(decision, trace, io)
   return decision.verdict === 'allow' ? EXIT_CODES.ok : EXIT_CODES.no
 }
 
-function questionOf(method: string, url: string, header: readonly string[]): Asked {
-  const headers = header.flatMap((line) => {
+function questionOf(method: string, url: string, flags: ExplainFlags): Asked {
+  const headers = flags.header.flatMap((line) => {
     const [, name, value] = /^([^:\s]+):\s*(.*)$/s.exec(line) ?? []
     if (name === undefined || value === undefined)
       throw new UsageError(`\`--header ${line}\` is not 'name: value'`)
     return [name, value]
   })
-  return askAbout(method, url, headers)
+  const named = [flags.tool, flags.resource, flags.prompt].filter((each) => each !== undefined)
+  if (named.length > 1) throw new UsageError('give one of `--tool`, `--resource` and `--prompt`')
+  const mcp = makeItem(flags)
+  const asked = askAbout(method, url, headers)
+  if (mcp === undefined) return asked
+  if ('connect' in asked) throw new UsageError('a tunnel carries no MCP message by itself')
+  return { ...asked, content: { mcp } }
+}
+
+// JSON has no maps.
+function writable(decision: Decision): object {
+  const { pins, ...obligations } = decision.obligations
+  return {
+    ...decision,
+    obligations: { ...obligations, ...(pins && { pins: Object.fromEntries(pins) }) },
+  }
 }
 
 function printRefusal(error: EgressError, json: boolean, io: CommandIo): void {
@@ -159,7 +181,7 @@ function printRefusal(error: EgressError, json: boolean, io: CommandIo): void {
 
 function printDecision(decision: Decision, trace: readonly TraceStep[], io: CommandIo): void {
   const paint = paintFor(io)
-  const { verdict, reason, rule, obligations, wouldDeny } = decision
+  const { verdict, reason, rule, obligations, wouldDeny, inspectors } = decision
   const word = verdict === 'allow' ? paint.green('allow') : paint.red('deny')
   const by = rule ? ` by ${rule.ruleset}/${rule.id}` : ''
   const why = verdict === 'allow' ? '' : ` ${reason}: ${REASONS[reason].title}`
@@ -170,6 +192,10 @@ function printDecision(decision: Decision, trace: readonly TraceStep[], io: Comm
     io.out(`credential: ${obligations.credential}\n`)
   if (verdict === 'allow' && obligations.bodyBytesMax !== undefined)
     io.out(`body: ${obligations.bodyBytesMax} bytes at the most\n`)
+  if (verdict === 'allow' && obligations.maxPackBytes !== undefined)
+    io.out(`pack: ${obligations.maxPackBytes} bytes at the most\n`)
+  if (inspectors)
+    io.out(`${paint.yellow('by the head alone')}: rules look inside for ${inspectors.join(', ')}\n`)
   for (const step of trace) {
     const whose = step.ancestor === undefined ? '' : ` (of the task ${step.ancestor} above)`
     const mark = step.matched

@@ -1,7 +1,7 @@
 // `sallyport kill`: the kill switch of a running sidecar: what it is thrown for ends and stays refused until it is lifted.
 // Called by `program.ts`.
 
-import { Option, type Command } from 'commander'
+import type { Command } from 'commander'
 
 import type { Kill, KillScope } from '../control/client.ts'
 import { escapeUnprintable } from '../record/printable.ts'
@@ -10,10 +10,10 @@ import { callControl } from './control.ts'
 import { EXIT_CODES, printJson, UsageError, type CommandIo } from './io.ts'
 import { countOf } from './problems.ts'
 
-const VALUE_SCOPES = ['host', 'credential', 'agent', 'owner', 'task'] as const
+const VALUE_SCOPES = ['host', 'credential', 'tool', 'agent', 'owner', 'task'] as const
 
 type KillFlags = CommonOptions &
-  Partial<Record<(typeof VALUE_SCOPES)[number] | 'lift' | 'reason' | 'tool', string>> & {
+  Partial<Record<(typeof VALUE_SCOPES)[number] | 'lift' | 'reason', string>> & {
     readonly all?: boolean
     readonly list?: boolean
   }
@@ -25,6 +25,7 @@ export function registerKill(program: Command, io: CommandIo, exit: (code: numbe
     .description('the kill switch: end what matches, and refuse it until lifted')
     .option('--host <name>', 'calls to this host')
     .option('--credential <name>', 'calls with this credential')
+    .option('--tool <name>', 'calls of this tool, NAME or HOST/NAME')
     .option('--agent <name>', 'tasks of this agent')
     .option('--owner <name>', 'tasks of this owner')
     .option('--task <id>', 'this task')
@@ -32,14 +33,12 @@ export function registerKill(program: Command, io: CommandIo, exit: (code: numbe
     .option('--reason <reason>', 'put on record')
     .option('--list', 'show what is switched off')
     .option('--lift <id>', 'switch it on again; what has ended stays ended')
-    .addOption(new Option('--tool <name>').hideHelp())
     .action(async (_options: unknown, command: Command) => {
       exit(await kill(command.optsWithGlobals<KillFlags>(), io))
     })
 }
 
 function kill(options: KillFlags, io: CommandIo): Promise<number> {
-  if (options.tool !== undefined) throw new UsageError('`--tool` is not served by this version.')
   const scopes: readonly (readonly [KillScope, string])[] = [
     ...VALUE_SCOPES.flatMap((scope) => {
       const value = options[scope]
@@ -51,7 +50,7 @@ function kill(options: KillFlags, io: CommandIo): Promise<number> {
   const [chosen] = scopes
   if (scopes.length + others !== 1)
     throw new UsageError(
-      'kill needs one of --host, --credential, --agent, --owner, --task, --all, --list and --lift',
+      'kill needs one of --host, --credential, --tool, --agent, --owner, --task, --all, --list and --lift',
     )
   if (options.list === true) return listKills(options, io)
   if (options.lift !== undefined) return liftKill(options.lift, options, io)

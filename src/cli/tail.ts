@@ -13,7 +13,6 @@ import { EXIT_CODES, UsageError, type CommandIo } from './io.ts'
 interface TailFlags extends Omit<TailFilter, 'since'> {
   readonly since?: string
   readonly follow?: boolean
-  readonly tool?: string
 }
 
 /** Adds the verb. */
@@ -26,17 +25,15 @@ export function registerTail(program: Command, io: CommandIo, exit: (code: numbe
     .option('--host <name>', 'to this host, or *.name for those below it')
     .addOption(new Option('--verdict <verdict>', 'with this verdict').choices(['allow', 'deny']))
     .option('--reason <token>', 'with this reason')
+    .option('--tool <name>', 'calls of this tool; * stands for any characters')
     .option('--rule <id>', 'decided by this rule, ID or RULESET/ID')
     .option('--credential <name>', 'with this credential')
     .option('--since <time>', 'from this time on: 15m, 2h, or 2027-01-31T12:00:00Z')
     .option('--grep <expression>', 'with a match of this RE2 expression in their JSON')
     .option('--all', 'also call-started and call-progress')
     .option('-f, --follow', 'go on as records are written')
-    .addOption(new Option('--tool <name>').hideHelp())
     .action(async (dir: string | undefined, _options: unknown, command: Command) => {
       const options = command.optsWithGlobals<CommonOptions & TailFlags>()
-      if (options.tool !== undefined)
-        throw new UsageError('`--tool` is not served by this version.')
       const journalDir = dir ?? configFor(options, io, false).journal.dir
       exit(await printRecords(journalDir, options, io))
     })

@@ -5,6 +5,7 @@ import type { PrincipalDefinition } from '../control/roles.ts'
 import type { ControlTls } from '../control/server.ts'
 import type { CredentialDefinition } from '../credentials/sources.ts'
 import type { Limits } from '../limits.ts'
+import type { ContentModes } from '../policy/subject.ts'
 import type { SinkFilter } from '../record/sinks/filter.ts'
 import type { HookSection } from './hook-schema.ts'
 import type { Task } from '../tasks/task.ts'
@@ -97,6 +98,8 @@ export interface Config {
     /** Refusals beyond this are counted in one record. */
     readonly denialsPerTaskPerSecond: number
   }
+  /** How much of what is said a record keeps, unless a rule says more. */
+  readonly record: ContentModes
   readonly sinks: readonly SinkDefinition[]
   readonly refusals: {
     /** `early`: a CONNECT is refused; `inside`: it is accepted and the requests in it are answered, nothing is dialed. */

@@ -4,7 +4,12 @@
 import type { AddressInfo } from 'node:net'
 import path from 'node:path'
 
-import type { ControlParts, CredentialView, TaskEnvironment } from '../control/parts.ts'
+import type {
+  ControlParts,
+  CredentialView,
+  TaskEnvironment,
+  WantedRecords,
+} from '../control/parts.ts'
 import { ControlServer } from '../control/server.ts'
 import type { CredentialStore } from '../credentials/store.ts'
 import type { Strangers } from '../identify/strangers.ts'
@@ -72,8 +77,8 @@ function makeControlParts(options: ControlPartsOptions): ControlParts {
       })),
     }),
     calls: {
-      recent: async (limit, taskId) => (await loadTail()).latestRecords(dir, limit, taskId),
-      follow: (taskId, onRecord) => follow(dir, taskId, onRecord),
+      recent: async (limit, wanted) => (await loadTail()).latestRecords(dir, limit, wanted),
+      follow: (wanted, onRecord) => follow(dir, wanted, onRecord),
     },
     receiptKey: () => room.signer.publicKey,
     record: (action, detail) => recorder.recordEvent(action, { detail }),
@@ -162,11 +167,11 @@ async function loadTail(): Promise<Pick<typeof tail, 'latestRecords' | 'tailReco
 
 function follow(
   dir: string,
-  taskId: string | undefined,
+  wanted: WantedRecords,
   onRecord: (record: unknown) => void,
 ): () => void {
   const stop = new AbortController()
-  const filter = { since: Date.now(), ...(taskId !== undefined && { task: taskId }) }
+  const filter = { ...wanted, since: Date.now() }
   const run = async (): Promise<void> => {
     const { signal } = stop
     const { tailRecords } = await loadTail()

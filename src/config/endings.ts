@@ -8,6 +8,9 @@ import type { OpenCalls } from '../listen/open-calls.ts'
 import type { ProxyServer } from '../listen/server.ts'
 import type { TaskListeners } from '../listen/task-listeners.ts'
 import type { Dialer } from '../net/dial.ts'
+import { KilledTools } from '../tasks/tool-kill.ts'
+import type { CallKillScope } from '../tasks/switches.ts'
+import type { TaskTools } from './task-tools.ts'
 import type { EndingTask, EndsWithTask } from '../tasks/ending.ts'
 import type { ReceiptItem } from '../tasks/view.ts'
 import type { LeafServers } from '../tls/contexts.ts'
@@ -23,6 +26,7 @@ export interface EndingParts {
   readonly leafServers: LeafServers
   readonly authorities: TaskAuthorities
   readonly credentials: CredentialStore
+  readonly tools: Pick<TaskTools, 'forget'>
   /** Epoch milliseconds. */
   readonly now: () => number
 }
@@ -66,6 +70,7 @@ export function endsWithTask(parts: EndingParts): readonly EndsWithTask[] {
       const servers = leafServers.dropTask(id)
       return servers + Number(authorities.drop(id))
     }),
+    simple('tools', 'definitions of tools', (id) => parts.tools.forget(id)),
     { kind: 'credential', end: (ending) => Promise.resolve(forgetCredentials(ending)) },
   ]
 
@@ -93,9 +98,12 @@ export function isPaused(taskId: string): (call: Call) => boolean {
   return ({ task, tunnelMode }) => task?.path.includes(taskId) === true && tunnelMode !== 'inspect'
 }
 
-/** Whether the kill switch, thrown for a host or a credential, cuts a call. */
-export function isKilled(scope: 'host' | 'credential', value: string): (call: Call) => boolean {
+/** Whether the kill switch, thrown for a host, a credential or a tool, cuts a call. */
+export function isKilled(scope: CallKillScope, value: string): (call: Call) => boolean {
   if (scope === 'host')
     return ({ request, tunnel }) => (request?.endpoint ?? tunnel)?.host === value
-  return ({ decision }) => decision?.obligations.credential === value
+  if (scope === 'credential') return ({ decision }) => decision?.obligations.credential === value
+  const killed = new KilledTools([value])
+  return ({ request, tools = [] }) =>
+    request !== undefined && [...tools].some((name) => killed.has(request.endpoint.host, name))
 }

@@ -35,6 +35,8 @@ const OVERRIDABLE: Readonly<Record<string, OverrideKind>> = {
   'journal.retain': 'text',
   'journal.maxBytes': 'text',
   'journal.denialsPerTaskPerSecond': 'number',
+  'record.prompts': 'text',
+  'record.tools': 'text',
   'refusals.connect': 'text',
   'upstream.resolver': 'list',
   'upstream.allowAddresses': 'list',

@@ -46,6 +46,6 @@ export function openRecords(
     journal,
     denials,
     metrics,
-    recorder: new CallRecorder({ journal, denials, metrics, now, onLost, onEnd }),
+    recorder: new CallRecorder({ journal, denials, metrics, now, limits, onLost, onEnd }),
   }
 }

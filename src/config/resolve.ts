@@ -42,6 +42,7 @@ export function resolveConfig(
       resolveCredential(name, credential, absolute),
     ),
     journal: { ...kept, dir: absolute(journal.dir), retainMs: retain },
+    record: sections.record,
     sinks: sections.sinks.map(resolveSink),
     refusals: sections.refusals,
     upstream: {

@@ -5,6 +5,7 @@
 import { z } from 'zod'
 
 import { DEFAULT_LIMITS, type Limits } from '../limits.ts'
+import { CONTENT_MODES } from '../policy/subject.ts'
 import { boundedText, cidr, duration, positiveInteger } from '../tasks/scalars.ts'
 import { DATA_CLASSES } from '../tasks/task.ts'
 import type { Config, TaskDefinition } from './config.ts'
@@ -42,6 +43,7 @@ export interface Sections {
   readonly identity: IdentitySection
   readonly credentials: Readonly<Record<string, CredentialSection>>
   readonly journal: Omit<Config['journal'], 'retainMs'> & { readonly retain: number }
+  readonly record: Config['record']
   readonly sinks: readonly SinkSection[]
   readonly refusals: Config['refusals']
   readonly upstream: {
@@ -161,6 +163,19 @@ const journal: z.ZodType<Sections['journal']> = z
   })
   .prefault({})
 
+const record: z.ZodType<Sections['record']> = z
+  .strictObject({
+    prompts: z
+      .enum(CONTENT_MODES)
+      .default('digest')
+      .describe('What is kept of what is said to a model and by it.'),
+    tools: z
+      .enum(CONTENT_MODES)
+      .default('redacted')
+      .describe("What is kept of a tool's arguments and results."),
+  })
+  .prefault({})
+
 const sinks: z.ZodType<Sections['sinks']> = z
   .array(sinkSchema)
   .prefault([])
@@ -211,6 +226,7 @@ export const SECTIONS: { readonly [Name in keyof Sections]: z.ZodType<Sections[N
   identity: identitySchema,
   credentials,
   journal,
+  record,
   sinks,
   refusals,
   upstream,

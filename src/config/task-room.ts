@@ -18,7 +18,7 @@ import type { TaskEntry } from '../tasks/entry.ts'
 import { ReceiptSigner } from '../tasks/receipt.ts'
 import { SIDECAR, TaskRegistry, type Move } from '../tasks/registry.ts'
 import type { EndHook } from '../tasks/sandbox.ts'
-import { Switches } from '../tasks/switches.ts'
+import { Switches, type CallKillScope } from '../tasks/switches.ts'
 import type { TaskStanding } from '../tasks/task.ts'
 import type { Receipt } from '../tasks/view.ts'
 import { TaskWatch } from '../tasks/watch.ts'
@@ -48,7 +48,7 @@ export interface TaskRoomOptions {
   /** Cuts what a suspended task, or one below it, has under way. @returns how many calls */
   readonly pause: (taskId: string) => number
   /** @returns how many calls were cut */
-  readonly cut: (scope: 'host' | 'credential', value: string) => number
+  readonly cut: (scope: CallKillScope, value: string) => number
 }
 
 /** The tasks of one sidecar. */

@@ -50,6 +50,7 @@ const receiptItem = z.object({
     'pool',
     'dns',
     'tls',
+    'tools',
     'credential',
     'child',
     'sandbox',
@@ -153,7 +154,7 @@ type Shown<T extends TaskEnvironment> = Omit<T, 'proxy'> & { readonly proxy?: st
 const kill = z
   .object({
     id: text,
-    scope: z.enum(['host', 'credential', 'task', 'agent', 'owner', 'all']),
+    scope: z.enum(['host', 'credential', 'tool', 'task', 'agent', 'owner', 'all']),
     value: text,
     reason: text.optional(),
     by: text,

@@ -16,6 +16,7 @@ import type {
   RuleSetView,
   RulesReload,
   TaskEnvironment,
+  WantedRecords,
 } from './parts.ts'
 import type { Problem } from './problems.ts'
 
@@ -136,20 +137,20 @@ export class ControlClient {
 
   /** The latest records of calls, newest last. */
   async listCalls(
-    filter: { readonly task?: string; readonly limit?: number } = {},
+    filter: WantedRecords & { readonly limit?: number } = {},
   ): Promise<readonly object[]> {
-    const { task, limit } = filter
-    const query = queryOf({ task, limit: limit?.toString() })
+    const { limit, ...wanted } = filter
+    const query = queryOf({ ...wanted, limit: limit?.toString() })
     return (await this.#get<{ calls: object[] }>(`/v1/calls${query}`)).calls
   }
 
   /** Records of calls as they are written, until the signal; ends also where the reader is too slow. */
   async *followCalls(
-    filter: { readonly task?: string } = {},
+    filter: WantedRecords = {},
     signal?: AbortSignal,
   ): AsyncGenerator<object, void, undefined> {
     const headers = { Accept: 'text/event-stream' }
-    const path = `/v1/calls${queryOf(filter)}`
+    const path = `/v1/calls${queryOf({ ...filter })}`
     yield* readEvents(await this.#open({ method: 'GET', path, headers, signal }))
   }
 

@@ -103,6 +103,14 @@ export interface ReceiptKey {
   readonly kid: string
 }
 
+/** Which records are asked for; members left out do not restrict. */
+export interface WantedRecords {
+  /** A task's id; its children count as its own. */
+  readonly task?: string
+  /** The name of a tool that is called, `*` standing for any characters. */
+  readonly tool?: string
+}
+
 /** Everything that the control API is made of. */
 export interface ControlParts {
   readonly tasks: TaskDesk
@@ -115,9 +123,9 @@ export interface ControlParts {
   inventory(): Inventory
   /** The latest records of calls, newest last, as they stand in the journal. */
   readonly calls: {
-    recent(limit: number, taskId: string | undefined): Promise<readonly unknown[]>
+    recent(limit: number, wanted: WantedRecords): Promise<readonly unknown[]>
     /** @returns what ends the following */
-    follow(taskId: string | undefined, onRecord: (record: unknown) => void): () => void
+    follow(wanted: WantedRecords, onRecord: (record: unknown) => void): () => void
   }
   receiptKey(): ReceiptKey
   /** Puts a change on record with its principal. */

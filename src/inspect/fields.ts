@@ -20,7 +20,8 @@ export interface KeptContent {
 /** Members that are added to a record. */
 export interface InspectedFields {
   readonly gen_ai?: {
-    readonly operation: { readonly name: string }
+    /** Absent where a prompt of an MCP server is named: that is no operation of the standard. */
+    readonly operation?: { readonly name: string }
     readonly provider?: { readonly name: string }
     readonly request?: {
       readonly model?: string

@@ -1,25 +1,25 @@
 // Our own answers: a row of the table as a response, written for an agent to read and act on (contract section 7).
 // Called by the client sides in this room.
 
-import type { Call } from '../call.ts'
+import type { Answer, Call } from '../call.ts'
 import { REASONS, type Reason } from '../errors.ts'
 import { formatProxyStatus, problemBody } from '../wire/proxy-status.ts'
 
-/** An answer of our own, head and body. */
-export interface Answer {
-  readonly status: number
-  /** Carries the token: many clients show nothing else of a refused CONNECT. */
-  readonly statusText: string
-  /** Without framing. */
-  readonly headers: readonly string[]
+/** An answer in the usual words, which are ASCII. */
+interface Problem extends Answer {
   readonly body: string
 }
 
 // Seconds a client is asked to wait where the reason passes by itself.
 const RETRY_AFTER_SECONDS = '1'
 
-/** The refusal of one call. */
+/** The refusal of one call, in the words of the protocol inside where it has one. */
 export function makeAnswer(reason: Reason, call: Call): Answer {
+  return call.inspection?.writeRefusal(reason) ?? makeProblem(reason, call)
+}
+
+/** The refusal of one call in the usual words. */
+export function makeProblem(reason: Reason, call: Call): Problem {
   const row = REASONS[reason]
   const body = problemBody(reason, call.id, call.task?.id)
   const headers = [
@@ -36,7 +36,7 @@ export function makeAnswer(reason: Reason, call: Call): Answer {
 }
 
 /** The same as bytes, for sockets that no HTTP server writes to; the connection closes behind it. */
-export function formatAnswer(answer: Answer): string {
+export function formatAnswer(answer: Problem): string {
   let head = `HTTP/1.1 ${answer.status} ${answer.statusText}\r\n`
   for (let at = 0; at < answer.headers.length; at += 2)
     head += `${answer.headers[at]}: ${answer.headers[at + 1]}\r\n`

@@ -18,7 +18,7 @@ import type { CallScope, Parts } from '../stages.ts'
 import type { TaskStanding } from '../tasks/task.ts'
 import { RequestHeadReader } from '../wire/http1-head.ts'
 import type { RequestHead } from '../wire/receive.ts'
-import { formatAnswer, makeAnswer } from './answer.ts'
+import { formatAnswer, makeProblem } from './answer.ts'
 import { Http1Side, type SideConnection, type SideHost } from './http1-side.ts'
 import { lingerClose } from './linger.ts'
 
@@ -89,7 +89,7 @@ export class Http1Connection implements SideConnection, Timed {
     call.reason = reason
     if (detail) call.detail = detail
     this.#retire()
-    if (this.socket.writable) this.socket.write(formatAnswer(makeAnswer(reason, call)), 'latin1')
+    if (this.socket.writable) this.socket.write(formatAnswer(makeProblem(reason, call)), 'latin1')
     lingerClose(this.socket)
     this.#host.parts.recorder.recordEnd(call)
   }

@@ -52,6 +52,7 @@ export class Http1Side implements ClientSide, PieceWriter {
   #queue: BodyQueue | undefined
   #reader: BodyReader | undefined
   #isHeadSent = false
+  #isContinueSent = false
   #isDone = false
   #drained: () => void = NOTHING
 
@@ -100,6 +101,8 @@ export class Http1Side implements ClientSide, PieceWriter {
   }
 
   sendContinue(): void {
+    if (this.#isContinueSent) return
+    this.#isContinueSent = true
     this.#connection.socket.write('HTTP/1.1 100 Continue\r\n\r\n', 'latin1')
   }
 
@@ -159,10 +162,12 @@ export class Http1Side implements ClientSide, PieceWriter {
     if (!this.endsConnection) this.#connection.readBody()
     if (!this.isBodyRead) this.endsConnection = true
     const { status, statusText, headers, body } = makeAnswer(reason, call)
+    const bytes = typeof body === 'string' ? Buffer.from(body) : body
     const head = formatResponseHead(
-      this.#outgoing({ status, statusText, headers, length: Buffer.byteLength(body) }, NONE),
+      this.#outgoing({ status, statusText, headers, length: bytes.length }, NONE),
     )
-    socket.write(this.#head.method === 'HEAD' ? head : head + body, 'latin1')
+    if (this.#head.method === 'HEAD') this.write(head)
+    else writePiece(this, head, bytes, '')
     this.#isDone = true
     return true
   }

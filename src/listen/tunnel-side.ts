@@ -11,7 +11,7 @@ import { isSent } from '../stages.ts'
 import { sniffClientHello } from '../wire/client-hello.ts'
 import { looksLikeHttp } from '../wire/http1-head.ts'
 import type { TunnelScope } from '../wire/receive.ts'
-import { formatAnswer, makeAnswer } from './answer.ts'
+import { formatAnswer, makeProblem } from './answer.ts'
 import { lingerClose } from './linger.ts'
 
 /** What a tunnel needs of the server it came in by. */
@@ -124,7 +124,7 @@ export class ConnectSide implements TunnelSide {
       socket.destroy()
       return
     }
-    if (!this.#established) socket.write(formatAnswer(makeAnswer(reason, call)), 'latin1')
+    if (!this.#established) socket.write(formatAnswer(makeProblem(reason, call)), 'latin1')
     else if (this.#tls)
       socket.write(reason === 'authority-mismatch' ? ALERT_UNRECOGNIZED_NAME : ALERT_ACCESS_DENIED)
     lingerClose(socket)

@@ -6,7 +6,7 @@ import type { Socket } from 'node:net'
 import type { Call } from '../call.ts'
 import type { UpgradeSide } from '../pipeline.ts'
 import { isSent } from '../stages.ts'
-import { formatAnswer, makeAnswer } from './answer.ts'
+import { formatAnswer, makeProblem } from './answer.ts'
 import { lingerClose } from './linger.ts'
 
 /** One upgrade's socket. @param head what was read behind the request head */
@@ -20,7 +20,7 @@ export function makeUpgradeSide(call: Call, socket: Socket, head: Buffer): Upgra
         socket.destroy()
         return false
       }
-      socket.write(formatAnswer(makeAnswer(reason, call)), 'latin1')
+      socket.write(formatAnswer(makeProblem(reason, call)), 'latin1')
       lingerClose(socket)
       return true
     },

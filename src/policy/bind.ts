@@ -3,6 +3,7 @@
 import { parseCidr, type Cidr } from '../wire/address.ts'
 import { normalizeHost } from '../wire/authority.ts'
 import type { Obligations } from './decision.ts'
+import { bindInside } from './inside.ts'
 import type { BoundHost, BoundRule, Dues, Entry } from './match.ts'
 import { bindPath } from './path-pattern.ts'
 import type { HostPattern, Rule, RuleSet } from './rule-set.ts'
@@ -31,6 +32,9 @@ export function bindRule(
     data: rule.data,
     clientAuth: rule.clientAuth,
     placeholderInBody: rule.placeholderInBody,
+    maxPackBytes: rule.inside?.git?.maxPackBytes,
+    record: rule.record,
+    pins: rule.inside?.mcp?.pins,
   }
   const bound: BoundRule = {
     ordinal,
@@ -43,6 +47,7 @@ export function bindRule(
     query: rule.query?.map((pattern) => bindValues(pattern, values)),
     headers: rule.headers?.map((pattern) => bindValues(pattern, values)),
     ports: rule.ports && new Set(rule.ports),
+    inside: rule.inside && bindInside(rule.inside, values),
     isForEnvironment: isFor(rule, binding, environment),
     dues,
     obligations: oweAlone(dues),
@@ -95,6 +100,9 @@ function oweAlone(dues: Dues): Obligations {
     data: dues.data ?? 'public',
     clientAuth: dues.clientAuth ?? 'drop',
     placeholderInBody: dues.placeholderInBody ?? 'pass',
+    ...(dues.maxPackBytes !== undefined && { maxPackBytes: dues.maxPackBytes }),
+    ...(dues.record && { record: dues.record }),
+    ...(dues.pins && { pins: dues.pins }),
   })
 }
 

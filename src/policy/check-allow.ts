@@ -1,6 +1,7 @@
 // What is worth a second look in one allow: how wide it is, and what it does not do although it seems to. Pure; called by
 // `check.ts`, which looks at several rules together.
 
+import { reviewInside } from './check-inside.ts'
 import type { Finding } from './problem.ts'
 import { isInspected } from './destination.ts'
 import { pathsOf } from './overlap.ts'
@@ -13,6 +14,7 @@ export function reviewAllow(rule: Rule): Finding[] {
     ...rule.destinations.flatMap((destination) => reviewDestination(rule, destination)),
     ...reviewMethods(rule),
     ...reviewTrailingSlashes(rule),
+    ...reviewInside(rule),
     ...reviewObserve(rule),
   ]
 }

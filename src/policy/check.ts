@@ -5,14 +5,16 @@
 import { EgressError } from '../errors.ts'
 import { compilePolicy } from './compile.ts'
 import { decide, decideConnect } from './decide.ts'
-import type { Decision } from './decision.ts'
+import type { Decision, Question } from './decision.ts'
 import { reviewDeny } from './check-deny.ts'
 import { reviewAllow } from './check-allow.ts'
+import { reviewPins, reviewUnlimited } from './check-inside.ts'
 import { callsOverlap, environmentsOverlap, hostsOverlap } from './overlap.ts'
 import { findParamUse } from './params.ts'
 import type { Finding, Problem } from './problem.ts'
 import type { Destination, Rule, RuleSet, RuleTest } from './rule-set.ts'
 import { isInspected } from './destination.ts'
+import type { Content, Inspector } from './subject.ts'
 import { askAbout, CALL_PATTERN } from './written-call.ts'
 
 /** How one test of a rule file ended. */
@@ -55,12 +57,19 @@ export function checkTogether(sets: readonly RuleSet[]): Problem[] {
   const allows = all.filter(({ rule }) => rule.verdict === 'allow')
   const inspected = allows.filter(({ destination }) => isInspected(destination.scheme ?? 'https'))
   const opaque = allows.filter(({ destination }) => !isInspected(destination.scheme ?? 'https'))
+  const limited = inspected.filter(({ rule }) => rule.inside !== undefined)
   const partial = all.filter(({ rule }) => isPartialDeny(rule))
   return distinct([
     ...opaque.flatMap((one) => findInspection(one, inspected)),
     ...partial.flatMap((one) => findOpaque(one, opaque)),
+    ...inspected.flatMap((one) => placeAll(reviewUnlimited(one, limited), one)),
+    ...limited.flatMap((one, at) => placeAll(reviewPins(one, limited.slice(0, at)), one)),
     ...findCredentialConflicts(inspected.filter(({ rule }) => rule.credential !== undefined)),
   ])
+}
+
+function placeAll(findings: readonly Finding[], { set, rule }: Ruled): Problem[] {
+  return findings.map((finding) => placed(finding, set, rule.place))
 }
 
 function findInspection(one: Ruled, inspected: readonly Ruled[]): Problem[] {
@@ -85,10 +94,18 @@ function findInspection(one: Ruled, inspected: readonly Ruled[]): Problem[] {
   ]
 }
 
-function isPartialDeny({ verdict, methods, paths, query, headers, destinations }: Rule): boolean {
+function isPartialDeny({
+  verdict,
+  methods,
+  paths,
+  query,
+  headers,
+  inside,
+  destinations,
+}: Rule): boolean {
   return (
     verdict === 'deny' &&
-    ((methods ?? paths ?? query ?? headers) !== undefined ||
+    ((methods ?? paths ?? query ?? headers ?? inside) !== undefined ||
       destinations.some(({ path }) => path !== undefined))
   )
 }
@@ -176,8 +193,21 @@ function distinct(problems: readonly Problem[]): Problem[] {
   return [...new Map(problems.map((problem) => [JSON.stringify(problem), problem])).values()]
 }
 
-/** Runs the tests of a rule set through `decide`. */
-export function checkTests(set: RuleSet): TestResult[] {
+/**
+ * Reads the body of a test's call as a live one is read.
+ * @throws EgressError the reason for which the call is refused whatever the rules say
+ */
+export type ReadBody = (
+  question: Question,
+  bytes: Buffer,
+  inspectors: readonly Inspector[],
+) => Content
+
+/**
+ * Runs the tests of a rule set through `decide`.
+ * @param readBody asked where rules look into a call whose test has a body
+ */
+export function checkTests(set: RuleSet, readBody?: ReadBody): TestResult[] {
   const policies = new Map<string, ReturnType<typeof compilePolicy>>()
   const policyFor = ({ params, environment }: RuleTest): ReturnType<typeof compilePolicy> => {
     const key = JSON.stringify([params, environment])
@@ -189,7 +219,7 @@ export function checkTests(set: RuleSet): TestResult[] {
   return set.tests.map((test) => {
     const { expect } = test
     const expected = `${expect.verdict} ${expect.verdict === 'allow' ? expect.rule : expect.reason}`
-    const got = runTest(policyFor(test), test)
+    const got = runTest(policyFor(test), test, readBody)
     const { line, column } = test.place
     return {
       name: test.call,
@@ -205,15 +235,22 @@ export function checkTests(set: RuleSet): TestResult[] {
 
 function runTest(
   { policy, problems }: ReturnType<typeof compilePolicy>,
-  { call, headers }: RuleTest,
+  test: RuleTest,
+  readBody: ReadBody | undefined,
 ): string {
   if (!policy) return `error ${problems.map(({ message }) => message).join('; ')}`
-  const [, method = '', target = ''] = CALL_PATTERN.exec(call) ?? []
+  // Refused, never ignored: a test that seems to prove what it does not is worse than none.
+  if (test.body !== undefined && !readBody) return 'error `body` is not served by this version'
+  const [, method = '', target = ''] = CALL_PATTERN.exec(test.call) ?? []
   try {
-    const asked = askAbout(method, target, flatten(headers))
-    return summarize(
-      'connect' in asked ? decideConnect(policy, asked.connect) : decide(policy, asked),
-    )
+    const asked = askAbout(method, target, flatten(test.headers))
+    if ('connect' in asked) return summarize(decideConnect(policy, asked.connect))
+    if (test.item) return summarize(decide(policy, { ...asked, content: { mcp: test.item } }))
+    const decision = decide(policy, asked)
+    const { inspectors } = decision
+    if (test.body === undefined || !readBody || !inspectors) return summarize(decision)
+    const content = readBody(asked, Buffer.from(test.body), inspectors)
+    return summarize(decide(policy, { ...asked, content }))
   } catch (error) {
     if (error instanceof EgressError) return `deny ${error.reason}`
     throw error

@@ -33,6 +33,8 @@ interface PolicyInside {
   readonly deniedAlways: readonly Cidr[]
   /** Denies of ranges that look at the call first. */
   readonly deniedSometimes: readonly Entry[]
+  /** Those of them that look inside calls. */
+  readonly deniedByInside: readonly Entry[]
   /** Allows of addresses and ranges: what they allow as a literal, a name may resolve to on the same port. */
   readonly literals: readonly Entry[]
 }
@@ -89,7 +91,8 @@ function arrange(rules: readonly BoundRule[]): PolicyInside {
       host.kind === 'range' && rule.verdict === 'deny' && !rule.observe && rule.isForEnvironment,
   )
   const deniedSometimes = ranges.filter(
-    ({ rule, paths }) => paths ?? rule.ports ?? rule.methods ?? rule.query ?? rule.headers,
+    ({ rule, paths }) =>
+      paths ?? rule.ports ?? rule.methods ?? rule.query ?? rule.headers ?? rule.inside,
   )
   return {
     rules,
@@ -100,6 +103,7 @@ function arrange(rules: readonly BoundRule[]): PolicyInside {
       .filter((host) => host.kind === 'range')
       .map(({ cidr }) => cidr),
     deniedSometimes,
+    deniedByInside: deniedSometimes.filter(({ rule }) => rule.inside !== undefined),
     literals: entries.filter(
       ({ host, rule }) =>
         rule.verdict === 'allow' &&

@@ -10,7 +10,8 @@ import type { Endpoint } from '../wire/authority.ts'
 import type { Policy } from './compile.ts'
 import { decide, decideConnect } from './decide.ts'
 import type { AddressPolicy, ConnectDecision, Decision, Obligations, Question } from './decision.ts'
-import { NOTHING_OWED } from './owe.ts'
+import { NOTHING_OWED, oweStrictest } from './owe.ts'
+import { INSPECTORS } from './subject.ts'
 
 /** The policies of a task: its own, its parent's, and so on up to that of the root. */
 export type PolicyChain = readonly [Policy, ...Policy[]]
@@ -74,23 +75,26 @@ function refuse(reason: Reason, policy: string, ancestor: number): Decision {
 
 function join(own: Decision, above: readonly Decision[], policy: string): Decision {
   const all = [own, ...above]
+  const inspectors = INSPECTORS.filter((kind) =>
+    all.some((each) => each.inspectors?.includes(kind)),
+  )
   const wouldDeny = all.find((each) => each.wouldDeny !== undefined)?.wouldDeny
   return {
     ...own,
-    obligations: oweStrictest(all.map(({ obligations }) => obligations)),
+    obligations: oweTogether(all.map(({ obligations }) => obligations)),
     addresses: { ...own.addresses, also: above.map(({ addresses }) => addresses) },
     policy,
+    ...(inspectors.length > 0 && { inspectors }),
     ...(wouldDeny !== undefined && { wouldDeny }),
   }
 }
 
 /** What is owed where each of them has to be content; the credential is the first's. */
-function oweStrictest(all: readonly Obligations[]): Obligations {
+function oweTogether(all: readonly Obligations[]): Obligations {
   const credential = all[0]?.credential
-  const bounds = all.map(({ bodyBytesMax }) => bodyBytesMax).filter((bound) => bound !== undefined)
   return {
     ...(credential !== undefined && { credential }),
-    ...(bounds.length > 0 && { bodyBytesMax: Math.min(...bounds) }),
+    ...oweStrictest(all),
     data: DATA_CLASSES.findLast((name) => all.some(({ data }) => data === name)) ?? 'public',
     clientAuth: all.every(({ clientAuth }) => clientAuth === 'pass') ? 'pass' : 'drop',
     placeholderInBody: all.some(({ placeholderInBody }) => placeholderInBody === 'refuse')

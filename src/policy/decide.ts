@@ -11,8 +11,11 @@ import type { Endpoint } from '../wire/authority.ts'
 import type { Policy } from './compile.ts'
 import type { AddressPolicy, ConnectDecision, Decision, Obligations, Question } from './decision.ts'
 import type { HostRules } from './host-index.ts'
+import { inspectorOf } from './inside.ts'
+import { findMismatch } from './inside-match.ts'
 import {
   Facts,
+  INSIDE,
   MATCHED,
   reach,
   reachConnect,
@@ -21,6 +24,7 @@ import {
   type TunnelMode,
 } from './match.ts'
 import { NOTHING_OWED, oweTogether } from './owe.ts'
+import { INSPECTORS, type Inspector } from './subject.ts'
 
 // What a client is told is the furthest dimension that an allow of its host reached; query and headers are parts of the path
 // to it. The first is for a host that no allow covers.
@@ -32,18 +36,58 @@ const REASON_AT: readonly Reason[] = [
   'path-not-allowed',
   'path-not-allowed',
   'path-not-allowed',
+  'operation-not-allowed',
   'environment-mismatch',
+]
+// Where what is inside is not allowed: what the rule that came nearest misses.
+const REASONS_INSIDE: readonly Reason[] = [
+  'protocol-not-allowed',
+  'source-not-allowed',
+  'ref-not-allowed',
+  'operation-not-allowed',
+  'tool-not-allowed',
 ]
 const NO_ADDRESSES: AddressPolicy = Object.freeze({ allowed: [], denied: [] })
 const MODES: readonly TunnelMode[] = ['inspect', 'tls', 'tcp']
 
-/** What reaching means for one kind of question. */
-type ReachOf<Subject> = (entry: Entry, subject: Subject) => Stage
+/** One question, the rules of its host, and what reaching means for questions of its kind. */
+interface Matter<Subject> {
+  readonly endpoint: Endpoint
+  readonly rules: HostRules
+  readonly subject: Subject
+  readonly reachOf: (entry: Entry, subject: Subject) => Stage
+  /** Of an HTTP call. */
+  readonly question?: Question
+}
 
-/** Judges one HTTP call. */
+/**
+ * Judges one HTTP call. By its head alone a rule that looks inside allows and does not deny: the answer lists what has to be
+ * read, and with it the question is asked again. A denial by the head alone is final.
+ */
 export function decide(policy: Policy, question: Question): Decision {
-  const rules = policy.inside.index.rulesFor(question.endpoint)
-  return judge(policy, question.endpoint, rules, new Facts(question), reach)
+  const { endpoint } = question
+  const rules = policy.inside.index.rulesFor(endpoint)
+  const matter = { endpoint, rules, subject: new Facts(question), reachOf: reach, question }
+  const decision = judge(policy, matter)
+  if (question.content !== undefined || decision.verdict === 'deny') return decision
+  if (!rules.looksInside && policy.inside.deniedByInside.length === 0) return decision
+  const inspectors = listInspectors(policy, matter)
+  return inspectors.length > 0 ? { ...decision, inspectors } : decision
+}
+
+// Rules that would match but for what is inside, those that are only observed or only bind among them.
+function listInspectors(policy: Policy, matter: Matter<Facts>): Inspector[] {
+  const { rules, endpoint, subject, reachOf } = matter
+  // A deny of a range counts for what the name may resolve to.
+  const resolved = endpoint.kind === 'name' ? policy.inside.deniedByInside : []
+  const wanted = new Set<Inspector | undefined>()
+  for (const entry of [...rules.denies, ...resolved, ...rules.allows, ...rules.guards]) {
+    const { inside, isForEnvironment, verdict } = entry.rule
+    if (inside === undefined || !isForEnvironment) continue
+    const before = verdict === 'allow' ? MATCHED : INSIDE
+    if (reachOf(entry, subject) === before) wanted.add(inspectorOf(inside))
+  }
+  return INSPECTORS.filter((kind) => wanted.has(kind))
 }
 
 /**
@@ -53,7 +97,8 @@ export function decide(policy: Policy, question: Question): Decision {
 export function decideConnect(policy: Policy, endpoint: Endpoint): ConnectDecision {
   const rules = policy.inside.index.rulesFor(endpoint)
   const mode = tunnelMode(rules, endpoint)
-  const decision = judge(policy, endpoint, rules, { port: endpoint.port, mode }, reachInMode)
+  const subject = { port: endpoint.port, mode }
+  const decision = judge(policy, { endpoint, rules, subject, reachOf: reachInMode })
   // The tunnel owes nothing by itself where each call inside is judged.
   if (mode === 'inspect') return { ...decision, obligations: NOTHING_OWED, mode }
   return { ...decision, mode }
@@ -71,37 +116,33 @@ function reachInMode(entry: Entry, { port, mode }: { port: number; mode: TunnelM
   return reachConnect(entry, port, mode)
 }
 
-function judge<Subject>(
-  policy: Policy,
-  endpoint: Endpoint,
-  rules: HostRules,
-  subject: Subject,
-  reachOf: ReachOf<Subject>,
-): Decision {
-  let isDenyObserved = false
-  for (const entry of rules.denies) {
-    if (reachOf(entry, subject) < MATCHED) continue
-    if (!entry.rule.observe) return deny(policy, 'denied-by-rule', entry)
-    isDenyObserved = true
-  }
-  const allows = gather(rules.allows, subject, reachOf)
+function judge<Subject>(policy: Policy, matter: Matter<Subject>): Decision {
+  const { rules } = matter
+  const denies = gather(rules.denies, matter)
+  const denied = chooseDeny(denies.enforced, matter)
+  if (denied) return deny(policy, denied.reason, denied.entry)
+  const allows = gather(rules.allows, matter)
   const [first] = allows.enforced
   const entry = first ?? allows.observed[0]
-  if (entry === undefined) return deny(policy, reasonFor(endpoint, allows.furthest))
+  if (entry === undefined) return deny(policy, reasonFor(matter, allows.furthest, rules.allows))
   // An observed allow counts only where nothing else allows the call.
   const matching = first ? allows.enforced : allows.observed
   const decision: Decision = {
     verdict: 'allow',
     reason: 'allowed',
     rule: entry.rule.ref,
-    obligations: owe(matching, rules.guards, subject, reachOf),
-    addresses: collectAddresses(policy, endpoint, matching, subject, reachOf),
+    obligations: owe(matching, matter),
+    addresses: collectAddresses(policy, matching, matter),
     policy: policy.digest,
   }
-  if (isDenyObserved) return { ...decision, wouldDeny: 'denied-by-rule' }
-  return first ? decision : { ...decision, wouldDeny: reasonFor(endpoint, allows.furthestEnforced) }
+  const wouldBeDenied = chooseDeny(denies.observed, matter)
+  if (wouldBeDenied) return { ...decision, wouldDeny: wouldBeDenied.reason }
+  if (first) return decision
+  const enforced = rules.allows.filter(({ rule }) => !rule.observe)
+  return { ...decision, wouldDeny: reasonFor(matter, allows.furthestEnforced, enforced) }
 }
 
+// Which rules match, and how far the others got.
 interface Gathered {
   readonly enforced: readonly Entry[]
   readonly observed: readonly Entry[]
@@ -109,11 +150,13 @@ interface Gathered {
   readonly furthestEnforced: Stage
 }
 
+const NONE: Gathered = { enforced: [], observed: [], furthest: 0, furthestEnforced: 0 }
+
 function gather<Subject>(
   entries: readonly Entry[],
-  subject: Subject,
-  reachOf: ReachOf<Subject>,
+  { subject, reachOf }: Matter<Subject>,
 ): Gathered {
+  if (entries.length === 0) return NONE
   const enforced: Entry[] = []
   const observed: Entry[] = []
   let furthest = 0
@@ -128,9 +171,39 @@ function gather<Subject>(
   return { enforced, observed, furthest, furthestEnforced }
 }
 
-function reasonFor(endpoint: Endpoint, furthest: Stage): Reason {
-  if (furthest === 0 && endpoint.kind !== 'name') return 'ip-not-on-allowlist'
+// The first one; where the call could not be understood, one that denies it all the same, else the fault is the reason.
+function chooseDeny<Subject>(
+  denying: readonly Entry[],
+  { question }: Matter<Subject>,
+): { readonly entry: Entry; readonly reason: Reason } | undefined {
+  const [first] = denying
+  if (first === undefined) return undefined
+  const fault = question?.content?.fault
+  const entry = fault && denying.find(({ rule }) => rule.inside === undefined)
+  if (fault === undefined || entry) return { entry: entry ?? first, reason: 'denied-by-rule' }
+  return { entry: first, reason: fault }
+}
+
+function reasonFor<Subject>(
+  matter: Matter<Subject>,
+  furthest: Stage,
+  asked: readonly Entry[],
+): Reason {
+  if (furthest === 0 && matter.endpoint.kind !== 'name') return 'ip-not-on-allowlist'
+  if (furthest === INSIDE) return reasonInside(matter, asked)
   return REASON_AT[furthest] ?? 'not-on-allowlist'
+}
+
+function reasonInside<Subject>(matter: Matter<Subject>, asked: readonly Entry[]): Reason {
+  const { question, subject, reachOf } = matter
+  const fallback: Reason = 'operation-not-allowed'
+  if (question?.content?.fault !== undefined) return question.content.fault
+  const reasons = asked.map((entry) => {
+    const { inside } = entry.rule
+    if (!question || !inside || reachOf(entry, subject) !== INSIDE) return undefined
+    return findMismatch(inside, question)?.reason
+  })
+  return REASONS_INSIDE.findLast((reason) => reasons.includes(reason)) ?? fallback
 }
 
 function deny(policy: Policy, reason: Reason, entry?: Entry): Decision {
@@ -144,15 +217,11 @@ function deny(policy: Policy, reason: Reason, entry?: Entry): Decision {
   return entry ? { ...decision, rule: entry.rule.ref } : decision
 }
 
-function owe<Subject>(
-  matching: readonly Entry[],
-  guards: readonly Entry[],
-  subject: Subject,
-  reachOf: ReachOf<Subject>,
-): Obligations {
+function owe<Subject>(matching: readonly Entry[], matter: Matter<Subject>): Obligations {
+  const { guards } = matter.rules
   const [first] = matching
   if (first && matching.length === 1 && guards.length === 0) return first.rule.obligations
-  const guarding = guards.filter((entry) => reachOf(entry, subject) === MATCHED)
+  const guarding = guards.filter((entry) => matter.reachOf(entry, matter.subject) === MATCHED)
   return oweTogether(
     matching.map(({ rule }) => rule.dues),
     guarding.map(({ rule }) => rule.dues),
@@ -161,18 +230,17 @@ function owe<Subject>(
 
 function collectAddresses<Subject>(
   { inside }: Policy,
-  endpoint: Endpoint,
   matching: readonly Entry[],
-  subject: Subject,
-  reachOf: ReachOf<Subject>,
+  { endpoint, subject, reachOf, question }: Matter<Subject>,
 ): AddressPolicy {
   const { deniedAlways, deniedSometimes, literals } = inside
   const [first] = matching
   const literal = endpoint.kind === 'name' && literals.length > 0
-  // A literal permission also admits the same address as the answer to a name (agents.net draft, wire section 5.2).
-  const admitted = literal
-    ? [...matching, ...literals.filter((entry) => reachOf(entry, subject) === MATCHED)]
-    : matching
+  // A literal permission also admits the same address as the answer to a name (agents.net draft, wire section 5.2); one that
+  // looks inside only what was looked into.
+  const isAdmitted = (entry: Entry): boolean =>
+    reachOf(entry, subject) === MATCHED && !(entry.rule.inside && question?.content === undefined)
+  const admitted = literal ? [...matching, ...literals.filter(isAdmitted)] : matching
   const allowed =
     first && admitted.length === 1
       ? first.addresses

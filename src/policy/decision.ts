@@ -6,6 +6,8 @@ import type { Endpoint } from '../wire/authority.ts'
 import type { Cidr } from '../wire/address.ts'
 import type { RawHeaders } from '../wire/body.ts'
 import type { PathReadings } from '../wire/path.ts'
+import type { InsideKey } from './inside-match.ts'
+import type { Content, ContentModes, Inspector } from './subject.ts'
 
 /** One call as the rules see it. A CONNECT asks with `decideConnect` and has neither method nor path. */
 export interface Question {
@@ -18,6 +20,8 @@ export interface Question {
   /** Without `?`; undefined where the target has none. */
   readonly query: string | undefined
   readonly headers: RawHeaders
+  /** What was read of the call's bytes; undefined: the head alone is asked about. */
+  readonly content?: Content
 }
 
 /** Which rule decided. */
@@ -38,6 +42,12 @@ export interface Obligations {
   /** `drop`: what the sandbox sends to authenticate is dropped where the destination is brokered. */
   readonly clientAuth: 'drop' | 'pass'
   readonly placeholderInBody: 'pass' | 'refuse'
+  /** Bytes of the pack of a push at the most, the smallest of all matching rules. */
+  readonly maxPackBytes?: number
+  /** What records keep of what is said, the fullest of all matching rules; what is not there is the configuration's. */
+  readonly record?: Partial<ContentModes>
+  /** `sha256:` and 64 hex digits of the definitions of tools by their names, of all matching rules. */
+  readonly pins?: ReadonlyMap<string, string>
 }
 
 /** Which resolved addresses may be dialed beyond the public ones, and which never. */
@@ -64,6 +74,7 @@ export interface TraceStep {
     | 'path'
     | 'query'
     | 'headers'
+    | InsideKey
     | 'environment'
     | 'expired'
     | 'always-allow'
@@ -82,6 +93,11 @@ export interface Decision {
   readonly ancestor?: number
   readonly obligations: Obligations
   readonly addresses: AddressPolicy
+  /**
+   * On an answer by the head alone: the recognisers whose content decides; with it the same question is asked again.
+   * Absent where there are none.
+   */
+  readonly inspectors?: readonly Inspector[]
   /** In observe mode: the reason for which an enforcing rule set would have denied. */
   readonly wouldDeny?: Reason
   /** `sha256:` over all sets in force for the task, and for its ancestors where it has any. */

@@ -6,9 +6,11 @@ import type { Policy } from './compile.ts'
 import { decideConnectTogether, decideTogether, type PolicyChain } from './conjunction.ts'
 import { decideConnect } from './decide.ts'
 import type { ConnectDecision, Decision, TraceStep } from './decision.ts'
+import { missedKey, type InsideKey } from './inside-match.ts'
 import {
   coversHost,
   Facts,
+  INSIDE,
   MATCHED,
   NO_HOST,
   reach,
@@ -51,19 +53,27 @@ function tracePolicy(policy: Policy, asked: Asked): TraceStep[] {
     return traceRules(policy, connect, (entry) => reachConnect(entry, connect.port, mode))
   }
   const facts = new Facts(asked)
-  return traceRules(policy, asked.endpoint, (entry) => reach(entry, facts))
+  return traceRules(
+    policy,
+    asked.endpoint,
+    (entry) => reach(entry, facts),
+    ({ inside, verdict }) => (inside ? missedKey(inside, verdict, asked) : 'inside'),
+  )
 }
 
 function traceRules(
   policy: Policy,
   endpoint: Endpoint,
   stageOf: (entry: Entry) => Stage,
+  keyOf: (rule: BoundRule) => InsideKey = () => 'inside',
 ): TraceStep[] {
   return policy.inside.rules.map((rule) => {
     const stages = rule.entries.map((entry) =>
       coversHost(entry.host, endpoint) ? stageOf(entry) : NO_HOST,
     )
-    return makeStep(rule, Math.max(NO_HOST, ...stages))
+    const furthest = Math.max(NO_HOST, ...stages)
+    const step = makeStep(rule, furthest)
+    return furthest === INSIDE ? { ...step, failedAt: keyOf(rule) } : step
   })
 }
 

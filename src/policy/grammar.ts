@@ -5,7 +5,16 @@ import { z } from 'zod'
 
 import { DATA_CLASSES, type DataClass } from '../tasks/task.ts'
 import type { Cidr } from '../wire/address.ts'
+import {
+  INSIDE_ALLOW_SHAPE,
+  INSIDE_DENY_SHAPE,
+  INSIDE_KEYS,
+  TESTED_SHAPE,
+  type InsideSection,
+  type TestedSection,
+} from './inside-grammar.ts'
 import type { PathPattern } from './path-pattern.ts'
+import type { Section } from './reserved.ts'
 import type { Destination, Expectation } from './rule-set.ts'
 import {
   alternatives,
@@ -29,7 +38,7 @@ import { PARAM_NAME } from './template.ts'
 import { CALL_PATTERN, readExpectation } from './written-call.ts'
 
 /** Keys that both verdicts have, read. */
-interface SharedKeys {
+interface SharedKeys extends InsideSection {
   readonly id: string
   readonly description?: string | undefined
   readonly owner?: string | undefined
@@ -55,7 +64,7 @@ export interface RuleSection extends SharedKeys {
 }
 
 /** An entry of `tests`, read. */
-export interface TestSection {
+export interface TestSection extends TestedSection {
   readonly call: string
   readonly params?: Readonly<Record<string, string>> | undefined
   readonly headers?: Readonly<Record<string, string | readonly string[]>> | undefined
@@ -120,6 +129,7 @@ const shared = {
 
 const allowShape = {
   ...shared,
+  ...INSIDE_ALLOW_SHAPE,
   allow: destinations('allow').describe('scheme://host[:port], or { scheme, cidr, port }.'),
   addresses: list(cidr, 'ranges')
     .optional()
@@ -140,6 +150,7 @@ const allowShape = {
 
 const denyShape = {
   ...shared,
+  ...INSIDE_DENY_SHAPE,
   deny: destinations('deny').describe(
     'Covers every scheme and port of its hosts, save by `ports`.',
   ),
@@ -176,6 +187,7 @@ const testShape = {
     .strictObject(taskShape, { error: mapping })
     .optional()
     .describe('Of the task that asks. Absent: its environment is not known.'),
+  ...TESTED_SHAPE,
   expect: readBy(text('`allow RULE-ID` or `deny REASON`'), readExpectation).describe(
     'allow RULE-ID, or deny REASON.',
   ),
@@ -224,12 +236,7 @@ export const WHOLE_SCHEMA: z.ZodType = z.strictObject({
 })
 
 /** The keys of each mapping. */
-export const KEYS: Readonly<
-  Record<
-    'file' | 'allow' | 'deny' | 'limit' | 'test' | 'task' | 'for' | 'param' | 'range',
-    readonly string[]
-  >
-> = {
+export const KEYS: Readonly<Record<Section, readonly string[]>> = {
   file: Object.keys(fileShape),
   allow: Object.keys(allowShape),
   deny: Object.keys(denyShape),
@@ -239,4 +246,5 @@ export const KEYS: Readonly<
   for: Object.keys(forShape),
   param: Object.keys(paramShape),
   range: ['scheme', 'cidr', 'port'],
+  ...INSIDE_KEYS,
 }

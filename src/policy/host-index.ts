@@ -11,9 +11,11 @@ export interface HostRules {
   readonly allows: readonly Entry[]
   /** Allows of `always` sets: they only add what a call owes. */
   readonly guards: readonly Entry[]
+  /** Whether one of them looks inside calls. */
+  readonly looksInside: boolean
 }
 
-const NONE: HostRules = { denies: [], allows: [], guards: [] }
+const NONE: HostRules = { denies: [], allows: [], guards: [], looksInside: false }
 
 /** Entries by host. Lists are merged when the index is built: a lookup finds one list and makes none. */
 export class HostIndex {
@@ -105,5 +107,6 @@ function sortOut(entries: readonly Entry[]): HostRules {
     denies: sorted.filter(({ rule }) => rule.verdict === 'deny'),
     allows: sorted.filter(({ rule }) => rule.verdict === 'allow' && rule.binding === 'task'),
     guards: sorted.filter(({ rule }) => rule.verdict === 'allow' && rule.binding === 'always'),
+    looksInside: sorted.some(({ rule }) => rule.inside !== undefined),
   }
 }

@@ -57,7 +57,8 @@ function includesSegment(wide: Glob | undefined, narrow: Glob | undefined): bool
   return includesGlob(wide, narrow)
 }
 
-function includesGlob(wide: Glob, narrow: Glob): boolean {
+/** Whether every text that one pattern stands for another stands for too. */
+export function includesGlob(wide: Glob, narrow: Glob): boolean {
   if (typeof narrow === 'string') return matchGlob(wide, narrow)
   if (typeof wide === 'string') return false
   return includesSequence(

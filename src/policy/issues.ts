@@ -169,6 +169,9 @@ function sectionAt(path: KeyPath, { section }: Applied): Section {
   const last = path.at(-1)
   if (path.length === 0) return section
   if (path[0] === 'limit') return 'limit'
+  if (path[0] === 'graphql') return 'graphql'
+  if (path[0] === 'git') return 'git'
+  if (path[0] === 'record') return 'record'
   if (path[0] === 'for') return 'for'
   if (path[0] === 'task') return 'task'
   if (path[0] === 'params') return 'param'

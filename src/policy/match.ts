@@ -1,13 +1,15 @@
-// How far a call gets with one rule: host, port, scheme, method, path, query, headers, environment, in this
-// order. The one place that
-// says what matches; `decide.ts` asks it of the rules that the index finds, `explain.ts` of all of them. Pure.
+// How far a call gets with one rule: host, port, scheme, method, path, query, headers, what is inside, environment, in this
+// order. The one place that says what matches; `decide.ts` asks it of the rules that the index finds, `explain.ts` of all of them. Pure.
 
 import { contains, type Cidr } from '../wire/address.ts'
 import type { Endpoint } from '../wire/authority.ts'
 import type { Obligations, Question, RuleRef } from './decision.ts'
+import type { BoundInside } from './inside.ts'
+import { findMismatch, meetsDeny } from './inside-match.ts'
 import { foldReading, matchPath, matchPathFolded, type BoundPath } from './path-pattern.ts'
 import { readQuery, type QueryReading } from './query.ts'
 import type { HostPattern, Scheme } from './rule-set.ts'
+import type { ContentModes } from './subject.ts'
 import {
   allowsHeaders,
   allowsQuery,
@@ -25,6 +27,7 @@ export const STAGES = [
   'path',
   'query',
   'headers',
+  'inside',
   'environment',
 ] as const
 
@@ -38,9 +41,11 @@ const METHOD = 3
 const PATH = 4
 const QUERY = 5
 const HEADERS = 6
-const ENVIRONMENT = 7
+/** What was read of the call fails, or in a deny is not read yet. */
+export const INSIDE: Stage = 7
+const ENVIRONMENT = 8
 /** Nothing failed. */
-export const MATCHED: Stage = 8
+export const MATCHED: Stage = 9
 
 /** A rule with a task's values in it. */
 export interface BoundRule {
@@ -56,6 +61,8 @@ export interface BoundRule {
   readonly query: readonly BoundValues[] | undefined
   readonly headers: readonly BoundValues[] | undefined
   readonly ports: ReadonlySet<number> | undefined
+  /** Keys that look inside the call; undefined where the rule has none. */
+  readonly inside: BoundInside | undefined
   /** Whether the task is of an environment that the rule is for. */
   readonly isForEnvironment: boolean
   readonly dues: Dues
@@ -72,6 +79,9 @@ export interface Dues {
   readonly data: Obligations['data'] | undefined
   readonly clientAuth: 'drop' | 'pass' | undefined
   readonly placeholderInBody: 'pass' | 'refuse' | undefined
+  readonly maxPackBytes: number | undefined
+  readonly record: Partial<ContentModes> | undefined
+  readonly pins: ReadonlyMap<string, string> | undefined
 }
 
 /** A host pattern whose parameter is filled. */
@@ -136,6 +146,7 @@ function reachAllow({ rule, scheme, port, paths }: Entry, facts: Facts): Stage {
   if (paths && !allowsPath(paths, question.path.readings)) return PATH
   if (rule.query && !allowsQuery(rule.query, facts.query)) return QUERY
   if (rule.headers && !allowsHeaders(rule.headers, question.headers)) return HEADERS
+  if (rule.inside && findMismatch(rule.inside, question)) return INSIDE
   return rule.isForEnvironment ? MATCHED : ENVIRONMENT
 }
 
@@ -147,6 +158,7 @@ function reachDeny({ rule, paths }: Entry, facts: Facts): Stage {
   if (paths && !deniesPath(paths, facts)) return PATH
   if (rule.query && !deniesQuery(rule.query, facts.query)) return QUERY
   if (rule.headers && !deniesHeaders(rule.headers, question.headers)) return HEADERS
+  if (rule.inside && !meetsDeny(rule.inside, question)) return INSIDE
   return rule.isForEnvironment ? MATCHED : ENVIRONMENT
 }
 
@@ -191,7 +203,8 @@ export function reachConnect(
   if (rule.methods) return METHOD
   if (paths) return PATH
   if (rule.query) return QUERY
-  return rule.headers ? HEADERS : matched
+  if (rule.headers) return HEADERS
+  return rule.inside ? INSIDE : matched
 }
 
 // The mode that an allow's scheme asks for.

@@ -11,9 +11,10 @@ import type { Decision, RuleRef } from './decision.ts'
 import { isInspected } from './destination.ts'
 import { explain } from './explain.ts'
 import { firstAddress, includesCidr, isSpecialWhenExact, lastAddress } from './inclusion.ts'
-import { MATCHED, reachConnect, STAGES, type Entry } from './match.ts'
+import { Facts, MATCHED, reach, reachConnect, STAGES, type Entry } from './match.ts'
 import { AXES, ParentRules, type Axis } from './proof.ts'
-import { authorityOf, makeWitnesses, sampleHosts } from './witness.ts'
+import { authorityOf, makeWitnesses, sampleHosts, type Witness } from './witness.ts'
+import { makeContents } from './witness-inside.ts'
 import type { Asked } from './written-call.ts'
 
 /** Something that a rule of the child lets pass, or gives, and the parent's rules do not. */
@@ -46,6 +47,7 @@ const AXIS_OF: Readonly<Partial<Record<Reason, Axis>>> = {
 // All of it happens in one go, and nobody's calls move meanwhile: what is too much to look at stays unproven.
 const PAIRS_MAX = 500_000
 const WITNESSED_MAX = 64
+const LOOKED_INTO_MAX = 32
 // One is enough to refuse the child; the others are told to whoever mends it.
 const WIDENED_MAX = 32
 
@@ -94,14 +96,46 @@ function findWidenings(
       compareTunnels(entry, host, child, parent, add)
     return [...found.values()]
   }
+  let lookedInto = 0
   for (const { question, text } of makeWitnesses(entry, near)) {
     const own = decide(child, question)
     if (own.verdict === 'deny') continue
     const theirs = decide(parent, question)
     if (theirs.verdict === 'deny') add(axisOf(theirs, parent, question), refusal(text, theirs))
-    else compareGains(entry, text, question.endpoint, own, theirs, add)
+    else if (!(own.inspectors ?? theirs.inspectors))
+      compareGains(entry, text, question.endpoint, own, theirs, add)
+    else if (lookedInto < LOOKED_INTO_MAX) {
+      lookedInto += 1
+      compareInside({ question, text }, [entry, ...near], child, parent, add)
+    }
   }
   return [...found.values()]
+}
+
+// By the head alone nothing is known of calls that some rule looks into: neither that they pass nor what they owe.
+function compareInside(
+  { question, text }: Witness,
+  [entry, ...near]: readonly [Entry, ...Entry[]],
+  child: Policy,
+  parent: Policy,
+  add: Add,
+): void {
+  for (const { content, text: inside } of makeContents([entry, ...near])) {
+    const asked = { ...question, content }
+    const own = decide(child, asked)
+    if (own.verdict === 'deny' || reach(entry, new Facts(asked)) < MATCHED) continue
+    const theirs = decide(parent, asked)
+    const told = `${text} ${inside}`
+    if (theirs.verdict === 'deny') {
+      add('inside', refusal(told, theirs))
+      continue
+    }
+    compareGains(entry, told, question.endpoint, own, theirs, add)
+    const pack = theirs.obligations.maxPackBytes
+    const isPush = content.git?.service === 'receive-pack'
+    if (isPush && pack !== undefined && (own.obligations.maxPackBytes ?? Infinity) > pack)
+      add('limit', `${told}: a larger pack than the parent's ${pack} bytes`)
+  }
 }
 
 /** Adds a widening. */
@@ -138,13 +172,14 @@ function refusal(text: string, { reason, rule }: Decision): string {
 // Query and headers are told as the path; the trace says which it was.
 function axisOf({ reason }: Decision, parent: Policy, asked: Asked): Axis {
   const axis = AXIS_OF[reason] ?? 'host'
-  if (reason !== 'path-not-allowed') return axis
+  // What no rule looks into may be refused for what cannot be seen.
+  if (reason !== 'path-not-allowed' && reason !== 'protocol-not-allowed') return axis
   const { trace } = explain(parent, asked)
   const failed = trace.flatMap(({ verdict, failedAt }) =>
     verdict === 'allow' && failedAt !== undefined ? failedAt : [],
   )
   const furthest = STAGES.findLast((stage) => failed.includes(stage))
-  return furthest === 'query' || furthest === 'headers' ? furthest : axis
+  return furthest === 'query' || furthest === 'headers' || furthest === 'inside' ? furthest : axis
 }
 
 // What a call gets of the rule that both allow.

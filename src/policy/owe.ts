@@ -4,6 +4,7 @@
 import { DATA_CLASSES } from '../tasks/task.ts'
 import type { Obligations } from './decision.ts'
 import type { Dues } from './match.ts'
+import { CONTENT_MODES, type ContentMode, type ContentModes } from './subject.ts'
 
 /** What a call owes that no rule says anything about, or that is refused. */
 export const NOTHING_OWED: Obligations = Object.freeze({
@@ -21,16 +22,50 @@ export const NOTHING_OWED: Obligations = Object.freeze({
 export function oweTogether(allows: readonly Dues[], guards: readonly Dues[]): Obligations {
   const all = [...allows, ...guards]
   const credential = allows.find((dues) => dues.credential !== undefined)?.credential
-  const bounds = all.map((dues) => dues.bodyBytesMax).filter((bound) => bound !== undefined)
   const passes =
     allows.length > 0 &&
     allows.every(({ clientAuth }) => clientAuth === 'pass') &&
     guards.every(({ clientAuth }) => clientAuth !== 'drop')
   return {
     ...(credential !== undefined && { credential }),
-    ...(bounds.length > 0 && { bodyBytesMax: Math.min(...bounds) }),
+    ...oweStrictest(all),
     data: DATA_CLASSES.findLast((name) => all.some(({ data }) => data === name)) ?? 'public',
     clientAuth: passes ? 'pass' : 'drop',
     placeholderInBody: all.some((dues) => dues.placeholderInBody === 'refuse') ? 'refuse' : 'pass',
   }
+}
+
+/** What rules may say in numbers and lists. */
+type Bounds = Partial<Pick<Dues, 'bodyBytesMax' | 'maxPackBytes' | 'record' | 'pins'>>
+
+/** Puts together bounds and records: the smallest, the fullest, and of two definitions of one tool the first. */
+export function oweStrictest(
+  all: readonly Bounds[],
+): Pick<Obligations, 'bodyBytesMax' | 'maxPackBytes' | 'record' | 'pins'> {
+  const bodyBytesMax = smallest(all.map((each) => each.bodyBytesMax))
+  const maxPackBytes = smallest(all.map((each) => each.maxPackBytes))
+  const record = fullest(all.map((each) => each.record))
+  const pins = all.map((each) => each.pins).filter((each) => each !== undefined)
+  return {
+    ...(bodyBytesMax !== undefined && { bodyBytesMax }),
+    ...(maxPackBytes !== undefined && { maxPackBytes }),
+    ...(record && { record }),
+    ...(pins.length > 0 && { pins: new Map(pins.toReversed().flatMap((each) => [...each])) }),
+  }
+}
+
+function smallest(bounds: readonly (number | undefined)[]): number | undefined {
+  const written = bounds.filter((bound) => bound !== undefined)
+  return written.length > 0 ? Math.min(...written) : undefined
+}
+
+function fullest(
+  records: readonly (Partial<ContentModes> | undefined)[],
+): Partial<ContentModes> | undefined {
+  const fullestOf = (what: keyof ContentModes): ContentMode | undefined =>
+    CONTENT_MODES.findLast((mode) => records.some((record) => record?.[what] === mode))
+  const prompts = fullestOf('prompts')
+  const tools = fullestOf('tools')
+  if (prompts === undefined && tools === undefined) return undefined
+  return { ...(prompts && { prompts }), ...(tools && { tools }) }
 }

@@ -2,6 +2,7 @@
 
 import { EgressError } from '../errors.ts'
 import { normalizeHost } from '../wire/authority.ts'
+import { patternsOf } from './inside.ts'
 import { findPathValueFault } from './path-pattern.ts'
 import type { Problem } from './problem.ts'
 import { compileRe2 } from './re2.ts'
@@ -13,7 +14,7 @@ import type { ParamValues, Part } from './template.ts'
 export interface ParamUse {
   readonly hosts: ReadonlySet<string>
   readonly paths: ReadonlySet<string>
-  /** In `query` and `headers`. */
+  /** In `query` and `headers`, and in the keys that look inside calls. */
   readonly values: ReadonlySet<string>
 }
 
@@ -26,13 +27,16 @@ export function findParamUse(rules: readonly Rule[]): ParamUse {
     ...rules.flatMap((rule) => rule.paths ?? []),
     ...destinations.map(({ path }) => path).filter((path) => path !== undefined),
   ]
-  const values = rules.flatMap(({ query = [], headers = [] }) => [...query, ...headers])
+  const values = rules.flatMap(({ query = [], headers = [], inside }) => [
+    ...[...query, ...headers].flatMap(({ alternatives }) => alternatives),
+    ...(inside ? patternsOf(inside) : []),
+  ])
   return {
     hosts: new Set(destinations.flatMap(({ host }) => (host.kind === 'param' ? host.name : []))),
     paths: namesIn(
       paths.flatMap(({ segments }) => segments.filter((segment) => segment !== 'deep')),
     ),
-    values: namesIn(values.flatMap(({ alternatives }) => alternatives)),
+    values: namesIn(values),
   }
 }
 

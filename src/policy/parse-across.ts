@@ -1,6 +1,7 @@
 // Checks of a rule file that look at several keys together. They work on what was written, not on what was read, so that
 // they find what they can also where something else is wrong. Pure; called by `parse.ts`.
 
+import { KEYS_BY_KIND } from './inside-grammar.ts'
 import type { Report } from './issues.ts'
 import { suggestName } from './suggest.ts'
 import { PARAM_NAME } from './template.ts'
@@ -9,7 +10,12 @@ import { isMapping, valueAt, type KeyPath, type RawMapping } from './yaml-text.t
 
 // prettier-ignore
 const KEYS_OF_INSPECTED_CALLS = [
-  'methods', 'paths', 'query', 'headers', 'credential', 'limit', 'clientAuth', 'placeholderInBody',
+  'methods', 'paths', 'query', 'headers', 'credential', 'limit', 'clientAuth', 'placeholderInBody', 'record',
+  ...Object.values(KEYS_BY_KIND).flat(),
+]
+// prettier-ignore
+const KEYS_WITH_PARAMS = [
+  'allow', 'deny', 'hold', 'paths', 'query', 'headers', 'tools', 'resources', 'prompts', 'models', 'serverTools', 'git',
 ]
 
 /** Finds keys of one rule that do not go together. */
@@ -31,6 +37,7 @@ export function checkKeysTogether(
         `\`${key}\` has no meaning for ${opaque}://, which is not inspected`,
         'take it out, or make it two rules',
       )
+  checkKinds(rule, base, report)
   const hasShorthand = destinations.some(
     (each) => typeof each === 'string' && /^[a-z]+:\/\/[^/]+\/./.test(each),
   )
@@ -48,6 +55,30 @@ export function checkKeysTogether(
       'key',
       'observe-guarded',
       `\`observe\` is refused for ${String(rule['data'])} data`,
+    )
+}
+
+// Bytes are read as one kind, so that a rule with keys of two would match nothing.
+function checkKinds(rule: RawMapping, base: KeyPath, report: Report): void {
+  const kinds = Object.entries(KEYS_BY_KIND)
+    .map(([kind, keys]) => ({ kind, key: keys.find((each) => each in rule) }))
+    .filter(({ key }) => key !== undefined)
+  const [first, other] = kinds
+  if (first && other)
+    report.add(
+      [...base, String(other.key)],
+      'key',
+      'mixed-inspection',
+      `\`${String(other.key)}\` is for ${other.kind}, and \`${String(first.key)}\` of this rule for ${first.kind}`,
+      'make it two rules',
+    )
+  if ('pin' in rule && !('tools' in rule))
+    report.add(
+      [...base, 'pin'],
+      'key',
+      'pin-without-tools',
+      'pins the definitions of tools, and no tool is allowed',
+      'write `tools:` beside it',
     )
 }
 
@@ -74,8 +105,7 @@ export function checkParamsKnown(
   for (const [at, rule] of rules.entries())
     if (isMapping(rule))
       for (const [key, value] of Object.entries(rule))
-        if (['allow', 'deny', 'hold', 'paths', 'query', 'headers'].includes(key))
-          look(value, ['rules', at, key])
+        if (KEYS_WITH_PARAMS.includes(key)) look(value, ['rules', at, key])
 }
 
 /** Finds tests that name rules which are not there. */
@@ -99,6 +129,31 @@ export function checkTestRules(
       `no rule has the id \`${id}\``,
       hint,
     )
+  }
+}
+
+/** Finds tests that say several things of what is inside their call, or something of what nobody looks into. */
+export function checkTested(tests: readonly unknown[], report: Report): void {
+  for (const [at, test] of tests.entries()) {
+    if (!isMapping(test)) continue
+    const [first, ...more] = ['tool', 'resource', 'prompt', 'body'].filter((key) => key in test)
+    const extra = more[0] ?? ('args' in test && first !== 'tool' ? 'args' : undefined)
+    if (extra !== undefined)
+      report.add(
+        ['tests', at, extra],
+        'key',
+        'several-contents',
+        extra === 'args' ? '`args` are those of a `tool`' : 'a test is about one message',
+        extra === 'args' ? 'write `tool:` beside it' : 'make it two tests',
+      )
+    else if (first !== undefined && /^(?:CONNECT |\S+ wss?:)/.test(String(test['call'])))
+      report.add(
+        ['tests', at, first],
+        'key',
+        'nothing-inside',
+        'nobody looks into a tunnel or a WebSocket by this call',
+        'take it out',
+      )
   }
 }
 

@@ -13,9 +13,10 @@ import {
   type RuleSection,
   type TestSection,
 } from './grammar.ts'
+import { makeInside, makeItem } from './inside-grammar.ts'
 import { Report, reportIssues } from './issues.ts'
 import type { Problem } from './problem.ts'
-import { checkKeysTogether, checkParamsKnown, checkTestRules } from './parse-across.ts'
+import { checkKeysTogether, checkParamsKnown, checkTested, checkTestRules } from './parse-across.ts'
 import type { Rule, RuleSet, RuleTest } from './rule-set.ts'
 import { suggestName } from './suggest.ts'
 import type { Alternatives } from './scalars.ts'
@@ -74,6 +75,7 @@ function readFile(
   checkIds(rawRules, report)
   checkParamsKnown(raw, rawRules, report)
   checkTestRules(rawRules, rawTests, report)
+  checkTested(rawTests, report)
   if (!parsed.success) return undefined
   return {
     ...describeFile(parsed.data, yaml),
@@ -186,6 +188,11 @@ function makeRule(read: RuleSection, verdict: 'allow' | 'deny', place: Rule['pla
     bodyBytesMax: read.limit?.bodyBytes,
     clientAuth: read.clientAuth,
     placeholderInBody: read.placeholderInBody,
+    inside: makeInside(read),
+    record: read.record && {
+      ...(read.record.prompts && { prompts: read.record.prompts }),
+      ...(read.record.tools && { tools: read.record.tools }),
+    },
     observe: read.observe ?? false,
     place,
   }
@@ -208,8 +215,9 @@ function readTest(
 }
 
 function makeTest(read: TestSection, place: RuleTest['place']): RuleTest {
-  const { call, params = {}, headers = {}, task, expect } = read
-  return { call, params, headers, environment: task?.environment, expect, place }
+  const { call, params = {}, headers = {}, task, body, expect } = read
+  const environment = task?.environment
+  return { call, params, headers, environment, item: makeItem(read), body, expect, place }
 }
 
 function checkIds(rawRules: readonly unknown[], report: Report): void {

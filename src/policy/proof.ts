@@ -12,6 +12,7 @@ import {
   includesValues,
   pathsMayMeet,
 } from './inclusion.ts'
+import { includesInside } from './inside-inclusion.ts'
 import type { Policy } from './compile.ts'
 import type { Dues, Entry } from './match.ts'
 import { hostsOverlap } from './overlap.ts'
@@ -26,6 +27,7 @@ export const AXES = [
   'paths',
   'query',
   'headers',
+  'inside',
   'environment',
   'credential',
   'addresses',
@@ -136,6 +138,7 @@ function findUncovered(claim: Claim, { rule, host, port, scheme, paths }: Entry)
   if (!includesPaths(paths, claim.paths)) return 'paths'
   if (!includesValues(rule.query, claim.rule.query)) return 'query'
   if (!includesValues(rule.headers, claim.rule.headers)) return 'headers'
+  if (!includesInside(rule.inside, claim.rule.inside)) return 'inside'
   return rule.isForEnvironment ? undefined : 'environment'
 }
 
@@ -148,13 +151,18 @@ function findUnowed(claim: Claim, entry: Entry, meeting: readonly Entry[]): Axis
   const tasks = all.filter(({ binding }) => binding === 'task').map((rule) => rule.dues)
   if (!isCredentialOf(dues, entry, tasks)) return 'credential'
   if (!claim.addresses.every((range) => includesRange(entry.addresses, range))) return 'addresses'
-  const bound = dues.bodyBytesMax ?? Infinity
-  if (all.some((rule) => bound > (rule.dues.bodyBytesMax ?? Infinity))) return 'limit'
+  if (all.some((rule) => exceeds(dues, rule.dues, 'bodyBytesMax'))) return 'limit'
+  const mayPush = claim.rule.inside === undefined || claim.rule.inside.git?.push !== undefined
+  if (mayPush && all.some((rule) => exceeds(dues, rule.dues, 'maxPackBytes'))) return 'limit'
   if (dues.clientAuth !== 'pass') return undefined
   const passes =
     tasks.every(({ clientAuth }) => clientAuth === 'pass') &&
     all.every((rule) => rule.dues.clientAuth !== 'drop')
   return passes ? undefined : 'clientAuth'
+}
+
+function exceeds(mine: Dues, theirs: Dues, limit: 'bodyBytesMax' | 'maxPackBytes'): boolean {
+  return (mine[limit] ?? Infinity) > (theirs[limit] ?? Infinity)
 }
 
 // The first match that names a credential gives it.
@@ -201,7 +209,7 @@ function mayResolve({ host }: Entry): boolean {
 }
 
 function isBareRange({ rule, host, paths }: Entry): boolean {
-  const condition = rule.ports ?? rule.methods ?? paths ?? rule.query ?? rule.headers
+  const condition = rule.ports ?? rule.methods ?? paths ?? rule.query ?? rule.headers ?? rule.inside
   return host.kind === 'range' && condition === undefined
 }
 
@@ -213,9 +221,20 @@ function deniesRange({ host }: Entry, deny: Entry): boolean {
 
 // All that decides whether an entry matches, and what is owed then.
 function describe({ rule, host, scheme, port, paths }: Entry): string {
-  const { verdict, methods, query, headers, ports, dues } = rule
+  const { verdict, methods, query, headers, ports, inside } = rule
+  const dues = { ...rule.dues, pins: rule.dues.pins && [...rule.dues.pins] }
   const segments = paths?.map((path) => path.segments.map((segment) => segment ?? { deep: true }))
   const where = verdict === 'allow' ? { scheme, port } : undefined
-  const parts = { host, where, methods, segments, query, headers, ports: ports && [...ports], dues }
+  const parts = {
+    host,
+    where,
+    methods,
+    segments,
+    query,
+    headers,
+    inside,
+    ports: ports && [...ports],
+    dues,
+  }
   return JSON.stringify(parts)
 }

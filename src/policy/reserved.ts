@@ -3,13 +3,23 @@
 
 /** Which mapping of a rule file a key stands in. */
 export type Section =
-  'file' | 'allow' | 'deny' | 'limit' | 'test' | 'task' | 'for' | 'param' | 'range'
+  | 'file'
+  | 'allow'
+  | 'deny'
+  | 'limit'
+  | 'test'
+  | 'task'
+  | 'for'
+  | 'param'
+  | 'range'
+  | 'graphql'
+  | 'git'
+  | 'record'
 
 // prettier-ignore
 const RULE_KEYS = [
-  'hold', 'when', 'between', 'tools', 'resources', 'prompts', 'graphql', 'git', 'accepts', 'record',
-  'expires', 'ticket', 'category', 'regulation', 'profile', 'static', 'separate', 'reviewers', 'models', 'maxTokens',
-  'serverTools', 'pin',
+  'hold', 'when', 'between', 'accepts', 'expires', 'ticket', 'category', 'regulation', 'profile', 'static', 'separate',
+  'reviewers',
 ]
 
 // What a task is besides its environment: a test of a rule file says none of it.
@@ -25,9 +35,12 @@ export const NOT_SERVED: Readonly<Record<Section, readonly string[]>> = {
   allow: RULE_KEYS,
   deny: RULE_KEYS,
   limit: ['callsPerMinute', 'callsPerHour', 'callsPerDay'],
-  test: ['at', 'body', 'tool', 'args', 'after'],
+  test: ['at', 'after'],
   task: TASK_KEYS,
   for: [],
   param: [],
   range: [],
+  graphql: [],
+  git: [],
+  record: [],
 }

@@ -4,7 +4,9 @@
 import type { Reason } from '../errors.ts'
 import type { DataClass } from '../tasks/task.ts'
 import type { Cidr } from '../wire/address.ts'
+import type { Inside } from './inside.ts'
 import type { PathPattern } from './path-pattern.ts'
+import type { ContentModes, McpSubject } from './subject.ts'
 import type { ValuePattern } from './value-pattern.ts'
 import type { Place } from './yaml-text.ts'
 
@@ -59,6 +61,10 @@ export interface Rule {
   readonly bodyBytesMax: number | undefined
   readonly clientAuth: 'drop' | 'pass' | undefined
   readonly placeholderInBody: 'pass' | 'refuse' | undefined
+  /** Keys that look inside the call; undefined where the rule has none. */
+  readonly inside: Inside | undefined
+  /** What records keep of what is said; undefined: what the configuration says. */
+  readonly record: Partial<ContentModes> | undefined
   readonly observe: boolean
   readonly place: Place
 }
@@ -76,6 +82,10 @@ export interface RuleTest {
   readonly headers: Readonly<Record<string, string | readonly string[]>>
   /** Of the task that asks; undefined: unknown. */
   readonly environment: string | undefined
+  /** What the call names of an MCP server; undefined: nothing is said of what is inside it. */
+  readonly item: McpSubject | undefined
+  /** Of the request; undefined: nothing is said of it. */
+  readonly body: string | undefined
   readonly expect: Expectation
   readonly place: Place
 }

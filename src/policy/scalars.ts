@@ -49,14 +49,18 @@ function isFault(value: unknown): value is PatternFault {
   return typeof value === 'object' && value !== null && 'fault' in value
 }
 
-/** A list that is not empty: an empty one would look like any and mean none. */
+/**
+ * A list that is not empty: an empty one would look like any and mean none.
+ * @param instead what to write instead of an empty one
+ */
 export function list<Value, Input>(
   item: z.ZodType<Value, Input>,
   what: string,
+  instead = `leave the key out where any of the ${what} will do`,
 ): z.ZodType<Value[], Input[]> {
   return z
     .array(item, { error: `expected a list of ${what}` })
-    .min(1, { error: `expected at least one: leave the key out where any of the ${what} will do` })
+    .min(1, { error: `expected at least one: ${instead}` })
 }
 
 /** One value, or a list of them. */

@@ -47,9 +47,9 @@ export function readExpectation(text: string): Expectation | PatternFault {
   }
 }
 
-// Reasons that a target or the rules alone can give; the others need a task, a body or a network.
+// Reasons that a target, a body or the rules alone can give; the others need a task or a network.
 function isDecided(word: string): word is Reason {
-  return isReason(word) && ['received', 'decided'].includes(REASONS[word].phase)
+  return isReason(word) && ['received', 'understood', 'decided'].includes(REASONS[word].phase)
 }
 
 function isReason(word: string): word is Reason {

@@ -41,10 +41,11 @@ export function queuedRecord(record: RecordBody): QueuedRecord {
 
 /**
  * Tells whether a record whose write failed is owed, that is kept and written as soon as the disk takes writes again.
- * A call that could not be recorded as started does not start, and its progress is no loss.
+ * A call that could not be recorded as started does not start, a message that could not be recorded is not passed on, and
+ * progress is no loss.
  */
 export function isOwed(action: string): boolean {
-  return action !== 'call-started' && action !== 'call-progress'
+  return action !== 'call-started' && action !== 'call-progress' && action !== 'message-allowed'
 }
 
 /** Tells whether a record is taken at any bound: there are no more ends than calls that were allowed to start. */
@@ -52,34 +53,57 @@ export function isAlwaysTaken(action: string): boolean {
   return action === 'call-ended' || action.startsWith('task-')
 }
 
-/** Exact numbers of refusals that could not be recorded one by one. */
-export class DenialCount {
-  #byReason = new Map<string, number>()
+/** What a `-repeated` record tells. */
+interface RepeatedCount {
+  readonly action: string
+  readonly detail: {
+    readonly count: number
+    /** By reason, or by what else its kind of record tells apart. */
+    readonly [by: string]: number | Readonly<Record<string, number>>
+  }
+}
+
+/** By which member of their detail counts are told apart. */
+const COUNTED_BY: ReadonlyMap<string, string> = new Map([
+  ['call-denied-repeated', 'reasons'],
+  ['message-denied-repeated', 'reasons'],
+  ['message-allowed-repeated', 'kinds'],
+])
+
+/** Exact numbers of refusals and messages that could not be recorded one by one. */
+export class RepeatedCounts {
+  #byAction = new Map<string, Map<string, number>>()
 
   /** Tells whether there is nothing to report. */
   get isEmpty(): boolean {
-    return this.#byReason.size === 0
+    return this.#byAction.size === 0
   }
 
-  /** Counts one refused call, or all of a record that is itself a count. */
-  add(record: RecordBody): void {
-    if (record.event.action === 'call-denied') this.#addReason(record.event.reason ?? 'internal', 1)
-    if (record.event.action !== 'call-denied-repeated') return
-    const reasons: unknown = record.sallyport.detail?.['reasons']
-    if (typeof reasons !== 'object' || reasons === null) return
-    for (const [reason, count] of Object.entries(reasons)) this.#addReason(reason, Number(count))
+  /** Counts one refused call or message, or all of a record that is itself a count. */
+  add({ event: { action, reason }, sallyport }: RecordBody): void {
+    if (action === 'call-denied' || action === 'message-denied')
+      this.#add(`${action}-repeated`, reason ?? 'internal', 1)
+    const counts: unknown = sallyport.detail?.[COUNTED_BY.get(action) ?? '']
+    if (typeof counts !== 'object' || counts === null) return
+    for (const [name, count] of Object.entries(counts)) this.#add(action, name, Number(count))
   }
 
   /** Hands the counts over and begins anew. */
-  take(): { count: number; reasons: Record<string, number> } {
-    let count = 0
-    for (const number of this.#byReason.values()) count += number
-    const reasons = Object.fromEntries(this.#byReason)
-    this.#byReason = new Map()
-    return { count, reasons }
+  take(): RepeatedCount[] {
+    const taken = [...this.#byAction].map(([action, counts]) => ({
+      action,
+      detail: {
+        count: [...counts.values()].reduce((sum, count) => sum + count, 0),
+        [COUNTED_BY.get(action) ?? 'reasons']: Object.fromEntries(counts),
+      },
+    }))
+    this.#byAction = new Map()
+    return taken
   }
 
-  #addReason(reason: string, count: number): void {
-    this.#byReason.set(reason, (this.#byReason.get(reason) ?? 0) + count)
+  #add(action: string, name: string, count: number): void {
+    const counts = this.#byAction.get(action) ?? new Map<string, number>()
+    counts.set(name, (counts.get(name) ?? 0) + count)
+    this.#byAction.set(action, counts)
   }
 }

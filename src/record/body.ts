@@ -1,6 +1,8 @@
 // The shape of one record: ECS field names nested, our own below `sallyport`, which is always the last member so that
 // the journal can add the chain without writing the text twice. Types only; `ecs.ts` builds records, `journal.ts` keeps them.
 
+import type { Message } from '../call.ts'
+import type { InspectedFields } from '../inspect/fields.ts'
 import type { Delegation } from '../tasks/task.ts'
 
 /** ECS `event.*` of a record. */
@@ -55,6 +57,8 @@ interface RecordSallyport {
         readonly parent: string | undefined
       }
     | undefined
+  /** Of a message inside the call. */
+  readonly message?: Pick<Message, 'id' | 'direction' | 'kind'> | undefined
   readonly task: RecordTask | undefined
   readonly decision:
     | {
@@ -68,6 +72,7 @@ interface RecordSallyport {
     | undefined
   readonly credential: { readonly name: string; readonly action: string | undefined } | undefined
   readonly inspection: 'full' | 'connect' | 'none' | undefined
+  readonly content?: InspectedFields['content'] | undefined
   readonly upstream: { readonly tls: string } | undefined
   readonly detail: Readonly<Record<string, unknown>> | undefined
   readonly chain?: RecordChain
@@ -125,5 +130,13 @@ export interface RecordBody {
       }
     | undefined
   readonly user_agent: { readonly original: string } | undefined
+  readonly gen_ai?: InspectedFields['gen_ai'] | undefined
+  readonly mcp?: InspectedFields['mcp'] | undefined
+  readonly jsonrpc?: InspectedFields['jsonrpc'] | undefined
+  readonly rpc?: InspectedFields['rpc'] | undefined
+  readonly error?: InspectedFields['error'] | undefined
+  readonly trace?: { readonly id: string } | undefined
+  /** The span of whoever made the call or sent the message. */
+  readonly span?: { readonly id: string } | undefined
   readonly sallyport: RecordSallyport
 }

@@ -10,19 +10,29 @@ import type { QueuedRecord } from './batch.ts'
 import { agentOf, callEvent, ECS, isoTime, taskOf, tlsOf, tlsVersion } from './ecs.ts'
 import { targetOf } from './facts.ts'
 import type { TextParts } from './open-starts.ts'
-import { eventText, inner, kept, numeral, optional, responseText, sourceText } from './text.ts'
+import {
+  eventText,
+  inner,
+  kept,
+  numeral,
+  optional,
+  responseText,
+  sourceText,
+  traceText,
+} from './text.ts'
 import { urlTextOf } from './url.ts'
 
-/** An HTTP call that has been decided. */
+/** An HTTP call that has been decided, of which nothing was read but its head. */
 type DecidedRequest = Call & Received & Decided
 
-/** Tells whether a call's start and end can be made here. */
+/** Tells whether a call's start or end can be made here. */
 export function isDecidedRequest(call: Call): call is DecidedRequest {
   return (
     call.arrival.kind !== 'tunnel' &&
     call.request !== undefined &&
     call.identity !== undefined &&
-    call.decision !== undefined
+    call.decision !== undefined &&
+    call.inspected === undefined
   )
 }
 
@@ -48,6 +58,7 @@ export function startedRecord(call: DecidedRequest, now: number): QueuedRecord {
   const agentAt = text.length
   const agent = firstValue(request.headers, 'user-agent')
   if (agent !== undefined) text += `,"user_agent":{"original":"${inner(agentOf(agent).original)}"}`
+  if (call.trace !== undefined) text += traceText(call.trace.traceId, call.trace.parentId)
   text += decision.wouldDeny === undefined ? ENFORCING : OBSERVING
   text += `${id}","kind":"${arrival.kind}"${optional('parent', arrival.parent)}}`
   text += `,"task":${kept(taskOf(call.identity.task))}${decisionText(call)}`

@@ -45,6 +45,11 @@ export type DialOutcome = 'connected' | 'failed'
 export interface Counts {
   /** By verdict and reason. */
   readonly calls: Readonly<Record<'allow' | 'deny', ReadonlyMap<Reason, number>>>
+  /** Messages inside calls, the same way. */
+  readonly messages: Readonly<Record<'allow' | 'deny', ReadonlyMap<Reason, number>>>
+  /** Of models, as they say. */
+  readonly inputTokens: number
+  readonly outputTokens: number
   readonly decisions: Durations
   readonly mints: number
   readonly dialsConnected: number

@@ -30,6 +30,7 @@ const USER_AGENT_CHARACTERS_MAX = 1024
 /** Builds the record of one stage of a call. */
 export function callRecord(facts: CallFacts, action: CallAction, now: number): RecordBody {
   const { target, decision, request, response, credential, clientTls, upstream } = facts
+  const { inspected, trace } = facts
   return {
     '@timestamp': isoTime(now),
     ecs: ECS,
@@ -45,10 +46,18 @@ export function callRecord(facts: CallFacts, action: CallAction, now: number): R
     http: request === undefined ? undefined : httpOf(facts.id, request, response),
     tls: clientTls === undefined ? undefined : tlsOf(clientTls),
     user_agent: request?.userAgent === undefined ? undefined : agentOf(request.userAgent),
+    gen_ai: inspected?.gen_ai,
+    mcp: inspected?.mcp,
+    jsonrpc: inspected?.jsonrpc,
+    rpc: inspected?.rpc,
+    error: inspected?.error,
+    trace: trace === undefined ? undefined : { id: trace.traceId },
+    span: trace === undefined ? undefined : { id: trace.parentId },
     sallyport: {
       schema: 1,
       mode: facts.mode,
       call: { id: facts.id, kind: facts.kind, parent: facts.parent },
+      message: facts.message,
       task: facts.task === undefined ? undefined : taskOf(facts.task),
       decision:
         decision === undefined
@@ -63,6 +72,7 @@ export function callRecord(facts: CallFacts, action: CallAction, now: number): R
             },
       credential,
       inspection: facts.inspection,
+      content: inspected?.content,
       upstream:
         upstream?.tlsVersion === undefined
           ? undefined

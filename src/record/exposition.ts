@@ -12,7 +12,7 @@ import {
 } from './counts.ts'
 
 /** prom-client wants to know the label names beforehand. */
-const LABEL_NAMES = ['verdict', 'reason', 'outcome', 'sink', 'state']
+const LABEL_NAMES = ['verdict', 'reason', 'outcome', 'sink', 'state', 'type']
 
 type Labels = Record<string, string>
 type Add = (labels: Labels, value: number) => void
@@ -86,6 +86,14 @@ function registerCounters(registry: Registry, counts: Counts): void {
   counter(registry, 'sallyport_calls_total', 'Calls ended, by verdict and reason.', (add) => {
     for (const verdict of ['allow', 'deny'] as const)
       for (const [reason, count] of counts.calls[verdict]) add({ verdict, reason }, count)
+  })
+  counter(registry, 'sallyport_messages_total', 'Messages, by verdict and reason.', (add) => {
+    for (const verdict of ['allow', 'deny'] as const)
+      for (const [reason, count] of counts.messages[verdict]) add({ verdict, reason }, count)
+  })
+  counter(registry, 'sallyport_model_tokens_total', 'Tokens, as models count them.', (add) => {
+    add({ type: 'input' }, counts.inputTokens)
+    add({ type: 'output' }, counts.outputTokens)
   })
   counter(registry, 'sallyport_upstream_dials_total', 'Connections to upstreams.', (add) => {
     add({ outcome: 'connected' }, counts.dialsConnected)

@@ -1,8 +1,9 @@
 // What is known of a call when a record of it is written. Plain values; `ecs.ts` turns them into the journal's JSON.
 // Deliberately without secrets: names of credentials only. Called by `recorder.ts` and `call-text.ts`.
 
-import type { Call, CallKind } from '../call.ts'
+import type { Call, CallKind, Message, TraceContext } from '../call.ts'
 import type { Reason } from '../errors.ts'
+import type { InspectedFields } from '../inspect/fields.ts'
 import type { Decision, RuleRef } from '../policy/decision.ts'
 import type { Task } from '../tasks/task.ts'
 import type { Endpoint } from '../wire/authority.ts'
@@ -83,6 +84,11 @@ export interface CallFacts {
     | undefined
   /** `full`: calls are judged one by one; `connect`: the tunnel around them; `none`: opaque. */
   readonly inspection: 'full' | 'connect' | 'none'
+  /** Of a record of one of its messages. */
+  readonly message?: Pick<Message, 'id' | 'direction' | 'kind'> | undefined
+  /** What was read of its bytes, or of the message's. */
+  readonly inspected?: InspectedFields | undefined
+  readonly trace?: TraceContext | undefined
   /** Small facts of a failure, never secrets. */
   readonly detail?: Readonly<Record<string, string | number>> | undefined
 }
@@ -108,6 +114,9 @@ export function factsOf(call: Call): CallFacts {
     clientTls: call.clientTls,
     credential: call.credential,
     inspection: inspectionOf(call),
+    message: undefined,
+    inspected: call.inspected,
+    trace: call.trace,
     detail: call.detail,
   }
 }

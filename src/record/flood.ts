@@ -1,5 +1,5 @@
 // Keeps a client that is refused over and over from filling the journal: beyond a number a task and second, refusals are
-// counted and reported in one record with exact numbers. Called by `pipeline.ts` before it records a `call-denied`.
+// counted and reported in one record with exact numbers. Called by `recorder.ts` before it records a refused call or message.
 
 import type { Reason } from '../errors.ts'
 import type { Task } from '../tasks/task.ts'
@@ -15,13 +15,15 @@ export interface DenialLimiterOptions {
   readonly now: () => number
 }
 
+type DeniedAction = 'call-denied' | 'message-denied'
+
 interface Window {
   readonly task: Task | undefined
   /** Epoch milliseconds. */
   readonly from: number
   written: number
-  /** Counted, not written, by reason. */
-  counted: Map<Reason, number> | undefined
+  /** Counted, not written, by action and reason. */
+  counted: Map<DeniedAction, Map<Reason, number>> | undefined
 }
 
 const WINDOW_MS = 1000
@@ -38,7 +40,12 @@ export class DenialLimiter {
   }
 
   /** Tells whether this refusal, now (epoch milliseconds), gets its own record; where not, it has been counted. */
-  admit(task: Task | undefined, reason: Reason, now: number): boolean {
+  admit(
+    task: Task | undefined,
+    reason: Reason,
+    now: number,
+    action: DeniedAction = 'call-denied',
+  ): boolean {
     const key = task?.id ?? ''
     let window = this.#windows.get(key)
     if (window === undefined || now - window.from >= WINDOW_MS || now < window.from) {
@@ -53,7 +60,9 @@ export class DenialLimiter {
       return true
     }
     window.counted ??= new Map()
-    window.counted.set(reason, (window.counted.get(reason) ?? 0) + 1)
+    const counts = window.counted.get(action) ?? new Map<Reason, number>()
+    counts.set(reason, (counts.get(reason) ?? 0) + 1)
+    window.counted.set(action, counts)
     return false
   }
 
@@ -83,19 +92,21 @@ export class DenialLimiter {
     const { task, from, counted } = window
     if (counted === undefined) return
     window.counted = undefined
-    let count = 0
-    for (const number of counted.values()) count += number
-    const record = eventRecord('call-denied-repeated', {
-      now,
-      ...(task === undefined ? {} : { task }),
-      detail: {
-        count,
-        reasons: Object.fromEntries(counted),
-        from: new Date(from).toISOString(),
-        to: new Date(Math.min(now, from + WINDOW_MS)).toISOString(),
-      },
-    })
-    // A journal that cannot write keeps the counts by itself.
-    this.#options.append(record).catch(() => undefined)
+    for (const [action, counts] of counted) {
+      let count = 0
+      for (const number of counts.values()) count += number
+      const record = eventRecord(`${action}-repeated`, {
+        now,
+        ...(task === undefined ? {} : { task }),
+        detail: {
+          count,
+          reasons: Object.fromEntries(counts),
+          from: new Date(from).toISOString(),
+          to: new Date(Math.min(now, from + WINDOW_MS)).toISOString(),
+        },
+      })
+      // A journal that cannot write keeps the counts by itself.
+      this.#options.append(record).catch(() => undefined)
+    }
   }
 }

@@ -7,11 +7,11 @@ import { mkdirSync } from 'node:fs'
 import { EgressError } from '../errors.ts'
 import type { Limits } from '../limits.ts'
 import {
-  DenialCount,
   isAlwaysTaken,
   isOwed,
   makeBatch,
   queuedRecord,
+  RepeatedCounts,
   type Batch,
   type QueuedRecord,
 } from './batch.ts'
@@ -58,7 +58,7 @@ export class Journal {
   readonly #reserveBytes: number
   readonly #passed = new Map<string, number>()
   readonly #listeners = new Set<() => void>()
-  readonly #denials = new DenialCount()
+  readonly #repeated = new RepeatedCounts()
   readonly #retentionTimer: NodeJS.Timeout
   #retryTimer: NodeJS.Timeout | undefined
   #queue: QueuedRecord[] = []
@@ -127,13 +127,13 @@ export class Journal {
 
   /**
    * Appends a record; resolves once it is written, together with all records of the same turn of the event loop (I4).
-   * After a rejection a `call-started` or `call-progress` is gone and its call must not go on. Every other record is
+   * After a rejection a `call-started`, `call-progress` or `message-allowed` is gone and must not go on. Every other is
    * owed: the journal keeps it, or counts it, and writes it when it can again, so it must not be appended a second time.
    * @throws audit-unavailable as a rejection
    */
   append(record: RecordBody): Promise<void> {
     if (this.#hasRoomFor(record.event.action)) return this.appendText(queuedRecord(record))
-    this.#denials.add(record)
+    this.#repeated.add(record)
     return this.#refuse()
   }
 
@@ -182,7 +182,7 @@ export class Journal {
     this.#isClosed = true
     clearInterval(this.#retentionTimer)
     await this.#syncing
-    this.#queueDenials()
+    this.#queueRepeated()
     this.#flush()
     await this.#syncing
     clearTimeout(this.#retryTimer)
@@ -258,14 +258,14 @@ export class Journal {
     }
     batch.resolve()
     for (const listener of this.#listeners) listener()
-    if (this.#hasRoomFor('call-denied') && this.#queueDenials()) this.#schedule()
+    if (this.#hasRoomFor('call-denied') && this.#queueRepeated()) this.#schedule()
   }
 
-  #queueDenials(): boolean {
-    if (this.#denials.isEmpty) return false
-    const detail = this.#denials.take()
+  #queueRepeated(): boolean {
+    if (this.#repeated.isEmpty) return false
     const now = this.#options.now()
-    this.#queue.push(queuedRecord(eventRecord('call-denied-repeated', { now, detail })))
+    for (const { action, detail } of this.#repeated.take())
+      this.#queue.push(queuedRecord(eventRecord(action, { now, detail })))
     return true
   }
 

@@ -13,6 +13,9 @@ export class Metrics {
   readonly #decisions = new DurationCounts(DECISION_SECONDS)
   readonly #counts = {
     calls: { allow: new Map<Reason, number>(), deny: new Map<Reason, number>() },
+    messages: { allow: new Map<Reason, number>(), deny: new Map<Reason, number>() },
+    inputTokens: 0,
+    outputTokens: 0,
     decisions: this.#decisions,
     mints: 0,
     dialsConnected: 0,
@@ -27,9 +30,18 @@ export class Metrics {
 
   /** Counts a call at its terminal record; seconds its decision took, 0 where it was refused before there was one. */
   countCall(verdict: 'allow' | 'deny', reason: Reason, decisionSeconds: number): void {
-    const calls = this.#counts.calls[verdict]
-    calls.set(reason, (calls.get(reason) ?? 0) + 1)
-    if (decisionSeconds > 0) this.#decisions.add(decisionSeconds)
+    this.#count(this.#counts.calls[verdict], reason, decisionSeconds)
+  }
+
+  /** Counts a message inside a call; seconds its decision took. */
+  countMessage(verdict: 'allow' | 'deny', reason: Reason, decisionSeconds: number): void {
+    this.#count(this.#counts.messages[verdict], reason, decisionSeconds)
+  }
+
+  /** Counts the tokens of a question to a model, as the model's server says: what is no count is left out. */
+  countTokens(input: number | undefined, output: number | undefined): void {
+    if (isCount(input)) this.#counts.inputTokens += input
+    if (isCount(output)) this.#counts.outputTokens += output
   }
 
   /** Counts a leaf certificate made. */
@@ -54,8 +66,17 @@ export class Metrics {
     return (await this.#exposition).render()
   }
 
+  #count(counts: Map<Reason, number>, reason: Reason, decisionSeconds: number): void {
+    counts.set(reason, (counts.get(reason) ?? 0) + 1)
+    if (decisionSeconds > 0) this.#decisions.add(decisionSeconds)
+  }
+
   async #makeExposition(): Promise<Exposition> {
     const { Exposition } = await import('./exposition.ts')
     return new Exposition(this.#counts, this.#sources)
   }
+}
+
+function isCount(value: number | undefined): value is number {
+  return value !== undefined && Number.isSafeInteger(value) && value >= 0
 }

@@ -11,7 +11,7 @@ export interface TextParts {
   /** From here to `bytesAt`: the destination's port, the URL, and the request up to its bytes. */
   readonly portAt: number
   readonly bytesAt: number
-  /** From here to `credentialAt`: the user agent, and `sallyport` up to the decision. */
+  /** From here to `credentialAt`: the user agent, the trace, and `sallyport` up to the decision. */
   readonly agentAt: number
   readonly credentialAt: number
 }

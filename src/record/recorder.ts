@@ -1,14 +1,17 @@
-// Puts calls on record: `call-started` before the first byte leaves, one terminal record on every path, progress in
-// between, alerts beside. Counts metrics, and keeps floods of refusals exact. Called by `pipeline.ts`, `ledger/` and the
-// sweep of open calls.
+// Puts calls on record: `call-started` before the first byte leaves, one terminal record on every path, progress and the
+// call's messages in between, alerts beside. Counts metrics, and keeps floods of refusals and of messages exact. Called by
+// `pipeline.ts`, `ledger/` and the sweep of open calls.
 
-import type { Call } from '../call.ts'
+import type { Call, Message } from '../call.ts'
+import type { Limits } from '../limits.ts'
 import type { Task } from '../tasks/task.ts'
 import { callRecord, eventRecord, type EventFields } from './ecs.ts'
 import { endedRecord, isDecidedRequest, startedRecord } from './call-text.ts'
 import { factsOf, type CallAction } from './facts.ts'
 import type { DenialLimiter } from './flood.ts'
 import type { Journal } from './journal.ts'
+import { MessageLimiter } from './message-flood.ts'
+import { messageRecord } from './message-record.ts'
 import type { Metrics } from './metrics.ts'
 
 /** What recording needs. */
@@ -17,6 +20,7 @@ export interface RecorderOptions {
   readonly denials: DenialLimiter
   readonly metrics: Metrics
   readonly now: () => number
+  readonly limits: Pick<Limits, 'messageRecordsPerSecond'>
   /** Told of every call that is over. */
   readonly onEnd?: (call: Call, wasDenied: boolean) => void
   /** Told, once a write, of records that could not be written after their calls had begun: there is nothing left to refuse. */
@@ -26,11 +30,18 @@ export interface RecorderOptions {
 /** The recorder of one sidecar. */
 export class CallRecorder {
   readonly #options: RecorderOptions
+  readonly #messages: MessageLimiter
   readonly #alerted: Set<string> = new Set()
   #watched: Promise<void> | undefined
 
   constructor(options: RecorderOptions) {
     this.#options = options
+    const { journal, now, limits } = options
+    this.#messages = new MessageLimiter({
+      perSecond: limits.messageRecordsPerSecond,
+      append: (record) => this.#watch(journal.append(record)),
+      now,
+    })
   }
 
   /** Resolves when `call-started` is written. @throws EgressError audit-unavailable */
@@ -45,10 +56,31 @@ export class CallRecorder {
     this.#append(call, 'call-progress')
   }
 
+  /**
+   * Writes a message of a call, and resolves when it may be passed on: it is on record, or counted with others of a flood. A
+   * refused one is not waited for, as nothing of it leaves.
+   * @throws EgressError audit-unavailable as a rejection: the message is not on record and must not be passed on
+   */
+  recordMessage(call: Call, message: Message): Promise<void> {
+    const { journal, metrics, denials, now } = this.#options
+    const { verdict, reason } = message.decision
+    metrics.countMessage(verdict, reason, message.decisionUs / 1e6)
+    if (verdict === 'deny') {
+      if (denials.admit(call.task, reason, now(), 'message-denied'))
+        this.#watch(journal.append(messageRecord(call, message, now())))
+      return Promise.resolve()
+    }
+    if (!this.#messages.admit(call, message)) return Promise.resolve()
+    return journal.append(messageRecord(call, message, now()))
+  }
+
   /** Writes the one terminal record of a call. */
   recordEnd(call: Call): void {
     const denied = call.cleared !== true
     const { metrics, denials, now, onEnd } = this.#options
+    this.#messages.endCall(call)
+    const usage = call.inspected?.gen_ai?.usage
+    if (usage !== undefined) metrics.countTokens(usage.input_tokens, usage.output_tokens)
     onEnd?.(call, denied)
     metrics.countCall(denied ? 'deny' : 'allow', call.reason, call.decisionUs / 1e6)
     if (denied && !denials.admit(call.task, call.reason, now())) return
@@ -66,6 +98,30 @@ export class CallRecorder {
     const host = call.request?.endpoint.host ?? ''
     if (!this.#isFirst(`${call.task?.id} ${host}`)) return
     this.#event('placeholder-misused', call, { credential, place: 'body', host })
+  }
+
+  /** A tool is not what it was when it was first seen: one alert a task and tool, until it is something else again. */
+  recordToolChange(
+    call: Call,
+    detail: {
+      readonly tool: string
+      readonly server: string
+      readonly digest: string
+      readonly change: 'changed' | 'added'
+    },
+  ): void {
+    const { task } = call
+    if (task === undefined) return
+    if (!this.#isFirst(`${task.id} tool ${detail.server} ${detail.tool} ${detail.digest}`)) return
+    this.recordEvent('tool-definition-changed', {
+      kind: 'alert',
+      reason: 'tool-definition-changed',
+      outcome: 'failure',
+      task,
+      callId: call.id,
+      ...(call.request && { endpoint: call.request.endpoint }),
+      detail,
+    })
   }
 
   /** A credential came from where it must not: one alert a task and place. */

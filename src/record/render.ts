@@ -5,6 +5,7 @@ import { createColors } from 'picocolors'
 
 import type { RecordBody } from './body.ts'
 import { escapeUnprintable } from './printable.ts'
+import { isDenial } from './usual.ts'
 
 type Paint = (text: string) => string
 
@@ -13,12 +14,11 @@ export function renderRecord(record: RecordBody, color: boolean): string {
   const paint = createColors(color)
   const { event, rule, sallyport } = record
   const verdict = verdictWord(record)
-  const isCall = event.action.startsWith('call-') && record.url !== undefined
   const parts: [text: string | undefined, paint: Paint][] = [
     [timeOf(record), paint.dim],
     [verdict.padEnd(5), verdictPaint(verdict, paint)],
-    ...(isCall ? callParts(record, paint) : [[eventText(record), String] as [string, Paint]]),
-    [event.reason === 'allowed' ? undefined : event.reason, paint.yellow],
+    ...bodyParts(record, paint),
+    [event.reason === 'allowed' ? record.error?.type : event.reason, paint.yellow],
     [rule && `${rule.ruleset}/${rule.id}`, paint.dim],
     [sallyport.credential && credentialText(record), paint.magenta],
     [sallyport.task?.id, paint.dim],
@@ -30,6 +30,15 @@ export function renderRecord(record: RecordBody, color: boolean): string {
     .join(' ')
 }
 
+function bodyParts(
+  record: RecordBody,
+  paint: Record<'bold' | 'dim', Paint>,
+): [text: string | undefined, paint: Paint][] {
+  if (record.sallyport.message !== undefined) return messageParts(record, paint)
+  const isCall = record.event.action.startsWith('call-') && record.url !== undefined
+  return isCall ? callParts(record, paint) : [[eventText(record), String]]
+}
+
 function timeOf(record: RecordBody): string {
   return record['@timestamp'].replace('T', ' ').replace('Z', '')
 }
@@ -37,9 +46,14 @@ function timeOf(record: RecordBody): string {
 function verdictWord({ event, sallyport }: RecordBody): string {
   if (event.action === 'call-started') return 'START'
   if (event.action === 'call-progress') return 'OPEN'
-  if (event.action.startsWith('call-denied')) return 'DENY'
-  if (event.action === 'call-ended') {
-    if (event.outcome !== 'success') return 'FAIL'
+  if (isDenial(event.action)) return 'DENY'
+  if (event.action === 'call-ended' || event.action === 'message-allowed') {
+    // What a request inside a call comes to, its response tells.
+    if (
+      event.outcome === 'failure' ||
+      (event.action === 'call-ended' && event.outcome === 'unknown')
+    )
+      return 'FAIL'
     return sallyport.mode === 'observe' ? 'WATCH' : 'ALLOW'
   }
   return event.kind === 'alert' ? 'ALERT' : 'EVENT'
@@ -55,7 +69,7 @@ function verdictPaint(
 }
 
 function callParts(
-  { http, url, event }: RecordBody,
+  { http, url, event, gen_ai: model }: RecordBody,
   paint: Record<'bold' | 'dim', Paint>,
 ): [text: string | undefined, paint: Paint][] {
   const numbers: string[] = []
@@ -67,6 +81,32 @@ function callParts(
     [http?.request.method ?? '-', paint.bold],
     [url?.full ?? '-', String],
     [numbers.length === 0 ? undefined : numbers.join(' '), paint.dim],
+    [model && modelText(model), paint.bold],
+  ]
+}
+
+function modelText({
+  request,
+  response,
+  usage,
+}: NonNullable<RecordBody['gen_ai']>): string | undefined {
+  const parts = [response?.model ?? request?.model]
+  if (usage !== undefined)
+    parts.push(`${usage.input_tokens ?? '-'}→${usage.output_tokens ?? '-'} tokens`)
+  const known = parts.filter((part) => part !== undefined)
+  return known.length === 0 ? undefined : known.join(' ')
+}
+
+function messageParts(
+  { mcp, gen_ai: named, url, sallyport: { message } }: RecordBody,
+  paint: Record<'bold', Paint>,
+): [text: string | undefined, paint: Paint][] {
+  const what = mcp?.method?.name ?? message?.kind ?? '-'
+  const name = named?.tool?.name ?? mcp?.resource?.uri ?? named?.prompt?.name
+  return [
+    [message?.direction === 'to-client' ? '←' : '→', String],
+    [name === undefined ? what : `${what} ${name}`, paint.bold],
+    [url?.full ?? '-', String],
   ]
 }
 

@@ -8,6 +8,7 @@ import { RE2JS } from 're2js'
 import type { RecordBody } from './body.ts'
 import { JournalReader, type JournalPlace } from './reader.ts'
 import { listSegments } from './segments.ts'
+import { isDenial } from './usual.ts'
 
 /** Which records are wanted; members left out do not restrict. */
 export interface TailFilter {
@@ -17,6 +18,8 @@ export interface TailFilter {
   readonly host?: string
   readonly verdict?: 'allow' | 'deny'
   readonly reason?: string
+  /** The name of a tool that is called, `*` standing for any characters. */
+  readonly tool?: string
   /** A rule's id, or `ruleset/id`. */
   readonly rule?: string
   /** A credential's name. */
@@ -80,16 +83,13 @@ export async function* tailRecords(
   }
 }
 
-/**
- * Reads the latest records of calls and events, the newest last.
- * @param task only its records, and those of the tasks below it
- */
+/** Reads the latest records of calls and events that are wanted, the newest last. */
 export async function latestRecords(
   dir: string,
   limit: number,
-  task: string | undefined,
+  filter: Omit<TailFilter, 'grep'>,
 ): Promise<RecordBody[]> {
-  const accepts = recordFilter(task === undefined ? {} : { task })
+  const accepts = recordFilter(filter)
   let latest: RecordBody[] = []
   for (const { firstSeq } of listSegments(dir).toReversed()) {
     const found: RecordBody[] = []
@@ -126,11 +126,23 @@ async function* segmentRecords(dir: string, firstSeq: number): AsyncGenerator<Re
 /** Makes the test of a record; `line` is its JSON. @throws Error when `grep` is no regular expression */
 function recordFilter(filter: TailFilter): (record: RecordBody, line: string) => boolean {
   const grep = filter.grep === undefined ? undefined : RE2JS.compile(filter.grep)
+  const tool = filter.tool === undefined ? undefined : namePattern(filter.tool)
   return (record, line) =>
     (filter.all === true || isTerminal(record)) &&
     (filter.since === undefined || Date.parse(record['@timestamp']) >= filter.since) &&
     isOfCall(record, filter) &&
+    (tool === undefined || isTool(record.gen_ai?.tool?.name, tool)) &&
     (grep === undefined || grep.matcher(line).find())
+}
+
+// A glob as an expression that takes linear time, whatever is written.
+function namePattern(glob: string): RE2JS {
+  const parts = glob.split('*').map((part) => RE2JS.quote(part))
+  return RE2JS.compile(parts.join('.*'), RE2JS.DOTALL)
+}
+
+function isTool(name: string | undefined, wanted: RE2JS): boolean {
+  return name !== undefined && wanted.matches(name)
 }
 
 function isTerminal({ event }: RecordBody): boolean {
@@ -139,7 +151,7 @@ function isTerminal({ event }: RecordBody): boolean {
 
 function isOfCall({ event, sallyport, ...record }: RecordBody, filter: TailFilter): boolean {
   const { task, host, verdict, reason, rule, credential } = filter
-  const decided = event.action.startsWith('call-denied') ? 'deny' : sallyport.decision?.verdict
+  const decided = isDenial(event.action) ? 'deny' : sallyport.decision?.verdict
   const ruleName = record.rule && `${record.rule.ruleset}/${record.rule.id}`
   const place = record.destination?.domain ?? record.destination?.ip
   return (

@@ -22,6 +22,7 @@ export function recordText(record: RecordBody): string {
   if (record.http !== undefined) text += httpText(record.http)
   if (tls !== undefined) text += `,"tls":${JSON.stringify(tls)}`
   if (agent !== undefined) text += `,"user_agent":{"original":${quote(agent.original)}}`
+  text += inspectedText(record)
   return `${text}${sallyportText(record.sallyport)}}`
 }
 
@@ -103,17 +104,36 @@ export function responseText(status: number, bytes: number, mimeType: string | u
   return `,"response":{"status_code":${numeral(status)},"bytes":${numeral(bytes)}${optional('mime_type', mimeType)}}`
 }
 
+/** The members that say what the bytes mean and where they stand in a trace; few records have any. */
+function inspectedText({ gen_ai, mcp, jsonrpc, rpc, error, trace, span }: RecordBody): string {
+  let text = ''
+  if (gen_ai !== undefined) text += `,"gen_ai":${JSON.stringify(gen_ai)}`
+  if (mcp !== undefined) text += `,"mcp":${JSON.stringify(mcp)}`
+  if (jsonrpc !== undefined) text += `,"jsonrpc":${JSON.stringify(jsonrpc)}`
+  if (rpc !== undefined) text += `,"rpc":${JSON.stringify(rpc)}`
+  if (error !== undefined) text += `,"error":${JSON.stringify(error)}`
+  if (trace !== undefined && span !== undefined) text += traceText(trace.id, span.id)
+  return text
+}
+
+/** The members `trace` and `span`. */
+export function traceText(traceId: string, spanId: string): string {
+  return `,"trace":{"id":"${inner(traceId)}"},"span":{"id":"${inner(spanId)}"}`
+}
+
 function sallyportText(own: RecordBody['sallyport']): string {
-  const { mode, call, task, decision, credential, inspection, upstream, detail, chain } = own
+  const { mode, call, message, task, decision, credential, upstream, detail, chain } = own
   let text = ',"sallyport":{"schema":1'
   if (mode !== undefined) text += `,"mode":"${mode}"`
   if (call !== undefined)
     text += `,"call":{"id":${quote(call.id)}${optional('kind', call.kind)}${optional('parent', call.parent)}}`
+  if (message !== undefined) text += `,"message":${JSON.stringify(message)}`
   if (task !== undefined) text += `,"task":${kept(task satisfies RecordTask)}`
   if (decision !== undefined) text += decisionText(decision)
   if (credential !== undefined)
     text += `,"credential":{"name":${quote(credential.name)}${optional('action', credential.action)}}`
-  if (inspection !== undefined) text += `,"inspection":"${inspection}"`
+  if (own.inspection !== undefined) text += `,"inspection":"${own.inspection}"`
+  if (own.content !== undefined) text += `,"content":${JSON.stringify(own.content)}`
   if (upstream !== undefined) text += `,"upstream":{"tls":${quote(upstream.tls)}}`
   if (detail !== undefined) text += `,"detail":${JSON.stringify(detail)}`
   if (chain !== undefined) text += `,"chain":${JSON.stringify(chain)}`

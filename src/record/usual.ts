@@ -1,4 +1,5 @@
-// The usual ECS words of events beside the calls, by their action. Pure; called by `ecs.ts`.
+// The usual ECS words of events beside the calls, by their action, and which actions are refusals. Pure; called by `ecs.ts`
+// and by what filters and shows records.
 
 /** What an action's record says unless it is told otherwise. */
 export interface Usual {
@@ -38,6 +39,8 @@ const USUAL: Readonly<Record<string, Usual>> = {
   'placeholder-misused': usual(['intrusion_detection'], ['denied'], 'failure', 'alert'),
   'client-rejected-certificate': usual(['network'], ['error'], 'failure'),
   'call-denied-repeated': usual(['network', 'web'], ['denied'], 'failure'),
+  'message-denied-repeated': usual(['web', 'api'], ['denied'], 'failure'),
+  'message-allowed-repeated': usual(['web', 'api'], ['allowed', 'info'], 'unknown'),
   'journal-recovered': usual(['process'], ['info']),
 }
 const USUAL_ELSE = usual(['configuration'], ['info'])
@@ -45,4 +48,9 @@ const USUAL_ELSE = usual(['configuration'], ['info'])
 /** The usual value of an action's members; one for actions that are not listed. */
 export function usualOf(action: string): Usual {
   return (Object.hasOwn(USUAL, action) && USUAL[action]) || USUAL_ELSE
+}
+
+/** Whether an action tells of a refusal: of a call or a message, or of many. */
+export function isDenial(action: string): boolean {
+  return action.startsWith('call-denied') || action.startsWith('message-denied')
 }

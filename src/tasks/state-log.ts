@@ -1,6 +1,6 @@
 // A file that outlives the process: one JSON value a line, appended, the last line of an id counts. What takes away (an
 // ending) is on the disk before it takes effect; what gives survives the process, not the machine. Torn ends are cut off.
-// Used by `registry.ts` and `ending.ts`.
+// Used by `registry.ts`, `ending.ts` and `ledger/tool-pins.ts`.
 
 import {
   closeSync,
@@ -107,7 +107,7 @@ export class StateLog<Value extends Identified> {
       const value = parse(bytes.toString('utf8', at, end))
       if (!isValue(value))
         throw new Error(
-          `${this.#file}: line ${this.#lines + 1} is not what was written: restore the file, or move it away to begin without any task`,
+          `${this.#file}: line ${this.#lines + 1} is not what was written: restore the file, or move it away to begin without what it held`,
         )
       this.#values.set(value.id, value)
       this.#lines += 1

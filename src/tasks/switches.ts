@@ -1,5 +1,5 @@
-// What an operator switched off, whatever rules say: hosts, credentials, agents, owners, everything; and the owners who
-// left. Kept on the disk, in force before the first answer. Asked by the pipeline for every call; changed by `control/`.
+// What an operator switched off, whatever rules say: hosts, credentials, tools, agents, owners, everything; and the owners
+// who left. Kept on the disk, in force before the first answer. Asked by the pipeline for every call; changed by `control/`.
 
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
@@ -11,6 +11,7 @@ import { ControlError } from './control-error.ts'
 import type { TaskEntry } from './entry.ts'
 import { isLive, type TaskRegistry } from './registry.ts'
 import type { Task } from './task.ts'
+import { checkToolValue, KilledTools } from './tool-kill.ts'
 import type { Actor, Kill, KillScope } from './view.ts'
 
 /** What the switches need. */
@@ -19,8 +20,8 @@ export interface SwitchOptions {
   /** Epoch milliseconds. */
   readonly now: () => number
   readonly registry: TaskRegistry
-  /** Cuts the open calls to a host or with a credential. @returns how many */
-  readonly cut: (scope: 'host' | 'credential', value: string) => number
+  /** Cuts the open calls to a host, with a credential or of a tool. @returns how many */
+  readonly cut: (scope: CallKillScope, value: string) => number
   /** Names of the configured credentials. */
   readonly credentials: readonly string[]
   /** Puts a change on record. */
@@ -28,6 +29,9 @@ export interface SwitchOptions {
   /** Told where a change could not be written down; it is in force, and tried again. */
   readonly onProblem: (error: unknown) => void
 }
+
+/** What a throw is for that ends calls, and no task. */
+export type CallKillScope = 'host' | 'credential' | 'tool'
 
 interface KeptSwitches {
   readonly kills: readonly Kill[]
@@ -43,6 +47,7 @@ export class Switches {
   readonly #file: string
   #kept: KeptSwitches
   #killed: Readonly<Record<KillScope, ReadonlySet<string>>>
+  #killedTools: KilledTools = new KilledTools([])
   #isIdle = true
   #isUnsaved = false
 
@@ -69,6 +74,16 @@ export class Switches {
       throw new EgressError('killed', { scope: 'credential', credential })
   }
 
+  /** @throws EgressError killed where the tool is switched off, everywhere or at this host */
+  checkTool(host: string, name: string): void {
+    if (this.isToolKilled(host, name)) throw new EgressError('killed', { scope: 'tool' })
+  }
+
+  /** Whether a tool is switched off, everywhere or at this host: it is then not listed either. */
+  isToolKilled(host: string, name: string): boolean {
+    return !this.#isIdle && this.#killedTools.has(host, name)
+  }
+
   /** Why no task may be made for this agent and owner; undefined where one may. */
   barred(task: Task): { readonly field: string; readonly detail: string } | undefined {
     if (this.#kept.disabledOwners.includes(task.owner.name))
@@ -84,8 +99,8 @@ export class Switches {
 
   /**
    * Throws the switch: in force at once; resolves when everything that matches has ended.
-   * @param written which one; a host in any spelling
-   * @throws ControlError definition-invalid where a host is none; not-found where a credential is none
+   * @param written which one; a host in any spelling; a tool's name, or `HOST/NAME`
+   * @throws ControlError definition-invalid where a host or a tool's name is none; not-found where a credential is none
    */
   async kill(
     scope: KillScope,
@@ -95,6 +110,7 @@ export class Switches {
   ): Promise<{ readonly kill: Kill; readonly ended: readonly string[]; readonly cut: number }> {
     const { now, registry, cut, onEvent } = this.#options
     const value = scope === 'host' ? hostOf(written) : written
+    if (scope === 'tool') checkToolValue(value)
     if (scope === 'credential' && !this.#options.credentials.includes(value))
       throw new ControlError('not-found', `there is no credential ${value}`, '/value')
     const at = now()
@@ -200,9 +216,12 @@ export class Switches {
     this.#isIdle = kills.length === 0
     const of = (scope: KillScope): ReadonlySet<string> =>
       new Set(kills.filter((kill) => kill.scope === scope).map(({ value }) => value))
+    const tool = of('tool')
+    this.#killedTools = new KilledTools([...tool])
     return {
       host: of('host'),
       credential: of('credential'),
+      tool,
       task: of('task'),
       agent: of('agent'),
       owner: of('owner'),
@@ -211,8 +230,8 @@ export class Switches {
   }
 }
 
-function isOfTasks(scope: KillScope): scope is Exclude<KillScope, 'host' | 'credential'> {
-  return scope !== 'host' && scope !== 'credential'
+function isOfTasks(scope: KillScope): scope is Exclude<KillScope, CallKillScope> {
+  return scope !== 'host' && scope !== 'credential' && scope !== 'tool'
 }
 
 function matches(entry: TaskEntry, scope: KillScope, value: string): boolean {

@@ -70,6 +70,7 @@ export interface ReceiptItem {
     | 'pool'
     | 'dns'
     | 'tls'
+    | 'tools'
     | 'credential'
     | 'child'
     | 'sandbox'
@@ -102,7 +103,7 @@ export interface Receipt {
 }
 
 /** What the kill switch can be thrown for. */
-export type KillScope = 'host' | 'credential' | 'task' | 'agent' | 'owner' | 'all'
+export type KillScope = 'host' | 'credential' | 'tool' | 'task' | 'agent' | 'owner' | 'all'
 
 /** One throw of the kill switch. */
 export interface Kill {

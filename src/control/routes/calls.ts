@@ -4,6 +4,7 @@
 import { createRoute, z } from '@hono/zod-openapi'
 import { streamSSE, type SSEStreamingApi } from 'hono/streaming'
 
+import { boundedText } from '../../tasks/scalars.ts'
 import { taskId } from '../../tasks/schema.ts'
 import { callsAnswer, REFUSALS } from '../answers.ts'
 import { visibleTask, type RouteApp } from '../context.ts'
@@ -22,6 +23,9 @@ const READINGS_EACH_MAX = 2
 
 const query = z.strictObject({
   task: taskId.optional().describe('Of this task only.'),
+  tool: boundedText(512)
+    .optional()
+    .describe('Calls of this tool only; * stands for any characters.'),
   limit: z.coerce
     .number({ error: 'expected a number' })
     .int({ error: 'expected a whole number' })
@@ -51,7 +55,8 @@ export function addCallRoutes(app: RouteApp, parts: ControlParts): void {
   const streams = new Shares('streams of calls', STREAMS_EACH_MAX)
   const readings = new Shares('readings of calls', READINGS_EACH_MAX)
   app.openapi(route, async (c) => {
-    const { task, limit } = c.req.valid('query')
+    const { limit, task, tool } = c.req.valid('query')
+    const wanted = { ...(task !== undefined && { task }), ...(tool !== undefined && { tool }) }
     const { principal } = c.env
     if (task !== undefined) visibleTask(parts, task, principal, '/task')
     const isShown = (record: unknown): record is object => isVisible(parts, record, principal)
@@ -59,7 +64,7 @@ export function addCallRoutes(app: RouteApp, parts: ControlParts): void {
       if (count === 0) return []
       const giveBack = readings.take(principal)
       try {
-        return (await parts.calls.recent(count, task)).filter(isShown)
+        return (await parts.calls.recent(count, wanted)).filter(isShown)
       } finally {
         giveBack()
       }
@@ -73,7 +78,7 @@ export function addCallRoutes(app: RouteApp, parts: ControlParts): void {
     const giveBack = streams.take(principal)
     const wake = { call: (): void => undefined }
     let overrun = false
-    const stop = parts.calls.follow(task, (record) => {
+    const stop = parts.calls.follow(wanted, (record) => {
       if (!isShown(record)) return
       overrun ||= waiting.length >= WAITING_MAX
       if (!overrun) waiting.push(record)

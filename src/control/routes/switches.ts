@@ -20,7 +20,7 @@ import type { ControlParts } from '../parts.ts'
 import { actorOf, requireRole, requireUnlimited, type Principal } from '../roles.ts'
 
 const READERS = ['viewer', 'approver', 'operator'] as const
-const SCOPES = ['host', 'credential', 'task', 'agent', 'owner', 'all'] as const
+const SCOPES = ['host', 'credential', 'tool', 'task', 'agent', 'owner', 'all'] as const
 
 const killBody = z
   .strictObject({
@@ -29,7 +29,7 @@ const killBody = z
       .string({ error: 'expected a text' })
       .max(512, { error: 'expected at most 512 characters' })
       .default('')
-      .describe('Which one; nothing for `all`.'),
+      .describe('Which one; a tool as NAME, or HOST/NAME; nothing for `all`.'),
     reason: boundedText(1024).optional().describe('Put on record.'),
   })
   .refine(({ scope, value }) => (value === '') === (scope === 'all'), {

@@ -1,6 +1,7 @@
 // Which records a sink gets. Pure. Called by `feed.ts`.
 
 import type { RecordBody } from '../body.ts'
+import { isDenial } from '../usual.ts'
 
 /** What a sink asks for; members left out do not restrict. */
 export interface SinkFilter {
@@ -35,7 +36,7 @@ export function lineFilter(all: boolean, filter: SinkFilter = {}): (line: Buffer
   }
 }
 
-/** A call refused before or after its decision was refused all the same. */
+/** A call refused before or after its decision was refused all the same; counts of refusals have no decision. */
 function verdictOf(action: string, decided: string | undefined): string | undefined {
-  return action.startsWith('call-denied') ? 'deny' : decided
+  return isDenial(action) ? 'deny' : decided
 }

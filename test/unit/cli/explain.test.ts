@@ -13,9 +13,16 @@ const PROD_ONLY = `  - id: prod-only
     methods: [GET]
     environment: prod
 `
+const MCP = `  - id: linear
+    allow: https://mcp.test/mcp
+    tools: [list_*]
+    resources: ['file:///work/*']
+    prompts: [triage]
+    pin: { list_issues: 'sha256:${'0'.repeat(64)}' }
+`
 const dir = t.testdir({
   'sallyport.yaml': CONFIGURATION,
-  rules: { 'w.yaml': RULES.replace('tests:', `${PROD_ONLY}tests:`) },
+  rules: { 'w.yaml': RULES.replace('tests:', `${PROD_ONLY}${MCP}tests:`) },
 })
 const explain = (...words: string[]): Promise<Ran> =>
   run(['explain', ...words, '--config', path.join(dir, 'sallyport.yaml')])
@@ -104,6 +111,30 @@ void t.test(
   },
 )
 
+void t.test('R38: a tool, a resource or a prompt may be asked about', async (t) => {
+  const url = 'https://mcp.test/mcp'
+  const allowed = await explain('POST', url, '--tool', 'list_issues')
+  t.match(allowed, { code: 0, out: /^allow by widgets\/linear\n/ })
+  t.match(await explain('POST', url, '--tool', 'delete_issue'), {
+    code: 1,
+    out: /^deny tool-not-allowed: .*widgets\/linear {2}not by tools/s,
+  })
+  t.equal((await explain('POST', url, '--resource', 'file:///work/a')).code, 0)
+  t.match(await explain('POST', url, '--resource', 'file:///etc/passwd'), {
+    code: 1,
+    out: /^deny source-not-allowed: .*not by resources/s,
+  })
+  t.equal((await explain('POST', url, '--prompt', 'triage')).code, 0)
+  t.match(await explain('POST', url, '--prompt', 'other'), { code: 1, out: /not by prompts/ })
+  t.match(await explain('POST', url), { code: 0, out: /by the head alone: .* mcp\n/ })
+  t.match(await explain('POST', url, '--tool', 'a', '--prompt', 'b'), { code: 2, err: /one of/ })
+  t.match(await explain('CONNECT', 'mcp.test:443', '--tool', 'a'), { code: 2, err: /a tunnel/ })
+  const { obligations } = JSON.parse(
+    (await explain('POST', url, '--tool', 'list_issues', '--json')).out,
+  )
+  t.match(obligations, { pins: { list_issues: /^sha256:/ } })
+})
+
 void t.test('scripts get the decision and its trace as JSON', async (t) => {
   const { code, out } = await explain('GET', ISSUES, '--json')
   t.equal(code, 0)
@@ -125,7 +156,7 @@ void t.test('scripts get the decision and its trace as JSON', async (t) => {
 })
 
 void t.test('what is not served is refused by name, and what is missing asked for', async (t) => {
-  for (const option of ['--tool', '--at', '--body', '--call'])
+  for (const option of ['--at', '--body', '--call'])
     t.match(await explain('GET', ISSUES, option, 'x'), {
       code: 2,
       err: new RegExp(`\`${option}\` is not served`),

@@ -8,7 +8,9 @@ import t from 'tap'
 import { DEFAULT_LIMITS } from '../../../src/limits.ts'
 import { eventRecord } from '../../../src/record/ecs.ts'
 import { Journal } from '../../../src/record/journal.ts'
+import { messageRecord } from '../../../src/record/message-record.ts'
 import { loadOrMakeCa } from '../../../src/tls/ca.ts'
+import { messageCall, messageOf } from '../record/support.ts'
 import { run } from './support.ts'
 
 const silent = (): void => undefined
@@ -27,6 +29,12 @@ async function writeJournal(dir: string): Promise<void> {
   })
   for (const message of ['one', 'two', 'three'])
     await journal.append(eventRecord('rules-loaded', { now: Date.now(), message }))
+  const fields = {
+    mcp: { method: { name: 'tools/call' } },
+    gen_ai: { operation: { name: 'execute_tool' }, tool: { name: 'list_issues' } },
+  }
+  const denied = messageOf({ verdict: 'deny', fields })
+  await journal.append(messageRecord(messageCall('C'), denied, Date.now()))
   await journal.close()
 }
 
@@ -38,31 +46,32 @@ void t.test('verify says whether a journal is whole, and tail shows it', async (
   await writeJournal(journalDir)
 
   const whole = await run(['verify', ...config])
-  t.match(whole, { code: 0, out: /^intact: 3 records from 1, head 3 sha256:[0-9a-f]{64}\n$/ })
-  t.match(JSON.parse((await run(['verify', journalDir, '--json'])).out), { ok: true, records: 3 })
+  t.match(whole, { code: 0, out: /^intact: 4 records from 1, head 4 sha256:[0-9a-f]{64}\n$/ })
+  t.match(JSON.parse((await run(['verify', journalDir, '--json'])).out), { ok: true, records: 4 })
   t.match(await run(['verify', journalDir, '--anchor', 'x']), {
     code: 2,
     err: /`--anchor` is not served/,
   })
 
   const lines = (await run(['tail', ...config])).out.trimEnd().split('\n')
-  t.equal(lines.length, 3)
+  t.equal(lines.length, 4)
   t.match(lines[1], /rules-loaded two/)
   t.equal(
     (await run(['tail', journalDir, '--grep', 'two|three'])).out.trimEnd().split('\n').length,
     2,
   )
-  t.equal((await run(['tail', journalDir, '--since', '1h'])).out.trimEnd().split('\n').length, 3)
+  t.equal((await run(['tail', journalDir, '--since', '1h'])).out.trimEnd().split('\n').length, 4)
   t.equal((await run(['tail', journalDir, '--since', '2100-01-01'])).out, '')
   t.match(await run(['tail', journalDir, '--since', 'soon']), {
     code: 2,
     err: /neither a duration nor a time/,
   })
   t.match(await run(['tail', journalDir, '--grep', '(']), { code: 2, err: /--grep/ })
-  t.match(await run(['tail', journalDir, '--tool', 'x']), {
-    code: 2,
-    err: /`--tool` is not served/,
+  t.match(await run(['tail', journalDir, '--tool', 'list_*']), {
+    code: 0,
+    out: /^\S+ \S+ DENY {2}→ tools\/call list_issues https:\/\/mcp.test\/mcp tool-not-allowed .*\n$/,
   })
+  t.match(await run(['tail', journalDir, '--tool', 'list', '--verdict', 'deny']), { out: '' })
   const json = (await run(['tail', journalDir, '--json'])).out.split('\n')
   t.match(JSON.parse(json[0] ?? ''), {
     event: { action: 'rules-loaded' },
@@ -74,7 +83,7 @@ void t.test('verify says whether a journal is whole, and tail shows it', async (
   writeFileSync(file, readFileSync(file, 'utf8').replace('"two"', '"TWO"'))
   const edited = await run(['verify', journalDir])
   t.equal(edited.code, 1)
-  t.match(edited.out, new RegExp(`^${segment}:2: .*\n1 problem: 3 records`))
+  t.match(edited.out, new RegExp(`^${segment}:2: .*\n1 problem: 4 records`))
 })
 
 void t.test('ca show prints what a client compares, and nothing secret', async (t) => {

@@ -121,7 +121,6 @@ void t.test('keys that this version does not serve are refused by name', (t) => 
     'control.principals.0.oidc':
       'control: { principals: [{ name: a, tokenFile: t, roles: [viewer], oidc: {} }] }',
     'upstream.proxy': 'upstream: { proxy: { url: http://x:1 } }',
-    record: 'record: { prompts: off }',
     'sinks.0.otlp': 'sinks: [{ otlp: {}, stdout: {} }]',
     'task.parent': `${TASK}  parent: t_1`,
     'task.identity.subject': `${TASK}  identity: { subject: spiffe://a }`,
@@ -318,6 +317,19 @@ void t.test('limits are overridden by name, with a unit where they have one', (t
     'idleTimeoutMs: 30d',
   ])
     t.match(found(`limits: { ${wrong} }`), [/invalid-value/], wrong)
+  t.end()
+})
+
+void t.test('what records keep of what is said is chosen for prompts and for tools', (t) => {
+  t.strictSame(loaded('').record, { prompts: 'digest', tools: 'redacted' })
+  t.strictSame(loaded('record: { prompts: off }').record, { prompts: 'off', tools: 'redacted' })
+  t.strictSame(loaded('record: { prompts: full, tools: digest }').record, {
+    prompts: 'full',
+    tools: 'digest',
+  })
+  t.strictSame(loaded('', { environment: { SALLYPORT_RECORD_TOOLS: 'off' } }).record.tools, 'off')
+  const { problems } = load('record: { prompts: all, tool: full }')
+  t.match(problems, [{ message: /off.*digest.*redacted.*full/ }, { hint: 'did you mean `tools`?' }])
   t.end()
 })
 

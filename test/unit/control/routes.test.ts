@@ -319,6 +319,11 @@ void t.test('what there is can be read', async (t) => {
   t.strictSame((await control.ask('GET', '/v1/calls?limit=2')).body, {
     calls: [{ n: 1 }, { n: 2 }],
   })
+  control.call({ gen_ai: { tool: { name: 'list_issues' } } })
+  t.match((await control.ask('GET', '/v1/calls?tool=list_issues')).body, {
+    calls: [{ gen_ai: { tool: { name: 'list_issues' } } }],
+  })
+  t.match(await control.ask('GET', '/v1/calls?tool='), { status: 400, body: { field: '/tool' } })
   t.match(await control.ask('GET', '/v1/calls?limit=1001'), {
     status: 400,
     body: { field: '/limit' },

@@ -5,6 +5,7 @@ import { decide, decideConnect } from '../../../src/policy/decide.ts'
 import type { ConnectDecision, Decision } from '../../../src/policy/decision.ts'
 import { parseRuleSet } from '../../../src/policy/parse.ts'
 import type { RuleSet } from '../../../src/policy/rule-set.ts'
+import type { Content, McpList } from '../../../src/policy/subject.ts'
 import { askAbout } from '../../../src/policy/written-call.ts'
 import { EgressError } from '../../../src/errors.ts'
 
@@ -41,9 +42,14 @@ export function policyOf(
 }
 
 /** The decision on `METHOD URL`. */
-export function decisionOn(policy: Policy, call: string, headers: string[] = []): Decision {
+export function decisionOn(
+  policy: Policy,
+  call: string,
+  headers: string[] = [],
+  content?: Content,
+): Decision {
   const [method = '', target = ''] = call.split(' ')
-  const asked = askAbout(method, target, headers)
+  const asked = { ...askAbout(method, target, headers), ...(content && { content }) }
   return 'connect' in asked ? decideConnect(policy, asked.connect) : decide(policy, asked)
 }
 
@@ -63,6 +69,24 @@ export function verdictOn(policy: Policy, call: string, headers: string[] = []):
     if (error instanceof EgressError) return `deny ${error.reason}`
     throw error
   }
+}
+
+/** The verdict on a call to `https://a.test` of which this was read. */
+export function verdictInside(
+  policy: Policy,
+  content: Content,
+  call = 'POST https://a.test/',
+): string {
+  const { verdict, reason, rule } = decisionOn(policy, call, [], content)
+  return verdict === 'allow' ? `allow ${rule?.id}` : `deny ${reason}`
+}
+
+/** What names an item of an MCP server: `tools NAME`, `resources URI`, `prompts NAME`. */
+export function item(written: `${McpList} ${string}`): Content {
+  const at = written.indexOf(' ')
+  const list = (['tools', 'resources', 'prompts'] as const).find((each) => written.startsWith(each))
+  if (list === undefined) throw new Error('no list')
+  return { mcp: { kind: 'item', method: `${list}/get`, list, name: written.slice(at + 1) } }
 }
 
 /** Whether a call is allowed. */

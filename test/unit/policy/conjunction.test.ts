@@ -9,6 +9,7 @@ import {
   type PolicyChain,
 } from '../../../src/policy/conjunction.ts'
 import type { ConnectDecision, Decision } from '../../../src/policy/decision.ts'
+import { CONTENT_MODES } from '../../../src/policy/subject.ts'
 import { DATA_CLASSES } from '../../../src/tasks/task.ts'
 import type { Asked } from '../../../src/policy/written-call.ts'
 import { policyOf } from './ask.ts'
@@ -182,6 +183,15 @@ function isWithin(question: Asked, given: Decision, other: Decision | ConnectDec
     DATA_CLASSES.indexOf(mine.data) >= DATA_CLASSES.indexOf(theirs.data) &&
     (mine.clientAuth === 'drop' || theirs.clientAuth === 'pass') &&
     (mine.placeholderInBody === 'refuse' || theirs.placeholderInBody === 'pass') &&
+    (mine.maxPackBytes ?? Infinity) <= (theirs.maxPackBytes ?? Infinity) &&
+    (['prompts', 'tools'] as const).every((what) => {
+      const kept = theirs.record?.[what]
+      const keeps = mine.record?.[what]
+      if (kept === undefined) return true
+      return keeps !== undefined && CONTENT_MODES.indexOf(keeps) >= CONTENT_MODES.indexOf(kept)
+    }) &&
+    [...(theirs.pins ?? [])].every(([tool, digest]) => mine.pins?.get(tool) === digest) &&
+    (other.inspectors ?? []).every((kind) => given.inspectors?.includes(kind)) &&
     (given.wouldDeny !== undefined || other.wouldDeny === undefined) &&
     ADDRESSES.every(
       (address) =>

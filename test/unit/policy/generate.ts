@@ -17,6 +17,7 @@ import { checkAddresses } from '../../../src/net/classify.ts'
 import type { Policy } from '../../../src/policy/compile.ts'
 import { decide, decideConnect } from '../../../src/policy/decide.ts'
 import type { AddressPolicy, ConnectDecision, Decision } from '../../../src/policy/decision.ts'
+import type { Content, GitCommand } from '../../../src/policy/subject.ts'
 import { askAbout, type Asked } from '../../../src/policy/written-call.ts'
 import { policyOf } from './ask.ts'
 
@@ -37,6 +38,9 @@ export interface RuleText {
   readonly clientAuth: 'pass' | 'drop' | undefined
   readonly placeholderInBody: 'refuse' | undefined
   readonly data: string | undefined
+  /** Keys that look inside, as an allow and as a deny may have them. */
+  readonly inside: { readonly allow: string; readonly deny: string } | undefined
+  readonly record: string | undefined
   readonly observe: boolean
 }
 
@@ -44,6 +48,8 @@ export interface RuleText {
 export interface CallText {
   readonly call: string
   readonly headers: string[]
+  /** What was read of it; undefined: the head alone is asked about. */
+  readonly content?: Content | undefined
 }
 
 /** Mostly nothing, so that most rules say little. */
@@ -57,6 +63,29 @@ function rarely<Value>(value: Arbitrary<Value>): Arbitrary<Value | undefined> {
 const segment = constantFrom('a', 'ab', '*', 'a*', '*b', '**')
 const path = array(segment, { maxLength: 3 }).map((each) => `/${each.join('/')}`)
 const range = constantFrom('10.0.0.0/8', '10.1.0.0/16', '127.0.0.1/32', '192.0.2.0/24')
+
+const both = (keys: string): RuleText['inside'] => ({ allow: keys, deny: keys })
+
+/** Keys that look inside calls. */
+export const insideText: Arbitrary<NonNullable<RuleText['inside']>> = constantFrom(
+  ...[
+    both('tools: [a]'),
+    both('tools: [a*, b]\n  resources: [r]'),
+    both('tools: ["*"]\n  prompts: [p]'),
+    { allow: `tools: [a*]\n  pin: { a: 'sha256:${'0'.repeat(64)}' }`, deny: 'prompts: [p]' },
+    { allow: 'models: [m*]\n  maxTokens: 5', deny: 'models: [m1]' },
+    { allow: 'models: [m1]\n  serverTools: false', deny: 'serverTools: true' },
+    both('serverTools: [web]'),
+    both('graphql: {}'),
+    both('graphql: { operations: [query], fields: [a.b] }'),
+    both('graphql: { fields: [a, "*.c"] }'),
+    both('graphql: { introspection: true }'),
+    both('git: { repos: [r/*] }'),
+    both('git: { repos: [r/a], push: [refs/a] }'),
+    { allow: 'git: { push: ["refs/*"], force: true, maxPackBytes: 5 }', deny: 'git: {}' },
+    { allow: 'git: { push: ["refs/*"], maxPackBytes: 9 }', deny: 'git: { force: true }' },
+  ].filter((each) => each !== undefined),
+)
 
 /** Any rule. */
 export const ruleText: Arbitrary<RuleText> = record({
@@ -75,6 +104,11 @@ export const ruleText: Arbitrary<RuleText> = record({
   clientAuth: rarely(constantFrom('pass' as const, 'drop' as const)),
   placeholderInBody: rarely(constant('refuse' as const)),
   data: rarely(constantFrom('internal', 'restricted')),
+  inside: oneof(
+    { weight: 3, arbitrary: constant(undefined) },
+    { weight: 1, arbitrary: insideText },
+  ),
+  record: rarely(constantFrom('{ prompts: full }', '{ prompts: off, tools: digest }')),
   observe: constantFrom(...Array.from({ length: 9 }, () => false), true),
 })
 
@@ -111,7 +145,9 @@ function writeRule(rule: RuleText, at: number): string {
   add('paths', rule.paths && JSON.stringify(rule.paths))
   add('query', rule.query)
   add('headers', rule.headers)
+  if (rule.inside) lines.push(`  ${isAllow ? rule.inside.allow : rule.inside.deny}`)
   if (!isAllow) return lines.join('\n')
+  add('record', rule.record)
   add('credential', rule.credential)
   add('limit', rule.bodyBytes && `{ bodyBytes: ${rule.bodyBytes} }`)
   add('clientAuth', rule.clientAuth)
@@ -127,6 +163,55 @@ const rawPath = array(constantFrom('a', 'ab', 'b', 'c', 'a%2Fb', 'a;p', 'A', '')
   maxLength: 3,
 }).map((each) => `/${each.join('/')}`)
 
+const askedItem = tuple(
+  constantFrom('tools', 'tools', 'resources', 'prompts'),
+  constantFrom('a', 'ab', 'b', 'B', 'c', 'r', 'p'),
+).map(([list, name]): Content => ({ mcp: { kind: 'item', method: list, list, name } }))
+const askedModel = record({
+  operation: constant('chat'),
+  model: constantFrom('m1', 'm2', 'n', undefined),
+  hasOutput: constantFrom(true, false),
+  maxTokens: constantFrom(undefined, 5, 6),
+  serverTools: constantFrom([], [], ['web'], ['web', 'run']),
+}).map((model): Content => ({ model }))
+const operation = record({
+  type: constantFrom('query', 'query', 'mutation'),
+  fields: constantFrom<string[][]>([['a']], [['a'], ['a', 'b']], [['a'], ['a', 'c']], [['x']], []),
+  introspection: constantFrom(false, false, true),
+})
+const askedGraphql = array(operation, { maxLength: 2 }).map((operations): Content => ({
+  graphql: { operations },
+}))
+const command: Arbitrary<GitCommand> = record({
+  ref: constantFrom('refs/a', 'refs/b', 'x'),
+  change: constantFrom('create', 'update', 'delete'),
+  update: constantFrom('fast-forward', 'unproven'),
+})
+const askedGit = record({
+  repo: constantFrom('r/a', 'r/b', 's'),
+  service: constantFrom('upload-pack', 'receive-pack'),
+  commands: array(command, { maxLength: 2 }),
+}).map((each): Content => ({
+  git: { ...each, commands: each.service === 'receive-pack' ? each.commands : [] },
+}))
+
+/** Anything that may be read of a call. */
+export const content: Arbitrary<Content> = oneof(
+  { weight: 4, arbitrary: askedItem },
+  { weight: 2, arbitrary: askedModel },
+  { weight: 2, arbitrary: askedGraphql },
+  { weight: 2, arbitrary: askedGit },
+  {
+    weight: 2,
+    arbitrary: constantFrom<Content>(
+      {},
+      { mcp: { kind: 'session', method: 'ping' } },
+      { mcp: { kind: 'other', method: 'sampling/createMessage' } },
+      { fault: 'malformed-body' },
+    ),
+  },
+)
+
 const httpCall = record({
   method: constantFrom('GET', 'PUT', 'DELETE', 'POST'),
   scheme: constantFrom('https', 'https', 'https', 'http', 'wss', 'ws'),
@@ -134,9 +219,11 @@ const httpCall = record({
   path: rawPath,
   query: constantFrom('', '', '?k=v', '?k=w', '?k=vv&k=v'),
   headers: constantFrom<string[]>([], [], ['x-k', 'v'], ['x-k', 'vv']),
+  content: option(content, { nil: undefined, freq: 2 }),
 }).map((each): CallText => ({
   call: `${each.method} ${each.scheme}://${each.authority}${each.path}${each.query}`,
   headers: each.headers,
+  content: each.content,
 }))
 const tunnel = authority.map((at): CallText => ({
   call: `CONNECT ${at.includes(':') ? at : `${at}:443`}`,
@@ -159,9 +246,9 @@ export const ADDRESSES: readonly string[] = [
 ]
 
 /** The question that a call asks. */
-export function asked({ call, headers }: CallText): Asked {
+export function asked({ call, headers, content: read }: CallText): Asked {
   const [method = '', target = ''] = call.split(' ')
-  return askAbout(method, target, headers)
+  return { ...askAbout(method, target, headers), ...(read && { content: read }) }
 }
 
 /** The decision by one policy. */

@@ -4,6 +4,7 @@ import { array, assert, constantFrom, oneof, property, tuple, type Arbitrary } f
 import t from 'tap'
 
 import type { Policy } from '../../../src/policy/compile.ts'
+import type { Obligations } from '../../../src/policy/decision.ts'
 import { decideConnectTogether, decideTogether } from '../../../src/policy/conjunction.ts'
 import { comparePolicies, type Widening } from '../../../src/policy/narrow.ts'
 import type { Asked } from '../../../src/policy/written-call.ts'
@@ -278,11 +279,22 @@ function mayToo(question: Asked, child: Policy, parent: Policy): boolean {
     (mine.credential === undefined || mine.credential === others.credential) &&
     (mine.bodyBytesMax ?? Infinity) <= (others.bodyBytesMax ?? Infinity) &&
     (mine.clientAuth === 'drop' || others.clientAuth === 'pass') &&
+    keepsInside(question, mine, others) &&
     ADDRESSES.every(
       (address) =>
         !mayDial(question, own.addresses, address) || mayDial(question, theirs.addresses, address),
     )
   )
+}
+
+// Packs are bounded where there is one, definitions are pinned of the tool that is called.
+function keepsInside(question: Asked, mine: Obligations, others: Obligations): boolean {
+  const { mcp, git } = 'connect' in question ? {} : (question.content ?? {})
+  if (git?.service === 'receive-pack')
+    return (mine.maxPackBytes ?? Infinity) <= (others.maxPackBytes ?? Infinity)
+  if (mcp?.list !== 'tools') return true
+  const pinned = others.pins?.get(mcp.name ?? '')
+  return pinned === undefined || mine.pins?.get(mcp.name ?? '') === pinned
 }
 
 // Rules of a child: mostly its parent's, as they are, narrower or a little other.
@@ -298,8 +310,11 @@ const changed = (rule: RuleText): Arbitrary<RuleText> =>
       { environment: other.environment, observe: other.observe },
       { credential: other.credential, addresses: other.addresses },
       { bodyBytes: other.bodyBytes, clientAuth: other.clientAuth },
+      { inside: other.inside },
     ).map((part) => ({ ...rule, ...part })),
   )
+const TOOLS = { allow: 'tools: [a]', deny: 'tools: [a]' }
+const PUSHES = { allow: 'git: { repos: [r/a], push: [refs/a] }', deny: 'git: {}' }
 const narrower = (rule: RuleText): Arbitrary<RuleText> =>
   constantFrom<Partial<RuleText>>(
     { methods: ['GET'] },
@@ -307,6 +322,7 @@ const narrower = (rule: RuleText): Arbitrary<RuleText> =>
     { paths: ['/a/*'] },
     { bodyBytes: 5 },
     { query: "{ k: 'v' }" },
+    ...(rule.inside === undefined ? [{ inside: TOOLS }, { inside: PUSHES }] : []),
     { credential: undefined, clientAuth: undefined, addresses: undefined },
     rule.host.startsWith('*') ? { host: 'b.a.test' } : {},
   ).map((part) => (rule.verdict === 'allow' ? { ...rule, ...part } : rule))

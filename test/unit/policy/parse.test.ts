@@ -117,9 +117,7 @@ rules:
 
 // prettier-ignore
 const NOT_SERVED = [
-  'when', 'between', 'tools', 'resources', 'prompts', 'graphql', 'git', 'accepts', 'record', 'expires',
-  'ticket', 'category', 'regulation', 'profile', 'static', 'separate', 'reviewers', 'models', 'maxTokens', 'serverTools',
-  'pin',
+  'when', 'between', 'accepts', 'expires', 'ticket', 'category', 'regulation', 'profile', 'static', 'separate', 'reviewers',
 ]
 
 for (const key of NOT_SERVED)

@@ -68,6 +68,7 @@ const start = fc.record({
   port: fc.oneof(fc.constantFrom(80, 443), fc.integer({ min: 1, max: 65_535 })),
   path: fc.oneof(latin1, text),
   query: maybe(fc.oneof(latin1, text)),
+  trace: maybe(fc.record({ traceId: text, parentId: text })),
 })
 const progress = fc.record({
   reason,
@@ -104,6 +105,7 @@ function callOf(from: Start): Call {
     upgrade: from.upgrade,
     expectsContinue: false,
   })
+  if (from.trace !== undefined) call.trace = from.trace
   call.identify({ task, policies: [policy], standing: { task, state: 'active' } })
   const decision = {
     verdict: 'allow',
@@ -162,4 +164,10 @@ void t.test('a call that is no decided request goes the general way', async (t) 
   tunnel.tunnel = { host: 'a.test', kind: 'name', port: 443, literal: 'a.test' }
   tunnel.identify({ task: TASK, policies: [policy], standing: { task: TASK, state: 'active' } })
   t.notOk(isDecidedRequest(tunnel))
+  const [from] = fc.sample(start, 1)
+  if (from === undefined) return
+  const call = callOf(from)
+  t.ok(isDecidedRequest(call))
+  call.inspected = { mcp: { method: { name: 'tools/list' } } }
+  t.notOk(isDecidedRequest(call), 'more was read of it than its head')
 })

@@ -61,6 +61,23 @@ void t.test('refusals beyond the rate are counted exactly, by task and reason', 
   t.end()
 })
 
+void t.test('refused messages share the rate of refused calls and are counted apart', (t) => {
+  const { clock, records, limiter } = makeLimiter(1, 10_000)
+  t.equal(limiter.admit(TASK, 'killed', clock.now), true)
+  t.equal(limiter.admit(TASK, 'tool-not-allowed', clock.now, 'message-denied'), false)
+  t.equal(limiter.admit(TASK, 'tool-not-allowed', clock.now, 'message-denied'), false)
+  t.equal(limiter.admit(TASK, 'killed', clock.now), false)
+  limiter.close()
+  t.match(
+    records.map(({ event: { action }, sallyport }) => [action, sallyport.detail]),
+    [
+      ['message-denied-repeated', { count: 2, reasons: { 'tool-not-allowed': 2 } }],
+      ['call-denied-repeated', { count: 1, reasons: { killed: 1 } }],
+    ],
+  )
+  t.end()
+})
+
 void t.test('counts are reported when the second is over, without another refusal', async (t) => {
   const { records, limiter } = makeLimiter(1, 0)
   const now = Date.now()

@@ -12,9 +12,19 @@ import { join } from 'node:path'
 import t from 'tap'
 
 import { callRecord, eventRecord } from '../../../src/record/ecs.ts'
+import { messageRecord, repeatedMessagesRecord } from '../../../src/record/message-record.ts'
 import { listSegments } from '../../../src/record/segments.ts'
 import { verifyDirectory } from '../../../src/record/verify.ts'
-import { facts, freshDir, journalLines, journalRecords, memoryLog, openJournal } from './support.ts'
+import {
+  facts,
+  freshDir,
+  journalLines,
+  journalRecords,
+  memoryLog,
+  messageCall,
+  messageOf,
+  openJournal,
+} from './support.ts'
 
 const started = (id: string) => callRecord(facts({ id }), 'call-started', Date.now())
 const ended = (id: string) => callRecord(facts({ id }), 'call-ended', Date.now())
@@ -271,6 +281,12 @@ void t.test(
       ),
       refused,
     )
+    const call = messageCall('C1')
+    const ask = messageRecord(call, messageOf(), 0)
+    await t.rejects(journal.append(ask), refused)
+    await t.rejects(journal.append(messageRecord(call, messageOf({ verdict: 'deny' }), 0)), refused)
+    const counts = { requests: 2, notifications: 3, from: 0, to: 1000 }
+    await t.rejects(journal.append(repeatedMessagesRecord(call, counts, 0)), refused)
     taken.push(journal.append(ended('C0')))
     await Promise.all(taken)
     await journal.append(started('C11'))
@@ -281,6 +297,20 @@ void t.test(
       records.find(({ event: { action } }) => action === 'call-denied-repeated')?.sallyport.detail,
       { count: 6, reasons: { 'not-on-allowlist': 5, killed: 1 } },
       'what was refused is counted exactly',
+    )
+    t.match(
+      records.find(({ event: { action } }) => action === 'message-denied-repeated')?.sallyport
+        .detail,
+      { count: 1, reasons: { 'tool-not-allowed': 1 } },
+    )
+    t.match(
+      records.find(({ event: { action } }) => action === 'message-allowed-repeated')?.sallyport
+        .detail,
+      { count: 5, kinds: { request: 2, notification: 3 } },
+    )
+    t.notOk(
+      records.find(({ event: { action } }) => action === 'message-allowed'),
+      'a message that could not be recorded has not been passed on',
     )
   },
 )

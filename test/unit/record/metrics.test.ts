@@ -22,6 +22,11 @@ void t.test(
     metrics.countCall('allow', 'allowed', 0.00003)
     metrics.countCall('allow', 'allowed', 0.2)
     metrics.countCall('deny', 'not-on-allowlist', 0)
+    metrics.countMessage('allow', 'allowed', 0)
+    metrics.countMessage('deny', 'tool-not-allowed', 0)
+    metrics.countTokens(12, 34)
+    metrics.countTokens(undefined, 1)
+    metrics.countTokens(-1, Number.NaN)
     metrics.countMint()
     metrics.countDial('connected')
     metrics.countDial('connected')
@@ -31,6 +36,10 @@ void t.test(
       for (const line of [
         'sallyport_calls_total{verdict="allow",reason="allowed"} 2',
         'sallyport_calls_total{verdict="deny",reason="not-on-allowlist"} 1',
+        'sallyport_messages_total{verdict="allow",reason="allowed"} 1',
+        'sallyport_messages_total{verdict="deny",reason="tool-not-allowed"} 1',
+        'sallyport_model_tokens_total{type="input"} 12',
+        'sallyport_model_tokens_total{type="output"} 35',
         'sallyport_decision_seconds_count 2',
         'sallyport_decision_seconds_bucket{le="0.00005"} 1',
         'sallyport_upstream_dials_total{outcome="connected"} 2',
@@ -59,7 +68,7 @@ void t.test(
         t.ok(text.split('\n').includes(line), `${line} (${String(round)})`)
       }
       const labels = new Set([...text.matchAll(/[{,](\w+)="/g)].map((match) => match[1]))
-      t.strictSame(labels, new Set(['le', 'verdict', 'reason', 'outcome', 'state', 'sink']))
+      t.strictSame(labels, new Set(['le', 'verdict', 'reason', 'type', 'outcome', 'state', 'sink']))
     }
     t.match((await metrics.render()).contentType, /^text\/plain/)
     metrics.countAssertion()

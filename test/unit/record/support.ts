@@ -4,6 +4,8 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
+import { Call, type Message } from '../../../src/call.ts'
+import type { Reason } from '../../../src/errors.ts'
 import type { RecordBody } from '../../../src/record/body.ts'
 import type { CallFacts } from '../../../src/record/facts.ts'
 import { Journal, type JournalOptions, type RecordLog } from '../../../src/record/journal.ts'
@@ -59,6 +61,52 @@ export function facts(more: Partial<CallFacts> = {}): CallFacts {
     credential: { name: 'github', action: 'injected' },
     inspection: 'full',
     ...more,
+  }
+}
+
+/** A call to an MCP server. */
+export function messageCall(id: string): Call {
+  const call: Call = new Call({ id, kind: 'intercepted', startedAt: 0, client: {} })
+  call.receive({
+    method: 'POST',
+    version: '1.1',
+    headers: ['Host', 'mcp.test'],
+    scheme: 'https',
+    endpoint: { host: 'mcp.test', kind: 'name', port: 443, literal: 'mcp.test' },
+    path: { raw: '/mcp', readings: [] },
+    query: undefined,
+    framing: { kind: 'none' },
+    upgrade: false,
+    expectsContinue: false,
+  })
+  call.task = TASK
+  return call
+}
+
+/** A message of such a call. */
+export function messageOf(
+  more: Partial<Omit<Message, 'decision'>> & {
+    readonly verdict?: 'allow' | 'deny'
+    readonly reason?: Reason
+    readonly wouldDeny?: Reason
+  } = {},
+): Message {
+  const { verdict = 'allow', reason, wouldDeny, ...own } = more
+  return {
+    id: '01JMESSAGE0000000000000000',
+    direction: 'to-server',
+    kind: 'request',
+    decision: {
+      verdict,
+      reason: reason ?? (verdict === 'allow' ? 'allowed' : 'tool-not-allowed'),
+      rule: { id: 'rule', ruleset: 'set', version: `sha256:${'b'.repeat(64)}` },
+      policy: `sha256:${'c'.repeat(64)}`,
+      ...(wouldDeny && { wouldDeny }),
+    },
+    decisionId: '01JDECISION000000000000000',
+    decisionUs: 7.6,
+    fields: { mcp: { method: { name: 'tools/call' } } },
+    ...own,
   }
 }
 

@@ -4,11 +4,12 @@ import { join } from 'node:path'
 import t from 'tap'
 
 import { callRecord, eventRecord } from '../../../src/record/ecs.ts'
+import { messageRecord } from '../../../src/record/message-record.ts'
 import { escapeUnprintable } from '../../../src/record/printable.ts'
 import { renderRecord } from '../../../src/record/render.ts'
 import { listSegments } from '../../../src/record/segments.ts'
 import { tailRecords, type TailFilter } from '../../../src/record/tail.ts'
-import { facts, freshDir, openJournal, TASK, until } from './support.ts'
+import { facts, freshDir, messageCall, messageOf, openJournal, TASK, until } from './support.ts'
 
 const NOW = Date.UTC(2026, 0, 2, 3, 4, 5, 678)
 
@@ -34,6 +35,14 @@ void t.test('every filter lets its own through and nothing else', async (t) => {
   const { decision: _decision, credential: _credential, ...undecided } = bare
   await journal.append(callRecord(undecided, 'call-denied', NOW + 2000))
   await journal.append(eventRecord('rules-loaded', { now: NOW + 3000 }))
+  const tool = { gen_ai: { operation: { name: 'execute_tool' }, tool: { name: 'list_issues' } } }
+  for (const [id, verdict] of [
+    ['ASKED', 'allow'],
+    ['FORBIDDEN', 'deny'],
+  ] as const)
+    await journal.append(
+      messageRecord(messageCall(id), messageOf({ fields: tool, verdict }), NOW + 4000),
+    )
   await journal.close()
   const ids = async (filter: TailFilter): Promise<string[]> => {
     const seen: string[] = []
@@ -42,20 +51,34 @@ void t.test('every filter lets its own through and nothing else', async (t) => {
     }
     return seen
   }
-  t.strictSame(await ids({}), ['ENDED', 'CHILD', 'DENIED', 'rules-loaded'])
-  t.strictSame(await ids({ all: true }), ['STARTED', 'ENDED', 'CHILD', 'DENIED', 'rules-loaded'])
-  t.strictSame(await ids({ task: TASK.id }), ['ENDED', 'CHILD', 'DENIED'])
+  const messages = ['ASKED', 'FORBIDDEN']
+  t.strictSame(await ids({}), ['ENDED', 'CHILD', 'DENIED', 'rules-loaded', ...messages])
+  t.strictSame(await ids({ all: true }), [
+    'STARTED',
+    'ENDED',
+    'CHILD',
+    'DENIED',
+    'rules-loaded',
+    ...messages,
+  ])
+  t.strictSame(await ids({ task: TASK.id }), ['ENDED', 'CHILD', 'DENIED', ...messages])
   t.strictSame(await ids({ task: 't_child' }), ['CHILD'])
   t.strictSame(await ids({ host: 'Evil.test' }), ['DENIED'])
   t.strictSame(await ids({ host: '*.example.test' }), ['CHILD'])
-  t.strictSame(await ids({ verdict: 'deny' }), ['DENIED'])
-  t.strictSame(await ids({ verdict: 'allow' }), ['ENDED', 'CHILD'])
+  t.strictSame(await ids({ verdict: 'deny' }), ['DENIED', 'FORBIDDEN'])
+  t.strictSame(await ids({ verdict: 'allow' }), ['ENDED', 'CHILD', 'ASKED'])
+  t.strictSame(await ids({ tool: 'list_issues' }), messages)
+  t.strictSame(await ids({ tool: 'list_*' }), messages)
+  t.strictSame(await ids({ tool: '*' }), messages, 'what is no call of a tool has no tool')
+  t.strictSame(await ids({ tool: 'list.issues' }), [], 'it is no regular expression')
+  t.strictSame(await ids({ tool: 'list_*', verdict: 'deny' }), ['FORBIDDEN'])
+  t.strictSame(await ids({ tool: 'list' }), [])
   t.strictSame(await ids({ reason: 'not-on-allowlist' }), ['DENIED'])
   t.strictSame(await ids({ rule: 'read-issues' }), ['ENDED', 'CHILD'])
   t.strictSame(await ids({ rule: 'github-triage/read-issues', host: 'api.github.com' }), ['ENDED'])
   t.strictSame(await ids({ rule: 'other/read-issues' }), [])
   t.strictSame(await ids({ credential: 'github' }), ['ENDED', 'CHILD'])
-  t.strictSame(await ids({ since: NOW + 2000 }), ['DENIED', 'rules-loaded'])
+  t.strictSame(await ids({ since: NOW + 2000 }), ['DENIED', 'rules-loaded', ...messages])
   t.strictSame(await ids({ grep: 'evil\\.(test|com)' }), ['DENIED'])
   await t.rejects(ids({ grep: '(' }))
   t.strictSame(await ids({ since: Date.now() + 1e9 }), [])
@@ -130,6 +153,43 @@ void t.test('a record is one line for a person', (t) => {
   )
   const big = facts({ durationNs: 61_234_000_000, response: { status: 200, bytes: 1_234_000_000 } })
   t.match(renderRecord(callRecord(big, 'call-ended', NOW), false), / 61\.2s ↑412 ↓1\.2G /)
+  t.end()
+})
+
+void t.test('a message and a call of a model are one line each', (t) => {
+  const call = messageCall('CALL')
+  const line = (more: Parameters<typeof messageOf>[0]): string =>
+    renderRecord(messageRecord(call, messageOf(more), NOW), false)
+  const named = { operation: { name: 'execute_tool' }, tool: { name: 'list\u001b[2J' } }
+  const mcp = { method: { name: 'tools/call' } }
+  t.match(
+    line({ fields: { mcp, gen_ai: named } }),
+    / ALLOW → tools\/call list\\u\{1b\}\[2J https:\/\/mcp\.test\/mcp set\/rule t_/,
+  )
+  t.match(
+    line({ fields: { mcp, gen_ai: named }, verdict: 'deny', reason: 'tool-not-allowed' }),
+    / DENY {2}→ tools\/call .* tool-not-allowed /,
+  )
+  const failed = { mcp, error: { type: 'tool_error' } }
+  const response = { kind: 'response', direction: 'to-client' } as const
+  t.match(line({ fields: failed, ...response }), / FAIL {2}← tools\/call https.* tool_error /)
+  t.match(line({ fields: {}, ...response }), / ALLOW ← response https/)
+  t.match(
+    line({
+      fields: { mcp: { method: { name: 'resources/read' }, resource: { uri: 'file:///a' } } },
+    }),
+    / → resources\/read file:\/\/\/a /,
+  )
+  t.match(line({ fields: {}, wouldDeny: 'tool-not-allowed' }), / WATCH /)
+  const model = {
+    operation: { name: 'chat' },
+    request: { model: 'small' },
+    usage: { input_tokens: 12, output_tokens: 345 },
+  }
+  t.match(
+    renderRecord(callRecord(facts({ inspected: { gen_ai: model } }), 'call-ended', NOW), false),
+    / ALLOW 200 GET .* ↓9\.1k small 12→345 tokens /,
+  )
   t.end()
 })
 

@@ -3,6 +3,7 @@
 import * as fc from 'fast-check'
 import t from 'tap'
 
+import type { InspectedFields } from '../../../src/inspect/fields.ts'
 import type { CallFacts } from '../../../src/record/facts.ts'
 import { callRecord, eventRecord } from '../../../src/record/ecs.ts'
 import { recordText } from '../../../src/record/text.ts'
@@ -36,6 +37,11 @@ const task = fc.record({
   startsAt: fc.integer(),
   expiresAt: fc.integer(),
 })
+const json = fc.record({ messages: fc.array(fc.record({ role: text, content: text })) })
+// What is not there is left out, as recognisers do.
+function withoutUndefined(fields: object): InspectedFields {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
+}
 const facts: fc.Arbitrary<CallFacts> = fc.record({
   id: text,
   kind: fc.constantFrom(
@@ -74,6 +80,24 @@ const facts: fc.Arbitrary<CallFacts> = fc.record({
   ),
   inspection: fc.constantFrom('full' as const, 'connect' as const, 'none' as const),
   detail: maybe(fc.dictionary(text, fc.oneof(text, fc.integer()))),
+  message: maybe(
+    fc.record({
+      id: text,
+      direction: fc.constantFrom('to-server' as const, 'to-client' as const),
+      kind: fc.constantFrom('request' as const, 'response' as const),
+    }),
+  ),
+  inspected: maybe(
+    fc.record({
+      gen_ai: maybe(fc.record({ operation: fc.record({ name: text }), output: json })),
+      mcp: maybe(fc.record({ method: fc.record({ name: text }) })),
+      jsonrpc: maybe(fc.record({ request: fc.record({ id: text }) })),
+      rpc: maybe(fc.record({ response: fc.record({ status_code: text }) })),
+      error: maybe(fc.record({ type: text })),
+      content: maybe(fc.record({ tool_calls: fc.array(text), unread: text })),
+    }),
+  ).map((fields) => fields && withoutUndefined(fields)),
+  trace: maybe(fc.record({ traceId: text, parentId: text })),
 })
 
 void t.test('a call’s record', async (t) => {

@@ -632,6 +632,39 @@ void t.test(
   },
 )
 
+void t.test('the kill switch is thrown for a tool everywhere, or at one server', async (t) => {
+  const directory = t.testdir()
+  const { switches } = roomFor(t, { directory })
+  const killed = (host: string, name: string): boolean => {
+    const is = switches.isToolKilled(host, name)
+    if (is) t.throws(() => switches.checkTool(host, name), /killed/)
+    else switches.checkTool(host, name)
+    return is
+  }
+  t.notOk(killed('a.test', 'wire_money'))
+  const everywhere = await switches.kill('tool', 'wire_money', ALICE, undefined)
+  t.match(everywhere, { ended: [], cut: 0, kill: { scope: 'tool', value: 'wire_money' } })
+  t.ok(killed('a.test', 'wire_money'))
+  t.ok(killed('b.test', 'wire_money'))
+  t.notOk(killed('a.test', 'Wire_money'), 'another name is another tool')
+  t.notOk(killed('a.test', 'wire_money2'))
+  switches.lift(everywhere.kill.id, ALICE)
+  t.notOk(killed('a.test', 'wire_money'))
+  await switches.kill('tool', 'A.Test./delete', ALICE, undefined)
+  t.ok(killed('a.test', 'delete'))
+  t.notOk(killed('b.test', 'delete'))
+  await switches.kill('tool', 'files/read', ALICE, undefined)
+  t.ok(killed('b.test', 'files/read'), 'a name with a slash is a name')
+  t.ok(killed('files', 'read'), 'and could be meant as a server')
+  await switches.kill('tool', '[::1]/x', ALICE, undefined)
+  t.ok(killed('::1', 'x'))
+  for (const written of ['delete_*', 'a.test/*', 'a.test/', ' x'])
+    await t.rejects(switches.kill('tool', written, ALICE, undefined), /definition-invalid/)
+  const kept = JSON.parse(readFileSync(path.join(directory, 'state/switches.json'), 'utf8'))
+  t.equal(kept.kills.length, 3)
+  switches.checkCall('a.test', undefined)
+})
+
 void t.test('a task that is refused too often ends', async (t) => {
   const { desk, registry, watch } = roomFor(t, { limits: { taskDenialsPerMinute: 3 } })
   const entry = registry.entries.get(desk.create(definition(), ALICE, undefined).task.id)!

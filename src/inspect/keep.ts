@@ -1,0 +1,117 @@
+// What a record keeps of what was said: nothing, a digest, the words without secrets, or the words. Deliberately ignorant of
+// what the words are: recognisers bring them in a normal form. Called by them and by the pipeline.
+
+import { Buffer } from 'node:buffer'
+import { createHash } from 'node:crypto'
+
+import type { ContentMode } from '../policy/subject.ts'
+import { canonicalJson } from './canonical.ts'
+import type { JsonValue, KeptContent } from './fields.ts'
+import { redactValue } from './redact.ts'
+
+/** Keeps content as the mode of a record says. */
+export interface Keeper {
+  /** What is kept; undefined where the mode is `off`. The digest is that of all that was said, whatever the mode. */
+  keep(value: JsonValue, mode: ContentMode): KeptContent | undefined
+}
+
+/** Bounds and masks of a keeper. */
+export interface KeeperOptions {
+  /** Bytes of a value that is kept; what is beyond is cut, and the record says so. */
+  readonly bytesMax: number
+  /** Texts that `redacted` masks wherever they stand: the task's placeholders. */
+  readonly masks: readonly string[]
+}
+
+/** Nesting beyond which a kept value is cut. */
+const DEPTH_MAX = 128
+// Quotes, a colon, a comma: what a member costs besides its name and value.
+const MEMBER_COST_BYTES = 4
+
+/** Makes what keeps content by one set of masks. */
+export function makeKeeper(options: KeeperOptions): Keeper {
+  return {
+    keep: (value, mode) => {
+      if (mode === 'off') return undefined
+      const text = canonicalJson(value)
+      const kept: KeptContent = { digest: digestOf(text), bytes: Buffer.byteLength(text) }
+      if (mode === 'digest') return kept
+      const shown = mode === 'redacted' ? redactValue(value, options.masks) : value
+      const cutter = new Cutter(options.bytesMax)
+      const cut = cutter.cut(shown)
+      return { ...kept, value: cut, ...(cutter.isCut && { truncated: true }) }
+    },
+  }
+}
+
+function digestOf(canonical: string): string {
+  return `sha256:${createHash('sha256').update(canonical).digest('hex')}`
+}
+
+// Copies a value until its bytes are spent: strings are cut, elements and members that come later are left out.
+class Cutter {
+  isCut = false
+  #left: number
+
+  constructor(bytesMax: number) {
+    this.#left = bytesMax
+  }
+
+  cut(value: JsonValue, depth = 0): JsonValue {
+    if (typeof value === 'string') return this.#cutText(value)
+    if (typeof value !== 'object' || value === null) {
+      this.#left -= String(value).length
+      return value
+    }
+    if (depth >= DEPTH_MAX) {
+      this.isCut = true
+      return null
+    }
+    return isList(value) ? this.#cutList(value, depth) : this.#cutObject(value, depth)
+  }
+
+  #cutText(text: string): string {
+    const bytes = Buffer.byteLength(text)
+    if (bytes <= this.#left) {
+      this.#left -= bytes
+      return text
+    }
+    this.isCut = true
+    const whole = Buffer.from(text).subarray(0, Math.max(this.#left, 0))
+    this.#left = 0
+    // A character that the cut goes through is left out.
+    return new TextDecoder().decode(whole, { stream: true })
+  }
+
+  #cutList(list: readonly JsonValue[], depth: number): JsonValue {
+    const kept: JsonValue[] = []
+    for (const item of list) {
+      if (!this.#hasRoom(1)) break
+      kept.push(this.cut(item, depth + 1))
+    }
+    return kept
+  }
+
+  #cutObject(object: { readonly [key: string]: JsonValue }, depth: number): JsonValue {
+    const kept: [string, JsonValue][] = []
+    for (const [name, member] of Object.entries(object)) {
+      if (!this.#hasRoom(Buffer.byteLength(name) + MEMBER_COST_BYTES)) break
+      kept.push([name, this.cut(member, depth + 1)])
+    }
+    return Object.fromEntries(kept)
+  }
+
+  #hasRoom(bytes: number): boolean {
+    if (this.#left < bytes) {
+      this.isCut = true
+      this.#left = 0
+      return false
+    }
+    this.#left -= bytes
+    return true
+  }
+}
+
+function isList(value: JsonValue): value is readonly JsonValue[] {
+  return Array.isArray(value)
+}

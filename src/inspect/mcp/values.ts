@@ -1,0 +1,70 @@
+// What the readers of this folder ask of JSON values: whether it is an object, what is its own, which key is another one in
+// disguise. Deliberately ignorant of MCP. Called by every file here.
+
+import type { JsonValue } from '../fields.ts'
+
+/** An object of JSON; its prototype is nobody's business: ask it with `own`. */
+export interface JsonObject {
+  readonly [key: string]: JsonValue
+}
+
+/** Whether a value is an object and no list. */
+export function isObject(value: JsonValue | undefined): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** Whether a value is a list. */
+export function isList(value: JsonValue | undefined): value is readonly JsonValue[] {
+  return Array.isArray(value)
+}
+
+/** The member that an object itself has under a key. */
+export function own(object: JsonObject, key: string): JsonValue | undefined {
+  return Object.hasOwn(object, key) ? object[key] : undefined
+}
+
+/** Keys that somebody acts on. */
+export interface KnownKeys {
+  readonly exact: ReadonlySet<string>
+  readonly folded: ReadonlySet<string>
+  readonly lengthMax: number
+}
+
+/** Makes the set of keys that `findTwin` protects. */
+export function knowKeys(...keys: readonly string[]): KnownKeys {
+  return {
+    exact: new Set(keys),
+    folded: new Set(keys.map(foldCase)),
+    lengthMax: Math.max(...keys.map((key) => key.length)),
+  }
+}
+
+/** A key that is none of the known ones but is taken for one by who reads keys without case. */
+export function findTwin(object: JsonObject, known: KnownKeys): string | undefined {
+  return Object.keys(object).find(
+    (key) =>
+      key.length <= known.lengthMax && !known.exact.has(key) && known.folded.has(foldCase(key)),
+  )
+}
+
+/** Whether an object anywhere inside a value has two keys that are one without case. */
+export function hasTwinKeys(value: JsonValue): boolean {
+  // Nesting is a list, not recursion.
+  const open: JsonValue[] = [value]
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    if (isList(next)) {
+      for (const member of next) open.push(member)
+      continue
+    }
+    if (!isObject(next)) continue
+    const keys = Object.keys(next)
+    if (keys.length > 1 && new Set(keys.map(foldCase)).size < keys.length) return true
+    for (const key of keys) open.push(next[key]!)
+  }
+  return false
+}
+
+/** A text without case, as decoders that ignore case see it: the long s is an s, the Kelvin sign a k. */
+export function foldCase(text: string): string {
+  return text.toUpperCase().toLowerCase()
+}

@@ -1,0 +1,111 @@
+// The stages identified to decided of an HTTP call: whose it is, what its head alone forbids, what the rules say. Where rules
+// look inside, `understand/` asks again with what it read. Called by `pipeline.ts` and `understand/`.
+
+import type { Call, Decided, Identified, Received } from './call.ts'
+import { EgressError } from './errors.ts'
+import { decideTogether, type PolicyChain } from './policy/conjunction.ts'
+import type { Decision } from './policy/decision.ts'
+import type { Content } from './policy/subject.ts'
+import { screen, type CallScope, type Parts } from './stages.ts'
+import type { Task } from './tasks/task.ts'
+import type { CanonicalRequest } from './wire/receive.ts'
+import { makeUlid } from './wire/ulid.ts'
+
+const METHOD_OVERRIDES: ReadonlySet<string> = new Set([
+  'x-http-method-override',
+  'x-http-method',
+  'x-method-override',
+])
+const OVERRIDE_LENGTHS: ReadonlySet<number> = new Set(
+  [...METHOD_OVERRIDES].map(({ length }) => length),
+)
+
+/** A decision, and what else is told of it. */
+export interface Verdict {
+  readonly decision: Decision
+  /** The field by which the call asks for another method, where that method is what was refused. */
+  readonly override?: string
+  /** Small facts of a refusal, never secrets. */
+  readonly detail?: EgressError['detail']
+  /** Microseconds it took. */
+  readonly us: number
+}
+
+/** Identifies a call and judges its head. @throws EgressError of the stages identified and screened */
+export function screenRequest(
+  call: Call & Received,
+  scope: CallScope,
+  parts: Parts,
+): { readonly call: Call & Received & Identified; readonly verdict: Verdict } {
+  const { request } = call
+  const identity = parts.identifier.identify(call.arrival, request.headers)
+  call.identify(identity)
+  parts.shares.claim(call)
+  if (scope.refusal) throw new EgressError(scope.refusal)
+  screen(
+    call,
+    {
+      endpoint: request.endpoint,
+      headers: request.headers,
+      path: request.path.raw,
+      query: request.query,
+    },
+    parts,
+  )
+  return { call, verdict: judge(identity.policies, request, undefined) }
+}
+
+/** Asks the rules. @param content what was read of the call; undefined: its head alone is asked about */
+export function judge(
+  policies: PolicyChain,
+  request: CanonicalRequest,
+  content: Content | undefined,
+): Verdict {
+  const startedAtMs = performance.now()
+  const verdict = judgeMethods(policies, content === undefined ? request : { ...request, content })
+  return { ...verdict, us: (performance.now() - startedAtMs) * 1000 }
+}
+
+/** The stage decided. @throws the reason of a refusal; killed */
+export function settle<C extends Call & Received & Identified>(
+  call: C,
+  { decision, override, detail, us }: Verdict,
+  parts: Parts,
+): C & Decided {
+  call.decide(decision, makeUlid(Date.now()), us)
+  if (decision.verdict === 'deny')
+    throw new EgressError(decision.reason, {
+      ...detail,
+      ...(override !== undefined && { override }),
+      ...ancestorOf(call.identity.task, decision),
+    })
+  parts.switches.checkCall(call.request.endpoint.host, decision.obligations.credential)
+  return call
+}
+
+/** Which task above refused, where one did; small facts for the record. */
+export function ancestorOf(
+  task: Task,
+  { ancestor }: Pick<Decision, 'ancestor'>,
+): EgressError['detail'] {
+  const id = ancestor === undefined ? undefined : task.path.at(-1 - ancestor)
+  return id === undefined ? {} : { refusedFor: id }
+}
+
+// Upstreams that heed an overriding method do not do what the request line says: the rules must allow that one too, and
+// where they do not, that is the decision.
+function judgeMethods(
+  policies: PolicyChain,
+  question: CanonicalRequest & { readonly content?: Content },
+): Omit<Verdict, 'us'> {
+  const decision = decideTogether(policies, question)
+  if (decision.verdict === 'deny') return { decision }
+  for (let at = 0; at < question.headers.length; at += 2) {
+    const name = question.headers[at]!
+    if (!OVERRIDE_LENGTHS.has(name.length) || !METHOD_OVERRIDES.has(name.toLowerCase())) continue
+    const method = question.headers[at + 1]!.trim().toUpperCase()
+    const overridden = decideTogether(policies, { ...question, method })
+    if (overridden.verdict === 'deny') return { decision: overridden, override: name.toLowerCase() }
+  }
+  return { decision }
+}

@@ -1,0 +1,97 @@
+// Records of messages: each one inside a call that was judged by itself, and the count of those that came in a flood.
+// Pure. Called by `recorder.ts` and `message-flood.ts`.
+
+import type { Call, Message } from '../call.ts'
+import type { RecordBody } from './body.ts'
+import { callRecord, eventRecord } from './ecs.ts'
+import { factsOf } from './facts.ts'
+
+const CATEGORY = ['web', 'api'] as const
+const ALLOWED = ['allowed', 'info'] as const
+const DENIED = ['denied'] as const
+
+/**
+ * Builds the record of a message: where its call goes and whose it is, with the message's own decision and content.
+ * @param now epoch milliseconds
+ */
+export function messageRecord(call: Call, message: Message, now: number): RecordBody {
+  const { id, direction, kind, decision } = message
+  const isAllowed = decision.verdict === 'allow'
+  const record = callRecord(
+    {
+      ...factsOf(call),
+      mode: decision.wouldDeny === undefined ? 'enforce' : 'observe',
+      decision: {
+        id: message.decisionId,
+        verdict: decision.verdict,
+        reason: decision.reason,
+        rule: decision.rule,
+        policy: decision.policy,
+        us: Math.round(message.decisionUs),
+        wouldDeny: decision.wouldDeny,
+      },
+      reason: decision.reason,
+      request: undefined,
+      response: undefined,
+      clientTls: undefined,
+      detail: message.detail,
+      message: { id, direction, kind },
+      inspected: message.fields,
+      trace: message.trace ?? call.trace,
+    },
+    'call-progress',
+    now,
+  )
+  return {
+    ...record,
+    event: {
+      ...record.event,
+      category: CATEGORY,
+      action: isAllowed ? 'message-allowed' : 'message-denied',
+      type: isAllowed ? ALLOWED : DENIED,
+      outcome: outcomeOf(message),
+      duration: undefined,
+    },
+  }
+}
+
+// What a request comes to, only its response tells.
+function outcomeOf({ decision, kind, fields }: Message): RecordBody['event']['outcome'] {
+  if (decision.verdict === 'deny') return 'failure'
+  if (kind !== 'response') return 'unknown'
+  return fields.error === undefined ? 'success' : 'failure'
+}
+
+/** How many messages came beyond those that got a record of their own. */
+export interface MessageCounts {
+  readonly requests: number
+  readonly notifications: number
+  /** Epoch milliseconds. */
+  readonly from: number
+  /** Epoch milliseconds. */
+  readonly to: number
+}
+
+/**
+ * Builds the record that counts messages instead of telling each.
+ * @param now epoch milliseconds
+ */
+export function repeatedMessagesRecord(
+  call: Call,
+  { requests, notifications, from, to }: MessageCounts,
+  now: number,
+): RecordBody {
+  const endpoint = call.request?.endpoint
+  return eventRecord('message-allowed-repeated', {
+    now,
+    callId: call.id,
+    ...(call.task && { task: call.task }),
+    ...(endpoint && { endpoint }),
+    detail: {
+      count: requests + notifications,
+      kinds: { request: requests, notification: notifications },
+      from: new Date(from).toISOString(),
+      to: new Date(to).toISOString(),
+    },
+  })
+}

@@ -1,0 +1,74 @@
+// GraphQL: the operations of a request as its documents have them. The parser is loaded by the first call that needs it.
+// Called by `understand.ts`.
+
+import type { Answer } from '../call.ts'
+import type { GraphqlReading } from '../inspect/graphql/read.ts'
+import { formatProxyStatus } from '../wire/proxy-status.ts'
+import { NO_BODY, type Body } from '../wire/body.ts'
+import { makeInspection, type Reading, type Screened } from './inspection.ts'
+
+type Reader = typeof import('../inspect/graphql/read.ts')
+
+let reader: Promise<Reader> | undefined
+
+/** Reads a posted request. @throws malformed-body, body-too-large */
+export async function readGraphqlPost({
+  call,
+  bytes,
+  body,
+}: {
+  readonly call: Screened
+  readonly bytes: Uint8Array
+  readonly body: Body
+}): Promise<Reading> {
+  const { readGraphql, persistedQueryNotFound } = await load()
+  const reading = readGraphql(call.request, bytes)
+  if (!('unknownDocument' in reading)) return describe(call, reading, body)
+  return refuseUnknown(body, persistedQueryNotFound(bytes))
+}
+
+/** Reads a request that is all in its URL; undefined where there is none. @throws malformed-body, body-too-large */
+export async function readGraphqlQuery(call: Screened): Promise<Reading | undefined> {
+  if (call.request.method !== 'GET') return undefined
+  const { readGraphql, persistedQueryNotFound } = await load()
+  const reading = readGraphql(call.request, undefined)
+  if (!('unknownDocument' in reading)) return describe(call, reading, NO_BODY)
+  return refuseUnknown(NO_BODY, persistedQueryNotFound(undefined))
+}
+
+function load(): Promise<Reader> {
+  return (reader ??= import('../inspect/graphql/read.ts'))
+}
+
+function describe(
+  call: Screened,
+  { subject, fields }: Extract<GraphqlReading, { readonly subject: unknown }>,
+  body: Body,
+): Reading {
+  call.inspected = fields
+  return { content: { graphql: subject }, inspection: makeInspection({ body }) }
+}
+
+// What a document is that only its digest names, nobody here can say; clients send the whole one when they are told so.
+function refuseUnknown(body: Body, answer: string): Reading {
+  const writeRefusal = (reason: string): Answer | undefined =>
+    reason === 'operation-not-allowed'
+      ? {
+          status: 200,
+          statusText: `Sallyport: ${reason}`,
+          headers: [
+            'Proxy-Status',
+            formatProxyStatus(reason),
+            'Content-Type',
+            'application/json',
+            'Cache-Control',
+            'no-store',
+          ],
+          body: answer,
+        }
+      : undefined
+  return {
+    content: { fault: 'operation-not-allowed' },
+    inspection: makeInspection({ body, writeRefusal }),
+  }
+}

@@ -1,0 +1,259 @@
+// Judges the messages of one MCP call, each by itself and with the rules as they are at that moment, puts them on record, and
+// asks what is remembered of the server's tools. Called by `mcp.ts` for what the client says and by `inspect/mcp` for what the
+// server does.
+
+import { EgressError, type Reason } from '../errors.ts'
+import type { JsonValue } from '../inspect/fields.ts'
+import type { McpExchange } from '../inspect/mcp/exchange.ts'
+import { messageFields } from '../inspect/mcp/fields.ts'
+import type { AnswerContext, McpJudge } from '../inspect/mcp/judge.ts'
+import { definitionDigest } from '../inspect/mcp/lists.ts'
+import {
+  SESSION_SUBJECT,
+  type McpMessage,
+  type McpRequest,
+  type McpResponse,
+  type MessageId,
+} from '../inspect/mcp/messages.ts'
+import { traceOf } from '../inspect/mcp/trace.ts'
+import { judge, type Verdict } from '../judge.ts'
+import type { OpenRequest } from '../ledger/open-requests.ts'
+import type { SeenTool } from '../ledger/tool-pins.ts'
+import type { PolicyChain } from '../policy/conjunction.ts'
+import type { Decision } from '../policy/decision.ts'
+import type { McpList, McpSubject } from '../policy/subject.ts'
+import type { Parts } from '../stages.ts'
+import { formatAuthority } from '../wire/authority.ts'
+import { firstValue } from '../wire/headers.ts'
+import type { CanonicalRequest } from '../wire/receive.ts'
+import { makeUlid } from '../wire/ulid.ts'
+import type { Screened } from './inspection.ts'
+import { keeperFor, modeOf } from './keeping.ts'
+
+/** One message and what became of it. */
+export interface Judged {
+  readonly message: McpMessage
+  readonly verdict: Verdict
+}
+
+/** The judge of one call's messages. */
+export class McpCallJudge implements McpJudge {
+  readonly #call: Screened
+  readonly #parts: Parts
+  readonly #exchange: () => McpExchange
+  /** Of the last message: what a list in it may show is asked with the same rules. */
+  #policies: PolicyChain
+  /** The server as its tools are remembered: origin and path. */
+  readonly #server: string
+  /** Where requests and their answers belong together, by whatever calls they come. */
+  #conversation: string
+
+  /** @param exchange made with this judge */
+  constructor(call: Screened, parts: Parts, exchange: () => McpExchange) {
+    this.#call = call
+    this.#parts = parts
+    this.#exchange = exchange
+    this.#policies = call.identity.policies
+    const { path, query, headers } = call.request
+    this.#server = `${originOf(call.request)}${path.raw}`
+    const session = firstValue(headers, 'mcp-session-id') ?? ''
+    this.#conversation = `${this.#server}${query === undefined ? '' : `?${query}`} ${session}`
+  }
+
+  /** Decides on a message of the client. */
+  judgeRequest(message: McpMessage): Judged {
+    return this.#decide(message)
+  }
+
+  /** Puts a message of the client on record. @throws EgressError audit-unavailable */
+  record({ message, verdict }: Judged, batch?: Reason): Promise<void> {
+    const refused = batch !== undefined && verdict.decision.verdict === 'allow'
+    const decision: Decision = refused
+      ? { ...verdict.decision, verdict: 'deny', reason: batch }
+      : verdict.decision
+    const told = refused ? { ...verdict, decision, detail: { batch: 'refused' } } : verdict
+    return this.#record(message, told, {}, undefined)
+  }
+
+  /** A request is about to leave: an answer to it may come by another call. */
+  noteSent({ message }: Judged): void {
+    if (message.kind !== 'request') return
+    const { subject, method, id } = message
+    const tool = subject.list === 'tools' ? subject.name : undefined
+    this.#parts.tools.requests.note(this.#taskId, this.#conversation, id, method, tool)
+    if (tool !== undefined) (this.#call.tools ??= new Set()).add(tool)
+  }
+
+  judge(message: McpMessage, context: AnswerContext): Reason {
+    const reason = this.#renew()
+    if (reason !== undefined) return reason
+    const open = this.#recall(message)
+    if (message.kind === 'response') this.#seeTools(message, context.method ?? open?.method)
+    const { verdict } = this.#decide(message)
+    this.#record(message, verdict, context, open).catch(() => this.#call.cut('audit-unavailable'))
+    return verdict.decision.reason
+  }
+
+  mayUse(list: McpList, name: string): boolean {
+    const subject: McpSubject = { kind: 'item', method: '', list, name }
+    return this.#decideSubject(subject).decision.verdict === 'allow'
+  }
+
+  methodOf(id: MessageId): string | undefined {
+    return this.#parts.tools.requests.find(this.#taskId, this.#conversation, id)?.method
+  }
+
+  noteEndpoint(path: string, query: string): void {
+    const endpoint = `${originOf(this.#call.request)}${path}`
+    // What is posted there would otherwise be another server's, of which nothing was seen.
+    if (!this.#parts.tools.pins.alias(this.#taskId, endpoint, this.#server))
+      throw new EgressError('response-malformed', { part: 'endpoint' })
+    this.#conversation = `${endpoint}${query} `
+  }
+
+  get #taskId(): string {
+    return this.#call.identity.task.id
+  }
+
+  // I8: a stream may outlive the rules and the task that let it begin.
+  #renew(): Reason | undefined {
+    const { arrival, request } = this.#call
+    try {
+      this.#policies = this.#parts.identifier.identify(arrival, request.headers).policies
+      return undefined
+    } catch (error) {
+      if (error instanceof EgressError) return error.reason
+      throw error
+    }
+  }
+
+  #recall(message: McpMessage): OpenRequest | undefined {
+    if (message.kind !== 'response' || message.id === null) return undefined
+    return this.#parts.tools.requests.take(this.#taskId, this.#conversation, message.id)
+  }
+
+  // Every definition that a server gives is held against the first, also of what the task may not use yet.
+  #seeTools({ result }: McpResponse, method: string | undefined): void {
+    const tools = result?.['tools']
+    if (!Array.isArray(tools) || (method !== undefined && method !== 'tools/list')) return
+    const { pins } = this.#parts.tools
+    const seen = (tools as readonly JsonValue[]).flatMap((tool) => this.#describeTool(tool))
+    const verdicts = pins.seeAll(this.#taskId, this.#server, seen)
+    for (const [at, { name, digest, isAllowed }] of seen.entries()) {
+      const change = verdicts[at]
+      if (isAllowed && (change === 'changed' || change === 'added'))
+        this.#parts.recorder.recordToolChange(this.#call, {
+          tool: name,
+          digest,
+          server: this.#server,
+          change,
+        })
+    }
+    if (result?.['nextCursor'] === undefined) pins.completeList(this.#taskId, this.#server)
+  }
+
+  #describeTool(tool: JsonValue): (SeenTool & { readonly isAllowed: boolean })[] {
+    const name = nameOf(tool)
+    if (name === undefined) return []
+    const subject: McpSubject = { kind: 'item', method: '', list: 'tools', name }
+    const { decision } = judge(this.#policies, this.#call.request, { mcp: subject })
+    const pinned = decision.obligations.pins?.get(name)
+    return [
+      {
+        name,
+        digest: definitionDigest(tool),
+        isAllowed: decision.verdict === 'allow',
+        ...(pinned !== undefined && { pinned }),
+      },
+    ]
+  }
+
+  #decide(message: McpMessage): Judged {
+    let first: Verdict | undefined
+    for (const subject of message.subjects) {
+      const verdict = this.#decideSubject(subject)
+      if (verdict.decision.verdict === 'deny') return { message, verdict }
+      first ??= verdict
+    }
+    return { message, verdict: first ?? this.#decideSubject(message.subject) }
+  }
+
+  #decideSubject(mcp: McpSubject): Verdict {
+    const { request } = this.#call
+    const verdict = judge(this.#policies, request, { mcp })
+    const { decision } = verdict
+    if (decision.verdict === 'deny' || mcp.list !== 'tools' || mcp.name === undefined)
+      return verdict
+    const reason = this.#objection(mcp.name, decision)
+    return reason === undefined
+      ? verdict
+      : { ...verdict, decision: { ...decision, verdict: 'deny', reason } }
+  }
+
+  // What stands against a tool that the rules allow.
+  #objection(tool: string, { obligations }: Decision): Reason | undefined {
+    const { switches, tools } = this.#parts
+    if (switches.isToolKilled(this.#call.request.endpoint.host, tool)) return 'killed'
+    const pinned = obligations.pins?.get(tool)
+    const seen = tools.pins.check(this.#taskId, this.#server, tool, pinned)
+    // Of a tool that was never listed there is nothing to compare, unless the rule file says what it has to be.
+    if (seen === 'ok' || (seen === 'unknown' && pinned === undefined)) return undefined
+    return 'tool-definition-changed'
+  }
+
+  #record(
+    message: McpMessage,
+    { decision, us, detail }: Verdict,
+    context: AnswerContext,
+    open: OpenRequest | undefined,
+  ): Promise<void> {
+    const keeper = keeperFor(this.#call, this.#parts)
+    const mode = modeOf(decision, 'tools', this.#parts)
+    const trace = traceOf(message)
+    const { protocolVersion, sessionId } = this.#exchange()
+    const request = context.request ?? (open && describeOpen(message, open))
+    const fields = messageFields(message, {
+      keep: (value) => keeper.keep(value, mode),
+      ...(request && { request }),
+      ...(protocolVersion !== undefined && { protocolVersion }),
+      ...(sessionId !== undefined && { sessionId }),
+    })
+    return this.#parts.recorder.recordMessage(this.#call, {
+      id: makeUlid(Date.now()),
+      direction: message.direction,
+      kind: message.kind,
+      decision,
+      decisionId: makeUlid(Date.now()),
+      decisionUs: us,
+      fields,
+      ...(trace && { trace }),
+      ...(detail && { detail }),
+    })
+  }
+}
+
+// What an answer says is told together with what it answers; of a request that came by another call no more is kept.
+function describeOpen(answer: McpMessage, { method, tool }: OpenRequest): McpRequest | undefined {
+  if (answer.kind !== 'response' || answer.id === null) return undefined
+  return {
+    kind: 'request',
+    direction: 'to-server',
+    id: answer.id,
+    method,
+    params: tool === undefined ? {} : { name: tool },
+    value: {},
+    subject: SESSION_SUBJECT,
+    subjects: [SESSION_SUBJECT],
+  }
+}
+
+/** Scheme, host and port of a request. */
+export function originOf({ scheme, endpoint }: CanonicalRequest): string {
+  return `${scheme}://${formatAuthority(endpoint, scheme === 'https' ? 443 : 80)}`
+}
+
+function nameOf(tool: JsonValue): string | undefined {
+  if (typeof tool !== 'object' || tool === null || Array.isArray(tool)) return undefined
+  const name: unknown = Object.hasOwn(tool, 'name') ? Reflect.get(tool, 'name') : undefined
+  return typeof name === 'string' ? name : undefined
+}

@@ -1,0 +1,139 @@
+// MCP: what the client posts is read whole and each message of it judged before any of it leaves; what the server answers is
+// judged as it comes. Called by `understand.ts`.
+
+import type { Answer, Inspection, UpstreamResponse } from '../call.ts'
+import { EgressError, REASONS, type Reason } from '../errors.ts'
+import { acceptsEvents } from '../inspect/mcp/content-type.ts'
+import { askPlainly, isMcpRequest, McpExchange } from '../inspect/mcp/exchange.ts'
+import { SESSION_SUBJECT, type McpMessages } from '../inspect/mcp/messages.ts'
+import { refuseMcp, type RefusalContext } from '../inspect/mcp/refusal.ts'
+import type { Verdict } from '../judge.ts'
+import type { Decision } from '../policy/decision.ts'
+import type { Parts } from '../stages.ts'
+import { NO_BODY, type Body } from '../wire/body.ts'
+import {
+  makeInspection,
+  readFault,
+  type Reading,
+  type Screened,
+  type WholeCall,
+} from './inspection.ts'
+import { McpCallJudge, originOf, type Judged } from './mcp-judge.ts'
+
+const NOTHING = new Uint8Array()
+
+/** Reads what a client posts; undefined where the call is none of MCP. */
+export function readMcpPost({ call, bytes, body, parts }: WholeCall): Promise<Reading | undefined> {
+  const { method, headers } = call.request
+  if (!isMcpRequest(method, headers)) return Promise.resolve(undefined)
+  return Promise.resolve(new McpCall(call, parts).read(bytes, body))
+}
+
+/** A request without a body: the stream of a session, or its end; undefined where the call is none of MCP. */
+export function openMcpStream(call: Screened, parts: Parts): Reading | undefined {
+  const { method, headers } = call.request
+  if (method === 'POST' || !isMcpRequest(method, headers)) return undefined
+  return new McpCall(call, parts).read(NOTHING, NO_BODY)
+}
+
+class McpCall {
+  readonly #judge: McpCallJudge
+  readonly #exchange: McpExchange
+  readonly #context: RefusalContext
+
+  constructor(call: Screened, parts: Parts) {
+    const { request, identity } = call
+    // A client of the streams' own revisions accepts one as an answer; one of the older transport looks at the status alone.
+    const isOldTransport = request.method === 'POST' && !acceptsEvents(request.headers)
+    this.#context = { callId: call.id, taskId: identity.task.id, isOldTransport }
+    this.#judge = new McpCallJudge(call, parts, () => this.#exchange)
+    this.#exchange = new McpExchange({
+      request: {
+        method: request.method,
+        origin: originOf(request),
+        path: request.path.raw,
+        headers: request.headers,
+      },
+      judge: this.#judge,
+      definitionOf: () => undefined,
+      context: this.#context,
+      bounds: parts.limits,
+    })
+  }
+
+  read(bytes: Uint8Array, body: Body): Reading {
+    try {
+      return this.#judgeMessages(this.#exchange.readRequest(bytes), body)
+    } catch (error) {
+      if (!(error instanceof EgressError)) throw error
+      const writeRefusal = (): Answer => this.#exchange.refuseRead(error)
+      return readFault(error, makeInspection({ body, writeRefusal }))
+    }
+  }
+
+  #judgeMessages({ messages, isBatch }: McpMessages, body: Body): Reading {
+    const judged = messages.map((message) => this.#judge.judgeRequest(message))
+    const refused = judged.find(({ verdict }) => verdict.decision.verdict === 'deny')
+    const content = { mcp: SESSION_SUBJECT }
+    const inspection = this.#makeInspection(judged, isBatch, body)
+    if (refused) {
+      const { reason } = refused.verdict.decision
+      // A batch is sent whole or not at all.
+      for (const each of judged) void this.#judge.record(each, reason)
+      return { content, inspection, verdict: refused.verdict }
+    }
+    const verdict = joinVerdicts(judged)
+    return { content, inspection, ...(verdict && { verdict }) }
+  }
+
+  #makeInspection(judged: readonly Judged[], isBatch: boolean, body: Body): Inspection {
+    return makeInspection({
+      body,
+      rewriteHead: askPlainly,
+      recordRequest: async () => {
+        for (const each of judged) this.#judge.noteSent(each)
+        await Promise.all(judged.map((each) => this.#judge.record(each)))
+      },
+      filterResponse: (response) => this.#filterResponse(response),
+      writeRefusal: (reason) => this.#writeRefusal(judged, isBatch, reason),
+    })
+  }
+
+  async #filterResponse(response: UpstreamResponse): Promise<UpstreamResponse> {
+    return { ...response, ...(await this.#exchange.filterResponse(response, response.body)) }
+  }
+
+  // What failed on the way to the server is no refusal, and told as to any other client.
+  #writeRefusal(judged: readonly Judged[], isBatch: boolean, reason: Reason): Answer | undefined {
+    const { status } = REASONS[reason]
+    if (judged.length === 0 || status >= 500) return undefined
+    const own = judged.map(({ verdict }) => verdict.decision.reason)
+    const outcomes = own.every((each) => each === 'allowed') ? own.map(() => reason) : own
+    const messages = judged.map(({ message }) => message)
+    return refuseMcp(messages, outcomes, isBatch, this.#context)
+  }
+}
+
+// The call gets what the rule of its message gives; what the messages of a batch get has to be the same.
+function joinVerdicts(judged: readonly Judged[]): Verdict | undefined {
+  const [first, ...others] = judged.map(({ verdict }) => verdict)
+  if (first === undefined || others.length === 0) return first
+  const { obligations } = first.decision
+  const agree = others.every(
+    ({ decision }) =>
+      decision.obligations.credential === obligations.credential &&
+      decision.obligations.clientAuth === obligations.clientAuth,
+  )
+  const all = [first, ...others].map(({ decision }) => decision.obligations.bodyBytesMax)
+  const bounds = all.filter((bound) => bound !== undefined)
+  const decision: Decision = agree
+    ? {
+        ...first.decision,
+        obligations: {
+          ...obligations,
+          ...(bounds.length > 0 && { bodyBytesMax: Math.min(...bounds) }),
+        },
+      }
+    : { ...first.decision, verdict: 'deny', reason: 'operation-not-allowed' }
+  return { ...first, decision }
+}

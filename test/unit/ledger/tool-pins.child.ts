@@ -1,0 +1,18 @@
+// Sees definitions, says so, and waits to be killed. Started by `tool-pins.test.ts`.
+
+import { ToolPins } from '../../../src/ledger/tool-pins.ts'
+
+const pins = new ToolPins({
+  dir: process.argv[2] ?? '',
+  toolsPinnedMax: 100,
+  onProblem: (error) => {
+    throw error
+  },
+})
+const server = 'https://mcp.test/mcp'
+pins.see('t_1', server, 'kept', 'sha256:1')
+pins.see('t_1', server, 'changed', 'sha256:1')
+pins.see('t_1', server, 'changed', 'sha256:2')
+pins.completeList('t_1', server)
+process.stdout.write('seen')
+setInterval(() => undefined, 1000)

@@ -1,0 +1,34 @@
+// The examples of docs/rules.md are rule sets that are sound and pass their own tests.
+
+import { readFileSync } from 'node:fs'
+
+import t from 'tap'
+
+import { checkRuleSet, checkTests } from '../../../src/policy/check.ts'
+import { KEYS } from '../../../src/policy/grammar.ts'
+import { ruleSet } from './ask.ts'
+
+const page = readFileSync(new URL('../../../docs/rules.md', import.meta.url), 'utf8')
+const examples = [...page.matchAll(/^```yaml\n(.*?)^```$/gms)].map(([, text = '']) => text)
+
+void t.test('the examples are sound and do what they say', (t) => {
+  t.ok(examples.length >= 2)
+  for (const example of examples) {
+    const set = ruleSet(example)
+    t.same(
+      checkRuleSet(set).map(({ code, message }) => `${code}: ${message}`),
+      [],
+      set.name,
+    )
+    t.ok(set.tests.length > 0)
+    for (const { passed, name, got } of checkTests(set)) t.ok(passed, `${set.name} ${name}: ${got}`)
+  }
+  t.end()
+})
+
+void t.test('every key of a rule is on the page', (t) => {
+  for (const key of [...KEYS.allow, ...KEYS.deny, ...KEYS.graphql, ...KEYS.git, ...KEYS.record])
+    if (!['id', 'description', 'owner'].includes(key))
+      t.match(page, new RegExp(`\\b${key}\\b`), key)
+  t.end()
+})
