@@ -290,7 +290,10 @@ interface Run {
 
 function runnerOf(cx: Scenario): Run {
   const home = path.join(cx.directory, 'home')
+  const variables = cx.env()
   const run = (...words: string[]): Promise<ClientRun> =>
-    cx.client('git', ['-c', 'user.name=A', '-c', 'user.email=a@example.com', ...words])
+    cx.client('git', ['-c', 'user.name=A', '-c', 'user.email=a@example.com', ...words], {
+      variables,
+    })
   return Object.assign(run, { home })
 }

@@ -132,10 +132,27 @@ for (const dialect of DIALECTS) {
       for (const record of records.slice(0, 2)) {
         t.strictSame(record.sallyport.content?.tool_calls, ['get_issue'])
         t.strictSame(record.gen_ai?.response?.finish_reasons, [dialect.ends.tool])
+        t.match(outputOf(record), DIGEST)
       }
       t.equal(outputOf(records[0]!), outputOf(records[1]!))
       t.equal(records[2]?.sallyport.content?.tool_results, 1)
       t.equal(records[2]?.sallyport.content?.tool_calls, undefined)
+    },
+  )
+
+  ask(
+    `R52: ${dialect.name}: an error of the provider is on record as one`,
+    {},
+    async (cx, t, clients) => {
+      const body = dialect.question('What?', { model: MISSING_MODEL })
+      await t.rejects(dialect.ask(clients, body), /404/)
+      await t.rejects(dialect.stream(clients, body), /404/)
+      for (const record of await asked(cx, 2))
+        t.match(record, {
+          http: { response: { status_code: 404 } },
+          gen_ai: { request: { model: MISSING_MODEL } },
+          error: { type: /not_found/ },
+        })
     },
   )
 
@@ -310,6 +327,7 @@ ask(
       t.match(record, {
         gen_ai: { operation: { name: 'chat' }, request: { model: 'llama4' }, usage },
       })
+    for (const record of rest) t.match(outputOf(record), DIGEST)
     t.equal(outputOf(rest[0]!), outputOf(rest[1]!))
     t.equal(outputOf(rest[2]!), outputOf(rest[3]!))
   },
