@@ -13,5 +13,11 @@ let reader: typeof GraphqlReader | undefined
 
 /** The reader of GraphQL requests. */
 export function graphqlReader(): typeof GraphqlReader {
-  return (reader ??= require(`../inspect/graphql/read${ENDING}`) as typeof GraphqlReader)
+  reader ??= load()
+  return reader
+}
+
+function load(): typeof GraphqlReader {
+  // oxlint-disable-next-line typescript/no-unsafe-return -- it is the module whose type this is
+  return require(`../inspect/graphql/read${ENDING}`)
 }

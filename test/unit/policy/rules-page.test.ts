@@ -22,7 +22,8 @@ void t.test('the examples are sound and do what they say', (t) => {
       set.name,
     )
     t.ok(set.tests.length > 0)
-    for (const { passed, name, got } of checkTests(set, readContent)) t.ok(passed, `${set.name} ${name}: ${got}`)
+    for (const { passed, name, got } of checkTests(set, readContent))
+      t.ok(passed, `${set.name} ${name}: ${got}`)
   }
   t.end()
 })
