@@ -433,6 +433,7 @@ void t.test('R38: the old transport posts to its own server only', async (t) => 
   t.equal(await open('HTTPS://MCP.example.com:443/m'), '/m')
   for (const data of [
     '//evil.example/m',
+    '//mcp.example.com/m',
     'https://evil.example/m',
     'http://mcp.example.com/m',
     'https://mcp.example.com:8443/m',
