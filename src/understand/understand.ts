@@ -69,7 +69,9 @@ async function readRequest(
     if (git instanceof EgressError) return readFault(git, makeInspection({ body: source }))
     if (git) return readGit(call, git, source, parts)
   }
-  if (source.length === 0) return readBodiless(call, inspectors, parts)
+  // Where one is posted, nothing is no message either.
+  if (source.length === 0 && call.request.method !== 'POST')
+    return readBodiless(call, inspectors, parts)
   const { inspectBytesMax } = parts.limits
   const { chunks, isWhole } = await readWhole(source, inspectBytesMax)
   const body = replayBody(chunks, source)

@@ -76,7 +76,8 @@ for (const way of WAYS) {
       })
       t.match(await client.getPrompt('triage'), { messages: [{ content: { text: 'Do triage.' } }] })
       await refused(t, way, client.readResource('issue://OPS/1'), 'source-not-allowed')
-      await refused(t, way, client.readResource('issue://PAY/../OPS/1'), 'source-not-allowed')
+      // What a server may take for another URI is none at all.
+      await t.rejects(client.readResource('issue://PAY/../OPS/1'), /malformed-body/)
       await refused(t, way, client.getPrompt('escalate'), 'source-not-allowed')
       t.strictSame(mcp.catalogue.reads, ['issue://PAY/1'])
       t.strictSame(mcp.catalogue.prompted, ['triage'])
@@ -115,8 +116,8 @@ for (const way of WAYS) {
       mcp.catalogue.describe('get_issue', 'Reads one issue.')
       t.strictSame(
         await client.listTools(),
-        ['list_issues', 'get_issue'],
-        'as it was first seen it is seen again',
+        ['list_issues'],
+        'a server that goes back and forth is not trusted again in this task',
       )
     },
   )
