@@ -80,7 +80,7 @@ export function readModelRequest(
   options: { readonly strict: boolean },
 ): ModelRequest | undefined {
   const isStrict = options.strict
-  // A path that is known is an endpoint, whatever else would read of the bytes.
+  // To who undoes the coding, the bytes may be other words.
   if (isStrict && !api.isPlain) throw refuseBody('coding')
   // A plain text, a form: no reader finds an object in it.
   if (api.basis === 'shape' && !bytes.includes(OPEN_OBJECT)) return undefined
