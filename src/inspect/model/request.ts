@@ -65,6 +65,7 @@ export function operationOf(api: ModelApi): string {
   return OPERATIONS[api.endpoint]
 }
 
+const OPEN_OBJECT = 0x7b
 // One of these stands in the bytes of every request that has the shape of a question to a model.
 const MARKS = ['"messages"', '"contents"', '"input"', '"prompt"'].map((mark) => Buffer.from(mark))
 
@@ -79,8 +80,10 @@ export function readModelRequest(
   options: { readonly strict: boolean },
 ): ModelRequest | undefined {
   const isStrict = options.strict
-  // A path that is known is an endpoint, whatever else would read of the bytes.
+  // To who undoes the coding, the bytes may be other words.
   if (isStrict && !api.isPlain) throw refuseBody('coding')
+  // A plain text, a form: no reader finds an object in it.
+  if (api.basis === 'shape' && !bytes.includes(OPEN_OBJECT)) return undefined
   const body = asObject(isStrict ? readJson(bytes) : readLoosely(api, bytes))
   const settled = body && settleApi(api, body)
   if (body === undefined || settled === undefined) return undefined

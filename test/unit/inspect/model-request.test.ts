@@ -143,6 +143,9 @@ void t.test('a call that asks no model is surely none, or one that its body sett
   t.equal(read(api, { jsonrpc: '2.0', method: 'tools/call', params: {} }), undefined)
   t.equal(read(api, [1, 2]), undefined)
   t.equal(read(api, '{"messages":', false), undefined)
+  const log = apiAt('up.test', '/log', ['content-type', 'text/plain'])
+  t.equal(read(log, 'a line of a log'), undefined)
+  t.equal(refusalOf(log, '\uFEFF{"model":"m","messages":[]}'), 'malformed-body bom')
   const sms = apiAt('sms.test', '/v1/messages')
   t.equal(read(sms, { to: '+49', content: 'hi' }), undefined)
   t.match(read(sms, { model: 'm', messages: user('hi') }), { subject: { model: 'm' } })
@@ -188,6 +191,7 @@ void t.test('the most tokens of output are those of all choices together', (t) =
     [CHAT, {}, undefined],
     [CHAT, { max_tokens: null, n: null }, undefined],
     [CHAT, { max_tokens: -1 }, undefined],
+    [CHAT, { max_tokens: 0 }, undefined],
     [RESPONSES, { max_output_tokens: 5 }, 5],
     [RESPONSES, { max_tokens: 5 }, undefined],
     [apiAt('x.test', '/v1/completions'), { max_tokens: 5, n: 2, best_of: 4 }, 20],
@@ -521,6 +525,11 @@ void t.test('the same prompt has the same digest, however it is sent', (t) => {
     if (!Array.isArray(content))
       t.not(digest(MESSAGES, { system, messages: user(content) }), first, JSON.stringify(content))
   t.not(digest(MESSAGES, { messages: user('hi') }), first)
+  const image = { type: 'image', source: { type: 'base64', media_type: 'image/png', data: 'AA' } }
+  t.equal(
+    digest(MESSAGES, { messages: user([{ ...image, cache_control: { type: 'ephemeral' } }]) }),
+    digest(MESSAGES, { messages: user([image]) }),
+  )
   t.end()
 })
 
