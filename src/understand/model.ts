@@ -27,10 +27,8 @@ export function readModelQuestion(whole: WholeCall): Reading | undefined {
   return { content: { model: question.subject }, inspection: exchange.inspect(body) }
 }
 
-/** Leaves on a call what reads a question to a model as it flows by; nothing where the call is none. */
-export function tapModelCall(call: Screened, body: Body, parts: Parts): void {
-  const api = recogniseApi(call.request)
-  if (api === undefined || body.length === 0) return
+/** Leaves on a call what reads a question to a model as it flows by. */
+export function tapModelCall(call: Screened, api: ModelApi, body: Body, parts: Parts): void {
   const exchange = new ModelExchange(call, api, parts)
   call.inspection = exchange.inspect(
     tapBody(
@@ -115,7 +113,13 @@ class ModelExchange {
   }
 }
 
-function recogniseApi({ method, endpoint, path, headers }: CanonicalRequest): ModelApi | undefined {
+/** The API of models that a call speaks, or may speak, by its head; undefined where it is none. */
+export function recogniseApi({
+  method,
+  endpoint,
+  path,
+  headers,
+}: CanonicalRequest): ModelApi | undefined {
   return recogniseModelApi({ method, host: endpoint.host, path: path.raw, headers })
 }
 

@@ -1,6 +1,6 @@
 // The stage understood: reads what a rule looks into, asks the rules again with it, and leaves on the call what stands between
-// its two parties from then on. Where no rule looks inside, a question to a model is read for the record as it flows by.
-// Called by `pipeline.ts`.
+// its two parties from then on. Where no rule looks inside, questions to models and what clients say by MCP are read for the
+// record as they flow by. Called by `pipeline.ts`.
 
 import type { ClientSide } from '../call.ts'
 import { EgressError } from '../errors.ts'
@@ -20,7 +20,8 @@ import {
   type WholeCall,
 } from './inspection.ts'
 import { openMcpStream, readMcpPost } from './mcp.ts'
-import { readModelQuestion, tapModelCall } from './model.ts'
+import { saysMcp, tapMcpCall } from './mcp-tap.ts'
+import { readModelQuestion, recogniseApi, tapModelCall } from './model.ts'
 
 /** Reads a body as one kind of thing; undefined where it is none. @throws EgressError what is wrong with it */
 type Reader = (whole: WholeCall) => Reading | undefined
@@ -43,8 +44,17 @@ export function understand(
   const { decision } = verdict
   if (decision.verdict === 'deny') return undefined
   if (decision.inspectors !== undefined) return readInside(call, decision.inspectors, client, parts)
-  tapModelCall(call, client.body, parts)
+  tapCall(call, client, parts)
   return undefined
+}
+
+// A body that says nothing to anybody costs a look at its head.
+function tapCall(call: Screened, client: ClientSide, parts: Parts): void {
+  if (call.request.method !== 'POST' || client.body.length === 0) return
+  const api = recogniseApi(call.request)
+  if (api && (api.basis === 'path' || !saysMcp(call.request)))
+    tapModelCall(call, api, client.body, parts)
+  else if (saysMcp(call.request)) tapMcpCall(call, client.body, parts)
 }
 
 async function readInside(

@@ -12,7 +12,7 @@ for (const way of WAYS) {
     `without a rule that looks inside, ${way} works and nothing is held back`,
     '',
     async (one) => {
-      const { t, mcp } = one
+      const { t, cx, mcp } = one
       const client = await one.connect(way)
       t.strictSame(
         await client.listTools(),
@@ -24,6 +24,8 @@ for (const way of WAYS) {
       t.equal(mcp.catalogue.count('delete_issue'), 1)
       t.match(await client.callTool('slow_report'), { content: [{ text: 'the report' }] })
       t.match(await client.readResource('issue://OPS/1'), { contents: [{ uri: 'issue://OPS/1' }] })
+      // Of the older transport a head says nothing of MCP.
+      if (way !== 'sse') await cx.message(({ gen_ai }) => gen_ai?.tool?.name === 'delete_issue')
     },
   )
 

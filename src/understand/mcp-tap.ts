@@ -1,0 +1,76 @@
+// MCP that no rule looks into: what the client says is put on record as it flows by, allowed by the rule that lets the call
+// through. Nothing is changed and nothing waits; what cannot be read is the server's to make sense of. Called by `understand.ts`.
+
+import { EgressError } from '../errors.ts'
+import { readJson } from '../inspect/json.ts'
+import { acceptsEvents } from '../inspect/mcp/content-type.ts'
+import { messageFields } from '../inspect/mcp/fields.ts'
+import { readMessages, type McpMessage } from '../inspect/mcp/messages.ts'
+import { traceOf } from '../inspect/mcp/trace.ts'
+import { joinChunks, tapBody } from '../inspect/whole-body.ts'
+import type { Parts } from '../stages.ts'
+import type { Body } from '../wire/body.ts'
+import { hasHeader, valuesOf } from '../wire/headers.ts'
+import type { CanonicalRequest } from '../wire/receive.ts'
+import { makeUlid } from '../wire/ulid.ts'
+import { makeInspection, type Screened } from './inspection.ts'
+import { keeperFor, modeOf } from './keeping.ts'
+
+const MARKS = ['mcp-protocol-version', 'mcp-session-id', 'mcp-method'] as const
+
+/** Leaves on a call what records its messages as they flow by. */
+export function tapMcpCall(call: Screened, body: Body, parts: Parts): void {
+  const { tapBytesMax } = parts.limits
+  const chunks: Uint8Array[] = []
+  let bytes = 0
+  const take = (chunk: Uint8Array): void => {
+    bytes += chunk.length
+    if (bytes <= tapBytesMax) chunks.push(chunk)
+    else chunks.length = 0
+  }
+  call.inspection = makeInspection({
+    body: tapBody(body, take, () => recordMessages(call, joinChunks(chunks), parts)),
+  })
+}
+
+/** Whether a client of MCP posts: it names its revision, or takes an answer and a stream of events alike. */
+export function saysMcp({ headers }: CanonicalRequest): boolean {
+  if (MARKS.some((name) => hasHeader(headers, name))) return true
+  return acceptsEvents(headers) && valuesOf(headers, 'accept').some(takesJson)
+}
+
+function takesJson(accept: string): boolean {
+  return accept.toLowerCase().includes('application/json')
+}
+
+function recordMessages(call: Screened, bytes: Uint8Array, parts: Parts): void {
+  for (const message of readAll(bytes)) recordMessage(call, message, parts)
+}
+
+function readAll(bytes: Uint8Array): readonly McpMessage[] {
+  try {
+    return readMessages(readJson(bytes), 'to-server').messages
+  } catch (error) {
+    if (error instanceof EgressError) return []
+    throw error
+  }
+}
+
+function recordMessage(call: Screened, message: McpMessage, parts: Parts): void {
+  const { decision } = call
+  if (decision === undefined) return
+  const keeper = keeperFor(call, parts)
+  const mode = modeOf(decision, 'tools', parts)
+  const trace = traceOf(message)
+  const recorded = parts.recorder.recordMessage(call, {
+    id: makeUlid(Date.now()),
+    direction: message.direction,
+    kind: message.kind,
+    decision,
+    decisionId: call.decisionId ?? '',
+    decisionUs: 0,
+    fields: messageFields(message, { keep: (value) => keeper.keep(value, mode) }),
+    ...(trace && { trace }),
+  })
+  recorded.catch(() => call.cut('audit-unavailable'))
+}
