@@ -21,16 +21,16 @@ import type { ContentModes } from './policy/subject.ts'
 import type { CallRecorder } from './record/recorder.ts'
 import type { TaskStanding } from './tasks/task.ts'
 import { normalizeHost, type Endpoint } from './wire/authority.ts'
-import type { Body } from './wire/body.ts'
+import type { Body, RawHeaders } from './wire/body.ts'
 import type { Sniffed } from './wire/client-hello.ts'
-import { firstValue } from './wire/headers.ts'
+import { hasHeader, valuesOf } from './wire/headers.ts'
 import {
   readRequest,
   type CanonicalRequest,
   type RequestHead,
   type TunnelScope,
 } from './wire/receive.ts'
-import { readTraceparent } from './wire/trace-context.ts'
+import { readTraceparent, type TraceContext } from './wire/trace-context.ts'
 
 // What can be wrong with a request whose end is beyond doubt all the same.
 const FRAMED_REASONS: ReadonlySet<Reason> = new Set<Reason>([
@@ -94,10 +94,16 @@ export function receive(
   parts: Parts,
 ): Call & Received {
   call.receive(readHead(call, head, scope, parts))
-  const traceparent = firstValue(head.headers, 'traceparent')
-  const trace = traceparent === undefined ? undefined : readTraceparent(traceparent)
+  const trace = readTrace(head.headers)
   if (trace) call.trace = trace
   return call
+}
+
+// One that is there twice names no trace.
+function readTrace(headers: RawHeaders): TraceContext | undefined {
+  if (!hasHeader(headers, 'traceparent')) return undefined
+  const [traceparent = '', ...others] = valuesOf(headers, 'traceparent')
+  return others.length === 0 ? readTraceparent(traceparent) : undefined
 }
 
 /** The stage cleared of an HTTP call: its start is on record. @throws body-too-large, audit-unavailable */

@@ -4,6 +4,7 @@ import type { Command } from 'commander'
 
 import { loadRuleSets } from '../config/rules.ts'
 import { checkTests } from '../policy/check.ts'
+import { readContent } from '../understand/read-content.ts'
 import type { Problem } from '../policy/problem.ts'
 import type { RuleSet } from '../policy/rule-set.ts'
 import { configFor, existing, shortPath, type CommonOptions } from './common.ts'
@@ -25,7 +26,7 @@ function runTests(files: readonly string[], options: CommonOptions, io: CommandI
   const places = files.length === 0 ? [configFor(options, io, true).rules.dir] : existing(files)
   const { sets, problems } = loadRuleSets(places)
   const errors = problems.filter(({ severity }) => severity === 'error')
-  const results = [...sets.values()].map((set) => ({ set, tests: checkTests(set) }))
+  const results = [...sets.values()].map((set) => ({ set, tests: checkTests(set, readContent) }))
   const tests = results.flatMap((result) => result.tests)
   const failed = tests.filter(({ passed }) => !passed).length
   if (options.json === true)

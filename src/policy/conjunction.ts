@@ -32,7 +32,9 @@ export function decideTogether(policies: PolicyChain, question: Question): Decis
     const theirs = decide(ancestor, question)
     if (theirs.verdict === 'deny') return { ...theirs, policy, ancestor: at + 1 }
     const { credential } = decision.obligations
-    if (credential !== undefined && credential !== theirs.obligations.credential)
+    // By the head alone it is not known yet whose rule gives it.
+    const isFinal = !(decision.inspectors ?? theirs.inspectors)
+    if (isFinal && credential !== undefined && credential !== theirs.obligations.credential)
       return refuse('denied-by-rule', policy, at + 1)
     above.push(theirs)
   }
@@ -89,9 +91,11 @@ function join(own: Decision, above: readonly Decision[], policy: string): Decisi
   }
 }
 
-/** What is owed where each of them has to be content; the credential is the first's. */
+/** What is owed where each of them has to be content; the credential is the one that all of them give. */
 function oweTogether(all: readonly Obligations[]): Obligations {
-  const credential = all[0]?.credential
+  const [own] = all
+  const isShared = all.every(({ credential }) => credential === own?.credential)
+  const credential = isShared ? own?.credential : undefined
   return {
     ...(credential !== undefined && { credential }),
     ...oweStrictest(all),

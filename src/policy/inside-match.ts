@@ -147,19 +147,25 @@ function findModelMismatch(
 ): Mismatch | undefined {
   const { model } = subject
   if (models && (model === undefined || !matchesSome(models, model))) return MODEL
-  if (maxTokens !== undefined && subject.hasOutput && !((subject.maxTokens ?? NaN) <= maxTokens))
+  if (maxTokens !== undefined && subject.hasOutput && !isWithinTokens(subject, maxTokens))
     return TOKENS
   if (serverTools === undefined || serverTools === true) return undefined
   const allowed = serverTools === false ? [] : serverTools
   return subject.serverTools.every((name) => matchesSome(allowed, name)) ? undefined : SERVER_TOOL
 }
 
-// Any of what is listed.
+// To some servers a negative number means as many as they like.
+function isWithinTokens({ maxTokens = NaN }: ModelSubject, bound: number): boolean {
+  return maxTokens >= 0 && maxTokens <= bound
+}
+
+// Any of what is listed. A question that names no model is one to whatever the provider has stored for it.
 function deniesModel(
-  { models = [], serverTools = false }: ModelKeys<BoundPattern>,
+  { models, serverTools = false }: ModelKeys<BoundPattern>,
   subject: ModelSubject,
 ): boolean {
-  if (subject.model !== undefined && matchesEither(models, subject.model)) return true
+  const { model } = subject
+  if (models && (model === undefined || matchesEither(models, model))) return true
   if (typeof serverTools === 'boolean') return serverTools && subject.serverTools.length > 0
   return subject.serverTools.some((name) => matchesEither(serverTools, name))
 }
@@ -183,14 +189,11 @@ function allowsOperation(
   if (fields === undefined) return true
   // A field on the way to a listed one is asked for with what is below it, never by itself.
   const withBelow = new Set(operation.fields.map((path) => path.slice(0, -1).join('.')))
-  return operation.fields.every(
-    (path) =>
-      (introspection && INTROSPECTION.includes(path[0])) ||
-      fields.some(
-        (pattern) =>
-          isWithin(pattern, path) || (withBelow.has(path.join('.')) && isOnTheWay(pattern, path)),
-      ),
-  )
+  return operation.fields.every((path) => {
+    if (introspection && INTROSPECTION.includes(path[0])) return true
+    if (fields.some((pattern) => isWithin(pattern, path))) return true
+    return withBelow.has(path.join('.')) && fields.some((pattern) => isOnTheWay(pattern, path))
+  })
 }
 
 function deniesGraphql(keys: GraphqlKeys, subject: GraphqlSubject): boolean {

@@ -14,7 +14,7 @@ import { firstAddress, includesCidr, isSpecialWhenExact, lastAddress } from './i
 import { Facts, MATCHED, reach, reachConnect, STAGES, type Entry } from './match.ts'
 import { AXES, ParentRules, type Axis } from './proof.ts'
 import { authorityOf, makeWitnesses, sampleHosts, type Witness } from './witness.ts'
-import { makeContents } from './witness-inside.ts'
+import { makeContents, type InsideWitness } from './witness-inside.ts'
 import type { Asked } from './written-call.ts'
 
 /** Something that a rule of the child lets pass, or gives, and the parent's rules do not. */
@@ -97,6 +97,7 @@ function findWidenings(
     return [...found.values()]
   }
   let lookedInto = 0
+  let contents: readonly InsideWitness[] | undefined
   for (const { question, text } of makeWitnesses(entry, near)) {
     const own = decide(child, question)
     if (own.verdict === 'deny') continue
@@ -106,7 +107,8 @@ function findWidenings(
       compareGains(entry, text, question.endpoint, own, theirs, add)
     else if (lookedInto < LOOKED_INTO_MAX) {
       lookedInto += 1
-      compareInside({ question, text }, [entry, ...near], child, parent, add)
+      contents ??= makeContents([entry, ...near])
+      compareInside({ question, text }, contents, entry, { child, parent, add })
     }
   }
   return [...found.values()]
@@ -115,12 +117,11 @@ function findWidenings(
 // By the head alone nothing is known of calls that some rule looks into: neither that they pass nor what they owe.
 function compareInside(
   { question, text }: Witness,
-  [entry, ...near]: readonly [Entry, ...Entry[]],
-  child: Policy,
-  parent: Policy,
-  add: Add,
+  contents: readonly InsideWitness[],
+  entry: Entry,
+  { child, parent, add }: { readonly child: Policy; readonly parent: Policy; readonly add: Add },
 ): void {
-  for (const { content, text: inside } of makeContents([entry, ...near])) {
+  for (const { content, text: inside } of contents) {
     const asked = { ...question, content }
     const own = decide(child, asked)
     if (own.verdict === 'deny' || reach(entry, new Facts(asked)) < MATCHED) continue

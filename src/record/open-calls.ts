@@ -4,6 +4,7 @@
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
+import { actionOf, callIdOf } from './line.ts'
 import type { OpenStart } from './open-starts.ts'
 
 const FILE = 'open-calls.json'
@@ -43,21 +44,13 @@ export function readOpenCalls(dir: string): OpenCallsNote | undefined {
   }
 }
 
-const STARTED = '"action":"call-started"'
-const ENDED = /"action":"call-(?:ended|denied)"/
-const CALL_ID = '"call":{"id":"'
-
-/**
- * Follows one line of a journal: a start opens its call, a terminal record closes it.
- * Looking for our own text is enough: within a string of JSON every quote has a backslash before it.
- */
+/** Follows one line of a journal: a start opens its call, a terminal record closes it. */
 export function followLine(calls: Map<string, string>, line: string): void {
-  const isStart = line.includes(STARTED)
-  if (!isStart && !ENDED.test(line)) return
-  const at = line.indexOf(CALL_ID)
-  if (at < 0) return
-  const from = at + CALL_ID.length
-  const id = line.slice(from, line.indexOf('"', from))
+  const action = actionOf(line)
+  const isStart = action === 'call-started'
+  if (!isStart && action !== 'call-ended' && action !== 'call-denied') return
+  const id = callIdOf(line)
+  if (id === undefined) return
   if (isStart) calls.set(id, line)
   else calls.delete(id)
 }

@@ -7,18 +7,22 @@ import { describeGit } from '../inspect/git/fields.ts'
 import { limitPack } from '../inspect/git/limit.ts'
 import { PushReader, type Push } from '../inspect/git/push.ts'
 import { refuseGit } from '../inspect/git/refusal.ts'
-import { recogniseGit, type GitRequest } from '../inspect/git/request.ts'
+import { recogniseGit, resemblesGit, type GitRequest } from '../inspect/git/request.ts'
 import { drainBody, readUntil, replayBody } from '../inspect/whole-body.ts'
 import { judge, type Verdict } from '../judge.ts'
+import type { Content } from '../policy/subject.ts'
 import { isSent, type Parts } from '../stages.ts'
 import type { Body } from '../wire/body.ts'
 import type { CanonicalRequest } from '../wire/receive.ts'
 import { makeInspection, readFault, type Reading, type Screened } from './inspection.ts'
 
-/** What git a request is; undefined where it is none. */
+/** What git a request is; undefined where it is none. @throws protocol-not-allowed where a server might take it for one */
 export function recogniseGitCall(request: CanonicalRequest): GitRequest | undefined {
   const { method, path, query, headers } = request
-  return recogniseGit({ method, path: path.raw, query, headers })
+  const head = { method, path: path.raw, query, headers }
+  const git = recogniseGit(head)
+  if (git === undefined && resemblesGit(head)) throw new EgressError('protocol-not-allowed')
+  return git
 }
 
 /** Reads one request of git and asks the rules about it. */
@@ -49,8 +53,8 @@ async function readPush(
     drainBody(source, parts.limits.refusedPushBytesMax).catch(() => undefined)
   if (push instanceof EgressError)
     return readFault(push, makeGitInspection(call, request, { body, awaitReader }))
-  call.inspected = describeGit(push.subject)
-  const content = { git: push.subject }
+  call.inspected = describeGit(push.subject, push.options)
+  const content = contentOf(push)
   const bounded = boundPack(body, push, judge(call.identity.policies, call.request, content))
   const sending = watchSending(call, bounded.body)
   const filterResponse = async (response: UpstreamResponse): Promise<UpstreamResponse> => {
@@ -64,6 +68,11 @@ async function readPush(
     inspection: makeGitInspection(call, request, fields, push),
     verdict: bounded.verdict,
   }
+}
+
+// What an option makes a server do, such as merging elsewhere, no rule can say: only one that does not look inside lets it pass.
+function contentOf({ subject, options }: Push): Content {
+  return options.length === 0 ? { git: subject } : { fault: 'operation-not-allowed' }
 }
 
 // Tells when the last byte of a body was read, or what broke it off.

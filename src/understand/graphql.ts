@@ -1,18 +1,14 @@
-// GraphQL: the operations of a request as its documents have them. The parser is loaded by the first call that needs it.
-// Called by `understand.ts`.
+// GraphQL: the operations of a request as its documents have them. Called by `understand.ts`.
 
 import type { Answer } from '../call.ts'
 import type { GraphqlReading } from '../inspect/graphql/read.ts'
 import { formatProxyStatus } from '../wire/proxy-status.ts'
 import { NO_BODY, type Body } from '../wire/body.ts'
+import { graphqlReader } from './graphql-reader.ts'
 import { makeInspection, type Reading, type Screened } from './inspection.ts'
 
-type Reader = typeof import('../inspect/graphql/read.ts')
-
-let reader: Promise<Reader> | undefined
-
 /** Reads a posted request. @throws malformed-body, body-too-large */
-export async function readGraphqlPost({
+export function readGraphqlPost({
   call,
   bytes,
   body,
@@ -20,24 +16,20 @@ export async function readGraphqlPost({
   readonly call: Screened
   readonly bytes: Uint8Array
   readonly body: Body
-}): Promise<Reading> {
-  const { readGraphql, persistedQueryNotFound } = await load()
+}): Reading {
+  const { readGraphql, persistedQueryNotFound } = graphqlReader()
   const reading = readGraphql(call.request, bytes)
   if (!('unknownDocument' in reading)) return describe(call, reading, body)
   return refuseUnknown(body, persistedQueryNotFound(bytes))
 }
 
 /** Reads a request that is all in its URL; undefined where there is none. @throws malformed-body, body-too-large */
-export async function readGraphqlQuery(call: Screened): Promise<Reading | undefined> {
+export function readGraphqlQuery(call: Screened): Reading | undefined {
   if (call.request.method !== 'GET') return undefined
-  const { readGraphql, persistedQueryNotFound } = await load()
+  const { readGraphql, persistedQueryNotFound } = graphqlReader()
   const reading = readGraphql(call.request, undefined)
   if (!('unknownDocument' in reading)) return describe(call, reading, NO_BODY)
   return refuseUnknown(NO_BODY, persistedQueryNotFound(undefined))
-}
-
-function load(): Promise<Reader> {
-  return (reader ??= import('../inspect/graphql/read.ts'))
 }
 
 function describe(

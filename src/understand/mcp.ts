@@ -23,10 +23,10 @@ import { McpCallJudge, originOf, type Judged } from './mcp-judge.ts'
 const NOTHING = new Uint8Array()
 
 /** Reads what a client posts; undefined where the call is none of MCP. */
-export function readMcpPost({ call, bytes, body, parts }: WholeCall): Promise<Reading | undefined> {
+export function readMcpPost({ call, bytes, body, parts }: WholeCall): Reading | undefined {
   const { method, headers } = call.request
-  if (!isMcpRequest(method, headers)) return Promise.resolve(undefined)
-  return Promise.resolve(new McpCall(call, parts).read(bytes, body))
+  if (!isMcpRequest(method, headers)) return undefined
+  return new McpCall(call, parts).read(bytes, body)
 }
 
 /** A request without a body: the stream of a session, or its end; undefined where the call is none of MCP. */

@@ -5,7 +5,7 @@ import type { Inspection, UpstreamResponse } from '../call.ts'
 import { EgressError } from '../errors.ts'
 import { ModelAnswer } from '../inspect/model/answer.ts'
 import { recogniseModelApi, type ModelApi } from '../inspect/model/api.ts'
-import { modelFields } from '../inspect/model/fields.ts'
+import { modelFields, unreadModelFields } from '../inspect/model/fields.ts'
 import { readModelRequest, type ModelRequest } from '../inspect/model/request.ts'
 import { joinChunks, tapBody } from '../inspect/whole-body.ts'
 import type { Parts } from '../stages.ts'
@@ -16,7 +16,7 @@ import { makeInspection, type Reading, type Screened, type WholeCall } from './i
 import { keeperFor, modeOf } from './keeping.ts'
 
 /** Reads a question that a rule looks at; undefined where the call is none. @throws malformed-body */
-export async function readModelQuestion(whole: WholeCall): Promise<Reading | undefined> {
+export function readModelQuestion(whole: WholeCall): Reading | undefined {
   const { call, bytes, body, parts } = whole
   const api = recogniseApi(call.request)
   if (api === undefined) return undefined
@@ -95,7 +95,8 @@ class ModelExchange {
     const { decision, identity, cleared } = this.#call
     if (cleared !== true && this.#question === undefined) return
     if (this.#question === undefined) {
-      if (this.#api.basis === 'path') this.#call.inspected = { content: { unread: this.#unread() } }
+      const fields = unreadModelFields(this.#api)
+      if (fields.gen_ai) this.#call.inspected = { ...fields, content: { unread: this.#unread() } }
       return
     }
     const keeping = {

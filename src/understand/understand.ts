@@ -23,7 +23,7 @@ import { openMcpStream, readMcpPost } from './mcp.ts'
 import { readModelQuestion, tapModelCall } from './model.ts'
 
 /** Reads a body as one kind of thing; undefined where it is none. @throws EgressError what is wrong with it */
-type Reader = (whole: WholeCall) => Promise<Reading | undefined>
+type Reader = (whole: WholeCall) => Reading | undefined
 
 const READERS: Readonly<Record<Exclude<Inspector, 'git'>, Reader>> = {
   mcp: readMcpPost,
@@ -64,9 +64,14 @@ async function readRequest(
   source: Body,
   parts: Parts,
 ): Promise<Reading> {
-  const git = inspectors.includes('git') ? recogniseGitCall(call.request) : undefined
-  if (git) return readGit(call, git, source, parts)
-  if (source.length === 0) return readBodiless(call, inspectors, parts)
+  if (inspectors.includes('git')) {
+    const git = recogniseOr(() => recogniseGitCall(call.request))
+    if (git instanceof EgressError) return readFault(git, makeInspection({ body: source }))
+    if (git) return readGit(call, git, source, parts)
+  }
+  // Where one is posted, nothing is no message either.
+  if (source.length === 0 && call.request.method !== 'POST')
+    return readBodiless(call, inspectors, parts)
   const { inspectBytesMax } = parts.limits
   const { chunks, isWhole } = await readWhole(source, inspectBytesMax)
   const body = replayBody(chunks, source)
@@ -80,34 +85,33 @@ async function readWholeBody(whole: WholeCall, inspectors: readonly Inspector[])
   let fault: Reading | undefined
   for (const inspector of inspectors) {
     if (inspector === 'git') continue
-    const reading = await tryReading(() => READERS[inspector](whole), whole.body)
+    const reading = tryReading(() => READERS[inspector](whole), whole.body)
     if (reading !== undefined && reading.fault === undefined) return reading
     fault ??= reading
   }
   return fault ?? { content: {}, inspection: makeInspection({ body: whole.body }) }
 }
 
-async function readBodiless(
-  call: Screened,
-  inspectors: readonly Inspector[],
-  parts: Parts,
-): Promise<Reading> {
+function readBodiless(call: Screened, inspectors: readonly Inspector[], parts: Parts): Reading {
   const stream = inspectors.includes('mcp') ? openMcpStream(call, parts) : undefined
   if (stream) return stream
   const query = inspectors.includes('graphql')
-    ? await tryReading(() => readGraphqlQuery(call), NO_BODY)
+    ? tryReading(() => readGraphqlQuery(call), NO_BODY)
     : undefined
   return query ?? { content: {}, inspection: makeInspection({ body: NO_BODY }) }
 }
 
-async function tryReading(
-  read: () => Promise<Reading | undefined>,
-  body: Body,
-): Promise<Reading | undefined> {
+// What cannot be told apart is returned, not thrown.
+function recogniseOr<Value>(recognise: () => Value): Value | EgressError {
   try {
-    return await read()
+    return recognise()
   } catch (error) {
-    if (error instanceof EgressError) return readFault(error, makeInspection({ body }))
+    if (error instanceof EgressError) return error
     throw error
   }
+}
+
+function tryReading(read: () => Reading | undefined, body: Body): Reading | undefined {
+  const reading = recogniseOr(read)
+  return reading instanceof EgressError ? readFault(reading, makeInspection({ body })) : reading
 }

@@ -76,7 +76,7 @@ for (const way of WAYS) {
       })
       t.match(await client.getPrompt('triage'), { messages: [{ content: { text: 'Do triage.' } }] })
       await refused(t, way, client.readResource('issue://OPS/1'), 'source-not-allowed')
-      // What a server may take for another one is refused before anything is asked of the rules.
+      // What a server may take for another URI is none at all.
       await t.rejects(client.readResource('issue://PAY/../OPS/1'), /malformed-body/)
       await refused(t, way, client.getPrompt('escalate'), 'source-not-allowed')
       t.strictSame(mcp.catalogue.reads, ['issue://PAY/1'])
@@ -113,9 +113,12 @@ for (const way of WAYS) {
         cx.records().filter(({ event }) => event.action === 'tool-definition-changed')
       await until(() => alerts().length >= 2, 'an alert for each is on record')
       for (const { event } of alerts()) t.equal(event.kind, 'alert')
-      // Who changed it once may show anything, so that going back mends nothing for this task.
       mcp.catalogue.describe('get_issue', 'Reads one issue.')
-      t.strictSame(await client.listTools(), ['list_issues'])
+      t.strictSame(
+        await client.listTools(),
+        ['list_issues'],
+        'a server that goes back and forth is not trusted again in this task',
+      )
     },
   )
 }

@@ -145,6 +145,7 @@ void t.test('the end of a task', async (t) => {
         receipt.items.find((one) => one.kind === kind)
       t.match(item('calls'), { outcome: 'ended', count: 105 }, 'tunnels and calls')
       t.match(item('tls'), { outcome: 'ended' })
+      t.match(item('tools'), { outcome: 'none' }, 'it saw none')
       t.match(item('child'), { name: child.id, outcome: 'ended' })
       t.notOk(otherOpen?.destroyed, 'what is of another task goes on')
       await assertGone(cx, t, task)

@@ -130,8 +130,8 @@ export class CommandListReader {
       throw new EgressError('body-too-large', { part: 'commands' })
     const isFirst = this.#updates.length === 0
     const nul = bytes.indexOf(0)
-    // A second one, or one on another line, would hide from one reader what the other one takes.
-    if (nul >= 0 !== isFirst || bytes.includes(0, nul + 1)) throw malformed('nul')
+    // One on another line would hide from one reader what the other one takes; a second one no capability can have.
+    if (nul >= 0 !== isFirst) throw malformed('nul')
     if (isFirst) this.#readCapabilities(bytes.subarray(nul + 1))
     const update = this.#readUpdate(isFirst ? bytes.subarray(0, nul) : bytes)
     if (this.#refs.has(update.ref)) throw malformed('duplicate ref')

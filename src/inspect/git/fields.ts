@@ -4,17 +4,26 @@ import type { GitCommand, GitSubject } from '../../policy/subject.ts'
 import type { InspectedFields } from '../fields.ts'
 
 const COMMANDS_MAX = 50
-const REF_LENGTH_MAX = 256
+const TEXT_LENGTH_MAX = 256
 
-/** A subject as members of a record; of many commands the first ones and how many more there were. */
-export function describeGit({ repo, service, commands }: GitSubject): InspectedFields {
-  const described = commands.slice(0, COMMANDS_MAX).map(describeCommand)
-  const more = commands.length - described.length
-  if (more > 0) described.push(`… and ${more} more`)
+/**
+ * A subject as members of a record: its commands, then the options of the push; of many the first ones and how many more
+ * there were.
+ */
+export function describeGit(
+  { repo, service, commands }: GitSubject,
+  options: readonly string[] = [],
+): InspectedFields {
+  const all = [...commands.map(describeCommand), ...options.map((text) => `option ${cut(text)}`)]
+  const described = all.slice(0, COMMANDS_MAX)
+  if (all.length > described.length) described.push(`… and ${all.length - described.length} more`)
   return { content: { git: { repo, service, commands: described } } }
 }
 
 function describeCommand({ ref, change, update }: GitCommand): string {
-  const name = ref.length > REF_LENGTH_MAX ? `${ref.slice(0, REF_LENGTH_MAX)}…` : ref
-  return update === undefined ? `${change} ${name}` : `${change} ${name} ${update}`
+  return update === undefined ? `${change} ${cut(ref)}` : `${change} ${cut(ref)} ${update}`
+}
+
+function cut(text: string): string {
+  return text.length > TEXT_LENGTH_MAX ? `${text.slice(0, TEXT_LENGTH_MAX)}…` : text
 }

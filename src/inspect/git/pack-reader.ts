@@ -94,7 +94,7 @@ export class PackReader {
       return this.#lack('fault', 0)
     const inflated = inflateEntry(view.subarray(header.headerBytes), header.size)
     if (typeof inflated === 'string') return this.#lack(inflated, view.length)
-    if (!this.#take(header, inflated.content)) return this.#lack('fault', 0)
+    this.#take(header, inflated.content)
     this.#drop(header.headerBytes + inflated.deflatedBytes)
     this.#tryAtBytes = FIRST_TRY_BYTES
     this.#objectsRead += 1
@@ -108,16 +108,12 @@ export class PackReader {
     return false
   }
 
-  #take({ type, base }: EntryHeader, content: Buffer): boolean {
-    const isTooLarge = content.length > this.#bounds.commitBytesMax
-    if (type === 'commit' && !isTooLarge) this.#commits.addCommit(this.#offset, content)
-    if (type !== 'delta' || base === undefined || isTooLarge) return true
-    const baseOffset = typeof base === 'number' ? this.#offset - base : base
-    // A delta whose base is not in front of it is none: git's server refuses the pack.
-    if (typeof baseOffset === 'number' && (base === 0 || baseOffset < PACK_HEADER_BYTES))
-      return false
-    this.#commits.addDelta(this.#offset, baseOffset, content)
-    return true
+  #take({ type, base }: EntryHeader, content: Buffer): void {
+    if (content.length > this.#bounds.commitBytesMax) return
+    if (type === 'commit') this.#commits.addCommit(this.#offset, content)
+    if (type !== 'delta' || base === undefined) return
+    const baseOrOffset = typeof base === 'number' ? this.#offset - base : base
+    this.#commits.addDelta(this.#offset, baseOrOffset, content)
   }
 
   #drop(count: number): void {

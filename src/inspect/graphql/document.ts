@@ -23,8 +23,10 @@ export interface Budget {
   tokens: number
   /** Looks at a field or a fragment; fragments may be looked at in many places. */
   visits: number
-  /** Distinct fields by their paths. */
+  /** Fields by their places in the answer. */
   fields: number
+  /** Of the fields' paths. */
+  characters: number
 }
 
 /** A document that can be executed. */
@@ -36,8 +38,9 @@ export interface ParsedDocument {
 
 const DOCUMENT_BYTES_MAX = 256 * 1024
 const TOKENS_MAX = 20_000
-const VISITS_MAX = 200_000
+const VISITS_MAX = 50_000
 const FIELDS_MAX = 10_000
+const CHARACTERS_MAX = 2 * 1024 * 1024
 // Brackets in each other, of any kind.
 const DEPTH_MAX = 100
 
@@ -58,7 +61,12 @@ const ODD_IN_COMMENT = /[\0-\x08\v\f\x0e-\x1f\x7f\x85\u2028\u2029]/
 
 /** The bounds of one request. */
 export function openBudget(): Budget {
-  return { tokens: TOKENS_MAX, visits: VISITS_MAX, fields: FIELDS_MAX }
+  return {
+    tokens: TOKENS_MAX,
+    visits: VISITS_MAX,
+    fields: FIELDS_MAX,
+    characters: CHARACTERS_MAX,
+  }
 }
 
 /**

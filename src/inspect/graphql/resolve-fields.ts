@@ -43,14 +43,16 @@ export function resolveFields(
   { fragments }: ParsedDocument,
   budget: Budget,
 ): GraphqlOperation {
-  const told: (readonly string[])[] = []
+  const told = new Map<string, readonly string[]>()
   const open: Work[] = [{ set: operation.selectionSet, place: makePlace([]) }]
 
   const tell = (path: readonly string[]): readonly string[] => {
-    budget.fields -= 1
-    if (budget.fields < 0) throw tooLarge('fields')
     if (path.length > PATH_LENGTH_MAX) throw tooLarge('depth')
-    told.push(path)
+    const text = path.join('.')
+    budget.fields -= 1
+    budget.characters -= text.length
+    if (budget.fields < 0 || budget.characters < 0) throw tooLarge('fields')
+    told.set(text, path)
     return path
   }
   const enterField = ({ name, alias, selectionSet }: FieldNode, { path, below }: Place): void => {
@@ -93,11 +95,12 @@ function makePlace(path: readonly string[]): Place {
 
 function describeOperation(
   { operation }: OperationDefinitionNode,
-  told: readonly (readonly string[])[],
+  told: ReadonlyMap<string, readonly string[]>,
 ): GraphqlOperation {
-  const paths = told.filter((path) => path.at(-1) !== '__typename')
-  const byText = new Map(paths.map((path) => [path.join('.'), path]))
-  const fields = [...byText.keys()].sort().map((text) => byText.get(text) ?? [])
+  const fields = [...told.keys()]
+    .sort()
+    .map((text) => told.get(text) ?? [])
+    .filter((path) => path.at(-1) !== '__typename')
   // Not at the root alone: a server may have fields that lead back to it.
   const introspection = fields.some((path) => path.at(-1)?.startsWith('__') === true)
   return { type: operation, fields, introspection }

@@ -32,7 +32,7 @@ import type { SseEvent } from './sse.ts'
 import { formatEvent } from './sse-format.ts'
 
 /** The head of a call, as far as MCP minds it. */
-export interface McpCallHead {
+interface McpCallHead {
   readonly method: string
   /** Such as `https://mcp.example.com`. */
   readonly origin: string
@@ -73,6 +73,8 @@ const OF_BYTES: ReadonlySet<string> = new Set([
 
 /** Whether a call can be MCP by its head; what is not is never let through by a rule for MCP. */
 export function isMcpRequest(method: string, headers: RawHeaders): boolean {
+  // What an upgraded connection says is not read.
+  if (hasHeader(headers, 'upgrade')) return false
   if (method === 'POST') return true
   if (method === 'GET') return acceptsEvents(headers)
   return method === 'DELETE' && hasHeader(headers, 'mcp-session-id')
@@ -168,6 +170,7 @@ export class McpExchange {
     { status, headers }: { readonly status: number; readonly headers: RawHeaders },
     body: Body,
   ): Promise<FilteredResponse> {
+    if (status < 200) throw malformed('status')
     const kind = mediaKind(headers)
     const isSuccess = status >= 200 && status < 300
     const carriesEvents = kind === 'events' || mentionsEvents(headers)

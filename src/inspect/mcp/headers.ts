@@ -45,6 +45,7 @@ export function readMcpHeaders(headers: RawHeaders): McpHeaders {
   const found = new Map<string, string>()
   const seen = new Set<string>()
   for (let at = 0; at < headers.length; at += 2) {
+    if (!/^mcp/i.test(headers[at]!)) continue
     const lower = headers[at]!.toLowerCase()
     // Who hands headers on as variables reads `Mcp_Name` as `Mcp-Name`.
     const plain = lower.replaceAll(/[^0-9a-z]/g, '-')

@@ -6,7 +6,7 @@ import type { McpSubject } from '../../policy/subject.ts'
 import type { JsonValue } from '../fields.ts'
 import { type Direction, findMethod, isMethodTwin } from './methods.ts'
 import { readSubjects } from './subjects.ts'
-import { isList, isObject, type JsonObject, own } from './values.ts'
+import { isList, isObject, isPrintable, type JsonObject, own } from './values.ts'
 
 /** How a request is told from another. */
 export type MessageId = string | number
@@ -63,9 +63,6 @@ export const UNASKED_SUBJECT: McpSubject = { kind: 'other', method: '' }
 const BATCH_MAX = 100
 const ID_LENGTH_MAX = 256
 const METHOD = /^[\x21-\x7e]{1,128}$/
-// Control characters, and what some readers end a line at.
-// oxlint-disable-next-line no-control-regex
-const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/
 
 const REQUEST_KEYS: ReadonlySet<string> = new Set(['jsonrpc', 'id', 'method', 'params'])
 const RESPONSE_KEYS: ReadonlySet<string> = new Set(['jsonrpc', 'id', 'result', 'error'])
@@ -184,6 +181,6 @@ function isId(value: JsonValue | undefined): value is MessageId {
     typeof value === 'string' &&
     value.length > 0 &&
     value.length <= ID_LENGTH_MAX &&
-    !UNPRINTABLE.test(value)
+    isPrintable(value)
   )
 }

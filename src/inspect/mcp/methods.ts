@@ -7,7 +7,7 @@ import type { McpList } from '../../policy/subject.ts'
 export type Direction = 'to-server' | 'to-client'
 
 /** What a method's messages are about. */
-export type MethodMeaning =
+type MethodMeaning =
   /** Passes with any rule for its server. */
   | 'session'
   /** Passes only where a rule without lists covers the server. */

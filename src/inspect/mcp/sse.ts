@@ -28,6 +28,7 @@ const BYTE_ORDER_MARK = Uint8Array.of(0xef, 0xbb, 0xbf)
 const LINE_END = Uint8Array.of(CR, LF)
 const COMMENT = Buffer.from(':\n')
 const FIRST_BYTES = 1024
+const KEPT_BYTES = 65_536
 const FIELD_LENGTH_MAX = 5
 const RETRY = /^\d{1,9}$/
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
@@ -181,6 +182,8 @@ export class SseReader {
     const bytes = Buffer.from(this.#buffer.subarray(0, this.#length))
     this.#length = 0
     this.#lineStart = 0
+    // One large event must not be paid for as long as the stream is open.
+    if (this.#buffer.length > KEPT_BYTES) this.#buffer = Buffer.allocUnsafe(FIRST_BYTES)
     return bytes
   }
 }

@@ -10,6 +10,7 @@ import {
   hasTwinKeys,
   isList,
   isObject,
+  isPrintable,
   type JsonObject,
   knowKeys,
   own,
@@ -21,14 +22,12 @@ type Refusal = (part: string) => EgressError
 const NAME_LENGTH_MAX = 1024
 const URI_LENGTH_MAX = 8192
 const SUBSCRIPTIONS_MAX = 256
-// oxlint-disable-next-line no-control-regex
-const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/
-// A dot segment, its dots escaped once or twice or not at all.
-const DOT = '(?:\\.|%(?:25)?2e)'
-const DOT_SEGMENT = new RegExp(`(?:^|[/:])${DOT}{1,2}(?:[/?#]|$)`, 'i')
+const DOT_SEGMENT = /(?:^|[/:])\.{1,2}(?:[/?#]|$)/
 // What some servers divide a path at, raw or escaped.
-const BACKSLASH = /\\|%(?:25)?5c/i
-const ESCAPED_SLASH = /%(?:25)?2f/gi
+const BACKSLASH = /\\|%(?:25)*5c/i
+const ESCAPED_SLASH = /%(?:25)*2f/gi
+// Letters, digits, `-`, `.`, `_` and `~` say the same escaped or not (RFC 3986 section 2.3), a pattern does not know it.
+const ESCAPED_PLAIN = /%(?:25)*(?:2[de]|3\d|[46][1-9a-f]|[57][\da]|5f|7e)/i
 
 const PARAMS = knowKeys(
   'name',
@@ -83,14 +82,18 @@ function toItem(method: string, list: McpList, name: string): McpSubject {
 function readName(value: JsonValue | undefined, key: 'name' | 'uri', refusal: Refusal): string {
   const lengthMax = key === 'name' ? NAME_LENGTH_MAX : URI_LENGTH_MAX
   if (typeof value !== 'string' || value === '' || value.length > lengthMax) throw refusal(key)
-  if (UNPRINTABLE.test(value)) throw refusal(key)
+  if (!isPrintable(value)) throw refusal(key)
   if (key === 'uri' && hasDoubtfulPath(value)) throw refusal('uri path')
   return value
 }
 
-// A pattern sees the text, the server what is left of it: a path must not go up.
+// A pattern sees the text, the server what it makes of it: a path must not go up, nor be written in another way.
 function hasDoubtfulPath(uri: string): boolean {
-  return BACKSLASH.test(uri) || DOT_SEGMENT.test(uri.replace(ESCAPED_SLASH, '/'))
+  return (
+    BACKSLASH.test(uri) ||
+    ESCAPED_PLAIN.test(uri) ||
+    DOT_SEGMENT.test(uri.replace(ESCAPED_SLASH, '/'))
+  )
 }
 
 function readArguments(params: JsonObject, refusal: Refusal): JsonObject | undefined {

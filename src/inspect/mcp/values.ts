@@ -8,6 +8,15 @@ export interface JsonObject {
   readonly [key: string]: JsonValue
 }
 
+// Control characters, and what some readers end a line at.
+// oxlint-disable-next-line no-control-regex
+const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/
+
+/** Whether a text is one line to everybody. */
+export function isPrintable(text: string): boolean {
+  return !UNPRINTABLE.test(text)
+}
+
 /** Whether a value is an object and no list. */
 export function isObject(value: JsonValue | undefined): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
@@ -65,6 +74,6 @@ export function hasTwinKeys(value: JsonValue): boolean {
 }
 
 /** A text without case, as decoders that ignore case see it: the long s is an s, the Kelvin sign a k. */
-export function foldCase(text: string): string {
+function foldCase(text: string): string {
   return text.toUpperCase().toLowerCase()
 }

@@ -11,12 +11,31 @@ const LISTED_MAX = 128
 /** Characters of an id, a name or a reason. */
 const NAME_LENGTH_MAX = 256
 
+// So many pieces are joined to a block: single ones would cost more memory than the text.
+const BLOCK_PIECES = 256
+
+class GrowingText {
+  readonly #blocks: string[] = []
+  #pieces: string[] = []
+
+  add(piece: string): void {
+    this.#pieces.push(piece)
+    if (this.#pieces.length < BLOCK_PIECES) return
+    this.#blocks.push(this.#pieces.join(''))
+    this.#pieces = []
+  }
+
+  toString(): string {
+    return [...this.#blocks, ...this.#pieces].join('')
+  }
+}
+
 interface Part {
   readonly kind: 'text' | 'tool_call' | 'server_tool_call'
   id: string | undefined
   name: string
   /** Texts that are joined; of a call its arguments. */
-  readonly pieces: string[]
+  readonly text: GrowingText
   /** Arguments that came as a value. */
   value: JsonValue | undefined
 }
@@ -43,6 +62,8 @@ export class AnswerDraft {
   model: string | undefined
   inputTokens: number | undefined
   outputTokens: number | undefined
+  /** Tokens of the prompt that its count leaves out, since a cache has them. */
+  cacheTokens = 0
   errorType: string | undefined
   isCut = false
   readonly #charactersMax: number
@@ -151,7 +172,7 @@ export class AnswerDraft {
     const parts = this.#choiceAt(choice)?.parts
     const there = parts?.get(slot)
     if (there || !parts || !this.#takesPart()) return there
-    const part: Part = { kind, id: undefined, name: '', pieces: [], value: undefined }
+    const part: Part = { kind, id: undefined, name: '', text: new GrowingText(), value: undefined }
     parts.set(slot, part)
     return part
   }
@@ -169,7 +190,7 @@ export class AnswerDraft {
     if (text.length > this.#charactersLeft) this.isCut = true
     const kept = text.slice(0, this.#charactersLeft)
     this.#charactersLeft -= kept.length
-    if (kept !== '') part.pieces.push(kept)
+    if (kept !== '') part.text.add(kept)
   }
 }
 
@@ -178,7 +199,7 @@ function shorten(text: string): string {
 }
 
 function showPart(part: Part): MessagePart {
-  const text = part.pieces.join('')
+  const text = part.text.toString()
   if (part.kind === 'text') return textPart(text)
   const call = toolCallPart(part.id, part.name, text === '' ? (part.value ?? null) : text)
   return { ...call, type: part.kind }

@@ -121,14 +121,16 @@ function readMessage(message: JsonObject | undefined, draft: AnswerDraft): void 
   draft.finish(0, asText(memberOf(message, 'stop_reason')))
 }
 
-// Tokens that were read from a cache, or put there, are tokens of the prompt that the first number leaves out.
+// Tokens that were read from a cache, or put there, are tokens of the prompt that the first number leaves out. What one
+// event does not say again still holds.
 function readUsage(value: JsonValue | undefined, draft: AnswerDraft): void {
   const usage = asObject(value)
-  const plain = asCount(memberOf(usage, 'input_tokens'))
   const read = asCount(memberOf(usage, 'cache_read_input_tokens'))
   const written = asCount(memberOf(usage, 'cache_creation_input_tokens'))
+  if (read !== undefined || written !== undefined) draft.cacheTokens = (read ?? 0) + (written ?? 0)
+  const plain = asCount(memberOf(usage, 'input_tokens'))
   draft.count(
-    plain === undefined ? undefined : plain + (read ?? 0) + (written ?? 0),
+    plain === undefined ? undefined : plain + draft.cacheTokens,
     asCount(memberOf(usage, 'output_tokens')),
   )
 }

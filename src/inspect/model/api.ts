@@ -2,11 +2,8 @@
 // costs a comparison or two. Deliberately blind to the body: what only its shape can settle is a candidate.
 
 import type { RawHeaders } from '../../wire/body.ts'
-import { firstValue } from '../../wire/headers.ts'
-import { isModelHost, readProvider } from './provider.ts'
-
-/** Whose shape of requests and answers an API has. */
-export type ModelFamily = 'openai' | 'anthropic' | 'gemini' | 'ollama'
+import { firstValue, valuesOf } from '../../wire/headers.ts'
+import { isModelHost, readProvider, type ModelFamily } from './provider.ts'
 
 /** What is asked, in the words of the API that has it. */
 export type ModelEndpoint =
@@ -39,6 +36,8 @@ export interface ModelApi {
   readonly isKnownHost: boolean
   /** The model that the path names. */
   readonly model?: string
+  /** The body is said to be in UTF-8 and in no content coding: nobody reads other words in its bytes. */
+  readonly isPlain: boolean
   /** The path asks for a stream, whatever the body says. */
   readonly isStream?: boolean
 }
@@ -108,25 +107,39 @@ export function recogniseModelApi(head: ModelHead): ModelApi | undefined {
   if (head.method !== 'POST') return undefined
   const segments = lastSegments(head.path)
   const place = placeOf(segments)
-  if (place !== undefined) return { ...place, ...whereOf(head.host, place.family), basis: 'path' }
+  if (place !== undefined) return { ...place, ...aroundOf(head, place.family), basis: 'path' }
   // One question by itself is what rules judge; many in one body are not understood.
   if (segments.last.toLowerCase() === 'batches') return undefined
   const type = firstValue(head.headers, 'content-type')
   if (type !== undefined && !JSON_TYPE.test(type)) return undefined
   const family = guessFamily(head.headers)
   const endpoint = family === 'anthropic' ? 'messages' : 'chat'
-  return { family, endpoint, basis: 'shape', ...whereOf(head.host, family) }
+  return { family, endpoint, basis: 'shape', ...aroundOf(head, family) }
 }
 
 function guessFamily(headers: RawHeaders): ModelFamily {
   return firstValue(headers, 'anthropic-version') === undefined ? 'openai' : 'anthropic'
 }
 
-function whereOf(
-  host: string,
+function aroundOf(
+  head: ModelHead,
   family: ModelFamily,
-): { readonly provider: string; readonly isKnownHost: boolean } {
-  return { provider: readProvider(host, family), isKnownHost: isModelHost(host) }
+): Pick<ModelApi, 'provider' | 'isKnownHost' | 'isPlain'> {
+  return {
+    provider: readProvider(head.host, family),
+    isKnownHost: isModelHost(head.host),
+    isPlain: isPlain(head.headers),
+  }
+}
+
+function isPlain(headers: RawHeaders): boolean {
+  const types = valuesOf(headers, 'content-type')
+  const charset = /charset\s{0,8}=\s{0,8}"?([^\s";,]*)/i.exec(types.join())?.[1]
+  return (
+    types.length <= 1 &&
+    (charset === undefined || /^utf-?8$/i.test(charset)) &&
+    valuesOf(headers, 'content-encoding').every((coding) => coding.toLowerCase() === 'identity')
+  )
 }
 
 interface Segments {
@@ -193,9 +206,9 @@ function verbPlace(
   return { family, endpoint, model: last.slice(0, colon), isStream }
 }
 
-// Azure: `/openai/deployments/NAME/chat/completions`.
+// Azure: `/openai/deployments/NAME/chat/completions`; OpenAI's first paths had `engines` there.
 function deploymentOf(segments: Segments): string | undefined {
   const all = segments.all()
-  const at = all.findIndex((segment) => segment.toLowerCase() === 'deployments')
+  const at = all.findIndex((segment) => /^(?:deployments|engines)$/i.test(segment))
   return at >= 0 && at + 2 < all.length ? all[at + 1] : undefined
 }

@@ -78,8 +78,7 @@ function readContent(value: JsonValue): ModelMessage {
   return { role: role === 'model' ? 'assistant' : role, parts }
 }
 
-/** One part of a content, in the normal form. */
-export function readGeminiPart(part: JsonObject): MessagePart {
+function readGeminiPart(part: JsonObject): MessagePart {
   const call = asObject(anyMemberOf(part, ['functionCall', 'function_call']))
   if (call)
     return toolCallPart(memberOf(call, 'id'), memberOf(call, 'name'), memberOf(call, 'args'))

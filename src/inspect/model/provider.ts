@@ -1,7 +1,8 @@
 // Whose service answers at a host, in OpenTelemetry's words for `gen_ai.provider.name`. Deliberately no judgement: a rule's
 // destination says where calls may go. Called by `api.ts`.
 
-import type { ModelFamily } from './api.ts'
+/** Whose shape of requests and answers an API has. */
+export type ModelFamily = 'openai' | 'anthropic' | 'gemini' | 'ollama'
 
 const EXACT: ReadonlyMap<string, string> = new Map([
   ['api.openai.com', 'openai'],

@@ -7,12 +7,13 @@ import type { ModelSubject } from '../../policy/subject.ts'
 import type { InspectedFields, JsonValue } from '../fields.ts'
 import { readJson } from '../json.ts'
 import { readAnthropic } from './anthropic.ts'
-import type { ModelApi, ModelEndpoint, ModelFamily } from './api.ts'
+import type { ModelApi, ModelEndpoint } from './api.ts'
 import { refuseBody, type Asked } from './asked.ts'
 import { readGemini } from './gemini.ts'
 import { countParts, type ModelMessage } from './messages.ts'
 import { readOllama } from './ollama.ts'
 import { readOpenAi } from './openai.ts'
+import type { ModelFamily } from './provider.ts'
 import { readServerTools } from './server-tools.ts'
 import { settleApi } from './settle.ts'
 import { asObject, asText, parseJson, type JsonObject } from './shape.ts'
@@ -64,6 +65,7 @@ export function operationOf(api: ModelApi): string {
   return OPERATIONS[api.endpoint]
 }
 
+const OPEN_OBJECT = 0x7b
 // One of these stands in the bytes of every request that has the shape of a question to a model.
 const MARKS = ['"messages"', '"contents"', '"input"', '"prompt"'].map((mark) => Buffer.from(mark))
 
@@ -78,6 +80,10 @@ export function readModelRequest(
   options: { readonly strict: boolean },
 ): ModelRequest | undefined {
   const isStrict = options.strict
+  // To who undoes the coding, the bytes may be other words.
+  if (isStrict && !api.isPlain) throw refuseBody('coding')
+  // A plain text, a form: no reader finds an object in it.
+  if (api.basis === 'shape' && !bytes.includes(OPEN_OBJECT)) return undefined
   const body = asObject(isStrict ? readJson(bytes) : readLoosely(api, bytes))
   const settled = body && settleApi(api, body)
   if (body === undefined || settled === undefined) return undefined

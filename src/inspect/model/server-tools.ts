@@ -3,14 +3,12 @@
 // Deliberately no judgement: rules name what they let pass. Called by `request.ts`.
 
 import type { JsonValue } from '../fields.ts'
-import type { ModelApi, ModelFamily } from './api.ts'
+import type { ModelApi } from './api.ts'
 import { refuseBody } from './asked.ts'
 import { hasTwins, isKnownMember, isMisspelled } from './members.ts'
-import { asList, asObject, asText, isList, memberOf, type JsonObject } from './shape.ts'
+import type { ModelFamily } from './provider.ts'
+import { asText, isList, listOf, memberOf, type JsonObject } from './shape.ts'
 import { nameMember, nameSource, nameTools } from './tool-kinds.ts'
-
-/** Nesting that a request has where nobody chose it freely. */
-const DEPTH_MAX = 64
 
 // Members whose values are schemas, arguments or labels: their names are the caller's, and no upstream acts on them.
 const FREE: ReadonlySet<string> = new Set([
@@ -20,6 +18,7 @@ const FREE: ReadonlySet<string> = new Set([
   'parametersJsonSchema',
   'parameters_json_schema',
   'responseJsonSchema',
+  '_responseJsonSchema',
   'response_json_schema',
   'responseSchema',
   'response_schema',
@@ -34,14 +33,20 @@ const FREE: ReadonlySet<string> = new Set([
   'guided_json',
 ])
 // Members whose own members have the caller's names, but values that mean something.
-const NAMED_BY_CALLER: ReadonlySet<string> = new Set(['variables', 'configs', 'properties'])
+const NAMED_BY_CALLER: ReadonlySet<string> = new Set([
+  'variables',
+  'configs',
+  'properties',
+  'patternProperties',
+  '$defs',
+  'definitions',
+])
 
 // Models that search by themselves.
 const SEARCHES = /search-preview|search-api|(?:^|\/)sonar|(?:^|\/)compound/
 
 interface Open {
   readonly value: JsonObject | readonly JsonValue[]
-  readonly depth: number
   /** The member that it is the value of, or that the list is which it is in. */
   readonly name: string
 }
@@ -64,13 +69,9 @@ export function readServerTools(
   }
   if (model !== undefined && SEARCHES.test(model)) found.add('search_model')
   if (model?.endsWith(':online') === true) found.add('online')
-  const open: Open[] = [{ value: body, depth: 0, name: '' }]
+  const open: Open[] = [{ value: body, name: '' }]
   for (let item = open.pop(); item !== undefined; item = open.pop()) {
-    if (item.depth > DEPTH_MAX) {
-      if (isStrict) throw refuseBody('depth')
-      continue
-    }
-    if (isArray(item.value)) pushChildren(open, item.value.entries(), item, () => item.name)
+    if (isArray(item.value)) pushChildren(open, item.value.entries(), () => item.name)
     else readObject(item.value, item, api.family, isStrict, found, open)
   }
   return [...found].sort()
@@ -95,7 +96,7 @@ function readObject(
   const children = names
     .filter((name) => !FREE.has(name) && !free.includes(name))
     .map((name): [string, JsonValue] => [name, object[name]!])
-  pushChildren(open, children, item, (name) => name)
+  pushChildren(open, children, (name) => name)
 }
 
 function checkSpelling(names: readonly string[], isLoose: boolean): void {
@@ -104,15 +105,15 @@ function checkSpelling(names: readonly string[], isLoose: boolean): void {
 }
 
 // Tools stand in the request, and in items of a conversation that add some. What an MCP server was seen to offer, and which
-// of the tools may be chosen, adds none.
+// of the tools may be chosen, adds none. Some servers take one tool for a list of it.
 function toolsOf(object: JsonObject): readonly JsonValue[] {
   const type = asText(memberOf(object, 'type'))
   const definition = memberOf(object, 'definition')
   const added = type === 'tool_definition' && definition !== undefined ? [definition] : []
   if (type === 'mcp_list_tools' || type === 'mcp_tool_listing' || type === 'mcp_toolset')
     return added
-  if (type === 'allowed_tools' || asObject(memberOf(object, 'tools'))) return added
-  return [...added, ...(asList(memberOf(object, 'tools')) ?? [])]
+  if (type === 'allowed_tools') return added
+  return [...added, ...listOf(memberOf(object, 'tools'))]
 }
 
 function freeMembersOf(object: JsonObject, name: string, family: ModelFamily): readonly string[] {
@@ -126,12 +127,10 @@ function freeMembersOf(object: JsonObject, name: string, family: ModelFamily): r
 function pushChildren(
   open: Open[],
   entries: Iterable<readonly [string | number, JsonValue]>,
-  parent: Open,
   nameOf: (key: string) => string,
 ): void {
   for (const [key, value] of entries)
-    if (typeof value === 'object' && value !== null)
-      open.push({ value, depth: parent.depth + 1, name: nameOf(String(key)) })
+    if (typeof value === 'object' && value !== null) open.push({ value, name: nameOf(String(key)) })
 }
 
 function isArray(value: JsonObject | readonly JsonValue[]): value is readonly JsonValue[] {

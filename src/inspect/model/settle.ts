@@ -1,18 +1,23 @@
 // Settles by the body which API a request speaks, where its path does not say. Called by `request.ts`.
 
-import { readProvider } from './provider.ts'
-import type { ModelApi, ModelEndpoint, ModelFamily } from './api.ts'
+import { readProvider, type ModelFamily } from './provider.ts'
+import type { ModelApi, ModelEndpoint } from './api.ts'
 import { asList, asObject, asText, memberOf, type JsonObject } from './shape.ts'
 
-// What a body has one of where its path is that of an endpoint.
-const MAIN = ['messages', 'contents', 'content', 'requests', 'input', 'prompt', 'model']
+// What a body has one of where its path is that of an endpoint: others have paths like these for something else.
+const MAIN: Readonly<Record<ModelFamily, readonly string[]>> = {
+  openai: ['model', 'messages', 'input', 'prompt'],
+  anthropic: ['model', 'messages', 'prompt'],
+  gemini: ['contents', 'content', 'requests', 'model', 'generateContentRequest'],
+  ollama: ['model'],
+}
 
 /** The API as the body settles it; undefined: the body has no shape of any. */
 export function settleApi(api: ModelApi, body: JsonObject): ModelApi | undefined {
-  if (api.basis === 'path')
-    return api.model !== undefined || MAIN.some((name) => memberOf(body, name) !== undefined)
-      ? api
-      : undefined
+  if (api.basis === 'path') {
+    const isQuestion = api.isKnownHost || api.model !== undefined || hasAny(body, MAIN[api.family])
+    return isQuestion ? api : undefined
+  }
   const shape = shapeOf(api, body)
   if (shape === undefined) return undefined
   const [family, endpoint] = shape

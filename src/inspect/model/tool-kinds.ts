@@ -2,7 +2,7 @@
 // those of the APIs' own declarations; a type that is not in them is the provider's. Called by `server-tools.ts`.
 
 import type { JsonValue } from '../fields.ts'
-import type { ModelFamily } from './api.ts'
+import type { ModelFamily } from './provider.ts'
 import { asList, asObject, asText, memberOf, type JsonObject } from './shape.ts'
 
 const OPENAI_CLIENT: ReadonlySet<string> = new Set([

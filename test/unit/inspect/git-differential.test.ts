@@ -34,7 +34,7 @@ function feed(words: readonly string[], body: Buffer): Promise<void> {
 }
 
 void t.test(
-  'R40: git changes no reference that was not read of the push',
+  'git changes no reference that was not read of the push',
   { skip: BACKEND === '' },
   async (t) => {
     const desk = await openDesk()

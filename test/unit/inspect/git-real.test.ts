@@ -42,7 +42,7 @@ function readLast(t: Tap, desk: Desk): Push {
 
 for (const format of ['sha1', 'sha256'] as const)
   void t.test(
-    `R40: pushes of ${format} repositories are read as git made them`,
+    `pushes of ${format} repositories are read as git made them`,
     { skip: ABSENT },
     async (t) => {
       const desk = await openDesk(format)

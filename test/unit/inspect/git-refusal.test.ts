@@ -67,7 +67,7 @@ for (const version of ['0', '1', '2'])
   )
 
 void t.test(
-  'R40: a refused push says which references are not changed, and what to do',
+  'a refused push says which references are not changed, and what to do',
   { skip: ABSENT },
   async (t) => {
     const desk = await open(t)

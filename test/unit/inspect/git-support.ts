@@ -39,7 +39,7 @@ const GIT_ENV = {
 }
 
 /** What a command said. */
-export interface Ran {
+interface Ran {
   readonly status: number
   readonly stdout: string
   /** Without trailing blanks, which git pads lines of the server with. */

@@ -15,6 +15,7 @@ import {
   type Arbitrary,
 } from 'fast-check'
 import { buildSchema, executeSync, parse } from 'graphql'
+import { GraphQLClient } from 'graphql-request'
 import t from 'tap'
 
 import { EgressError } from '../../../src/errors.ts'
@@ -201,18 +202,22 @@ const REFUSED: readonly (readonly [what: string, refused: Sent, why: string, twi
   ['many tokens', ask(`{ ${'a '.repeat(20_001)} }`), 'body-too-large tokens', ask(`{ ${'a '.repeat(19_000)} }`)],
   ['many comments', ask(`{ a } ${'#\n'.repeat(20_001)}`), 'body-too-large tokens', ask(`{ a } #${'x'.repeat(20_001)}`)],
   ['many fields', ask(`{ ${chain(10_001, (at) => `f${at}`)} }`), 'body-too-large fields', ask(`{ ${chain(10_000, (at) => `f${at}`)} }`)],
+  ['many long fields', ask(`{ ${chain(90, () => `${'x'.repeat(1000)} {`)} ${chain(100, (at) => `f${at}`)} ${'}'.repeat(90)} }`), 'body-too-large fields', ask(`{ ${chain(90, () => `${'x'.repeat(100)} {`)} ${chain(100, (at) => `f${at}`)} ${'}'.repeat(90)} }`)],
   ['deep fields', ask(`${'{ a '.repeat(101)}${'}'.repeat(101)}`), 'body-too-large depth', ask(`${'{ a '.repeat(100)}${'}'.repeat(100)}`)],
-  ['deep values', ask(`{ a(x: ${'['.repeat(9000)}${']'.repeat(9000)}) }`), 'body-too-large depth', ask(`{ a(x: ${'['.repeat(90)}${']'.repeat(90)}) }`)],
+  ['deep values', ask(`{ a(x: ${'['.repeat(9000)}${']'.repeat(9000)}) }`), 'body-too-large depth', ask(`{ a(x: ${'['.repeat(98)}${']'.repeat(98)}) }`)],
+  ['values one too deep', ask(`{ a(x: ${'['.repeat(99)}${']'.repeat(99)}) }`), 'body-too-large depth', ask(`{ ${chain(200, (at) => `f${at}(x: [{y: 1}])`)} }`)],
   ['brackets that do not end', ask('{'.repeat(19_000)), 'body-too-large depth', ask('{ a { b } }')],
   ['depth by fragments', ask(`{ ...F0 } ${chain(200, (at) => `fragment F${at} on Q { a { ...F${at + 1} } }`)} fragment F200 on Q { a }`), 'body-too-large depth', ask(`{ ...F0 } ${chain(200, (at) => `fragment F${at} on Q { ...F${at + 1} }`)} fragment F200 on Q { a }`)],
   ['exponential fragments', ask(`{ ...F0 } ${chain(60, (at) => `fragment F${at} on Q { a { ...F${at + 1} } b { ...F${at + 1} } }`)} fragment F60 on Q { c }`), 'body-too-large fields', ask(`{ ...F0 } ${chain(60, (at) => `fragment F${at} on Q { ...F${at + 1} ... { ...F${at + 1} } }`)} fragment F60 on Q { c }`)],
-  ['large fragments in many places', ask(`{ ${chain(1000, (at) => `f${at} { ...F }`)} } fragment F on Q { ${'a '.repeat(1000)} }`), 'body-too-large fragments', ask(`{ ${chain(100, (at) => `f${at} { ...F }`)} } fragment F on Q { ${'a '.repeat(1000)} }`)],
+  ['large fragments in many places', ask(`{ ${chain(1000, (at) => `f${at} { ...F }`)} } fragment F on Q { ${'a '.repeat(1000)} }`), 'body-too-large fragments', ask(`{ ${chain(40, (at) => `f${at} { ...F }`)} } fragment F on Q { ${'a '.repeat(1000)} }`)],
   // the body's members
   ['no JSON', { body: '{ a }' }, 'malformed-body json grammar', ask('{ a }')],
   ['no body', {}, 'malformed-body json end', ask('{ a }')],
   ['a member twice', { body: '{"query":"{a}","\\u0071uery":"mutation{b}"}' }, 'malformed-body json duplicate key', ask('{a}')],
   ['a member in capitals', { body: '{"query":"{a}","Query":"mutation{b}"}' }, 'malformed-body disguised member', { body: '{"query":"{a}","queries":"mutation{b}"}' }],
   ['a member with an odd letter', { body: '{"query":"{a}","exten\u017fion\u017f":{}}' }, 'malformed-body disguised member', { body: '{"query":"{a}","extension":{}}' }],
+  ['a member with a letter without its dot', { body: '{"query":"{a}","var\u0131ables":{}}' }, 'malformed-body disguised member', { body: '{"query":"{a}","var\u0131able":{}}' }],
+  ['a member with a wide letter', { body: '{"query":"{a}","\uff51uery":"mutation{b}"}' }, 'malformed-body disguised member', { body: '{"query":"{a}","\uff51ueries":"mutation{b}"}' }],
   ['a member with a space', { body: '{"query":"{a}"," query":"mutation{b}"}' }, 'malformed-body disguised member', { body: '{"query":"{a}","a query":"mutation{b}"}' }],
   ['another spelling of the name', post({ query: '{a}', operation_name: 'A' }), 'malformed-body disguised member', post({ query: 'query A {a}', operationName: 'A' })],
   ['no document', post({ variables: {} }), 'malformed-body no document', ask('{a}')],
@@ -311,6 +316,38 @@ void t.test('spaces by GET may be written as a plus, and a plus may stand in a s
   t.end()
 })
 
+void t.test('a real client is understood: POST, GET and a batch', async (t) => {
+  const sent: Sent[] = []
+  const settings = (method: 'GET' | 'POST'): ConstructorParameters<typeof GraphQLClient>[1] => ({
+    method,
+    fetch: async (url, init) => {
+      const { search } = new URL(url instanceof Request ? url.url : url)
+      const request = new Request(url, init)
+      sent.push({
+        method: request.method,
+        ...(search !== '' && { query: search.slice(1) }),
+        headers: [...request.headers].flat(),
+        ...(request.body && { body: await request.bytes() }),
+      })
+      return Response.json({ data: {} })
+    },
+  })
+  const variables = { owner: 'acme & co; 100%', name: '"a+b"' }
+  const poster = new GraphQLClient('https://api.github.test/graphql', settings('POST'))
+  await poster.request(ISSUES, variables)
+  await poster
+    .batchRequests([{ document: ISSUES, variables }, { document: COMMENT }])
+    .catch(() => 0)
+  const getter = new GraphQLClient('https://api.github.test/graphql', settings('GET'))
+  await getter.request(ISSUES, variables)
+  t.strictSame(
+    sent.map(({ method }) => method),
+    ['POST', 'POST', 'GET'],
+  )
+  t.strictSame(sent.map(tell), [[ISSUES_TOLD], [ISSUES_TOLD, COMMENT_TOLD], [ISSUES_TOLD]])
+  t.end()
+})
+
 void t.test('the operations of a whole batch are told', (t) => {
   t.strictSame(tell(post([{ query: '{ a }' }, { query: 'mutation { b } { c }' }])), [
     'query a',
@@ -329,6 +366,8 @@ void t.test('a document that only the server knows is unknown', (t) => {
     post({ documentId: 'x' }),
     post({ doc_id: 'x', variables: {} }),
     post({ queryId: 'x' }),
+    post({ hash: 'x' }),
+    post({ operationId: 'x' }),
     post({ DocumentID: 'x' }),
     post([{ query: '{ a }' }, { id: 'x' }]),
     get('id=x'),

@@ -119,6 +119,16 @@ void t.test('what only resembles a secret stays as it is', (t) => {
   t.end()
 })
 
+void t.test('a private key behind a certificate is masked, the certificate is not', (t) => {
+  const certificate = `-----BEGIN CERTIFICATE-----\n${'MIIB'.repeat(40)}\n-----END CERTIFICATE-----\n`
+  const key = '-----BEGIN EC PRIVATE KEY-----\nMHcC\n-----END EC PRIVATE KEY-----'
+  t.equal(
+    redactText(`${certificate}${key}\n${certificate}${key} end`, []),
+    `${certificate}[secret:private-key]\n${certificate}[secret:private-key] end`,
+  )
+  t.end()
+})
+
 void t.test('a member whose name says that it is secret is masked, whatever it is', (t) => {
   t.strictSame(
     keptValue({

@@ -1,5 +1,6 @@
 // A call of MCP from its bytes to what each side gets: reading, judging, filtering, by either transport.
 
+import * as fc from 'fast-check'
 import t from 'tap'
 
 import { EgressError } from '../../../src/errors.ts'
@@ -66,6 +67,7 @@ void t.test('what of HTTP belongs to MCP', async (t) => {
   t.notOk(isMcpRequest('GET', ['Accept', '*/*']))
   t.notOk(isMcpRequest('GET', ['Accept', 'x-text/event-streams']))
   t.notOk(isMcpRequest('DELETE', []))
+  t.notOk(isMcpRequest('GET', ['Accept', 'text/event-stream', 'Upgrade', 'websocket']))
   t.notOk(isMcpRequest('PUT', []))
   t.notOk(isMcpRequest('HEAD', ['Accept', 'text/event-stream']))
   t.strictSame(askPlainly(['Accept-Encoding', 'gzip', 'range', 'bytes=0-1', 'X', 'y']), [
@@ -431,6 +433,7 @@ void t.test('R38: the old transport posts to its own server only', async (t) => 
   t.equal(await open('HTTPS://MCP.example.com:443/m'), '/m')
   for (const data of [
     '//evil.example/m',
+    '//mcp.example.com/m',
     'https://evil.example/m',
     'http://mcp.example.com/m',
     'https://mcp.example.com:8443/m',
@@ -475,6 +478,7 @@ void t.test(
     t.equal(await get(500, [...text, 'Content-Encoding', 'gzip'], 'zip'), 'zip')
     const bad = async (status: number, headers: RawHeaders, body: string) =>
       faultLater(get(status, headers, body))
+    t.equal(await bad(101, [], 'x'), 'response-malformed status')
     t.equal(await bad(200, text, 'x'), 'response-malformed content-type')
     t.equal(await bad(200, [], 'x'), 'response-malformed message size')
     t.equal(
@@ -574,4 +578,36 @@ void t.test('R39: a definition has a digest of all that it says but `_meta`', as
     digest,
   )
   t.not(definitionDigest({ name: 'a', description: 'D', inputSchema: { type: 'object' } }), digest)
+})
+
+void t.test('whatever the bytes are, they are understood or refused with a reason', async (t) => {
+  const marks = fc.constantFrom('{', '}', '[', ']', '"', ':', ',', '\\u0000')
+  const lines = fc.constantFrom('\n', '\r', 'data: ', 'event: endpoint', 'id: 1')
+  const members = fc.constantFrom('"jsonrpc":"2.0"', '"method":"ping"', '"id":1', '"result":{}')
+  const whole = fc.constantFrom(request('tools/call', { name: 'x' }), result({ tools: TOOLS }))
+  const piece = fc.oneof(
+    marks,
+    lines,
+    members,
+    whole.map((value) => JSON.stringify(value)),
+  )
+  const text = fc.oneof(
+    fc.array(piece, { maxLength: 12 }).map((pieces) => Buffer.from(pieces.join(''))),
+    fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes)),
+  )
+  await fc.assert(
+    fc.asyncProperty(text, fc.constantFrom(JSON_HEAD, SSE_HEAD), async (bytes, headers) => {
+      faultOf(() => makeExchange(new ListJudge()).readRequest(bytes))
+      for (const method of ['POST', 'GET']) {
+        const source = new ChunkBody([bytes])
+        await faultLater(
+          makeExchange(new ListJudge(), method)
+            .filterResponse({ status: 200, headers }, source)
+            .then(({ body }) => readAll(body)),
+        )
+      }
+    }),
+    { numRuns: 1000 },
+  )
+  t.pass('no other error')
 })

@@ -9,7 +9,8 @@ import {
   type McpRequest,
   readMessages,
 } from '../../../src/inspect/mcp/messages.ts'
-import { readTraceparent, traceOf } from '../../../src/inspect/mcp/trace.ts'
+import { traceOf } from '../../../src/inspect/mcp/trace.ts'
+import { readTraceparent } from '../../../src/wire/trace-context.ts'
 import { request } from './mcp-support.ts'
 
 const DIGEST = { digest: 'sha256:0', bytes: 2 }

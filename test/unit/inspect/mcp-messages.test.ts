@@ -1,5 +1,7 @@
 // What is read as an MCP message and what is not: the evasion table, and the SDKs' own schemas as oracle.
 
+import { readFileSync } from 'node:fs'
+
 import { isSpecType } from '@modelcontextprotocol/client'
 import {
   ClientNotificationSchema,
@@ -195,6 +197,18 @@ const EVASIONS: readonly (readonly [string, RegExp])[] = [
     /uri path/,
   ],
   [
+    '{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"file:///%73ecret"}}',
+    /uri path/,
+  ],
+  [
+    '{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"file:///%2573ecret"}}',
+    /uri path/,
+  ],
+  [
+    '{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"file:///a%255C..%255cb"}}',
+    /uri path/,
+  ],
+  [
     '{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"file:///docs/%252e%252e/etc"}}',
     /uri path/,
   ],
@@ -280,6 +294,7 @@ void t.test('the allowed twins of what is refused are read', async (t) => {
     '{"jsonrpc":"2.0","id":-1,"method":"tools/call","params":{"name":"näme with spaces","arguments":{}}}',
     '{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"file:///a/.hidden/b..c/...?x=../y"}}',
     '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","arguments":{"x":[{"a":1},{"A":2}]}}}',
+    '{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"file:///a%20b%2Fc%25d%C3%A4"}}',
     '[{"jsonrpc":"2.0","id":1,"method":"ping"},{"jsonrpc":"2.0","id":1,"result":{}}]',
     '{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"Parse error"}}',
     '{"jsonrpc":"2.0","error":{"code":-32600,"message":"x","data":null}}',
@@ -431,4 +446,14 @@ void t.test('what is read as a message is one to the SDK too', async (t) => {
     { numRuns: 3000 },
   )
   t.ok(understood > 50, `${understood} messages were understood`)
+})
+
+void t.test('docs/inspection.md has every method of the table', async (t) => {
+  const page = readFileSync(new URL('../../../docs/inspection.md', import.meta.url), 'utf8')
+  const [, client = '', server = ''] =
+    /\| from the client([^]*)\| from the server([^]*)### What a/.exec(page) ?? []
+  for (const [key, { direction }] of METHODS) {
+    const method = key.split(' ')[2]!
+    t.ok((direction === 'to-server' ? client : server).includes(`\`${method}\``), key)
+  }
 })

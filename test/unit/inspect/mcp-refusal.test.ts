@@ -168,9 +168,16 @@ function makeFetch(posted: unknown[]) {
   }
 }
 
+/** What both SDKs' clients can. */
+interface Conversation {
+  callTool(call: { name: string }): Promise<unknown>
+  listTools(): Promise<{ tools: unknown[] }>
+  close(): Promise<void>
+}
+
 async function converse(
   t: Test,
-  connect: (fetch: ReturnType<typeof makeFetch>) => Promise<Client | NewClient>,
+  connect: (fetch: ReturnType<typeof makeFetch>) => Promise<Conversation>,
 ): Promise<void> {
   const posted: { id?: unknown; method?: string; error?: { code: number } }[] = []
   const client = await connect(makeFetch(posted))

@@ -177,6 +177,16 @@ void t.test('choices stand in the order of their numbers', (t) => {
   t.end()
 })
 
+void t.test('the first id stays, and lines of one event are lines', (t) => {
+  const read = readText(CHAT, events({ id: 'one', model: 'a' }, { id: 'two', model: 'b' }))
+  t.match(read, { id: 'one', model: 'b' })
+  const lines = 'data: {"choices":[],\ndata: "id":"x"}\n\n'
+  t.match(readText(CHAT, lines), { id: 'x', unread: undefined })
+  const split = 'data: {"usage":{"prompt_tokens":1\ndata: 2}}\n\n'
+  t.match(readText(CHAT, split), { inputTokens: undefined, unread: 'malformed' })
+  t.end()
+})
+
 void t.test('tool calls are joined by their number, though their pieces interleave', (t) => {
   const piece = (index: number, rest: object): unknown => ({
     choices: [{ index: 0, delta: { tool_calls: [{ index, ...rest }] } }],

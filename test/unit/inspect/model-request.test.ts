@@ -143,6 +143,13 @@ void t.test('a call that asks no model is surely none, or one that its body sett
   t.equal(read(api, { jsonrpc: '2.0', method: 'tools/call', params: {} }), undefined)
   t.equal(read(api, [1, 2]), undefined)
   t.equal(read(api, '{"messages":', false), undefined)
+  const log = apiAt('up.test', '/log', ['content-type', 'text/plain'])
+  t.equal(read(log, 'a line of a log'), undefined)
+  t.equal(refusalOf(log, '\uFEFF{"model":"m","messages":[]}'), 'malformed-body bom')
+  const sms = apiAt('sms.test', '/v1/messages')
+  t.equal(read(sms, { to: '+49', content: 'hi' }), undefined)
+  t.match(read(sms, { model: 'm', messages: user('hi') }), { subject: { model: 'm' } })
+  t.equal(read(apiAt('app.test', '/api/chat'), { messages: user('hi') }), undefined)
   t.end()
 })
 
@@ -184,6 +191,7 @@ void t.test('the most tokens of output are those of all choices together', (t) =
     [CHAT, {}, undefined],
     [CHAT, { max_tokens: null, n: null }, undefined],
     [CHAT, { max_tokens: -1 }, undefined],
+    [CHAT, { max_tokens: 0 }, undefined],
     [RESPONSES, { max_output_tokens: 5 }, 5],
     [RESPONSES, { max_tokens: 5 }, undefined],
     [apiAt('x.test', '/v1/completions'), { max_tokens: 5, n: 2, best_of: 4 }, 20],
@@ -286,6 +294,7 @@ void t.test('what the provider would run by itself is named', (t) => {
     ['container', 'mcp_servers', 'web_fetch_20250910', 'web_search_20250305'],
   )
   t.strictSame(toolsOf(MESSAGES, { ...base, mcp_servers: [], container: null }), [])
+  t.strictSame(toolsOf(GEMINI, { contents: [], tools: { googleSearch: {} } }), ['googleSearch'])
   t.strictSame(
     toolsOf(GEMINI, {
       contents: [],
@@ -367,6 +376,12 @@ void t.test('names that an upstream may read otherwise are refused where a rule 
     [CHAT, text('"n":1') + text('"n":1'), 'malformed-body trailing'],
     [CHAT, text('"tool\\u0073":[{"type":"f\\u0075nction"}]'), 'read'],
     [CHAT, text('"metadata":{"Model":"x"}'), 'read'],
+    [CHAT, text('"tools":[{"type":"function","function":{"parameters":{"Name":1}}}]'), 'read'],
+    [
+      GEMINI,
+      '{"contents":[],"generationConfig":{"x":{"$defs":{"Name":{"properties":{"Type":{}}}}}}}',
+      'read',
+    ],
     [OLLAMA, text('"Options":{"num_predict":9}'), 'malformed-body spelling'],
     [OLLAMA, text('"options":{"Num_Predict":9}'), 'malformed-body spelling'],
     [GEMINI, '{"contents":[],"Tools":[]}', 'malformed-body spelling'],
@@ -387,6 +402,25 @@ void t.test('names that an upstream may read otherwise are refused where a rule 
   t.end()
 })
 
+void t.test('bytes that are said to be in another coding are refused where a rule looks', (t) => {
+  const body = { model: 'm', messages: user('hi') }
+  const rows: readonly (readonly [readonly string[], string])[] = [
+    [['content-type', 'application/json; charset=utf-7'], 'malformed-body coding'],
+    [['content-type', 'application/json; charset = "UTF-16"'], 'malformed-body coding'],
+    [[...JSON_TYPE, 'content-type', 'application/json'], 'malformed-body coding'],
+    [[...JSON_TYPE, 'Content-Encoding', 'br'], 'malformed-body coding'],
+    [[...JSON_TYPE, 'Content-Encoding', 'identity'], 'read'],
+    [['content-type', 'application/json; charset=UTF-8'], 'read'],
+    [['content-type', 'text/plain'], 'read'],
+  ]
+  for (const [headers, expected] of rows) {
+    const api = apiAt('api.openai.com', '/v1/chat/completions', headers)
+    t.equal(refusalOf(api, body), expected, headers.join(' '))
+    t.equal(read(api, body, false)?.subject.model, 'm')
+  }
+  t.end()
+})
+
 void t.test('a request that names two models is refused where a rule looks', (t) => {
   const base = { messages: user('hi') }
   const azure = apiAt('r.openai.azure.com', '/openai/deployments/small/chat/completions')
@@ -394,6 +428,11 @@ void t.test('a request that names two models is refused where a rule looks', (t)
     [azure, { ...base, model: 'large' }, 'malformed-body models'],
     [azure, { ...base, model: 'small' }, 'read'],
     [azure, base, 'read'],
+    [
+      apiAt('x.test', '/v1/engines/a/completions'),
+      { prompt: '', model: 'b' },
+      'malformed-body models',
+    ],
     [GEMINI, { contents: [], model: 'models/g-max' }, 'malformed-body models'],
     [GEMINI, { contents: [], model: 'models/g-pro' }, 'read'],
     [CHAT, { ...base, model: 'a', models: ['b'] }, 'malformed-body models'],
@@ -486,6 +525,11 @@ void t.test('the same prompt has the same digest, however it is sent', (t) => {
     if (!Array.isArray(content))
       t.not(digest(MESSAGES, { system, messages: user(content) }), first, JSON.stringify(content))
   t.not(digest(MESSAGES, { messages: user('hi') }), first)
+  const image = { type: 'image', source: { type: 'base64', media_type: 'image/png', data: 'AA' } }
+  t.equal(
+    digest(MESSAGES, { messages: user([{ ...image, cache_control: { type: 'ephemeral' } }]) }),
+    digest(MESSAGES, { messages: user([image]) }),
+  )
   t.end()
 })
 

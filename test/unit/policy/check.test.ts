@@ -3,6 +3,7 @@
 import t from 'tap'
 
 import { checkRuleSet, checkTests, checkTogether } from '../../../src/policy/check.ts'
+import { readContent } from '../../../src/understand/read-content.ts'
 import { ruleSet } from './ask.ts'
 
 const findings = (yaml: string): string[] =>
@@ -186,7 +187,12 @@ tests:
   - { call: GET https://api.test/repos/a/b/c, expect: allow read }
 `)
   t.same(
-    checkTests(set).map(({ passed, expected, got, line }) => [line, passed, expected, got]),
+    checkTests(set, readContent).map(({ passed, expected, got, line }) => [
+      line,
+      passed,
+      expected,
+      got,
+    ]),
     [
       [14, true, 'allow read', 'allow read'],
       [15, true, 'deny path-not-allowed', 'deny path-not-allowed'],

@@ -3,6 +3,7 @@
 import t from 'tap'
 
 import { checkTests } from '../../../src/policy/check.ts'
+import { readContent } from '../../../src/understand/read-content.ts'
 import { parseRuleSet } from '../../../src/policy/parse.ts'
 import type { Policy } from '../../../src/policy/compile.ts'
 import { connectTo, decisionOn, policyOf, ruleSet, verdictOn } from './ask.ts'
@@ -142,7 +143,7 @@ void t.test('the tests of a rule file say the environment of the task, and only 
     ),
   )
   t.same(
-    checkTests(set).map(({ passed }) => passed),
+    checkTests(set, readContent).map(({ passed }) => passed),
     [true, true, true, false],
   )
   const withTask = (task: string): string[] =>

@@ -51,6 +51,23 @@ void t.test('R69: what is inside a call is judged by a child and by every ancest
   t.end()
 })
 
+void t.test('R69: whose credential it is may be a matter of what is inside', (t) => {
+  const mcp = keyed('tools: [a]; credential: one', 'mcp')
+  const graphql = keyed('graphql: {}; credential: two', 'graphql')
+  const own = `${mcp}\n${graphql}`
+  const parent = `${graphql}\n${mcp}`
+  t.equal(summary([own, parent]), 'allow mcp mcp graphql', 'not known yet')
+  t.equal(summary([own, parent], item('tools a')), 'allow mcp')
+  const head = asked({ call: 'POST https://a.test/', headers: [] })
+  if ('connect' in head) throw new Error('no call')
+  const { obligations } = decideTogether([policyOf(own), policyOf(parent)], head)
+  t.equal(obligations.credential, undefined, 'nor given')
+  t.equal(summary([own, graphql], item('tools a')), 'protocol-not-allowed by ancestor 1')
+  const other = keyed('tools: [a]; credential: three')
+  t.equal(summary([own, other], item('tools a')), 'denied-by-rule by ancestor 1')
+  t.end()
+})
+
 void t.test('R69: of records the fullest is owed, of packs the smallest, of pins all', (t) => {
   const owed = (read: Content, ...yamls: [string, ...string[]]): unknown => {
     const [own, ...above] = yamls.map((yaml) => policyOf(yaml))

@@ -110,6 +110,7 @@ void t.test('models, tokens of output and server tools are limited', (t) => {
     ['maxTokens: 100', asked({ maxTokens: 100 }), 'allow r'],
     ['maxTokens: 100', asked({ maxTokens: 101 }), 'deny operation-not-allowed'],
     ['maxTokens: 100', asked({ maxTokens: NaN }), 'deny operation-not-allowed'],
+    ['maxTokens: 100', asked({ maxTokens: -1 }), 'deny operation-not-allowed'],
     ['maxTokens: 100', asked(), 'deny operation-not-allowed'],
     ['maxTokens: 100', asked({ hasOutput: false }), 'allow r'],
     ['serverTools: false', asked(), 'allow r'],
@@ -122,6 +123,8 @@ void t.test('models, tokens of output and server tools are limited', (t) => {
   hold(t, 'deny', [
     ['models: [GPT-5*]', asked(), 'deny denied-by-rule'],
     ['models: [o3]', asked(), 'allow all'],
+    ['models: [o3]', asked({ model: undefined }), 'deny denied-by-rule'],
+    ['serverTools: true', asked({ model: undefined }), 'allow all'],
     ['serverTools: true', asked(), 'allow all'],
     ['serverTools: true', tools('web_fetch'), 'deny denied-by-rule'],
     [some, tools('Web_Search_1'), 'deny denied-by-rule'],

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs'
 import t from 'tap'
 
 import { checkRuleSet, checkTests } from '../../../src/policy/check.ts'
+import { readContent } from '../../../src/understand/read-content.ts'
 import { KEYS } from '../../../src/policy/grammar.ts'
 import { ruleSet } from './ask.ts'
 
@@ -21,7 +22,8 @@ void t.test('the examples are sound and do what they say', (t) => {
       set.name,
     )
     t.ok(set.tests.length > 0)
-    for (const { passed, name, got } of checkTests(set)) t.ok(passed, `${set.name} ${name}: ${got}`)
+    for (const { passed, name, got } of checkTests(set, readContent))
+      t.ok(passed, `${set.name} ${name}: ${got}`)
   }
   t.end()
 })

@@ -10,6 +10,7 @@ import { checkInstallation } from '../../../src/config/check-installation.ts'
 import { loadConfig } from '../../../src/config/load.ts'
 import { loadRuleSets } from '../../../src/config/rules.ts'
 import { checkRuleSet, checkTests } from '../../../src/policy/check.ts'
+import { readContent } from '../../../src/understand/read-content.ts'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 const { sets, problems } = loadRuleSets(path.join(root, 'rules'))
@@ -44,7 +45,7 @@ void t.test('the services that agents use most have a set each', (t) => {
 
 void t.test('each passes its own trace and refuses to publish', (t) => {
   for (const [name, set] of sets) {
-    const results = checkTests(set)
+    const results = checkTests(set, readContent)
     for (const { name: call, passed, expected, got } of results)
       t.ok(passed, `${name}: ${call}: expected ${expected}, got ${got}`)
     const publish = PUBLISHES[name]

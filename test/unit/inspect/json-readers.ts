@@ -1,5 +1,5 @@
 // Other readers of JSON, and one text for what each of them has read: doubles by their bits, strings by their code units,
-// members sorted. Not a test itself; used by `json.test.ts`.
+// members sorted. Not a test itself; used by `json-mutants.ts`.
 
 import { spawnSync } from 'node:child_process'
 

@@ -1,0 +1,94 @@
+// What a call that is only written down would be understood as: by the same readers as a live one, without a server, a task or
+// a record. Called for the tests of rule files and by the `explain` verb.
+
+import { EgressError } from '../errors.ts'
+import { PushReader } from '../inspect/git/push.ts'
+import { recogniseGit, resemblesGit, type GitHead } from '../inspect/git/request.ts'
+import { readJson } from '../inspect/json.ts'
+import { isMcpRequest } from '../inspect/mcp/exchange.ts'
+import { checkMcpHeaders } from '../inspect/mcp/headers.ts'
+import { readMessages } from '../inspect/mcp/messages.ts'
+import { recogniseModelApi } from '../inspect/model/api.ts'
+import { readModelRequest } from '../inspect/model/request.ts'
+import type { ReadBody } from '../policy/check.ts'
+import type { Question } from '../policy/decision.ts'
+import type { Content, Inspector } from '../policy/subject.ts'
+import { graphqlReader } from './graphql-reader.ts'
+
+/** Reads one kind of thing; undefined where the bytes are none. @throws EgressError what is wrong with them */
+type Reader = (question: Question, bytes: Uint8Array) => Content | undefined
+
+const READERS: Readonly<Record<Exclude<Inspector, 'git'>, Reader>> = {
+  mcp: readMcp,
+  model: readModel,
+  graphql: readGraphql,
+}
+
+/** Reads a body as rules would see it; one MCP message, as those of a batch are judged one by one. */
+export const readContent: ReadBody = (question, bytes, inspectors) => {
+  const { method, path, query, headers } = question
+  const head = { method, path: path.raw, query, headers }
+  let fault: EgressError | undefined
+  try {
+    const git = inspectors.includes('git') ? readGit(head, bytes) : undefined
+    if (git) return git
+  } catch (error) {
+    return faultOf(asFault(error))
+  }
+  for (const inspector of inspectors) {
+    if (inspector === 'git') continue
+    try {
+      const content = READERS[inspector](question, bytes)
+      if (content !== undefined) return content
+    } catch (error) {
+      fault ??= asFault(error)
+    }
+  }
+  return fault === undefined ? {} : faultOf(fault)
+}
+
+function asFault(error: unknown): EgressError {
+  if (error instanceof EgressError) return error
+  throw error
+}
+
+function faultOf({ reason }: EgressError): Content {
+  return { fault: reason }
+}
+
+function readGit(head: GitHead, bytes: Uint8Array): Content | undefined {
+  const request = recogniseGit(head)
+  if (request === undefined && resemblesGit(head)) throw new EgressError('protocol-not-allowed')
+  if (request === undefined) return undefined
+  const { repo, service, step } = request
+  if (step !== 'push') return { git: { repo, service, commands: [] } }
+  const reader = new PushReader(request)
+  const push = reader.push(bytes)
+  return { git: (push === 'more' ? reader.end() : push).subject }
+}
+
+function readMcp({ method, headers }: Question, bytes: Uint8Array): Content | undefined {
+  if (!isMcpRequest(method, headers)) return undefined
+  if (method !== 'POST') return { mcp: { kind: 'session', method: '' } }
+  const { messages, isBatch } = readMessages(readJson(bytes), 'to-server')
+  checkMcpHeaders(headers, messages, isBatch, () => undefined)
+  const [message, ...others] = messages
+  if (message === undefined || others.length > 0)
+    throw new EgressError('malformed-body', { part: 'batch' })
+  return { mcp: message.subject }
+}
+
+function readModel(
+  { method, endpoint, path, headers }: Question,
+  bytes: Uint8Array,
+): Content | undefined {
+  const api = recogniseModelApi({ method, host: endpoint.host, path: path.raw, headers })
+  const request = api && readModelRequest(api, bytes, { strict: true })
+  return request && { model: request.subject }
+}
+
+function readGraphql(question: Question, bytes: Uint8Array): Content {
+  const body = bytes.length === 0 ? undefined : bytes
+  const reading = graphqlReader().readGraphql(question, body)
+  return 'subject' in reading ? { graphql: reading.subject } : { fault: 'operation-not-allowed' }
+}
