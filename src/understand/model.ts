@@ -1,8 +1,8 @@
 // Questions to models: read before they leave where a rule looks at them, otherwise as they flow by, and the answer always as it
 // flows by. For the record, that is; nothing is changed and nothing waits. Called by `understand.ts`.
 
-import type { Inspection, UpstreamResponse } from '../call.ts'
-import { EgressError } from '../errors.ts'
+import type { Answer, Call, Inspection, UpstreamResponse } from '../call.ts'
+import { EgressError, REASONS, type Reason } from '../errors.ts'
 import { ModelAnswer } from '../inspect/model/answer.ts'
 import { recogniseModelApi, type ModelApi } from '../inspect/model/api.ts'
 import { modelFields, unreadModelFields } from '../inspect/model/fields.ts'
@@ -11,6 +11,7 @@ import { joinChunks, tapBody } from '../inspect/whole-body.ts'
 import type { Parts } from '../stages.ts'
 import type { Body } from '../wire/body.ts'
 import { valuesOf } from '../wire/headers.ts'
+import { refusalHeaders, problemBody } from '../wire/proxy-status.ts'
 import type { CanonicalRequest } from '../wire/receive.ts'
 import { makeInspection, type Reading, type Screened, type WholeCall } from './inspection.ts'
 import { keeperFor, modeOf } from './keeping.ts'
@@ -59,6 +60,7 @@ class ModelExchange {
     return makeInspection({
       body,
       filterResponse: (response) => this.#watchAnswer(response),
+      writeRefusal: (reason) => writeModelRefusal(this.#call, reason),
       finish: () => this.#finish(),
     })
   }
@@ -110,6 +112,22 @@ class ModelExchange {
   #unread(): string {
     if (this.#bytes > this.#parts.limits.tapBytesMax) return 'too-large'
     return isCoded(this.#call.request) ? 'encoded' : 'malformed'
+  }
+}
+
+// The usual words, once more where the SDKs of model APIs look for them: of anything else they show the status alone.
+function writeModelRefusal({ id, task }: Call, reason: Reason): Answer {
+  const { status, title, remedy } = REASONS[reason]
+  const error = {
+    type: 'sallyport',
+    code: reason,
+    message: `Sallyport: ${reason}: ${title}. ${remedy}`,
+  }
+  return {
+    status,
+    statusText: `Sallyport: ${reason}`,
+    headers: refusalHeaders(reason, 'application/problem+json'),
+    body: problemBody(reason, id, task?.id, { error }),
   }
 }
 

@@ -195,7 +195,7 @@ for (const dialect of DIALECTS) {
           .ask(clients, dialect.question('What?', more))
           .catch((why: unknown) => why)
         t.match(error, { status: 403 }, JSON.stringify(more))
-        t.match(readable(error), /operation-not-allowed/)
+        t.match(readable(error), /Sallyport: operation-not-allowed/)
         t.equal(model.exchanges.length, before, 'the provider was not asked')
       }
       t.ok(await dialect.ask(clients, dialect.question('What?')))
