@@ -96,6 +96,12 @@ export class ToolPins {
     this.#write([pin])
   }
 
+  /** The digest of the definition seen last; undefined where none was. */
+  digestOf(taskId: string, server: string, name: string): string | undefined {
+    const key = this.#keyOf(taskId, server)
+    return this.#tasks.get(taskId)?.get(idOf(taskId, 'tool', key, name))?.value
+  }
+
   /**
    * Tells whether a tool may be called, by the definition seen last.
    * @param pinned the digest that the rule file asks for

@@ -201,6 +201,11 @@ export class McpCallJudge implements McpJudge {
     return 'tool-definition-changed'
   }
 
+  #definitionOf({ kind, subject: { list, name } }: McpMessage): string | undefined {
+    if (kind !== 'request' || list !== 'tools' || name === undefined) return undefined
+    return this.#parts.tools.pins.digestOf(this.#taskId, this.#server, name)
+  }
+
   #record(
     message: McpMessage,
     { decision, us, detail }: Verdict,
@@ -212,9 +217,11 @@ export class McpCallJudge implements McpJudge {
     const trace = traceOf(message)
     const { protocolVersion, sessionId } = this.#exchange()
     const request = context.request ?? (open && describeOpen(message, open))
+    const definition = this.#definitionOf(message)
     const fields = messageFields(message, {
       keep: (value) => keeper.keep(value, mode),
       ...(request && { request }),
+      ...(definition !== undefined && { definition }),
       ...(protocolVersion !== undefined && { protocolVersion }),
       ...(sessionId !== undefined && { sessionId }),
     })
