@@ -8,6 +8,7 @@ import type { Decision } from './policy/decision.ts'
 import type { Content } from './policy/subject.ts'
 import { screen, type CallScope, type Parts } from './stages.ts'
 import type { Task } from './tasks/task.ts'
+import type { RawHeaders } from './wire/body.ts'
 import type { CanonicalRequest } from './wire/receive.ts'
 import { makeUlid } from './wire/ulid.ts'
 
@@ -92,6 +93,27 @@ export function ancestorOf(
   return id === undefined ? {} : { refusedFor: id }
 }
 
+/**
+ * The field by which a call asks for another method than that of its request line: what is inside it can then be read by two.
+ */
+export function findOverride({
+  method,
+  headers,
+}: Pick<CanonicalRequest, 'method' | 'headers'>): string | undefined {
+  return listOverrides(headers).find(([, overriding]) => overriding !== method)?.[0]
+}
+
+// The fields in lower case, and the methods that they ask for.
+function listOverrides(headers: RawHeaders): [name: string, method: string][] {
+  const overrides: [string, string][] = []
+  for (let at = 0; at < headers.length; at += 2) {
+    const name = headers[at]!
+    if (!OVERRIDE_LENGTHS.has(name.length) || !METHOD_OVERRIDES.has(name.toLowerCase())) continue
+    overrides.push([name.toLowerCase(), headers[at + 1]!.trim().toUpperCase()])
+  }
+  return overrides
+}
+
 // Upstreams that heed an overriding method do not do what the request line says: the rules must allow that one too, and
 // where they do not, that is the decision.
 function judgeMethods(
@@ -100,12 +122,9 @@ function judgeMethods(
 ): Omit<Verdict, 'us'> {
   const decision = decideTogether(policies, question)
   if (decision.verdict === 'deny') return { decision }
-  for (let at = 0; at < question.headers.length; at += 2) {
-    const name = question.headers[at]!
-    if (!OVERRIDE_LENGTHS.has(name.length) || !METHOD_OVERRIDES.has(name.toLowerCase())) continue
-    const method = question.headers[at + 1]!.trim().toUpperCase()
+  for (const [override, method] of listOverrides(question.headers)) {
     const overridden = decideTogether(policies, { ...question, method })
-    if (overridden.verdict === 'deny') return { decision: overridden, override: name.toLowerCase() }
+    if (overridden.verdict === 'deny') return { decision: overridden, override }
   }
   return { decision }
 }

@@ -8,6 +8,8 @@ import { EgressError } from '../errors.ts'
 import type { JsonValue } from './fields.ts'
 
 const DEPTH_MAX = 64
+// What reading costs goes by the number of values, of which a byte or two can be one each.
+const VALUES_MAX = 500_000
 // Nobody writes a double longer than this; one that is longer is only work for who reads it.
 const NUMBER_LENGTH_MAX = 128
 // A double tells 17 decimal digits apart, and no more.
@@ -46,7 +48,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
  * Refused besides what the grammar refuses: bytes that are not UTF-8, a byte order mark, a key twice in an object (compared
  * unescaped), the key `__proto__` and keys with U+0000, escapes of lone surrogates, numbers that are read differently by
  * who has other numbers than doubles (beyond ±(2^53-1), more than 17 digits, a fraction that rounds to an integer,
- * subnormal, the integer `-0`).
+ * subnormal, the integer `-0`), more than 500,000 values and keys.
  * @param depthMax arrays and objects in each other, 64 where it is not given
  * @returns a value whose objects have `Object.prototype`: ask them with `Object.hasOwn`
  * @throws malformed-body with `why` and `at`, the offset in bytes
@@ -97,6 +99,7 @@ class Scanner {
   // What is open, from the outside on: the keys of an object, null for an array.
   readonly #open: (Keys | null)[] = []
   #at = 0
+  #values = 0
 
   constructor(text: string, depthMax: number) {
     this.#text = text
@@ -114,6 +117,7 @@ class Scanner {
   // Reads a scalar, an empty container, or the beginning of one up to its first value.
   #opensContainer(): boolean {
     const code = this.#text.charCodeAt(this.#at)
+    this.#count()
     if (code === QUOTE) this.#scanString()
     else if (code === OPEN_OBJECT || code === OPEN_ARRAY)
       return this.#openContainer(code === OPEN_OBJECT)
@@ -162,6 +166,7 @@ class Scanner {
 
   #scanKey(keys: Keys): void {
     const start = this.#at
+    this.#count()
     if (this.#text.charCodeAt(start) !== QUOTE) throw this.#refusal('grammar')
     const hasEscapes = this.#scanString()
     const key: string = hasEscapes
@@ -245,6 +250,11 @@ class Scanner {
       if (code !== 0x20 && code !== 0x0a && code !== 0x0d && code !== 0x09) return
       this.#at += 1
     }
+  }
+
+  #count(): void {
+    this.#values += 1
+    if (this.#values > VALUES_MAX) throw this.#refusal('values')
   }
 
   #refusal(why: string, at: number = this.#at): EgressError {

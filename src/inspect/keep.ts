@@ -25,6 +25,8 @@ export interface KeeperOptions {
 
 /** Nesting beyond which a kept value is cut. */
 const DEPTH_MAX = 128
+// More of a secret than its kind is known by: a user and password before the `@`, a placeholder.
+const DOUBTFUL_BYTES = 2048
 // Quotes, a colon, a comma: what a member costs besides its name and value.
 const MEMBER_COST_BYTES = 4
 
@@ -36,12 +38,33 @@ export function makeKeeper(options: KeeperOptions): Keeper {
       const text = canonicalJson(value)
       const kept: KeptContent = { digest: digestOf(text), bytes: Buffer.byteLength(text) }
       if (mode === 'digest') return kept
-      const shown = mode === 'redacted' ? redactValue(value, options.masks) : value
-      const cutter = new Cutter(options.bytesMax)
-      const cut = cutter.cut(shown)
-      return { ...kept, value: cut, ...(cutter.isCut && { truncated: true }) }
+      return {
+        ...kept,
+        ...(mode === 'redacted' ? cutRedacted(value, options) : cut(value, options)),
+      }
     },
   }
+}
+
+type Cut = Pick<KeptContent, 'value' | 'truncated'>
+
+function cut(value: JsonValue, { bytesMax }: Pick<KeeperOptions, 'bytesMax'>): Cut {
+  const cutter = new Cutter(bytesMax)
+  return { value: cutter.cut(value), ...(cutter.isCut && { truncated: true }) }
+}
+
+// Looking for secrets takes far longer than cutting, so what is kept in no case is not looked at.
+function cutRedacted(value: JsonValue, { bytesMax, masks }: KeeperOptions): Cut {
+  const rough = new Cutter(2 * (bytesMax + DOUBTFUL_BYTES))
+  const redacted = redactValue(rough.cut(value), masks)
+  if (!rough.isCut) return cut(redacted, { bytesMax })
+  // A secret that the rough cut went through is not known by its beginning. It stands at the end, which is left out.
+  const all = new Cutter(Infinity)
+  all.cut(redacted)
+  const { value: kept = null } = cut(redacted, {
+    bytesMax: Math.max(0, Math.min(bytesMax, all.spent - DOUBTFUL_BYTES)),
+  })
+  return { value: kept, truncated: true }
 }
 
 function digestOf(canonical: string): string {
@@ -51,16 +74,21 @@ function digestOf(canonical: string): string {
 // Copies a value until its bytes are spent: strings are cut, elements and members that come later are left out.
 class Cutter {
   isCut = false
-  #left: number
+  spent = 0
+  readonly #bytesMax: number
 
   constructor(bytesMax: number) {
-    this.#left = bytesMax
+    this.#bytesMax = bytesMax
+  }
+
+  get #left(): number {
+    return Math.max(0, this.#bytesMax - this.spent)
   }
 
   cut(value: JsonValue, depth = 0): JsonValue {
     if (typeof value === 'string') return this.#cutText(value)
     if (typeof value !== 'object' || value === null) {
-      this.#left -= String(value).length
+      this.spent += String(value).length
       return value
     }
     if (depth >= DEPTH_MAX) {
@@ -73,12 +101,13 @@ class Cutter {
   #cutText(text: string): string {
     const bytes = Buffer.byteLength(text)
     if (bytes <= this.#left) {
-      this.#left -= bytes
+      this.spent += bytes
       return text
     }
     this.isCut = true
-    const whole = Buffer.from(text).subarray(0, Math.max(this.#left, 0))
-    this.#left = 0
+    // No character has more code units than bytes: the rest need not be encoded.
+    const whole = Buffer.from(text.slice(0, this.#left)).subarray(0, this.#left)
+    this.spent = this.#bytesMax
     // A character that the cut goes through is left out.
     return new TextDecoder().decode(whole, { stream: true })
   }
@@ -104,10 +133,10 @@ class Cutter {
   #hasRoom(bytes: number): boolean {
     if (this.#left < bytes) {
       this.isCut = true
-      this.#left = 0
+      this.spent = this.#bytesMax
       return false
     }
-    this.#left -= bytes
+    this.spent += bytes
     return true
   }
 }

@@ -7,6 +7,7 @@ import { acceptsEvents } from '../inspect/mcp/content-type.ts'
 import { askPlainly, isMcpRequest, McpExchange } from '../inspect/mcp/exchange.ts'
 import { SESSION_SUBJECT, type McpMessages } from '../inspect/mcp/messages.ts'
 import { refuseMcp, type RefusalContext } from '../inspect/mcp/refusal.ts'
+import { resemblesMcp } from '../inspect/mcp/resemblance.ts'
 import type { Verdict } from '../judge.ts'
 import type { Decision } from '../policy/decision.ts'
 import type { Parts } from '../stages.ts'
@@ -22,11 +23,16 @@ import { McpCallJudge, originOf, type Judged } from './mcp-judge.ts'
 
 const NOTHING = new Uint8Array()
 
-/** Reads what a client posts; undefined where the call is none of MCP. */
+/**
+ * Reads what a client posts; undefined where the call is none of MCP.
+ * @throws protocol-not-allowed where a server might take it for one
+ */
 export function readMcpPost({ call, bytes, body, parts }: WholeCall): Reading | undefined {
   const { method, headers } = call.request
-  if (!isMcpRequest(method, headers)) return undefined
-  return new McpCall(call, parts).read(bytes, body)
+  if (isMcpRequest(method, headers)) return new McpCall(call, parts).read(bytes, body)
+  if (resemblesMcp(method, headers, bytes))
+    throw new EgressError('protocol-not-allowed', { part: 'head' })
+  return undefined
 }
 
 /** A request without a body: the stream of a session, or its end; undefined where the call is none of MCP. */

@@ -8,8 +8,10 @@ import { readJson } from '../inspect/json.ts'
 import { isMcpRequest } from '../inspect/mcp/exchange.ts'
 import { checkMcpHeaders } from '../inspect/mcp/headers.ts'
 import { readMessages } from '../inspect/mcp/messages.ts'
+import { resemblesJsonRpc, resemblesMcp } from '../inspect/mcp/resemblance.ts'
 import { recogniseModelApi } from '../inspect/model/api.ts'
 import { readModelRequest } from '../inspect/model/request.ts'
+import { findOverride } from '../judge.ts'
 import type { ReadBody } from '../policy/check.ts'
 import type { Question } from '../policy/decision.ts'
 import type { Content, Inspector } from '../policy/subject.ts'
@@ -28,6 +30,8 @@ const READERS: Readonly<Record<Exclude<Inspector, 'git'>, Reader>> = {
 export const readContent: ReadBody = (question, bytes, inspectors) => {
   const { method, path, query, headers } = question
   const head = { method, path: path.raw, query, headers }
+  const override = findOverride(question)
+  if (override !== undefined) return faultOf(new EgressError('method-not-allowed', { override }))
   let fault: EgressError | undefined
   try {
     const git = inspectors.includes('git') ? readGit(head, bytes) : undefined
@@ -42,6 +46,7 @@ export const readContent: ReadBody = (question, bytes, inspectors) => {
       if (content !== undefined) return content
     } catch (error) {
       fault ??= asFault(error)
+      if (inspector === 'mcp' && resemblesJsonRpc(headers, bytes)) break
     }
   }
   return fault === undefined ? {} : faultOf(fault)
@@ -68,7 +73,10 @@ function readGit(head: GitHead, bytes: Uint8Array): Content | undefined {
 }
 
 function readMcp({ method, headers }: Question, bytes: Uint8Array): Content | undefined {
-  if (!isMcpRequest(method, headers)) return undefined
+  if (!isMcpRequest(method, headers)) {
+    if (!resemblesMcp(method, headers, bytes)) return undefined
+    throw new EgressError('protocol-not-allowed', { part: 'head' })
+  }
   if (method !== 'POST') return { mcp: { kind: 'session', method: '' } }
   const { messages, isBatch } = readMessages(readJson(bytes), 'to-server')
   checkMcpHeaders(headers, messages, isBatch, () => undefined)

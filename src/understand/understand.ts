@@ -4,8 +4,9 @@
 
 import type { ClientSide } from '../call.ts'
 import { EgressError } from '../errors.ts'
+import { resemblesJsonRpc } from '../inspect/mcp/resemblance.ts'
 import { joinChunks, readWhole, replayBody } from '../inspect/whole-body.ts'
-import type { Verdict } from '../judge.ts'
+import { findOverride, type Verdict } from '../judge.ts'
 import type { Inspector } from '../policy/subject.ts'
 import type { Parts } from '../stages.ts'
 import { NO_BODY, type Body } from '../wire/body.ts'
@@ -74,6 +75,12 @@ async function readRequest(
   source: Body,
   parts: Parts,
 ): Promise<Reading> {
+  const override = findOverride(call.request)
+  if (override !== undefined)
+    return readFault(
+      new EgressError('method-not-allowed', { override }),
+      makeInspection({ body: source }),
+    )
   if (inspectors.includes('git')) {
     const git = recogniseOr(() => recogniseGitCall(call.request))
     if (git instanceof EgressError) return readFault(git, makeInspection({ body: source }))
@@ -97,6 +104,9 @@ async function readWholeBody(whole: WholeCall, inspectors: readonly Inspector[])
     if (inspector === 'git') continue
     const reading = tryReading(() => READERS[inspector](whole), whole.body)
     if (reading !== undefined && reading.fault === undefined) return reading
+    // One that is marked as a message is none of another kind, whatever other keys it has.
+    if (reading && inspector === 'mcp' && resemblesJsonRpc(whole.call.request.headers, whole.bytes))
+      return reading
     fault ??= reading
   }
   return fault ?? { content: {}, inspection: makeInspection({ body: whole.body }) }

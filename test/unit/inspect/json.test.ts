@@ -136,3 +136,14 @@ function reverseKeys(value: JsonValue): JsonValue {
       .toReversed(),
   )
 }
+
+void t.test(
+  'so many values that reading them would keep everybody waiting are refused; as many bytes are not',
+  (t) => {
+    const list = (length: number): Buffer => Buffer.from(`[${'{},'.repeat(length - 2)}{}]`)
+    t.match(refusalOf(list(500_001)), /^values /)
+    t.equal(refusalOf(list(500_000)), undefined)
+    t.equal(refusalOf(Buffer.from(`"${'a'.repeat(2_000_000)}"`)), undefined)
+    t.end()
+  },
+)

@@ -10,6 +10,7 @@ import { makeKeeper } from '../../../src/inspect/keep.ts'
 import { redactText, redactValue } from '../../../src/inspect/redact.ts'
 
 const keeper = makeKeeper({ bytesMax: 1024, masks: ['sallyport_github_0123456789'] })
+const SHRINKING = `ghp_${'a1B2'.repeat(100)}`
 const keptValue = (value: JsonValue, mode: 'redacted' | 'full' = 'redacted'): unknown =>
   keeper.keep(value, mode)?.value
 
@@ -45,6 +46,30 @@ void t.test('what is larger than a record keeps is cut, and says so', (t) => {
   t.strictSame(small.keep({ one: 'x', two: 'y' }, 'full')?.value, { one: 'x' })
   t.end()
 })
+
+void t.test(
+  'what is far beyond a record is not searched for secrets, and shows none that the cut goes through',
+  (t) => {
+    const many: JsonValue = Array.from({ length: 1_000_000 }, () => 'a')
+    const kept = makeKeeper({ bytesMax: 1000, masks: [] }).keep(many, 'redacted')
+    t.strictSame(
+      kept?.value,
+      Array.from({ length: 500 }, () => 'a'),
+    )
+    t.equal(kept?.truncated, true)
+    const password = 'hunter2hunter2'
+    for (let before = 0; before < 12_000; before += 1) {
+      // Masks make it shorter, so that what the first cut went through could come into what is kept.
+      const text = `${`${SHRINKING} `.repeat(40)}${' '.repeat(before % 700)}https://agent:${password.repeat(30)}@host/ ${'x'.repeat(9000)}`
+      const value: JsonValue = [text, { rest: text }]
+      const bytesMax = 100 + before
+      const shown = JSON.stringify(makeKeeper({ bytesMax, masks: [] }).keep(value, 'redacted'))
+      if (shown.includes('hunter')) t.fail(`a part of a secret is kept of ${bytesMax} bytes`)
+      before += 10
+    }
+    t.end()
+  },
+)
 
 void t.test('a kept value is never larger than its bound allows', (t) => {
   assert(
