@@ -1,6 +1,7 @@
 // GraphQL: the operations of a request as its documents have them. Called by `understand.ts`.
 
 import type { Answer } from '../call.ts'
+import { resemblesGraphql } from '../inspect/graphql/carried.ts'
 import type { GraphqlReading } from '../inspect/graphql/read.ts'
 import { formatProxyStatus } from '../wire/proxy-status.ts'
 import { NO_BODY, type Body } from '../wire/body.ts'
@@ -23,9 +24,9 @@ export function readGraphqlPost({
   return refuseUnknown(body, persistedQueryNotFound(bytes))
 }
 
-/** Reads a request that is all in its URL; undefined where there is none. @throws malformed-body, body-too-large */
+/** Reads a request that is all in its URL; undefined where there is none. @throws malformed-body, body-too-large, operation-not-allowed */
 export function readGraphqlQuery(call: Screened): Reading | undefined {
-  if (call.request.method !== 'GET') return undefined
+  if (!resemblesGraphql(call.request.query, undefined)) return undefined
   const { readGraphql, persistedQueryNotFound } = graphqlReader()
   const reading = readGraphql(call.request, undefined)
   if (!('unknownDocument' in reading)) return describe(call, reading, NO_BODY)

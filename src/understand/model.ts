@@ -6,6 +6,7 @@ import { EgressError, REASONS, type Reason } from '../errors.ts'
 import { ModelAnswer } from '../inspect/model/answer.ts'
 import { recogniseModelApi, type ModelApi } from '../inspect/model/api.ts'
 import { modelFields, unreadModelFields } from '../inspect/model/fields.ts'
+import { recogniseQuestion } from '../inspect/model/question.ts'
 import { readModelRequest, type ModelRequest } from '../inspect/model/request.ts'
 import { joinChunks, tapBody } from '../inspect/whole-body.ts'
 import type { Parts } from '../stages.ts'
@@ -16,10 +17,11 @@ import type { CanonicalRequest } from '../wire/receive.ts'
 import { makeInspection, type Reading, type Screened, type WholeCall } from './inspection.ts'
 import { keeperFor, modeOf } from './keeping.ts'
 
-/** Reads a question that a rule looks at; undefined where the call is none. @throws malformed-body */
+/** Reads a question that a rule looks at; undefined where the call is none. @throws malformed-body, protocol-not-allowed */
 export function readModelQuestion(whole: WholeCall): Reading | undefined {
   const { call, bytes, body, parts } = whole
-  const api = recogniseApi(call.request)
+  const { method, endpoint, path, headers } = call.request
+  const api = recogniseQuestion({ method, host: endpoint.host, path, headers })
   if (api === undefined) return undefined
   if (isCoded(call.request)) throw new EgressError('malformed-body', { part: 'content-encoding' })
   const question = readModelRequest(api, bytes, { strict: true })

@@ -4,18 +4,20 @@
 import { EgressError } from '../errors.ts'
 import { PushReader } from '../inspect/git/push.ts'
 import { recogniseGit, resemblesGit, type GitHead } from '../inspect/git/request.ts'
+import { resemblesGraphql } from '../inspect/graphql/carried.ts'
 import { readJson } from '../inspect/json.ts'
 import { isMcpRequest } from '../inspect/mcp/exchange.ts'
 import { checkMcpHeaders } from '../inspect/mcp/headers.ts'
 import { readMessages } from '../inspect/mcp/messages.ts'
 import { resemblesJsonRpc, resemblesMcp } from '../inspect/mcp/resemblance.ts'
-import { recogniseModelApi } from '../inspect/model/api.ts'
+import { recogniseQuestion } from '../inspect/model/question.ts'
 import { readModelRequest } from '../inspect/model/request.ts'
 import { findOverride } from '../judge.ts'
 import type { ReadBody } from '../policy/check.ts'
 import type { Question } from '../policy/decision.ts'
 import type { Content, Inspector } from '../policy/subject.ts'
 import { graphqlReader } from './graphql-reader.ts'
+import { isOfTwoKinds, TWO_KINDS } from './two-kinds.ts'
 
 /** Reads one kind of thing; undefined where the bytes are none. @throws EgressError what is wrong with them */
 type Reader = (question: Question, bytes: Uint8Array) => Content | undefined
@@ -43,10 +45,13 @@ export const readContent: ReadBody = (question, bytes, inspectors) => {
     if (inspector === 'git') continue
     try {
       const content = READERS[inspector](question, bytes)
-      if (content !== undefined) return content
+      if (content === undefined) continue
+      return isOfTwoKinds(content, inspectors, question, bytes) ? TWO_KINDS : content
     } catch (error) {
       fault ??= asFault(error)
       if (inspector === 'mcp' && resemblesJsonRpc(headers, bytes)) break
+      // What could be a question is not read as something else.
+      if (inspector === 'model') break
     }
   }
   return fault === undefined ? {} : faultOf(fault)
@@ -90,12 +95,18 @@ function readModel(
   { method, endpoint, path, headers }: Question,
   bytes: Uint8Array,
 ): Content | undefined {
-  const api = recogniseModelApi({ method, host: endpoint.host, path: path.raw, headers })
+  const api = recogniseQuestion({ method, host: endpoint.host, path, headers })
   const request = api && readModelRequest(api, bytes, { strict: true })
   return request && { model: request.subject }
 }
 
-function readGraphql(question: Question, bytes: Uint8Array): Content {
+function readGraphql(question: Question, bytes: Uint8Array): Content | undefined {
+  if (
+    bytes.length === 0 &&
+    question.method !== 'POST' &&
+    !resemblesGraphql(question.query, undefined)
+  )
+    return undefined
   const body = bytes.length === 0 ? undefined : bytes
   const reading = graphqlReader().readGraphql(question, body)
   return 'subject' in reading ? { graphql: reading.subject } : { fault: 'operation-not-allowed' }

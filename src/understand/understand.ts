@@ -23,6 +23,9 @@ import {
 import { openMcpStream, readMcpPost } from './mcp.ts'
 import { saysMcp, tapMcpCall } from './mcp-tap.ts'
 import { readModelQuestion, recogniseApi, tapModelCall } from './model.ts'
+import { isOfTwoKinds, TWO_KINDS } from './two-kinds.ts'
+
+const NOTHING = new Uint8Array()
 
 /** Reads a body as one kind of thing; undefined where it is none. @throws EgressError what is wrong with it */
 type Reader = (whole: WholeCall) => Reading | undefined
@@ -103,18 +106,31 @@ async function readWholeBody(whole: WholeCall, inspectors: readonly Inspector[])
   for (const inspector of inspectors) {
     if (inspector === 'git') continue
     const reading = tryReading(() => READERS[inspector](whole), whole.body)
-    if (reading !== undefined && reading.fault === undefined) return reading
+    if (reading !== undefined && reading.fault === undefined)
+      return checkKind(reading, inspectors, whole)
     // One that is marked as a message is none of another kind, whatever other keys it has.
     if (reading && inspector === 'mcp' && resemblesJsonRpc(whole.call.request.headers, whole.bytes))
       return reading
     fault ??= reading
+    // What could be a question is not read as something else.
+    if (reading !== undefined && inspector === 'model') break
   }
   return fault ?? { content: {}, inspection: makeInspection({ body: whole.body }) }
 }
 
+function checkKind(
+  reading: Reading,
+  inspectors: readonly Inspector[],
+  { call, bytes, body }: Pick<WholeCall, 'call' | 'bytes' | 'body'>,
+): Reading {
+  if (!isOfTwoKinds(reading.content, inspectors, call.request, bytes)) return reading
+  const fault = new EgressError(TWO_KINDS.fault, { part: 'kinds' })
+  return readFault(fault, makeInspection({ body }))
+}
+
 function readBodiless(call: Screened, inspectors: readonly Inspector[], parts: Parts): Reading {
   const stream = inspectors.includes('mcp') ? openMcpStream(call, parts) : undefined
-  if (stream) return stream
+  if (stream) return checkKind(stream, inspectors, { call, bytes: NOTHING, body: NO_BODY })
   const query = inspectors.includes('graphql')
     ? tryReading(() => readGraphqlQuery(call), NO_BODY)
     : undefined

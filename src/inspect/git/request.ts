@@ -103,8 +103,8 @@ function readRepo(path: string, suffix: string): string | undefined {
   const segments = path.slice(1, Math.max(1, path.length - suffix.length)).split('/')
   const last = segments.length - 1
   segments[last] = segments[last]!.replace(/\.git$/, '')
-  // What still ends so is a repository of that name to one server and another one to the next.
-  if (segments[last].endsWith('.git')) return undefined
+  // What still ends so is a repository of that name to one server and another one to the next; so it is in capitals.
+  if (/\.git$/i.test(segments[last])) return undefined
   return segments.every(isPlainSegment) ? segments.join('/') : undefined
 }
 

@@ -54,6 +54,16 @@ export function findDocuments(carrier: GraphqlCarrier, body: Uint8Array | undefi
   return { documents, otherwise: [] }
 }
 
+/** Whether a request says somewhere what a document is, or could be, whatever is wrong with it. @param body undefined: none */
+export function resemblesGraphql(query: string | undefined, body: JsonValue | undefined): boolean {
+  if (readQuery(query).some(tells)) return true
+  const requests = body === undefined || isArray(body) ? (body ?? []) : [body]
+  return requests.some(
+    (request) =>
+      typeof request === 'object' && request !== null && Object.keys(request).some(isTelling),
+  )
+}
+
 function tells(reading: QueryReading): boolean {
   return reading === 'unreadable' || reading.some(([name]) => isTelling(name))
 }

@@ -184,7 +184,7 @@ function placeOf(
     const row = rows.find(([wanted]) => wanted === undefined || wanted === before)
     if (row === undefined) return undefined
     const [family, endpoint] = row[1]
-    const deployment = family === 'openai' ? deploymentOf(segments) : undefined
+    const deployment = family === 'openai' ? deploymentOf(segments, row[0]) : undefined
     return { family, endpoint, ...(deployment !== undefined && { model: deployment }) }
   }
   const isStream = INVOKES.get(name)
@@ -206,9 +206,12 @@ function verbPlace(
   return { family, endpoint, model: last.slice(0, colon), isStream }
 }
 
-// Azure: `/openai/deployments/NAME/chat/completions`; OpenAI's first paths had `engines` there.
-function deploymentOf(segments: Segments): string | undefined {
+// Azure: `/openai/deployments/NAME/chat/completions`; OpenAI's first paths had `engines` there. To some servers a slash is a
+// part of the name.
+function deploymentOf(segments: Segments, before: string | undefined): string | undefined {
   const all = segments.all()
   const at = all.findIndex((segment) => /^(?:deployments|engines)$/i.test(segment))
-  return at >= 0 && at + 2 < all.length ? all[at + 1] : undefined
+  if (at < 0) return undefined
+  const name = all.slice(at + 1, before === undefined ? -1 : -2).join('/')
+  return name === '' ? undefined : name
 }

@@ -37,9 +37,9 @@ function readMaxTokens(
     readTokens(memberOf(body, 'max_completion_tokens'), isStrict),
   )
   const choices = readChoices(memberOf(body, 'n'), isStrict)
-  if (endpoint !== 'completions') return timesOf(bound, choices)
   const best = readChoices(memberOf(body, 'best_of'), isStrict)
-  return timesOf(bound, Math.max(choices, best) * countPrompts(memberOf(body, 'prompt')))
+  const prompts = endpoint === 'completions' ? countPrompts(memberOf(body, 'prompt')) : 1
+  return timesOf(bound, Math.max(choices, best) * prompts)
 }
 
 // A list of numbers is one prompt in tokens; any other list is so many prompts.

@@ -3,6 +3,7 @@
 
 import { Buffer } from 'node:buffer'
 
+import { EgressError } from '../../errors.ts'
 import type { ModelSubject } from '../../policy/subject.ts'
 import type { InspectedFields, JsonValue } from '../fields.ts'
 import { readJson } from '../json.ts'
@@ -72,7 +73,8 @@ const MARKS = ['"messages"', '"contents"', '"input"', '"prompt"'].map((mark) => 
 /**
  * What a request asks; undefined: the bytes are not of a question to a model.
  * @param bytes the whole body, without content coding
- * @throws malformed-body in strict reading, where the bytes, or what they say, could be read in two ways
+ * @throws in strict reading: malformed-body where the bytes, or what they say, could be read in two ways, protocol-not-allowed
+ *   where a provider's own host may make a question of them all the same
  */
 export function readModelRequest(
   api: ModelApi,
@@ -86,7 +88,10 @@ export function readModelRequest(
   if (api.basis === 'shape' && !bytes.includes(OPEN_OBJECT)) return undefined
   const body = asObject(isStrict ? readJson(bytes) : readLoosely(api, bytes))
   const settled = body && settleApi(api, body)
-  if (body === undefined || settled === undefined) return undefined
+  if (body === undefined || settled === undefined) {
+    if (isStrict && api.isKnownHost) throw new EgressError('protocol-not-allowed')
+    return undefined
+  }
   // A provider's own host has paths for what it serves; what it makes of this body elsewhere is not known.
   if (isStrict && api.basis === 'shape' && api.isKnownHost) throw refuseBody('endpoint')
   const asked = READERS[settled.family](body, settled.endpoint, isStrict)

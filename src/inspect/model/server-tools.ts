@@ -8,7 +8,7 @@ import { refuseBody } from './asked.ts'
 import { hasTwins, isKnownMember, isMisspelled } from './members.ts'
 import type { ModelFamily } from './provider.ts'
 import { asText, isList, listOf, memberOf, type JsonObject } from './shape.ts'
-import { nameMember, nameSource, nameTools } from './tool-kinds.ts'
+import { isReference, nameMember, nameSource, nameTools } from './tool-kinds.ts'
 
 // Members whose values are schemas, arguments or labels: their names are the caller's, and no upstream acts on them.
 const FREE: ReadonlySet<string> = new Set([
@@ -43,7 +43,8 @@ const NAMED_BY_CALLER: ReadonlySet<string> = new Set([
 ])
 
 // Models that search by themselves.
-const SEARCHES = /search-preview|search-api|(?:^|\/)sonar|(?:^|\/)compound/
+const SEARCHES = /search-preview|search-api|(?:^|\/)sonar|(?:^|\/)compound/i
+const ONLINE = /:online(?::|$)/i
 
 interface Open {
   readonly value: JsonObject | readonly JsonValue[]
@@ -68,7 +69,7 @@ export function readServerTools(
     if (tool !== undefined) found.add(tool)
   }
   if (model !== undefined && SEARCHES.test(model)) found.add('search_model')
-  if (model?.endsWith(':online') === true) found.add('online')
+  if (model !== undefined && ONLINE.test(model)) found.add('online')
   const open: Open[] = [{ value: body, name: '' }]
   for (let item = open.pop(); item !== undefined; item = open.pop()) {
     if (isArray(item.value)) pushChildren(open, item.value.entries(), () => item.name)
@@ -92,6 +93,7 @@ function readObject(
     const source = nameSource(name, object[name]!)
     if (source !== undefined) found.add(source)
   }
+  if (item.name === 'input' && isReference(object)) found.add('stored_state')
   const free = freeMembersOf(object, item.name, family)
   const children = names
     .filter((name) => !FREE.has(name) && !free.includes(name))

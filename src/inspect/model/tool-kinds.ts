@@ -75,16 +75,11 @@ export function nameMember(name: string, value: JsonValue): string | undefined {
   return asList(value)?.length === 0 ? undefined : MEMBERS.get(name)
 }
 
-const URLS: ReadonlySet<string> = new Set([
-  'image_url',
-  'file_url',
-  'video_url',
-  'audio_url',
-  'input_audio',
-  'fileUri',
-  'file_uri',
-  'source',
-])
+// What is named after what it is an address of: `image_url`, `document_url`, `fileUri`.
+const URL_NAME = /[a-z](?:_ur[il]|Ur[il])$/
+// Where a tool's server is: that is the tool's own name to say.
+const SERVER_URL = 'server_url'
+const OTHER_SOURCES: ReadonlySet<string> = new Set(['input_audio', 'source'])
 const FILES: ReadonlySet<string> = new Set(['file_id', 'file_ids'])
 // Where providers keep files that were uploaded to them.
 const UPLOADED =
@@ -92,7 +87,15 @@ const UPLOADED =
 
 const SCHEME = /^\s{0,8}[a-z][a-z0-9+.-]{0,20}:/i
 
-/** `url_source` or `file_source` where a member has the provider fetch content for a prompt. */
+/** Whether an item of a conversation only names one that the provider has: its type may be left out then. */
+export function isReference(item: JsonObject): boolean {
+  if (asText(memberOf(item, 'id')) === undefined) return false
+  const type = memberOf(item, 'type') ?? null
+  if (type === 'image_generation_call') return asText(memberOf(item, 'result')) === undefined
+  return type === null && (memberOf(item, 'role') ?? null) === null
+}
+
+/** `url_source` or `file_source` where a member has the provider fetch content for a prompt, `stored_state` where it has it. */
 export function nameSource(name: string, value: JsonValue): string | undefined {
   if (value === null) return undefined
   if (FILES.has(name)) return asList(value)?.length === 0 ? undefined : 'file_source'
@@ -101,7 +104,10 @@ export function nameSource(name: string, value: JsonValue): string | undefined {
   // The bytes themselves, but some servers take an address here too.
   if (name === 'file_data')
     return text !== undefined && SCHEME.test(text) ? sourceOf(text) : undefined
-  if (!URLS.has(name)) return undefined
+  // Something that was said, or heard, before.
+  if (name === 'audio' && asText(memberOf(asObject(value), 'id')) !== undefined)
+    return 'stored_state'
+  if (name === SERVER_URL || !(URL_NAME.test(name) || OTHER_SOURCES.has(name))) return undefined
   // A citation's source is a text; only what is fetched is an object.
   if (name === 'source' && text !== undefined) return undefined
   return sourceOf(text ?? asText(memberOf(asObject(value), 'url')))

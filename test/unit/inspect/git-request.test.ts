@@ -29,7 +29,7 @@ void t.test('R40: each request of the smart protocol names repository, service a
       })
     }
   }
-  for (const name of ['.github', 'a.b', 'Widgets', '~me/x', 'a/b/c/d', 'x.GIT', 'git'])
+  for (const name of ['.github', 'a.b', 'Widgets', '~me/x', 'a/b/c/d', 'x.GIT.y', 'git'])
     t.equal(recogniseGit(get(`/${name}.git/info/refs`, 'service=git-upload-pack'))?.repo, name)
   t.end()
 })
@@ -54,6 +54,8 @@ void t.test('a path with more than one reading is no repository', (t) => {
     '/acme/widgets;x',
     '/acme;/widgets',
     '/acme/widgets.git.git',
+    '/acme/widgets.GIT',
+    '/acme/widgets.Git.git',
     '/acme/wid\u00e9gets',
     '/acme/wid gets',
     '/acme/widgets?',

@@ -195,6 +195,7 @@ void t.test('the most tokens of output are those of all choices together', (t) =
     [RESPONSES, { max_output_tokens: 5 }, 5],
     [RESPONSES, { max_tokens: 5 }, undefined],
     [apiAt('x.test', '/v1/completions'), { max_tokens: 5, n: 2, best_of: 4 }, 20],
+    [apiAt('x.test', '/v1/chat/completions'), { max_tokens: 5, n: 2, best_of: 4 }, 20],
     [apiAt('x.test', '/v1/completions'), { max_tokens: 5, prompt: ['a', 'b'] }, 10],
     [apiAt('x.test', '/v1/completions'), { max_tokens: 5, prompt: [1, 2] }, 5],
     [MESSAGES, { max_tokens: 7 }, 7],
@@ -246,6 +247,7 @@ void t.test('what the provider would run by itself is named', (t) => {
   ])
   t.strictSame(toolsOf(CHAT, { ...base, model: 'gpt-4o-search-preview' }), ['search_model'])
   t.strictSame(toolsOf(CHAT, { ...base, model: 'a/b:online' }), ['online'])
+  t.strictSame(toolsOf(CHAT, { ...base, model: 'a/b:Online:free' }), ['online'])
   t.strictSame(
     toolsOf(CHAT, { ...base, tools: [{ type: 'function', function: { name: 'web_search' } }] }),
     [],
@@ -318,6 +320,8 @@ void t.test('what the provider would fetch for a prompt is named', (t) => {
   t.strictSame(chat({ type: 'image_url', image_url: url }), ['url_source'])
   t.strictSame(chat({ type: 'image_url', image_url: { url: 'data:image/png;base64,AA' } }), [])
   t.strictSame(chat({ type: 'video_url', video_url: { url } }), ['url_source'])
+  t.strictSame(chat({ type: 'document_url', document_url: url }), ['url_source'])
+  t.strictSame(chat({ type: 'document_url', document_url: 'data:,x' }), [])
   t.strictSame(chat({ type: 'file', file: { file_id: 'f' } }), ['file_source'])
   t.strictSame(chat({ type: 'file', file: { file_data: url } }), ['url_source'])
   t.strictSame(chat({ type: 'file', file: { file_data: 'JVBERi0xLjQ=' } }), [])
@@ -355,9 +359,18 @@ void t.test('what was said elsewhere is named', (t) => {
   t.strictSame(toolsOf(RESPONSES, { ...base, previous_response_id: 'r' }), ['stored_state'])
   t.strictSame(toolsOf(RESPONSES, { ...base, background: true }), ['stored_state'])
   t.strictSame(toolsOf(RESPONSES, { ...base, background: false, conversation: null }), [])
-  t.strictSame(toolsOf(RESPONSES, { model: 'm', input: [{ type: 'item_reference', id: 'i' }] }), [
-    'stored_state',
-  ])
+  const item = (value: JsonValue): readonly string[] | undefined =>
+    toolsOf(RESPONSES, { model: 'm', input: [value] })
+  t.strictSame(item({ type: 'item_reference', id: 'i' }), ['stored_state'])
+  t.strictSame(item({ id: 'i' }), ['stored_state'], 'the type may be left out')
+  t.strictSame(item({ id: 'i', type: null }), ['stored_state'])
+  t.strictSame(item({ id: 'i', role: 'assistant', content: 'hi' }), [])
+  t.strictSame(item({ type: 'image_generation_call', id: 'i' }), ['stored_state'])
+  t.strictSame(item({ type: 'image_generation_call', id: 'i', result: 'AA' }), [])
+  const said = (audio: JsonValue): readonly string[] | undefined =>
+    toolsOf(CHAT, { model: 'm', messages: [{ role: 'assistant', audio }] })
+  t.strictSame(said({ id: 'audio_1' }), ['stored_state'])
+  t.strictSame(said(null), [])
   t.end()
 })
 
@@ -428,6 +441,16 @@ void t.test('a request that names two models is refused where a rule looks', (t)
     [azure, { ...base, model: 'large' }, 'malformed-body models'],
     [azure, { ...base, model: 'small' }, 'read'],
     [azure, base, 'read'],
+    [
+      apiAt('llm.test', '/engines/small/large/chat/completions'),
+      { ...base, model: 'small' },
+      'malformed-body models',
+    ],
+    [
+      apiAt('llm.test', '/engines/small/large/chat/completions'),
+      { ...base, model: 'small/large' },
+      'read',
+    ],
     [
       apiAt('x.test', '/v1/engines/a/completions'),
       { prompt: '', model: 'b' },
