@@ -123,7 +123,9 @@ function checkKind(
   inspectors: readonly Inspector[],
   { call, bytes, body }: Pick<WholeCall, 'call' | 'bytes' | 'body'>,
 ): Reading {
-  if (!isOfTwoKinds(reading.content, inspectors, call.request, bytes)) return reading
+  const { content } = reading
+  if (content.fault !== undefined || !isOfTwoKinds(content, inspectors, call.request, bytes))
+    return reading
   const fault = new EgressError(TWO_KINDS.fault, { part: 'kinds' })
   return readFault(fault, makeInspection({ body }))
 }
