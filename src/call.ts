@@ -167,6 +167,8 @@ export class Call {
   task?: Task
   /** Whether it is counted against its task's share. */
   isCounted = false
+  /** Bytes that wait in memory for its inspection, counted against its task's share. */
+  heldBytes = 0
   decision?: Decision | ConnectDecision
   decisionId?: string
   /** Microseconds the decision took. */

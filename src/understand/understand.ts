@@ -79,9 +79,11 @@ async function readRequest(
   // Where one is posted, nothing is no message either.
   if (source.length === 0 && call.request.method !== 'POST')
     return readBodiless(call, inspectors, parts)
-  const { inspectBytesMax } = parts.limits
-  const { chunks, isWhole } = await readWhole(source, inspectBytesMax)
-  const body = replayBody(chunks, source)
+  const { shares, limits } = parts
+  const { inspectBytesMax } = limits
+  const hold = (bytes: number): void => shares.hold(call, bytes)
+  const { chunks, isWhole } = await readWhole(source, inspectBytesMax, hold)
+  const body = replayBody(chunks, source, (bytes) => shares.letGo(call, bytes))
   const fault = new EgressError('body-too-large', { bytesMax: inspectBytesMax })
   if (!isWhole) return readFault(fault, makeInspection({ body }))
   return readWholeBody({ call, bytes: joinChunks(chunks), body, parts }, inspectors)
