@@ -221,6 +221,15 @@ export class Call {
     this.task = identity.task
   }
 
+  /** Takes the rules as they are now, before they decide: what had to be read first may have taken long. */
+  renew(this: Call & Identified, identity: Identity): void {
+    assert(
+      this.decision === undefined && identity.task.id === this.identity.task.id,
+      'rules are renewed before they decide',
+    )
+    Object.assign(this, { identity })
+  }
+
   decide(decision: Decision, id: string, us: number): asserts this is this & Decided {
     assert(
       this.identity !== undefined && this.decision === undefined,
