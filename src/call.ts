@@ -127,6 +127,8 @@ export interface Message {
   readonly decisionId: string
   /** Microseconds the decision took. */
   readonly decisionUs: number
+  /** A response to nothing that is known to wait for one: a server sends as many as it likes. */
+  readonly isUnasked?: boolean
   readonly fields: InspectedFields
   readonly trace?: TraceContext
   /** Small facts of a refusal, never secrets. */
