@@ -127,6 +127,8 @@ export interface Message {
   readonly decisionId: string
   /** Microseconds the decision took. */
   readonly decisionUs: number
+  /** A response to nothing that is known to wait for one: a server sends as many as it likes. */
+  readonly isUnasked?: boolean
   readonly fields: InspectedFields
   readonly trace?: TraceContext
   /** Small facts of a refusal, never secrets. */
@@ -167,6 +169,8 @@ export class Call {
   task?: Task
   /** Whether it is counted against its task's share. */
   isCounted = false
+  /** Bytes that wait in memory for its inspection, counted against its task's share. */
+  heldBytes = 0
   decision?: Decision | ConnectDecision
   decisionId?: string
   /** Microseconds the decision took. */
@@ -217,6 +221,15 @@ export class Call {
     assert(this.identity === undefined, 'a call is identified once')
     this.identity = identity
     this.task = identity.task
+  }
+
+  /** Takes the rules as they are now, before they decide: what had to be read first may have taken long. */
+  renew(this: Call & Identified, identity: Identity): void {
+    assert(
+      this.decision === undefined && identity.task.id === this.identity.task.id,
+      'rules are renewed before they decide',
+    )
+    Object.assign(this, { identity })
   }
 
   decide(decision: Decision, id: string, us: number): asserts this is this & Decided {

@@ -57,6 +57,10 @@ export interface Limits {
   readonly bufferBytesMax: number
   /** Bytes of a body that a rule must see whole; beyond: `body-too-large`. */
   readonly inspectBytesMax: number
+  /** Bytes of such bodies, and of messages of MCP servers, that wait in memory, all tasks together; beyond: `busy`. */
+  readonly inspectedBytesMax: number
+  /** Those of one task. */
+  readonly inspectedBytesPerTaskMax: number
   /** Bytes of a refused push that are read and forgotten, as git reads no answer before it has sent all. */
   readonly refusedPushBytesMax: number
   /** Bytes of one message of a stream from an upstream; beyond: `response-malformed`. */
@@ -142,6 +146,8 @@ export const DEFAULT_LIMITS: Limits = {
   clientHelloBytesMax: 16 * 1024,
   bufferBytesMax: 256 * 1024,
   inspectBytesMax: 16 * 1024 * 1024,
+  inspectedBytesMax: 256 * 1024 * 1024,
+  inspectedBytesPerTaskMax: 64 * 1024 * 1024,
   refusedPushBytesMax: 1024 * 1024 * 1024,
   messageBytesMax: 4 * 1024 * 1024,
   tapBytesMax: 4 * 1024 * 1024,

@@ -70,6 +70,10 @@ export interface Parts {
 interface TaskShares {
   /** @throws busy */
   claim(call: Call): void
+  /** Counts bytes that wait in memory. @throws busy */
+  hold(call: Call, bytes: number): void
+  /** Some of them are gone; at the end of the call all are. */
+  letGo(call: Call, bytes: number): void
 }
 
 /** What operators switched off, as calls ask. */

@@ -12,14 +12,20 @@ export interface ReadBody {
 
 /**
  * Reads a body to its end, or to a bound.
+ * @param onBytes told of bytes that are kept; it may throw to break off
  * @throws whatever breaks the body off
  */
-export async function readWhole(body: Body, bytesMax: number): Promise<ReadBody> {
+export async function readWhole(
+  body: Body,
+  bytesMax: number,
+  onBytes: (bytes: number) => void,
+): Promise<ReadBody> {
   if (body.length !== undefined && body.length > bytesMax) return { chunks: [], isWhole: false }
   const chunks: Uint8Array[] = []
   let bytes = 0
   let isWhole = true
   await readUntil(body, (chunk) => {
+    onBytes(chunk.length)
     chunks.push(chunk)
     bytes += chunk.length
     isWhole = bytes <= bytesMax
@@ -54,8 +60,17 @@ export async function drainBody(body: Body, bytesMax: number): Promise<void> {
   }
 }
 
-/** A body that gives what was read of another, then the rest of it. */
-export function replayBody(read: readonly Uint8Array[], rest: Body): Body {
+/**
+ * A body that gives what was read of another, then the rest of it.
+ * @param onGiven told of bytes that are not kept any more
+ */
+export function replayBody(
+  read: readonly Uint8Array[],
+  rest: Body,
+  onGiven?: (bytes: number) => void,
+): Body {
+  // A stream of answers is open for hours after its question has gone out.
+  const kept: (Uint8Array | undefined)[] = [...read]
   let at = 0
   return {
     length: rest.length,
@@ -63,12 +78,14 @@ export function replayBody(read: readonly Uint8Array[], rest: Body): Body {
       return rest.trailers
     },
     read() {
-      const chunk = read[at]
+      const chunk = kept[at]
       if (chunk === undefined) return rest.read()
+      kept[at] = undefined
       at += 1
+      onGiven?.(chunk.length)
       return chunk
     },
-    wait: () => (at < read.length ? Promise.resolve() : rest.wait()),
+    wait: () => (at < kept.length ? Promise.resolve() : rest.wait()),
     abort: (cause) => rest.abort(cause),
   }
 }

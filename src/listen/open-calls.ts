@@ -15,6 +15,12 @@ export interface SweepOptions {
   readonly onProgress: (call: Call) => void
 }
 
+interface Share {
+  calls: number
+  tunnels: number
+  heldBytes: number
+}
+
 interface Watch {
   movedAt: number
   movedBytes: number
@@ -31,8 +37,9 @@ export class OpenCalls {
   /** What a sweep saw of a call; most are over before the first. */
   readonly #calls: Map<Call, Watch | undefined> = new Map()
   /** By task; a task that has ended is let go by `endTask`. */
-  readonly #shares: Map<string, { calls: number; tunnels: number }> = new Map()
+  readonly #shares: Map<string, Share> = new Map()
   #tunnels = 0
+  #heldBytes = 0
   readonly #timer: NodeJS.Timeout
   #emptied: () => void = () => undefined
 
@@ -72,7 +79,7 @@ export class OpenCalls {
     const { callsPerTaskMax, tunnelsPerTaskMax } = this.#options.limits
     let share = this.#shares.get(task.id)
     if (share === undefined) {
-      share = { calls: 0, tunnels: 0 }
+      share = { calls: 0, tunnels: 0, heldBytes: 0 }
       this.#shares.set(task.id, share)
     }
     if (call.arrival.kind === 'tunnel') {
@@ -87,9 +94,28 @@ export class OpenCalls {
     call.isCounted = true
   }
 
+  /** Counts bytes that wait in memory for the inspection of an open call. @throws busy beyond the bounds */
+  hold(call: Call, bytes: number): void {
+    const share = this.#shareOf(call)
+    if (share === undefined || !this.#calls.has(call)) return
+    const { inspectedBytesMax, inspectedBytesPerTaskMax } = this.#options.limits
+    if (share.heldBytes + bytes > inspectedBytesPerTaskMax)
+      throw new EgressError('busy', { bound: 'inspectedBytesPerTaskMax' })
+    if (this.#heldBytes + bytes > inspectedBytesMax)
+      throw new EgressError('busy', { bound: 'inspectedBytesMax' })
+    this.#count(call, share, bytes)
+  }
+
+  /** Takes back what `hold` counted. */
+  letGo(call: Call, bytes: number): void {
+    const share = this.#shareOf(call)
+    if (share) this.#count(call, share, -Math.min(bytes, call.heldBytes))
+  }
+
   delete(call: Call): void {
+    this.letGo(call, call.heldBytes)
     if (!this.#calls.delete(call)) return
-    const share = call.isCounted ? this.#shares.get(call.task?.id ?? '') : undefined
+    const share = this.#shareOf(call)
     if (call.arrival.kind === 'tunnel') {
       this.#tunnels -= 1
       if (share) share.tunnels -= 1
@@ -157,6 +183,16 @@ export class OpenCalls {
 
   close(): void {
     clearInterval(this.#timer)
+  }
+
+  #shareOf(call: Call): Share | undefined {
+    return call.isCounted ? this.#shares.get(call.task?.id ?? '') : undefined
+  }
+
+  #count(call: Call, share: Share, bytes: number): void {
+    call.heldBytes += bytes
+    share.heldBytes += bytes
+    this.#heldBytes += bytes
   }
 
   #sweep(): void {

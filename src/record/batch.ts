@@ -67,6 +67,7 @@ interface RepeatedCount {
 const COUNTED_BY: ReadonlyMap<string, string> = new Map([
   ['call-denied-repeated', 'reasons'],
   ['message-denied-repeated', 'reasons'],
+  ['tool-definition-changed-repeated', 'reasons'],
   ['message-allowed-repeated', 'kinds'],
 ])
 

@@ -15,7 +15,7 @@ export interface DenialLimiterOptions {
   readonly now: () => number
 }
 
-type DeniedAction = 'call-denied' | 'message-denied'
+type DeniedAction = 'call-denied' | 'message-denied' | 'tool-definition-changed'
 
 interface Window {
   readonly task: Task | undefined

@@ -1,6 +1,6 @@
 // Keeps an upstream that sends message after message from filling the journal: beyond a number a call and second, what it
 // asks or tells by itself is counted and reported in one record with exact numbers. Deliberately not for what the client
-// sends, nor for responses, of which there are no more than requests. Called by `recorder.ts`.
+// sends, nor for the one response to each request of it. Called by `recorder.ts`.
 
 import type { Call, Message } from '../call.ts'
 import type { RecordBody } from './body.ts'
@@ -22,6 +22,7 @@ interface Window {
   written: number
   requests: number
   notifications: number
+  responses: number
 }
 
 const WINDOW_MS = 1000
@@ -38,13 +39,16 @@ export class MessageLimiter {
   }
 
   /** Tells whether this message gets its own record; where not, it has been counted. */
-  admit(call: Call, { direction, kind }: Pick<Message, 'direction' | 'kind'>): boolean {
-    if (direction === 'to-server' || kind === 'response') return true
+  admit(
+    call: Call,
+    { direction, kind, isUnasked }: Pick<Message, 'direction' | 'kind' | 'isUnasked'>,
+  ): boolean {
+    if (direction === 'to-server' || (kind === 'response' && isUnasked !== true)) return true
     const now = this.#options.now()
     let window = this.#windows.get(call)
     if (window === undefined || !isRunning(window, now)) {
       if (window !== undefined) this.#report(call, window, now)
-      window = { from: now, written: 0, requests: 0, notifications: 0 }
+      window = { from: now, written: 0, requests: 0, notifications: 0, responses: 0 }
       this.#windows.set(call, window)
       this.#timer ??= setTimeout(() => this.#sweep(), WINDOW_MS)
       this.#timer.unref()
@@ -54,7 +58,8 @@ export class MessageLimiter {
       return true
     }
     if (kind === 'request') window.requests += 1
-    else window.notifications += 1
+    else if (kind === 'notification') window.notifications += 1
+    else window.responses += 1
     return false
   }
 
@@ -79,10 +84,12 @@ export class MessageLimiter {
     this.#timer.unref()
   }
 
-  #report(call: Call, { from, requests, notifications }: Window, now: number): void {
-    if (requests + notifications === 0) return
+  #report(call: Call, { from, requests, notifications, responses }: Window, now: number): void {
+    if (requests + notifications + responses === 0) return
     const to = Math.min(Math.max(now, from), from + WINDOW_MS)
-    this.#options.append(repeatedMessagesRecord(call, { requests, notifications, from, to }, now))
+    this.#options.append(
+      repeatedMessagesRecord(call, { requests, notifications, responses, from, to }, now),
+    )
   }
 }
 

@@ -66,6 +66,7 @@ function outcomeOf({ decision, kind, fields }: Message): RecordBody['event']['ou
 export interface MessageCounts {
   readonly requests: number
   readonly notifications: number
+  readonly responses: number
   /** Epoch milliseconds. */
   readonly from: number
   /** Epoch milliseconds. */
@@ -78,7 +79,7 @@ export interface MessageCounts {
  */
 export function repeatedMessagesRecord(
   call: Call,
-  { requests, notifications, from, to }: MessageCounts,
+  { requests, notifications, responses, from, to }: MessageCounts,
   now: number,
 ): RecordBody {
   const endpoint = call.request?.endpoint
@@ -88,8 +89,12 @@ export function repeatedMessagesRecord(
     ...(call.task && { task: call.task }),
     ...(endpoint && { endpoint }),
     detail: {
-      count: requests + notifications,
-      kinds: { request: requests, notification: notifications },
+      count: requests + notifications + responses,
+      kinds: {
+        request: requests,
+        notification: notifications,
+        ...(responses > 0 && { response: responses }),
+      },
       from: new Date(from).toISOString(),
       to: new Date(to).toISOString(),
     },

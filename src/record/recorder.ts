@@ -113,9 +113,13 @@ export class CallRecorder {
     const { task } = call
     if (task === undefined) return
     if (!this.#isFirst(`${task.id} tool ${detail.server} ${detail.tool} ${detail.digest}`)) return
-    this.recordEvent('tool-definition-changed', {
+    // A server names as many tools as it likes.
+    const { denials, now } = this.#options
+    const action = 'tool-definition-changed'
+    if (!denials.admit(task, action, now(), action)) return
+    this.recordEvent(action, {
       kind: 'alert',
-      reason: 'tool-definition-changed',
+      reason: action,
       outcome: 'failure',
       task,
       callId: call.id,

@@ -41,6 +41,12 @@ const USUAL: Readonly<Record<string, Usual>> = {
   'call-denied-repeated': usual(['network', 'web'], ['denied'], 'failure'),
   'message-denied-repeated': usual(['web', 'api'], ['denied'], 'failure'),
   'message-allowed-repeated': usual(['web', 'api'], ['allowed', 'info'], 'unknown'),
+  'tool-definition-changed-repeated': usual(
+    ['intrusion_detection'],
+    ['denied'],
+    'failure',
+    'alert',
+  ),
   'journal-recovered': usual(['process'], ['info']),
 }
 const USUAL_ELSE = usual(['configuration'], ['info'])

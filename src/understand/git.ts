@@ -14,7 +14,7 @@ import type { Content } from '../policy/subject.ts'
 import { isSent, type Parts } from '../stages.ts'
 import type { Body } from '../wire/body.ts'
 import type { CanonicalRequest } from '../wire/receive.ts'
-import { makeInspection, readFault, type Reading, type Screened } from './inspection.ts'
+import { makeInspection, readFault, renewRules, type Reading, type Screened } from './inspection.ts'
 
 /** What git a request is; undefined where it is none. @throws protocol-not-allowed where a server might take it for one */
 export function recogniseGitCall(request: CanonicalRequest): GitRequest | undefined {
@@ -53,6 +53,7 @@ async function readPush(
     drainBody(source, parts.limits.refusedPushBytesMax).catch(() => undefined)
   if (push instanceof EgressError)
     return readFault(push, makeGitInspection(call, request, { body, awaitReader }))
+  renewRules(call, parts)
   call.inspected = describeGit(push.subject, push.options)
   const content = contentOf(push)
   const bounded = boundPack(body, push, judge(call.identity.policies, call.request, content))

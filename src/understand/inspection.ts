@@ -54,6 +54,14 @@ export function readFault(fault: EgressError, inspection: Inspection): Reading {
   return { content: { fault: fault.reason }, inspection, fault }
 }
 
+/**
+ * Takes the rules and the task as they are by now: a client may hold the last byte back until they have changed (I8).
+ * @throws EgressError the reason where the task may do nothing any more
+ */
+export function renewRules(call: Screened, { identifier }: Parts): void {
+  call.renew(identifier.identify(call.arrival, call.request.headers))
+}
+
 /** Leaves a reading on its call and asks the rules about it. */
 export function decideReading(
   call: Screened,

@@ -233,6 +233,7 @@ export class McpCallJudge implements McpJudge {
       decisionId: makeUlid(Date.now()),
       decisionUs: us,
       fields,
+      ...(message.kind === 'response' && open === undefined && { isUnasked: true }),
       ...(trace && { trace }),
       ...(detail && { detail }),
     })

@@ -5,7 +5,7 @@ import type { Answer, Inspection, UpstreamResponse } from '../call.ts'
 import { EgressError, REASONS, type Reason } from '../errors.ts'
 import { acceptsEvents } from '../inspect/mcp/content-type.ts'
 import { askPlainly, isMcpRequest, McpExchange } from '../inspect/mcp/exchange.ts'
-import { SESSION_SUBJECT, type McpMessages } from '../inspect/mcp/messages.ts'
+import { outlineMessage, SESSION_SUBJECT, type McpMessages } from '../inspect/mcp/messages.ts'
 import { refuseMcp, type RefusalContext } from '../inspect/mcp/refusal.ts'
 import { resemblesMcp } from '../inspect/mcp/resemblance.ts'
 import type { Verdict } from '../judge.ts'
@@ -49,6 +49,7 @@ class McpCall {
 
   constructor(call: Screened, parts: Parts) {
     const { request, identity } = call
+    let keptBytes = 0
     // A client of the streams' own revisions accepts one as an answer; one of the older transport looks at the status alone.
     const isOldTransport = request.method === 'POST' && !acceptsEvents(request.headers)
     this.#context = { callId: call.id, taskId: identity.task.id, isOldTransport }
@@ -64,6 +65,11 @@ class McpCall {
       definitionOf: () => undefined,
       context: this.#context,
       bounds: parts.limits,
+      onKept: (bytes) => {
+        if (bytes > keptBytes) parts.shares.hold(call, bytes - keptBytes)
+        else if (bytes < keptBytes) parts.shares.letGo(call, keptBytes - bytes)
+        keptBytes = bytes
+      },
     })
   }
 
@@ -93,15 +99,19 @@ class McpCall {
   }
 
   #makeInspection(judged: readonly Judged[], isBatch: boolean, body: Body): Inspection {
+    let said = judged
     return makeInspection({
       body,
       rewriteHead: askPlainly,
       recordRequest: async () => {
-        for (const each of judged) this.#judge.noteSent(each)
-        await Promise.all(judged.map((each) => this.#judge.record(each)))
+        for (const each of said) this.#judge.noteSent(each)
+        const recorded = said.map((each) => this.#judge.record(each))
+        // The answer may go on for hours, and what was said is on record.
+        said = said.map((each) => ({ ...each, message: outlineMessage(each.message) }))
+        await Promise.all(recorded)
       },
       filterResponse: (response) => this.#filterResponse(response),
-      writeRefusal: (reason) => this.#writeRefusal(judged, isBatch, reason),
+      writeRefusal: (reason) => this.#writeRefusal(said, isBatch, reason),
     })
   }
 

@@ -6,7 +6,7 @@ import type { ClientSide } from '../call.ts'
 import { EgressError } from '../errors.ts'
 import { resemblesJsonRpc } from '../inspect/mcp/resemblance.ts'
 import { joinChunks, readWhole, replayBody } from '../inspect/whole-body.ts'
-import { findOverride, type Verdict } from '../judge.ts'
+import { findOverride, judge, type Verdict } from '../judge.ts'
 import type { Inspector } from '../policy/subject.ts'
 import type { Parts } from '../stages.ts'
 import { NO_BODY, type Body } from '../wire/body.ts'
@@ -16,6 +16,7 @@ import {
   decideReading,
   makeInspection,
   readFault,
+  renewRules,
   type Reading,
   type Screened,
   type WholeCall,
@@ -92,12 +93,20 @@ async function readRequest(
   // Where one is posted, nothing is no message either.
   if (source.length === 0 && call.request.method !== 'POST')
     return readBodiless(call, inspectors, parts)
-  const { inspectBytesMax } = parts.limits
-  const { chunks, isWhole } = await readWhole(source, inspectBytesMax)
-  const body = replayBody(chunks, source)
+  const { shares, limits } = parts
+  const { inspectBytesMax } = limits
+  const hold = (bytes: number): void => shares.hold(call, bytes)
+  const { chunks, isWhole } = await readWhole(source, inspectBytesMax, hold)
+  const body = replayBody(chunks, source, (bytes) => shares.letGo(call, bytes))
   const fault = new EgressError('body-too-large', { bytesMax: inspectBytesMax })
   if (!isWhole) return readFault(fault, makeInspection({ body }))
-  return readWholeBody({ call, bytes: joinChunks(chunks), body, parts }, inspectors)
+  renewRules(call, parts)
+  const verdict = judge(call.identity.policies, call.request, undefined)
+  const { inspectors: wanted } = verdict.decision
+  // Changed rules need not look inside any more.
+  if (verdict.decision.verdict === 'deny' || wanted === undefined)
+    return { content: {}, inspection: makeInspection({ body }), verdict }
+  return readWholeBody({ call, bytes: joinChunks(chunks), body, parts }, wanted)
 }
 
 // The first that knows what the bytes are has read them; what none of them can read is a fault.

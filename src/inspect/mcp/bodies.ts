@@ -38,9 +38,14 @@ export class WholeBody implements Body {
 
 /**
  * Reads a body to its end.
+ * @param onBytes told how many bytes are kept by now; it may throw to break off
  * @throws response-malformed where it is larger than `bytesMax`, and what broke it off
  */
-export async function readWhole(body: Body, bytesMax: number): Promise<Uint8Array> {
+export async function readWhole(
+  body: Body,
+  bytesMax: number,
+  onBytes: (bytes: number) => void,
+): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
   let bytes = 0
   for (let chunk = body.read(); chunk !== null; chunk = body.read()) {
@@ -50,6 +55,7 @@ export async function readWhole(body: Body, bytesMax: number): Promise<Uint8Arra
     }
     bytes += chunk.length
     if (bytes > bytesMax) throw new EgressError('response-malformed', { part: 'message size' })
+    onBytes(bytes)
     chunks.push(chunk)
   }
   return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, bytes)
@@ -61,19 +67,25 @@ export class EventBody implements Body {
   readonly #source: Body
   readonly #reader: SseReader
   readonly #filterEvent: (event: SseEvent) => Uint8Array | undefined
+  readonly #onBytes: (bytes: number) => void
   #ready: Uint8Array | undefined
   #error: Error | undefined
   #isOver = false
 
-  /** @param filterEvent the bytes that go on for an event; it throws to break the stream off */
+  /**
+   * @param filterEvent the bytes that go on for an event; it throws to break the stream off
+   * @param onBytes told how many bytes of an unfinished event are kept by now; it throws to break the stream off
+   */
   constructor(
     source: Body,
     eventBytesMax: number,
     filterEvent: (event: SseEvent) => Uint8Array | undefined,
+    onBytes: (bytes: number) => void,
   ) {
     this.#source = source
     this.#reader = new SseReader(eventBytesMax)
     this.#filterEvent = filterEvent
+    this.#onBytes = onBytes
   }
 
   get trailers(): RawHeaders {
@@ -129,6 +141,7 @@ export class EventBody implements Body {
         const bytes = item.kind === 'filler' ? item.bytes : this.#filterEvent(item)
         if (bytes && bytes.length > 0) parts.push(bytes)
       }
+      this.#onBytes(this.#reader.keptBytes)
     } catch (error) {
       const cause = toError(error)
       this.#error = cause

@@ -23,6 +23,7 @@ import {
   type McpMessages,
   type McpRequest,
   type MessageId,
+  outlineRequest,
   readableId,
   readMessages,
 } from './messages.ts'
@@ -48,6 +49,8 @@ export interface McpExchangeOptions {
   readonly context: RefusalContext
   /** Of one message, a JSON answer or an event. */
   readonly bounds: { readonly messageBytesMax: number }
+  /** Told how many bytes of the answer are kept by now; it may throw to break the answer off. */
+  readonly onKept?: (bytes: number) => void
 }
 
 /** An answer as the client gets it. */
@@ -59,6 +62,7 @@ export interface FilteredResponse {
   readonly length: number | undefined
 }
 
+const NOTHING = (): void => undefined
 const NOT_KEPT: ReadonlySet<string> = new Set(['content-length'])
 const OF_CODING: ReadonlySet<string> = new Set(['accept-encoding', 'range', 'if-range'])
 // They speak of the bytes that the server sent.
@@ -127,7 +131,7 @@ export class McpExchange {
     checkMcpHeaders(request.headers, read.messages, read.isBatch, definitionOf)
     for (const message of read.messages) {
       this.#version ??= claimedVersion(message) ?? askedVersion(message)
-      if (message.kind === 'request') this.#asked.set(message.id, message)
+      if (message.kind === 'request') this.#asked.set(message.id, outlineRequest(message))
     }
     return read
   }
@@ -180,7 +184,7 @@ export class McpExchange {
     if (kind === 'events') return this.#filterEvents(headers, body)
     if (kind === 'json') return this.#filterJson(headers, body)
     // Nothing but nothing has no type.
-    if (kind === 'none' && (await readWhole(body, 0)).length === 0)
+    if (kind === 'none' && (await readWhole(body, 0, NOTHING)).length === 0)
       return {
         headers: without(headers, NOT_KEPT),
         body: new WholeBody(new Uint8Array(), []),
@@ -198,8 +202,12 @@ export class McpExchange {
 
   #filterEvents(headers: RawHeaders, body: Body): FilteredResponse {
     const messages = this.#readServer()
-    const filtered = new EventBody(body, this.#options.bounds.messageBytesMax, (event) =>
-      this.#filterEvent(event, messages),
+    const { bounds, onKept = NOTHING } = this.#options
+    const filtered = new EventBody(
+      body,
+      bounds.messageBytesMax,
+      (event) => this.#filterEvent(event, messages),
+      onKept,
     )
     return { headers: without(headers, OF_BYTES), body: filtered, length: undefined }
   }
@@ -226,7 +234,8 @@ export class McpExchange {
   }
 
   async #filterJson(headers: RawHeaders, body: Body): Promise<FilteredResponse> {
-    const bytes = await readWhole(body, this.#options.bounds.messageBytesMax)
+    const { bounds, onKept = NOTHING } = this.#options
+    const bytes = await readWhole(body, bounds.messageBytesMax, onKept)
     const { trailers } = body
     if (bytes.length === 0)
       return {

@@ -22,6 +22,7 @@ const SHAPES: readonly ListShape[] = [
   { key: 'resourceTemplates', list: 'resources', name: 'uriTemplate' },
   { key: 'prompts', list: 'prompts', name: 'name' },
 ]
+const MEMBERS_MAX = 10_000
 const LISTING: ReadonlySet<string> = new Set([
   'tools/list',
   'resources/list',
@@ -30,6 +31,14 @@ const LISTING: ReadonlySet<string> = new Set([
 ])
 const RESULT = knowKeys(...SHAPES.map(({ key }) => key), 'inputRequests', 'resultType')
 const ENTRY = knowKeys('name', 'uri', 'uriTemplate')
+
+/** Whether a list in a result is longer than anybody is asked about, member by member. */
+export function hasLongList(result: JsonObject): boolean {
+  return SHAPES.some(({ key }) => {
+    const members = own(result, key)
+    return isList(members) && members.length > MEMBERS_MAX
+  })
+}
 
 /** Whether a result has a key that hides a list or a request from who minds case, and shows it to who does not. */
 export function hasResultTwins(result: JsonObject): boolean {

@@ -5,7 +5,7 @@ import { EgressError } from '../../errors.ts'
 import type { McpSubject } from '../../policy/subject.ts'
 import type { JsonValue } from '../fields.ts'
 import { type Direction, findMethod, isMethodTwin } from './methods.ts'
-import { readSubjects } from './subjects.ts'
+import { readSubjects, URI_LENGTH_MAX } from './subjects.ts'
 import { isList, isObject, isPrintable, type JsonObject, own } from './values.ts'
 
 /** How a request is told from another. */
@@ -104,6 +104,34 @@ export function readInnerRequest(id: string, value: JsonValue): McpRequest {
   if (unknown !== undefined) throw refusal('to-client', 'input request')
   const call = readCall(value, 'to-client', 'request')
   return { kind: 'request', id, ...call }
+}
+
+/** What is remembered of a request while its answer is awaited: what it is and what it names, nothing of what it says. */
+export function outlineRequest({ id, method, params = {} }: McpRequest): McpRequest {
+  const named: [string, JsonValue][] = []
+  for (const key of ['name', 'uri']) {
+    const value = own(params, key)
+    if (typeof value === 'string' && value.length <= URI_LENGTH_MAX) named.push([key, value])
+  }
+  return {
+    kind: 'request',
+    direction: 'to-server',
+    id,
+    method,
+    params: Object.fromEntries(named),
+    value: {},
+    subject: SESSION_SUBJECT,
+    subjects: [SESSION_SUBJECT],
+  }
+}
+
+/** What is remembered of a message that has been judged and is on record. */
+export function outlineMessage(message: McpMessage): McpMessage {
+  if (message.kind === 'request') return outlineRequest(message)
+  const outline = { value: {}, subject: SESSION_SUBJECT, subjects: [SESSION_SUBJECT] }
+  return message.kind === 'notification'
+    ? { ...message, ...outline, params: undefined }
+    : { ...message, ...outline, result: undefined, error: undefined }
 }
 
 /** The id of what may be a request, where it can be read; null where it cannot. */

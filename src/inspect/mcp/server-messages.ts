@@ -4,7 +4,7 @@
 import type { Reason } from '../../errors.ts'
 import type { JsonValue } from '../fields.ts'
 import type { AnswerContext, McpJudge } from './judge.ts'
-import { filterLists, hasResultTwins } from './lists.ts'
+import { filterLists, hasLongList, hasResultTwins } from './lists.ts'
 import {
   type McpMessage,
   type McpNotification,
@@ -82,6 +82,7 @@ export class ServerMessages {
 
   #filterResponse(message: McpResponse): JsonValue | undefined {
     const { judge, context } = this.#options
+    if (message.result && hasLongList(message.result)) throw refusal('to-client', 'list size')
     const answered = this.#findRequest(message)
     if (answered === undefined) {
       const unasked = { ...message, subject: UNASKED_SUBJECT, subjects: [UNASKED_SUBJECT] }

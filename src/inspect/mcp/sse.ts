@@ -54,6 +54,11 @@ export class SseReader {
     this.#eventBytesMax = eventBytesMax
   }
 
+  /** Memory that an unfinished event takes. */
+  get keptBytes(): number {
+    return this.#buffer.length
+  }
+
   /** What the next chunk completes. @throws response-malformed where an event is larger than it may be */
   read(chunk: Uint8Array): readonly (SseFiller | SseEvent)[] {
     const items: (SseFiller | SseEvent)[] = []

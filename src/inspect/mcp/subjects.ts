@@ -20,7 +20,8 @@ import {
 type Refusal = (part: string) => EgressError
 
 const NAME_LENGTH_MAX = 1024
-const URI_LENGTH_MAX = 8192
+/** Characters of a URI. */
+export const URI_LENGTH_MAX = 8192
 const SUBSCRIPTIONS_MAX = 256
 const DOT_SEGMENT = /(?:^|[/:])\.{1,2}(?:[/?#]|$)/
 // What some servers divide a path at, raw or escaped.

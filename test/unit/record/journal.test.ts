@@ -285,7 +285,7 @@ void t.test(
     const ask = messageRecord(call, messageOf(), 0)
     await t.rejects(journal.append(ask), refused)
     await t.rejects(journal.append(messageRecord(call, messageOf({ verdict: 'deny' }), 0)), refused)
-    const counts = { requests: 2, notifications: 3, from: 0, to: 1000 }
+    const counts = { requests: 2, notifications: 3, responses: 0, from: 0, to: 1000 }
     await t.rejects(journal.append(repeatedMessagesRecord(call, counts, 0)), refused)
     taken.push(journal.append(ended('C0')))
     await Promise.all(taken)

@@ -1,0 +1,79 @@
+// What waits in memory because a rule has to see it whole is bounded for a task and for all: one that holds bodies back is told
+// to come again, and takes nothing from who has room.
+
+import net from 'node:net'
+
+import t from 'tap'
+
+import { ALLOWED_CALL } from '../fixtures/mcp-evasions.ts'
+import { request, ruleSet, scenario, until } from '../fixtures/scenario.ts'
+import { startHttp } from '../fixtures/upstreams.ts'
+
+const HELD_BYTES = 50_000
+const HEADERS = ['Content-Type: application/json', 'Accept: application/json, text/event-stream']
+
+const answers = '{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"it ran"}]}}'
+const server = await startHttp({
+  raw: (asked, answer) => {
+    asked.resume()
+    asked.on('end', () => {
+      const isStream = asked.headers['x-answer'] === 'stream'
+      answer.writeHead(200, { 'Content-Type': isStream ? 'text/event-stream' : 'application/json' })
+      if (isStream) answer.write(`data: "${'a'.repeat(HELD_BYTES)}`)
+      else answer.end(answers)
+    })
+  },
+})
+t.teardown(() => server.close())
+const host = `mcp.test:${server.port}`
+const url = `http://${host}/mcp`
+const rules = ruleSet(`id: mcp, allow: '${url}', tools: [get_issue], addresses: [127.0.0.0/8]`)
+const padded = ALLOWED_CALL.replace('PAY-1', 'a'.repeat(HELD_BYTES))
+const post = (body: string, headers: readonly string[] = []): string =>
+  request('POST', url, host, { headers: [...HEADERS, ...headers], body })
+
+for (const bound of ['inspectedBytesMax', 'inspectedBytesPerTaskMax'])
+  scenario(
+    t,
+    `a body that is held back takes its room of ${bound}; the next is refused as busy until it is gone`,
+    { hosts: ['mcp.test'], rules, limits: `${bound}: 80000` },
+    async (cx, t) => {
+      t.match(await cx.raw(post(padded)), /it ran/, 'there is room for one')
+      const holder = net.connect(cx.proxyPort, '127.0.0.1')
+      holder.on('error', () => undefined)
+      holder.write(post(padded).slice(0, -1))
+      await until(async () => /busy/.test(await cx.raw(post(padded))), 'the second is refused')
+      const { sallyport } = await cx.record(({ event }) => event.reason === 'busy')
+      t.match(sallyport.detail, { bound })
+      t.match(await cx.raw(post(ALLOWED_CALL)), /it ran/, 'a small one has room')
+      holder.destroy()
+      await until(async () => /it ran/.test(await cx.raw(post(padded))), 'there is room again')
+    },
+  )
+
+scenario(
+  t,
+  'an unfinished event of a server counts like a body; what has gone out does not',
+  { hosts: ['mcp.test'], rules, limits: 'inspectedBytesPerTaskMax: 150000' },
+  async (cx, t) => {
+    const holder = net.connect(cx.proxyPort, '127.0.0.1')
+    holder.on('error', () => undefined)
+    holder.write(post(padded, ['X-Answer: stream']))
+    await until(
+      async () =>
+        !/it ran/.test(
+          await cx.raw(post(ALLOWED_CALL.replace('PAY-1', 'a'.repeat(2 * HELD_BYTES)))),
+        ),
+      'the event is held',
+    )
+    t.match(await cx.raw(post(padded)), /it ran/, 'and the body that went out is not')
+    holder.destroy()
+    await until(
+      async () =>
+        /it ran/.test(
+          await cx.raw(post(ALLOWED_CALL.replace('PAY-1', 'a'.repeat(2 * HELD_BYTES)))),
+        ),
+      'there is room again',
+    )
+  },
+)
