@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto'
 import type { ContentMode } from '../policy/subject.ts'
 import { canonicalJson } from './canonical.ts'
 import type { JsonValue, KeptContent } from './fields.ts'
-import { redactValue } from './redact.ts'
+import { isSecretMember, redactText, SECRET_VALUE } from './redact.ts'
 
 /** Keeps content as the mode of a record says. */
 export interface Keeper {
@@ -27,6 +27,8 @@ export interface KeeperOptions {
 const DEPTH_MAX = 128
 // Quotes, a colon, a comma: what a member costs besides its name and value.
 const MEMBER_COST_BYTES = 4
+// Longer than the part of a secret by which it is known.
+const SEEN_BEHIND = 8192
 
 /** Makes what keeps content by one set of masks. */
 export function makeKeeper(options: KeeperOptions): Keeper {
@@ -36,9 +38,8 @@ export function makeKeeper(options: KeeperOptions): Keeper {
       const text = canonicalJson(value)
       const kept: KeptContent = { digest: digestOf(text), bytes: Buffer.byteLength(text) }
       if (mode === 'digest') return kept
-      const shown = mode === 'redacted' ? redactValue(value, options.masks) : value
-      const cutter = new Cutter(options.bytesMax)
-      const cut = cutter.cut(shown)
+      const cutter = new Cutter(options.bytesMax, mode === 'redacted' ? options.masks : undefined)
+      const cut = cutter.cut(value)
       return { ...kept, value: cut, ...(cutter.isCut && { truncated: true }) }
     },
   }
@@ -48,17 +49,21 @@ function digestOf(canonical: string): string {
   return `sha256:${createHash('sha256').update(canonical).digest('hex')}`
 }
 
-// Copies a value until its bytes are spent: strings are cut, elements and members that come later are left out.
+// Copies a value until its bytes are spent: strings are cut, elements and members that come later are left out. Secrets are
+// masked as it goes, so that what nobody keeps costs nothing.
 class Cutter {
   isCut = false
+  readonly #masks: readonly string[] | undefined
   #left: number
 
-  constructor(bytesMax: number) {
+  /** @param masks undefined: nothing is masked */
+  constructor(bytesMax: number, masks: readonly string[] | undefined) {
     this.#left = bytesMax
+    this.#masks = masks
   }
 
   cut(value: JsonValue, depth = 0): JsonValue {
-    if (typeof value === 'string') return this.#cutText(value)
+    if (typeof value === 'string') return this.#cutText(this.#show(value))
     if (typeof value !== 'object' || value === null) {
       this.#left -= String(value).length
       return value
@@ -68,6 +73,20 @@ class Cutter {
       return null
     }
     return isList(value) ? this.#cutList(value, depth) : this.#cutObject(value, depth)
+  }
+
+  // Of a long text as much as is kept, and more behind it, so that no secret is cut through before it is seen as one.
+  #show(text: string): string {
+    if (this.#masks === undefined) return text
+    const lengthMax = this.#left + SEEN_BEHIND
+    if (text.length <= lengthMax) return redactText(text, this.#masks)
+    this.isCut = true
+    return redactText(text.slice(0, lengthMax), this.#masks).slice(0, -SEEN_BEHIND)
+  }
+
+  #showMember(name: string, member: JsonValue): JsonValue {
+    const isSecret = this.#masks && typeof member === 'string' && isSecretMember(name, member)
+    return isSecret ? SECRET_VALUE : member
   }
 
   #cutText(text: string): string {
@@ -95,8 +114,9 @@ class Cutter {
   #cutObject(object: { readonly [key: string]: JsonValue }, depth: number): JsonValue {
     const kept: [string, JsonValue][] = []
     for (const [name, member] of Object.entries(object)) {
-      if (!this.#hasRoom(Buffer.byteLength(name) + MEMBER_COST_BYTES)) break
-      kept.push([name, this.cut(member, depth + 1)])
+      const shown = this.#show(name)
+      if (!this.#hasRoom(Buffer.byteLength(shown) + MEMBER_COST_BYTES)) break
+      kept.push([shown, this.cut(this.#showMember(name, member), depth + 1)])
     }
     return Object.fromEntries(kept)
   }
