@@ -15,6 +15,7 @@ import { askAbout, type Asked } from '../policy/written-call.ts'
 import type { ControlClient } from '../control/client.ts'
 import { configFor, shortPath, staticTaskFor, staticTaskOf, type CommonOptions } from './common.ts'
 import { callControl } from './control.ts'
+import { readBodyContent, readBodyFile } from './explain-body.ts'
 import { EXIT_CODES, paintFor, printJson, UsageError, type CommandIo } from './io.ts'
 import { formatProblems } from './problems.ts'
 
@@ -27,9 +28,15 @@ interface ExplainFlags {
   readonly tool?: string
   readonly resource?: string
   readonly prompt?: string
+  readonly body?: string
 }
 
-const NOT_SERVED = ['--at <time>', '--body <file>', '--call <id>']
+interface Explained {
+  readonly decision: Decision
+  readonly trace: readonly TraceStep[]
+}
+
+const NOT_SERVED = ['--at <time>', '--call <id>']
 
 /** Adds the verb. */
 export function registerExplain(
@@ -50,6 +57,7 @@ export function registerExplain(
     .option('--tool <name>', 'as an MCP message that calls this tool')
     .option('--resource <uri>', 'as an MCP message that reads this resource')
     .option('--prompt <name>', 'as an MCP message that gets this prompt')
+    .option('--body <@file>', 'with the bytes of this file as its body, where rules look inside')
   for (const option of NOT_SERVED) verb.addOption(new Option(option).hideHelp())
   verb.action(
     async (
@@ -66,17 +74,18 @@ export function registerExplain(
         )
       const config = configFor(options, io, true)
       const { task: taskId } = options
+      const bytesMax = config.limits.inspectBytesMax
       const isHeld = taskId !== undefined && taskId !== staticTaskOf(config)?.id
       if (!isHeld) {
         const policy = policyFor(config, rulesFor(config, options), io)
-        exit(explainCall([policy], method, url, options, io))
+        exit(explainCall([policy], method, url, options, io, bytesMax))
         return
       }
       if (options.rules !== undefined) throw new UsageError('give `--task` or `--rules`, not both')
       const run = async (client: ControlClient): Promise<number> => {
         const [own, ...above] = await chainOf(client, taskId)
         const policies = [own, ...above].map((task) => policyFor(config, task, io))
-        return explainCall([policies[0]!, ...policies.slice(1)], method, url, options, io)
+        return explainCall([policies[0]!, ...policies.slice(1)], method, url, options, io, bytesMax)
       }
       exit(await callControl(options, io, run))
     },
@@ -132,10 +141,11 @@ function explainCall(
   url: string,
   options: ExplainFlags & { readonly json?: boolean },
   io: CommandIo,
+  bytesMax: number,
 ): number {
-  let explained: { readonly decision: Decision; readonly trace: readonly TraceStep[] }
+  let explained: Explained
   try {
-    explained = explainTogether(policies, questionOf(method, url, options))
+    explained = explainAsked(policies, questionOf(method, url, options), options.body, bytesMax)
   } catch (error) {
     if (!(error instanceof EgressError)) throw error
     // What cannot be read is refused before any rule is looked at.
@@ -148,6 +158,21 @@ function explainCall(
   return decision.verdict === 'allow' ? EXIT_CODES.ok : EXIT_CODES.no
 }
 
+function explainAsked(
+  policies: PolicyChain,
+  asked: Asked,
+  bodyFlag: string | undefined,
+  bytesMax: number,
+): Explained {
+  const bytes = bodyFlag === undefined ? undefined : readBodyFile(bodyFlag)
+  const explained = explainTogether(policies, asked)
+  const { inspectors } = explained.decision
+  // As live: a body that no rule looks into is not read, nor that of a call which its head alone refuses.
+  if (bytes === undefined || inspectors === undefined || 'connect' in asked) return explained
+  const content = readBodyContent(asked, bytes, inspectors, bytesMax)
+  return explainTogether(policies, { ...asked, content })
+}
+
 function questionOf(method: string, url: string, flags: ExplainFlags): Asked {
   const headers = flags.header.flatMap((line) => {
     const [, name, value] = /^([^:\s]+):\s*(.*)$/s.exec(line) ?? []
@@ -158,7 +183,10 @@ function questionOf(method: string, url: string, flags: ExplainFlags): Asked {
   const named = [flags.tool, flags.resource, flags.prompt].filter((each) => each !== undefined)
   if (named.length > 1) throw new UsageError('give one of `--tool`, `--resource` and `--prompt`')
   const mcp = makeItem(flags)
+  if (mcp && flags.body !== undefined)
+    throw new UsageError('`--body` says what is inside: leave out `--tool` and its like')
   const asked = askAbout(method, url, headers)
+  if ('connect' in asked && flags.body !== undefined) throw new UsageError('a tunnel has no body')
   if (mcp === undefined) return asked
   if ('connect' in asked) throw new UsageError('a tunnel carries no MCP message by itself')
   return { ...asked, content: { mcp } }

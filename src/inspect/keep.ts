@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto'
 import type { ContentMode } from '../policy/subject.ts'
 import { canonicalJson } from './canonical.ts'
 import type { JsonValue, KeptContent } from './fields.ts'
-import { redactValue } from './redact.ts'
+import { isSecretMember, redactText, SECRET_VALUE } from './redact.ts'
 
 /** Keeps content as the mode of a record says. */
 export interface Keeper {
@@ -25,10 +25,10 @@ export interface KeeperOptions {
 
 /** Nesting beyond which a kept value is cut. */
 const DEPTH_MAX = 128
-// More of a secret than its kind is known by: a user and password before the `@`, a placeholder.
-const DOUBTFUL_BYTES = 2048
 // Quotes, a colon, a comma: what a member costs besides its name and value.
 const MEMBER_COST_BYTES = 4
+// Longer than the part of a secret by which it is known.
+const SEEN_BEHIND = 8192
 
 /** Makes what keeps content by one set of masks. */
 export function makeKeeper(options: KeeperOptions): Keeper {
@@ -38,57 +38,34 @@ export function makeKeeper(options: KeeperOptions): Keeper {
       const text = canonicalJson(value)
       const kept: KeptContent = { digest: digestOf(text), bytes: Buffer.byteLength(text) }
       if (mode === 'digest') return kept
-      return {
-        ...kept,
-        ...(mode === 'redacted' ? cutRedacted(value, options) : cut(value, options)),
-      }
+      const cutter = new Cutter(options.bytesMax, mode === 'redacted' ? options.masks : undefined)
+      const cut = cutter.cut(value)
+      return { ...kept, value: cut, ...(cutter.isCut && { truncated: true }) }
     },
   }
-}
-
-type Cut = Pick<KeptContent, 'value' | 'truncated'>
-
-function cut(value: JsonValue, { bytesMax }: Pick<KeeperOptions, 'bytesMax'>): Cut {
-  const cutter = new Cutter(bytesMax)
-  return { value: cutter.cut(value), ...(cutter.isCut && { truncated: true }) }
-}
-
-// Looking for secrets takes far longer than cutting, so what is kept in no case is not looked at.
-function cutRedacted(value: JsonValue, { bytesMax, masks }: KeeperOptions): Cut {
-  const rough = new Cutter(2 * (bytesMax + DOUBTFUL_BYTES))
-  const redacted = redactValue(rough.cut(value), masks)
-  if (!rough.isCut) return cut(redacted, { bytesMax })
-  // A secret that the rough cut went through is not known by its beginning. It stands at the end, which is left out.
-  const all = new Cutter(Infinity)
-  all.cut(redacted)
-  const { value: kept = null } = cut(redacted, {
-    bytesMax: Math.max(0, Math.min(bytesMax, all.spent - DOUBTFUL_BYTES)),
-  })
-  return { value: kept, truncated: true }
 }
 
 function digestOf(canonical: string): string {
   return `sha256:${createHash('sha256').update(canonical).digest('hex')}`
 }
 
-// Copies a value until its bytes are spent: strings are cut, elements and members that come later are left out.
+// Copies a value until its bytes are spent: strings are cut, elements and members that come later are left out. Secrets are
+// masked as it goes, so that what nobody keeps costs nothing.
 class Cutter {
   isCut = false
-  spent = 0
-  readonly #bytesMax: number
+  readonly #masks: readonly string[] | undefined
+  #left: number
 
-  constructor(bytesMax: number) {
-    this.#bytesMax = bytesMax
-  }
-
-  get #left(): number {
-    return Math.max(0, this.#bytesMax - this.spent)
+  /** @param masks undefined: nothing is masked */
+  constructor(bytesMax: number, masks: readonly string[] | undefined) {
+    this.#left = bytesMax
+    this.#masks = masks
   }
 
   cut(value: JsonValue, depth = 0): JsonValue {
-    if (typeof value === 'string') return this.#cutText(value)
+    if (typeof value === 'string') return this.#cutText(this.#show(value))
     if (typeof value !== 'object' || value === null) {
-      this.spent += String(value).length
+      this.#left -= String(value).length
       return value
     }
     if (depth >= DEPTH_MAX) {
@@ -98,16 +75,29 @@ class Cutter {
     return isList(value) ? this.#cutList(value, depth) : this.#cutObject(value, depth)
   }
 
+  // Of a long text as much as is kept, and more behind it, so that no secret is cut through before it is seen as one.
+  #show(text: string): string {
+    if (this.#masks === undefined) return text
+    const lengthMax = this.#left + SEEN_BEHIND
+    if (text.length <= lengthMax) return redactText(text, this.#masks)
+    this.isCut = true
+    return redactText(text.slice(0, lengthMax), this.#masks).slice(0, -SEEN_BEHIND)
+  }
+
+  #showMember(name: string, member: JsonValue): JsonValue {
+    const isSecret = this.#masks && typeof member === 'string' && isSecretMember(name, member)
+    return isSecret ? SECRET_VALUE : member
+  }
+
   #cutText(text: string): string {
     const bytes = Buffer.byteLength(text)
     if (bytes <= this.#left) {
-      this.spent += bytes
+      this.#left -= bytes
       return text
     }
     this.isCut = true
-    // No character has more code units than bytes: the rest need not be encoded.
-    const whole = Buffer.from(text.slice(0, this.#left)).subarray(0, this.#left)
-    this.spent = this.#bytesMax
+    const whole = Buffer.from(text).subarray(0, Math.max(this.#left, 0))
+    this.#left = 0
     // A character that the cut goes through is left out.
     return new TextDecoder().decode(whole, { stream: true })
   }
@@ -124,8 +114,9 @@ class Cutter {
   #cutObject(object: { readonly [key: string]: JsonValue }, depth: number): JsonValue {
     const kept: [string, JsonValue][] = []
     for (const [name, member] of Object.entries(object)) {
-      if (!this.#hasRoom(Buffer.byteLength(name) + MEMBER_COST_BYTES)) break
-      kept.push([name, this.cut(member, depth + 1)])
+      const shown = this.#show(name)
+      if (!this.#hasRoom(Buffer.byteLength(shown) + MEMBER_COST_BYTES)) break
+      kept.push([shown, this.cut(this.#showMember(name, member), depth + 1)])
     }
     return Object.fromEntries(kept)
   }
@@ -133,10 +124,10 @@ class Cutter {
   #hasRoom(bytes: number): boolean {
     if (this.#left < bytes) {
       this.isCut = true
-      this.spent = this.#bytesMax
+      this.#left = 0
       return false
     }
-    this.spent += bytes
+    this.#left -= bytes
     return true
   }
 }

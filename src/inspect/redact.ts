@@ -1,7 +1,5 @@
-// Masks what looks like a secret in text and in values, keeping what kind of secret it was. Deliberately a best effort: who
+// Masks what looks like a secret in text, keeping what kind of secret it was. Deliberately a best effort: who
 // must not keep secrets at all keeps digests. Every pattern takes time linear in the text. Called by `keep.ts`.
-
-import type { JsonValue } from './fields.ts'
 
 type Pattern = readonly [kind: string, pattern: RegExp]
 
@@ -43,9 +41,8 @@ const PEM_KEY = 'PRIVATE KEY-----'
 const PEM_LABEL_LENGTH_MAX = 64
 const PEM_END = /-----END [A-Z0-9 ]{0,64}PRIVATE KEY-----/g
 
-// More than a record keeps: who cuts it for the record then says that it is cut.
-const DEPTH_MAX = 160
-const TOO_DEEP = '[too deep]'
+/** What stands for such a secret. */
+export const SECRET_VALUE = '[secret:value]'
 
 /**
  * A text without what looks like a secret; each stands as `[secret:KIND]`.
@@ -64,23 +61,9 @@ export function redactText(text: string, masks: readonly string[]): string {
     .replace(BARE, '$1[secret:value]')
 }
 
-/**
- * A value whose strings, and names of members, are redacted; a string member whose name says that it is a secret is one.
- * What is nested deeper than anybody writes is left out.
- */
-export function redactValue(value: JsonValue, masks: readonly string[], depth = 0): JsonValue {
-  if (typeof value === 'string') return redactText(value, masks)
-  if (typeof value !== 'object' || value === null) return value
-  if (depth >= DEPTH_MAX) return TOO_DEEP
-  if (isList(value)) return value.map((item) => redactValue(item, masks, depth + 1))
-  return Object.fromEntries(
-    Object.entries(value).map(([name, member]) => [
-      redactText(name, masks),
-      typeof member === 'string' && member !== '' && SECRET_MEMBER.test(name)
-        ? '[secret:value]'
-        : redactValue(member, masks, depth + 1),
-    ]),
-  )
+/** Whether a string is a secret because the name of the member that has it says so. */
+export function isSecretMember(name: string, value: string): boolean {
+  return value !== '' && SECRET_MEMBER.test(name)
 }
 
 // Private keys in PEM by hand: a pattern would look for the end again from each beginning.
@@ -104,8 +87,4 @@ function redactPem(text: string): string {
     at = text.indexOf(PEM_BEGIN, done)
   }
   return redacted + text.slice(done)
-}
-
-function isList(value: JsonValue): value is readonly JsonValue[] {
-  return Array.isArray(value)
 }

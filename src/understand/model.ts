@@ -49,6 +49,7 @@ class ModelExchange {
   #question: ModelRequest | undefined
   #chunks: Uint8Array[] = []
   #bytes = 0
+  #isTooLarge = false
   #answer: ModelAnswer | undefined
 
   constructor(call: Screened, api: ModelApi, parts: Parts, question?: ModelRequest) {
@@ -76,7 +77,12 @@ class ModelExchange {
   /** All of the body has flown by. */
   readQuestion(): void {
     if (this.#chunks.length === 0 || isCoded(this.#call.request)) return
-    this.#question = readModelRequest(this.#api, joinChunks(this.#chunks), { strict: false })
+    try {
+      this.#question = readModelRequest(this.#api, joinChunks(this.#chunks), { strict: false })
+    } catch (error) {
+      if (!(error instanceof EgressError)) throw error
+      this.#isTooLarge = true
+    }
     this.#chunks.length = 0
   }
 
@@ -112,7 +118,7 @@ class ModelExchange {
   }
 
   #unread(): string {
-    if (this.#bytes > this.#parts.limits.tapBytesMax) return 'too-large'
+    if (this.#isTooLarge || this.#bytes > this.#parts.limits.tapBytesMax) return 'too-large'
     return isCoded(this.#call.request) ? 'encoded' : 'malformed'
   }
 }

@@ -20,6 +20,7 @@ export function isOfTwoKinds(
   { query }: Pick<CanonicalRequest, 'query'>,
   bytes: Uint8Array,
 ): boolean {
+  if (content.fault !== undefined) return false
   const asksGraphql = inspectors.includes('graphql') && content.graphql === undefined
   const asksMcp = inspectors.includes('mcp') && content.mcp === undefined
   if (!asksGraphql && !asksMcp) return false

@@ -12,6 +12,7 @@ import {
 
 import type { RawHeaders } from '../../wire/body.ts'
 import { valuesOf } from '../../wire/headers.ts'
+import { hasFewValues } from '../json-size.ts'
 import { AnswerDraft } from './answer-draft.ts'
 import { readAnthropicAnswer, readResponsesAnswer } from './answer-read-events.ts'
 import {
@@ -180,6 +181,10 @@ export class ModelAnswer {
 
   #read(text: string): void {
     if (text === '[DONE]') return
+    if (!hasFewValues(text)) {
+      this.#unread ??= 'too-large'
+      return
+    }
     const value = asObject(parseJson(text))
     if (value === undefined) {
       this.#badValues += 1

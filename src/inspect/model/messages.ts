@@ -75,7 +75,11 @@ export function contentParts(
   read: (part: JsonObject) => MessagePart | undefined = readTypedPart,
 ): MessagePart[] {
   if (content === undefined || content === null) return []
-  return (asList(content) ?? [content]).flatMap((item) => {
+  const list = asList(content)
+  // A prompt in tokens.
+  if (typeof list?.[0] === 'number' && list.every((item) => typeof item === 'number'))
+    return [otherPart('tokens', { value: list })]
+  return (list ?? [content]).flatMap((item) => {
     const text = asText(item)
     if (text !== undefined) return [textPart(text)]
     const part = asObject(item)

@@ -7,6 +7,7 @@ import { EgressError } from '../../errors.ts'
 import type { ModelSubject } from '../../policy/subject.ts'
 import type { InspectedFields, JsonValue } from '../fields.ts'
 import { readJson } from '../json.ts'
+import { hasFewValues } from '../json-size.ts'
 import { readAnthropic } from './anthropic.ts'
 import type { ModelApi, ModelEndpoint } from './api.ts'
 import { refuseBody, type Asked } from './asked.ts'
@@ -73,7 +74,7 @@ const MARKS = ['"messages"', '"contents"', '"input"', '"prompt"'].map((mark) => 
 /**
  * What a request asks; undefined: the bytes are not of a question to a model.
  * @param bytes the whole body, without content coding
- * @throws in strict reading: malformed-body where the bytes, or what they say, could be read in two ways, protocol-not-allowed
+ * @throws body-too-large where there are more values than anybody needs; in strict reading also malformed-body where the bytes, or what they say, could be read in two ways, protocol-not-allowed
  *   where a provider's own host may make a question of them all the same
  */
 export function readModelRequest(
@@ -86,7 +87,7 @@ export function readModelRequest(
   if (isStrict && !api.isPlain) throw refuseBody('coding')
   // A plain text, a form: no reader finds an object in it.
   if (api.basis === 'shape' && !bytes.includes(OPEN_OBJECT)) return undefined
-  const body = asObject(isStrict ? readJson(bytes) : readLoosely(api, bytes))
+  const body = asObject(isStrict ? readStrictly(bytes) : readLoosely(api, bytes))
   const settled = body && settleApi(api, body)
   if (body === undefined || settled === undefined) {
     if (isStrict && api.isKnownHost) throw new EgressError('protocol-not-allowed')
@@ -115,11 +116,26 @@ export function readModelRequest(
   }
 }
 
+function readStrictly(bytes: Uint8Array): JsonValue {
+  checkSize(viewOf(bytes))
+  return readJson(bytes)
+}
+
 // Most bodies that have no shape of these are not parsed for it.
 function readLoosely(api: ModelApi, bytes: Uint8Array): JsonValue | undefined {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const buffer = viewOf(bytes)
   if (api.basis === 'shape' && !MARKS.some((mark) => buffer.includes(mark))) return undefined
+  checkSize(buffer)
   return parseJson(buffer.toString())
+}
+
+function viewOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+function checkSize(bytes: Buffer): void {
+  if (!hasFewValues(bytes.toString('latin1')))
+    throw new EgressError('body-too-large', { part: 'model', why: 'values' })
 }
 
 // Rules look at one model, so a request that names two is refused where they look.

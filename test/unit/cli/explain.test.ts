@@ -20,9 +20,16 @@ const MCP = `  - id: linear
     prompts: [triage]
     pin: { list_issues: 'sha256:${'0'.repeat(64)}' }
 `
+const INSIDE = `  - id: ask
+    allow: https://model.test
+    maxTokens: 10
+  - id: push
+    allow: https://git.test
+    git: { push: ['refs/heads/agent/*'] }
+`
 const dir = t.testdir({
-  'sallyport.yaml': CONFIGURATION,
-  rules: { 'w.yaml': RULES.replace('tests:', `${PROD_ONLY}${MCP}tests:`) },
+  'sallyport.yaml': `limits: { inspectBytesMax: 1024 }\n${CONFIGURATION}`,
+  rules: { 'w.yaml': RULES.replace('tests:', `${PROD_ONLY}${MCP}${INSIDE}tests:`) },
 })
 const explain = (...words: string[]): Promise<Ran> =>
   run(['explain', ...words, '--config', path.join(dir, 'sallyport.yaml')])
@@ -135,6 +142,49 @@ void t.test('R38: a tool, a resource or a prompt may be asked about', async (t) 
   t.match(obligations, { pins: { list_issues: /^sha256:/ } })
 })
 
+void t.test('R38: a body may be given as a file, and is read as a live one', async (t) => {
+  const question = (more: object): string =>
+    JSON.stringify({ model: 'gpt-5', messages: [{ role: 'user', content: 'hi' }], ...more })
+  const pkt = (text: string): string => (text.length + 4).toString(16).padStart(4, '0') + text
+  const push = (ref: string): string =>
+    `${pkt(`${'0'.repeat(40)} ${'1'.repeat(40)} ${ref}\0 report-status`)}0000PACK`
+  const files = t.testdir({
+    ok: question({ max_tokens: 9 }),
+    more: question({ max_tokens: 11 }),
+    broken: '{"model":',
+    large: question({ max_tokens: 9, user: 'x'.repeat(2000) }),
+    call: '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"list_issues"}}',
+    other: '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"delete_issue"}}',
+    agent: push('refs/heads/agent/x'),
+    main: push('refs/heads/main'),
+  })
+  const file = (name: string): string => `@${path.join(files, name)}`
+  const ask = (url: string, type: string, name: string): Promise<Ran> =>
+    explain('POST', url, '--header', `Content-Type: ${type}`, '--body', file(name))
+  const model = (name: string): Promise<Ran> =>
+    ask('https://model.test/v1/chat/completions', 'application/json', name)
+  t.match(await model('ok'), { code: 0, out: /^allow by widgets\/ask\n/ })
+  t.match(await model('more'), { code: 1, out: /^deny operation-not-allowed.*not by maxTokens/s })
+  t.match(await model('broken'), { code: 1, out: /^deny malformed-body/ })
+  t.match(await model('large'), { code: 1, out: /^deny body-too-large/ })
+  const mcp = (name: string): Promise<Ran> => ask('https://mcp.test/mcp', 'application/json', name)
+  t.match(await mcp('call'), { code: 0, out: /^allow by widgets\/linear\n/ })
+  t.match(await mcp('other'), { code: 1, out: /^deny tool-not-allowed/ })
+  const git = (name: string): Promise<Ran> =>
+    ask('https://git.test/a/b/git-receive-pack', 'application/x-git-receive-pack-request', name)
+  t.match(await git('agent'), { code: 0, out: /^allow by widgets\/push\n/ })
+  t.match(await git('main'), { code: 1, out: /^deny ref-not-allowed.*not by git/s })
+  const plain = await explain('GET', ISSUES, '--body', file('ok'))
+  t.match(plain, { code: 0, out: /^allow by widgets\/read\n/ }, 'nobody looks into it')
+  const rows: readonly (readonly [words: string[], err: RegExp])[] = [
+    [['POST', ISSUES, '--body', '{}'], /is not @FILE/],
+    [['POST', ISSUES, '--body', file('none')], /cannot be read: ENOENT/],
+    [['POST', ISSUES, '--body', file('ok'), '--tool', 'a'], /leave out `--tool`/],
+    [['CONNECT', 'api.test:443', '--body', file('ok')], /a tunnel has no body/],
+  ]
+  for (const [words, err] of rows) t.match(await explain(...words), { code: 2, err })
+})
+
 void t.test('scripts get the decision and its trace as JSON', async (t) => {
   const { code, out } = await explain('GET', ISSUES, '--json')
   t.equal(code, 0)
@@ -156,7 +206,7 @@ void t.test('scripts get the decision and its trace as JSON', async (t) => {
 })
 
 void t.test('what is not served is refused by name, and what is missing asked for', async (t) => {
-  for (const option of ['--at', '--body', '--call'])
+  for (const option of ['--at', '--call'])
     t.match(await explain('GET', ISSUES, option, 'x'), {
       code: 2,
       err: new RegExp(`\`${option}\` is not served`),

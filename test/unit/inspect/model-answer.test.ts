@@ -360,7 +360,7 @@ void t.test('nothing that an upstream sends makes reading fail', (t) => {
     ),
     { numRuns: 2000 },
   )
-  const deep = `{"choices":[{"message":{"tool_calls":[{"function":{"name":"f","arguments":${'['.repeat(50_000)}${']'.repeat(50_000)}}}]}}]}`
+  const deep = `{"choices":[{"message":{"tool_calls":[{"function":{"name":"f","arguments":${'['.repeat(10_000)}${']'.repeat(10_000)}}}]}}]}`
   const request = readModelRequest(CHAT, Buffer.from('{"model":"m","messages":[]}'), {
     strict: true,
   })
@@ -371,6 +371,8 @@ void t.test('nothing that an upstream sends makes reading fail', (t) => {
   })
   t.equal(fields.content?.output?.truncated, true)
   t.ok(JSON.stringify(fields).length < 10_000)
+  const lists = `{"choices":[${'[],'.repeat(100_000)}1]}`
+  t.equal(readAnswer(CHAT, [Buffer.from(lists)], { bytesMax: 1e6 }).unread, 'too-large')
   t.end()
 })
 

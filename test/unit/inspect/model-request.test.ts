@@ -178,7 +178,9 @@ void t.test('a question at an unknown path of a provider’s own host cannot be 
   t.equal(refusalOf(api, body), 'malformed-body endpoint')
   t.match(read(api, body, false)?.subject, { model: 'm' }, 'it is recorded all the same')
   t.equal(refusalOf(CHAT, body), 'read')
-  t.equal(read(api, { name: 'a file' }), undefined, 'what has no shape of a question is none')
+  t.match(refusalOf(api, { assistant_id: 'a' }), /^protocol-not-allowed/, 'whose model is stored')
+  t.equal(read(api, { assistant_id: 'a' }, false), undefined)
+  t.equal(read(apiAt('up.test', '/v1/somewhere'), { assistant_id: 'a' }), undefined)
   t.end()
 })
 
@@ -477,8 +479,22 @@ void t.test('a request that names two models is refused where a rule looks', (t)
   t.end()
 })
 
+void t.test('values are bounded, whether or not a rule looks', (t) => {
+  const body = (count: number): string =>
+    `{"model":"m","messages":[{"role":"user","content":[${'[],'.repeat(count)}"hi"]}]}`
+  t.equal(refusalOf(CHAT, body(100_000)), 'body-too-large values')
+  t.throws(() => read(CHAT, body(100_000), false), EgressError)
+  t.equal(read(CHAT, body(1000), false)?.subject.model, 'm')
+  t.equal(refusalOf(CHAT, body(1000)), 'read')
+  const tokens = apiAt('api.openai.com', '/v1/embeddings')
+  t.match(read(tokens, { model: 'm', input: [1, 2] })?.prompt, [
+    { parts: [{ type: 'tokens', value: [1, 2] }] },
+  ])
+  t.end()
+})
+
 void t.test('nesting is bounded where a rule looks, and harmless where none does', (t) => {
-  const depth = 100_000
+  const depth = 10_000
   const body = `{"model":"m","messages":[{"role":"user","content":${'['.repeat(depth)}${']'.repeat(depth)}}]}`
   t.equal(refusalOf(CHAT, body), 'malformed-body depth')
   const request = read(CHAT, body, false)

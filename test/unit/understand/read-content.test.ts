@@ -49,6 +49,8 @@ void t.test('R38: what could be of two kinds, of which rules look for both, is n
   t.equal(post(read), 'allow all')
   t.equal(post(QUESTION), 'allow all')
   t.equal(post({ ...call, params: { name: 'list' } }), 'allow all')
+  const stored = { extensions: { persistedQuery: { version: 1, sha256Hash: 'a' } } }
+  t.equal(post(stored), 'deny operation-not-allowed')
   const document = verdict(DENIES, 'POST https://a.test/x', '{ me }', [
     'Content-Type',
     'application/graphql',
