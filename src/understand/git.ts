@@ -3,6 +3,7 @@
 
 import type { Inspection, UpstreamResponse } from '../call.ts'
 import { EgressError } from '../errors.ts'
+import { boundPush } from '../inspect/git/bounds.ts'
 import { describeGit } from '../inspect/git/fields.ts'
 import { limitPack } from '../inspect/git/limit.ts'
 import { PushReader, type Push } from '../inspect/git/push.ts'
@@ -44,7 +45,7 @@ async function readPush(
   source: Body,
   parts: Parts,
 ): Promise<Reading> {
-  const reader = new PushReader(request)
+  const reader = new PushReader(request, boundPush(parts.limits))
   const chunks: Uint8Array[] = []
   const push = await readCommands(reader, source, chunks)
   // Whoever breaks the push off must not break off what the client sends: it reads no answer before all of that has gone out.

@@ -2,32 +2,25 @@
 
 import type { Answer } from '../call.ts'
 import type { GraphqlReading } from '../inspect/graphql/read.ts'
+import type { Parts } from '../stages.ts'
 import { formatProxyStatus } from '../wire/proxy-status.ts'
 import { NO_BODY, type Body } from '../wire/body.ts'
 import { graphqlReader } from './graphql-reader.ts'
-import { makeInspection, type Reading, type Screened } from './inspection.ts'
+import { makeInspection, type Reading, type Screened, type WholeCall } from './inspection.ts'
 
 /** Reads a posted request. @throws malformed-body, body-too-large */
-export function readGraphqlPost({
-  call,
-  bytes,
-  body,
-}: {
-  readonly call: Screened
-  readonly bytes: Uint8Array
-  readonly body: Body
-}): Reading {
+export function readGraphqlPost({ call, bytes, body, parts }: WholeCall): Reading {
   const { readGraphql, persistedQueryNotFound } = graphqlReader()
-  const reading = readGraphql(call.request, bytes)
+  const reading = readGraphql(call.request, bytes, parts.limits)
   if (!('unknownDocument' in reading)) return describe(call, reading, body)
   return refuseUnknown(body, persistedQueryNotFound(bytes))
 }
 
 /** Reads a request that is all in its URL; undefined where there is none. @throws malformed-body, body-too-large */
-export function readGraphqlQuery(call: Screened): Reading | undefined {
+export function readGraphqlQuery(call: Screened, parts: Parts): Reading | undefined {
   if (call.request.method !== 'GET') return undefined
   const { readGraphql, persistedQueryNotFound } = graphqlReader()
-  const reading = readGraphql(call.request, undefined)
+  const reading = readGraphql(call.request, undefined, parts.limits)
   if (!('unknownDocument' in reading)) return describe(call, reading, NO_BODY)
   return refuseUnknown(NO_BODY, persistedQueryNotFound(undefined))
 }

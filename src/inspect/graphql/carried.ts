@@ -28,17 +28,21 @@ export interface Carried {
   readonly otherwise: readonly { readonly read: () => DocumentText; readonly onlySpaces: boolean }[]
 }
 
-const BATCH_MAX = 50
 const MEDIA_TYPE = /^application\/(json|graphql)(?:[ \t]*;[ \t]*charset=(?:utf-8|"utf-8"))?$/i
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /**
  * Finds the documents that a request carries.
+ * @param batchMax requests of one batch
  * @throws malformed-body where it could be read in more than one way, operation-not-allowed where it is of a kind that is
  *   not supported, body-too-large where a batch is too long
  */
-export function findDocuments(carrier: GraphqlCarrier, body: Uint8Array | undefined): Carried {
+export function findDocuments(
+  carrier: GraphqlCarrier,
+  body: Uint8Array | undefined,
+  batchMax: number,
+): Carried {
   const { method, query, headers } = carrier
   if (method === 'GET') {
     if (body !== undefined && body.length > 0) throw malformed('body of GET')
@@ -50,7 +54,7 @@ export function findDocuments(carrier: GraphqlCarrier, body: Uint8Array | undefi
     throw unsupported('content-encoding')
   const kind = readMediaType(headers)
   const bytes = body ?? new Uint8Array()
-  const documents = kind === 'json' ? readBatch(readJson(bytes)) : [decode(bytes)]
+  const documents = kind === 'json' ? readBatch(readJson(bytes), batchMax) : [decode(bytes)]
   return { documents, otherwise: [] }
 }
 
@@ -65,10 +69,10 @@ function readMediaType(headers: RawHeaders): string {
   return kind.toLowerCase()
 }
 
-function readBatch(value: JsonValue): DocumentText[] {
+function readBatch(value: JsonValue, batchMax: number): DocumentText[] {
   const requests = isArray(value) ? value : [value]
   if (requests.length === 0) throw malformed('empty batch')
-  if (requests.length > BATCH_MAX) throw tooLarge('batch')
+  if (requests.length > batchMax) throw tooLarge('batch')
   return requests.map((request) => readDocumentText(readMembers(request)))
 }
 

@@ -4,6 +4,7 @@
 import { Buffer } from 'node:buffer'
 
 import { EgressError } from '../../errors.ts'
+import type { Limits } from '../../limits.ts'
 import type { Body, RawHeaders } from '../../wire/body.ts'
 import { hasHeader } from '../../wire/headers.ts'
 import type { JsonValue } from '../fields.ts'
@@ -46,8 +47,7 @@ export interface McpExchangeOptions {
   readonly judge: McpJudge
   readonly definitionOf: DefinitionOf
   readonly context: RefusalContext
-  /** Of one message, a JSON answer or an event. */
-  readonly bounds: { readonly messageBytesMax: number }
+  readonly bounds: Pick<Limits, 'mcpBatchMax' | 'messageBytesMax'>
 }
 
 /** An answer as the client gets it. */
@@ -163,7 +163,7 @@ export class McpExchange {
     const value = readJson(bytes)
     this.#isJson = true
     this.#readableId = readableId(value)
-    return readMessages(value, 'to-server')
+    return readMessages(value, 'to-server', this.#options.bounds.mcpBatchMax)
   }
 
   async #filterResponse(
@@ -246,9 +246,14 @@ export class McpExchange {
   }
 
   #readServer(): ServerMessages {
-    const { judge, context, request } = this.#options
-    const carriesOtherAnswers = request.method === 'GET'
-    return new ServerMessages({ judge, context, asked: this.#asked, carriesOtherAnswers })
+    const { judge, context, request, bounds } = this.#options
+    return new ServerMessages({
+      judge,
+      context,
+      asked: this.#asked,
+      carriesOtherAnswers: request.method === 'GET',
+      batchMax: bounds.mcpBatchMax,
+    })
   }
 }
 
