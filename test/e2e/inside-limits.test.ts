@@ -55,7 +55,7 @@ bounded(
     const before = model.exchanges.length
     await t.rejects(
       dialect.ask(clients, dialect.question(long)),
-      { status: 413 },
+      { status: 413, message: /413/ },
       'it is too large',
     )
     t.equal(model.exchanges.length, before, 'nothing of it left')
