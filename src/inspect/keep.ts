@@ -1,5 +1,5 @@
 // What a record keeps of what was said: nothing, a digest, the words without secrets, or the words. Deliberately ignorant of
-// what the words are: recognisers bring them in a normal form. Called by them and by the pipeline.
+// what the words are: recognisers bring them in a normal form. Called by them and by `understand/`.
 
 import { Buffer } from 'node:buffer'
 import { createHash } from 'node:crypto'

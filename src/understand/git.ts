@@ -13,7 +13,7 @@ import { drainBody, readUntil, replayBody } from '../inspect/whole-body.ts'
 import { judge, type Verdict } from '../judge.ts'
 import type { Content } from '../policy/subject.ts'
 import { isSent, type Parts } from '../stages.ts'
-import type { Body } from '../wire/body.ts'
+import { overBody, type Body } from '../wire/body.ts'
 import type { CanonicalRequest } from '../wire/receive.ts'
 import { makeInspection, readFault, type Reading, type Screened } from './inspection.ts'
 
@@ -84,19 +84,16 @@ function watchSending(
   const { promise: sent, resolve, reject } = Promise.withResolvers<void>()
   sent.catch(() => undefined)
   call.onCut(() => reject(new EgressError(call.cutReason ?? 'internal')))
-  const watched: Body = {
-    ...body,
-    read() {
-      try {
-        const chunk = body.read()
-        if (chunk === null) resolve()
-        return chunk
-      } catch (error) {
-        reject(error instanceof Error ? error : new EgressError('internal'))
-        throw error
-      }
-    },
-  }
+  const watched = overBody(body, () => {
+    try {
+      const chunk = body.read()
+      if (chunk === null) resolve()
+      return chunk
+    } catch (error) {
+      reject(error instanceof Error ? error : new EgressError('internal'))
+      throw error
+    }
+  })
   return { body: watched, sent }
 }
 

@@ -1,9 +1,10 @@
 // GraphQL: the operations of a request as its documents have them. Called by `understand.ts`.
 
 import type { Answer } from '../call.ts'
+import type { Reason } from '../errors.ts'
 import type { GraphqlReading } from '../inspect/graphql/read.ts'
 import type { Parts } from '../stages.ts'
-import { formatProxyStatus } from '../wire/proxy-status.ts'
+import { refusalHeaders } from '../wire/proxy-status.ts'
 import { NO_BODY, type Body } from '../wire/body.ts'
 import { graphqlReader } from './graphql-reader.ts'
 import { makeInspection, type Reading, type Screened, type WholeCall } from './inspection.ts'
@@ -36,19 +37,12 @@ function describe(
 
 // What a document is that only its digest names, nobody here can say; clients send the whole one when they are told so.
 function refuseUnknown(body: Body, answer: string): Reading {
-  const writeRefusal = (reason: string): Answer | undefined =>
+  const writeRefusal = (reason: Reason): Answer | undefined =>
     reason === 'operation-not-allowed'
       ? {
           status: 200,
           statusText: `Sallyport: ${reason}`,
-          headers: [
-            'Proxy-Status',
-            formatProxyStatus(reason),
-            'Content-Type',
-            'application/json',
-            'Cache-Control',
-            'no-store',
-          ],
+          headers: refusalHeaders(reason, 'application/json'),
           body: answer,
         }
       : undefined

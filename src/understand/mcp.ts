@@ -72,7 +72,7 @@ class McpCall {
   }
 
   #judgeMessages({ messages, isBatch }: McpMessages, body: Body): Reading {
-    const judged = messages.map((message) => this.#judge.judgeRequest(message))
+    const judged = messages.map((message) => this.#judge.decide(message))
     const refused = judged.find(({ verdict }) => verdict.decision.verdict === 'deny')
     const content = { mcp: SESSION_SUBJECT }
     const inspection = this.#makeInspection(judged, isBatch, body)

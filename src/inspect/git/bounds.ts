@@ -1,5 +1,5 @@
 // How much of a push is looked at, and what is left of it. Beyond the first two a push is refused; beyond the others an
-// update is not shown to be a fast-forward. Called by whoever makes a `PushReader`.
+// update is not shown to be a fast-forward. Called by `push.ts` and `understand/git.ts`.
 
 import { DEFAULT_LIMITS, type Limits } from '../../limits.ts'
 

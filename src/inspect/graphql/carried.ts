@@ -6,6 +6,7 @@ import type { RawHeaders } from '../../wire/body.ts'
 import { valuesOf } from '../../wire/headers.ts'
 import type { JsonValue } from '../fields.ts'
 import { readJson } from '../json.ts'
+import { isList, isObject } from '../json-values.ts'
 import { fromUrl, isTelling, readDocumentText, type Member } from './members.ts'
 import { malformed, tooLarge, unsupported } from './refusal.ts'
 
@@ -70,15 +71,14 @@ function readMediaType(headers: RawHeaders): string {
 }
 
 function readBatch(value: JsonValue, batchMax: number): DocumentText[] {
-  const requests = isArray(value) ? value : [value]
+  const requests = isList(value) ? value : [value]
   if (requests.length === 0) throw malformed('empty batch')
   if (requests.length > batchMax) throw tooLarge('batch')
   return requests.map((request) => readDocumentText(readMembers(request)))
 }
 
 function readMembers(request: JsonValue): Member[] {
-  if (typeof request !== 'object' || request === null || isArray(request))
-    throw malformed('no request')
+  if (!isObject(request)) throw malformed('no request')
   return Object.entries(request)
 }
 
@@ -110,9 +110,4 @@ function readUrl(query: string | undefined): Carried {
 
 function describeSpaces(members: readonly (readonly [string, string])[]): string {
   return JSON.stringify(members).replaceAll('+', ' ')
-}
-
-// `Array.isArray` does not tell readonly arrays from objects.
-function isArray(value: JsonValue): value is readonly JsonValue[] {
-  return Array.isArray(value)
 }

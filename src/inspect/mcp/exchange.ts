@@ -1,5 +1,6 @@
 // One HTTP call of MCP, by either transport and any revision: reads what the client says, and makes of the server's answer
-// what the client may have. Deliberately decides nothing and sends nothing: the judge decides, the pipeline drives.
+// what the client may have. Deliberately decides nothing and sends nothing: the judge decides, `understand/mcp.ts`
+// drives.
 
 import { Buffer } from 'node:buffer'
 

@@ -7,7 +7,8 @@ import type { McpSubject } from '../../policy/subject.ts'
 import type { JsonValue } from '../fields.ts'
 import { type Direction, findMethod, isMethodTwin } from './methods.ts'
 import { readSubjects } from './subjects.ts'
-import { isList, isObject, isPrintable, type JsonObject, own } from './values.ts'
+import { isList, isObject, type JsonObject, own } from '../json-values.ts'
+import { isPrintable } from './values.ts'
 
 /** How a request is told from another. */
 export type MessageId = string | number

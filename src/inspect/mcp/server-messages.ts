@@ -17,7 +17,7 @@ import {
   UNASKED_SUBJECT,
 } from './messages.ts'
 import { errorFor, type RefusalContext, refusedRequest } from './refusal.ts'
-import { isObject, type JsonObject, own } from './values.ts'
+import { isObject, type JsonObject, own } from '../json-values.ts'
 
 /** What the client gets of one body or one event. */
 export interface FilteredMessages {

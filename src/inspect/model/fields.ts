@@ -1,5 +1,5 @@
 // What a record says of a question to a model and of its answer, in OpenTelemetry's names for generative AI (Development).
-// Called by the pipeline when a call is over.
+// Called by `understand/model.ts` when a call is over.
 
 import type { ContentMode } from '../../policy/subject.ts'
 import type { InspectedFields, KeptContent } from '../fields.ts'
