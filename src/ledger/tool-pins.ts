@@ -118,6 +118,12 @@ export class ToolPins {
     return pin.state === 'pinned' ? 'ok' : 'changed'
   }
 
+  /** The digest of the definition that was seen last; undefined where none was. */
+  digestOf(taskId: string, server: string, name: string): string | undefined {
+    const id = idOf(taskId, 'tool', this.#keyOf(taskId, server), name)
+    return this.#tasks.get(taskId)?.get(id)?.value
+  }
+
   /**
    * Makes one server of two addresses: with the older SSE transport, what is sent goes to an endpoint that the stream names.
    * @returns false where the endpoint is known as another server already, which must not get rid of what was seen of it, or

@@ -199,6 +199,12 @@ export class McpCallJudge implements McpJudge {
     return 'tool-definition-changed'
   }
 
+  // By which a person finds out what to pin.
+  #definitionOf({ subject: { list, name } }: McpMessage): string | undefined {
+    if (list !== 'tools' || name === undefined) return undefined
+    return this.#parts.tools.pins.digestOf(this.#taskId, this.#server, name)
+  }
+
   #record(
     message: McpMessage,
     { decision, us, detail }: Verdict,
@@ -210,11 +216,13 @@ export class McpCallJudge implements McpJudge {
     const trace = traceOf(message)
     const { protocolVersion, sessionId } = this.#exchange()
     const request = context.request ?? (open && describeOpen(message, open))
+    const definition = this.#definitionOf(message)
     const fields = messageFields(message, {
       keep: (value) => keeper.keep(value, mode),
       ...(request && { request }),
       ...(protocolVersion !== undefined && { protocolVersion }),
       ...(sessionId !== undefined && { sessionId }),
+      ...(definition !== undefined && { definition }),
     })
     return this.#parts.recorder.recordMessage(this.#call, {
       id: makeUlid(Date.now()),

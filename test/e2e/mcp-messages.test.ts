@@ -106,7 +106,10 @@ for (const way of WAYS)
           jsonrpc: { request: { id: /^\d+$/ } },
           sallyport: {
             message: { direction: 'to-server' },
-            content: { input: { digest: /^sha256:[0-9a-f]{64}$/ } },
+            content: {
+              input: { digest: /^sha256:[0-9a-f]{64}$/ },
+              definition: /^sha256:[0-9a-f]{64}$/,
+            },
           },
         })
       const [good, bad] = of('response')

@@ -26,9 +26,11 @@ function openPins(dir: string, toolsPinnedMax = 100) {
 void t.test('the first definition is pinned, another is refused for the rest of the task', (t) => {
   const { pins } = openPins(t.testdir())
   t.equal(pins.check('t_1', SERVER, 'read'), 'unknown')
+  t.equal(pins.digestOf('t_1', SERVER, 'read'), undefined)
   t.equal(pins.see('t_1', SERVER, 'read', A), 'first')
   t.equal(pins.see('t_1', SERVER, 'read', A), 'known')
   t.equal(pins.check('t_1', SERVER, 'read'), 'ok')
+  t.equal(pins.digestOf('t_1', SERVER, 'read'), A)
   t.equal(pins.check('t_1', SERVER, 'write'), 'unknown')
   t.equal(pins.see('t_1', SERVER, 'read', B), 'changed')
   t.equal(pins.check('t_1', SERVER, 'read'), 'changed')

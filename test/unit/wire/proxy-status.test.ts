@@ -31,7 +31,10 @@ void t.test('a caller without a task is told of none', (t) => {
 void t.test('every reason that is sent makes a well-formed field and body', (t) => {
   for (const [reason, { status }] of Object.entries(REASONS)) {
     if (status === 0 || !isReason(reason)) continue
-    t.match(refusalHeaders(reason, 'text/plain')[1], /^sallyport; error=[a-z_]+; reason=[a-z0-9-]{1,32}$/)
+    t.match(
+      refusalHeaders(reason, 'text/plain')[1],
+      /^sallyport; error=[a-z_]+; reason=[a-z0-9-]{1,32}$/,
+    )
     t.match(JSON.parse(problemBody(reason, 'c', 't')), { status, reason, call: 'c', task: 't' })
   }
   t.end()
