@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto'
 import type { ContentMode } from '../policy/subject.ts'
 import { canonicalJson } from './canonical.ts'
 import type { JsonValue, KeptContent } from './fields.ts'
+import { isList, type JsonObject } from './json-values.ts'
 import { redactValue } from './redact.ts'
 
 /** Keeps content as the mode of a record says. */
@@ -92,7 +93,7 @@ class Cutter {
     return kept
   }
 
-  #cutObject(object: { readonly [key: string]: JsonValue }, depth: number): JsonValue {
+  #cutObject(object: JsonObject, depth: number): JsonValue {
     const kept: [string, JsonValue][] = []
     for (const [name, member] of Object.entries(object)) {
       if (!this.#hasRoom(Buffer.byteLength(name) + MEMBER_COST_BYTES)) break
@@ -110,8 +111,4 @@ class Cutter {
     this.#left -= bytes
     return true
   }
-}
-
-function isList(value: JsonValue): value is readonly JsonValue[] {
-  return Array.isArray(value)
 }

@@ -2,6 +2,7 @@
 // must not keep secrets at all keeps digests. Every pattern takes time linear in the text. Called by `keep.ts`.
 
 import type { JsonValue } from './fields.ts'
+import { isList } from './json-values.ts'
 
 type Pattern = readonly [kind: string, pattern: RegExp]
 
@@ -104,8 +105,4 @@ function redactPem(text: string): string {
     at = text.indexOf(PEM_BEGIN, done)
   }
   return redacted + text.slice(done)
-}
-
-function isList(value: JsonValue): value is readonly JsonValue[] {
-  return Array.isArray(value)
 }

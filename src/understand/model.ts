@@ -5,7 +5,7 @@ import type { Inspection, UpstreamResponse } from '../call.ts'
 import { EgressError } from '../errors.ts'
 import { ModelAnswer } from '../inspect/model/answer.ts'
 import { recogniseModelApi, type ModelApi } from '../inspect/model/api.ts'
-import { modelFields } from '../inspect/model/fields.ts'
+import { modelFields, unreadModelFields } from '../inspect/model/fields.ts'
 import { readModelRequest, type ModelRequest } from '../inspect/model/request.ts'
 import { joinChunks, tapBody } from '../inspect/whole-body.ts'
 import type { Parts } from '../stages.ts'
@@ -95,7 +95,7 @@ class ModelExchange {
     const { decision, identity, cleared } = this.#call
     if (cleared !== true && this.#question === undefined) return
     if (this.#question === undefined) {
-      if (this.#api.basis === 'path') this.#call.inspected = { content: { unread: this.#unread() } }
+      this.#call.inspected = unreadModelFields(this.#api, this.#unread())
       return
     }
     const keeping = {
@@ -108,7 +108,7 @@ class ModelExchange {
     this.#call.inspected = modelFields(this.#question, this.#answer?.end(), keeping)
   }
 
-  #unread(): string {
+  #unread(): Parameters<typeof unreadModelFields>[1] {
     if (this.#bytes > this.#parts.limits.tapBytesMax) return 'too-large'
     return isCoded(this.#call.request) ? 'encoded' : 'malformed'
   }

@@ -74,6 +74,7 @@ bounded(
     await dialect.ask(clients, dialect.question('What is to be paid?'))
     const [unread, read] = await asked(cx, 2)
     t.equal(unread?.sallyport.content?.unread, 'too-large')
+    t.match(unread?.gen_ai, { operation: { name: 'chat' }, provider: { name: dialect.provider } })
     t.equal(unread?.gen_ai?.input, undefined)
     t.equal(read?.sallyport.content?.unread, undefined)
     t.match(JSON.stringify(read?.gen_ai?.input), 'What is to be paid?')

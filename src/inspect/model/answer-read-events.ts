@@ -3,7 +3,7 @@
 
 import type { JsonValue } from '../fields.ts'
 import type { AnswerDraft } from './answer-draft.ts'
-import { type JsonObject } from '../json-values.ts'
+import type { JsonObject } from '../json-values.ts'
 import { asCount, asList, asObject, asText, memberOf } from './shape.ts'
 
 /** Takes a response, or one of its events. */

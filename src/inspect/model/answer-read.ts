@@ -3,7 +3,7 @@
 
 import type { JsonValue } from '../fields.ts'
 import type { AnswerDraft } from './answer-draft.ts'
-import { type JsonObject } from '../json-values.ts'
+import type { JsonObject } from '../json-values.ts'
 import { anyMemberOf, asCount, asList, asObject, asText, memberOf } from './shape.ts'
 
 /** Takes one object of a chat's answer, or of one that is no conversation. */

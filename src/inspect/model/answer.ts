@@ -24,7 +24,7 @@ import {
 import { EventSplitter, ValueSplitter, type AnswerSplitter } from './answer-split.ts'
 import type { ModelApi } from './api.ts'
 import type { ModelMessage } from './messages.ts'
-import { type JsonObject } from '../json-values.ts'
+import type { JsonObject } from '../json-values.ts'
 import { asObject, parseJson } from './shape.ts'
 
 /** What an answer said. */

@@ -11,7 +11,7 @@ import {
   type MessagePart,
   type ModelMessage,
 } from './messages.ts'
-import { type JsonObject } from '../json-values.ts'
+import type { JsonObject } from '../json-values.ts'
 import { asList, asObject, asText, listOf, memberOf } from './shape.ts'
 
 /** What an Anthropic request asks. @throws malformed-body in strict reading */

@@ -22,8 +22,14 @@ export interface Keeping {
 const LISTED_MAX = 64
 const NAME_LENGTH_MAX = 128
 
-/** The members that a record has of a question to a model that could not be read, such as one in a content coding. */
-export function unreadModelFields(api: ModelApi): InspectedFields {
+/**
+ * The members that a record has of a question to a model that was not read; none where its path does not say that it is one.
+ * @param unread why not
+ */
+export function unreadModelFields(
+  api: ModelApi,
+  unread: 'too-large' | 'encoded' | 'malformed',
+): InspectedFields {
   if (api.basis === 'shape') return {}
   return {
     gen_ai: {
@@ -33,7 +39,7 @@ export function unreadModelFields(api: ModelApi): InspectedFields {
         request: { model: api.model.slice(0, MODEL_LENGTH_MAX) },
       }),
     },
-    content: { unread: 'request' },
+    content: { unread },
   }
 }
 

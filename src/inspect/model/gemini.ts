@@ -13,7 +13,7 @@ import {
   type MessagePart,
   type ModelMessage,
 } from './messages.ts'
-import { type JsonObject } from '../json-values.ts'
+import type { JsonObject } from '../json-values.ts'
 import { anyMemberOf, asList, asObject, asText, listOf, memberOf } from './shape.ts'
 
 const CONFIG = ['generationConfig', 'generation_config']

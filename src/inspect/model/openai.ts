@@ -12,7 +12,7 @@ import {
   type MessagePart,
   type ModelMessage,
 } from './messages.ts'
-import { type JsonObject } from '../json-values.ts'
+import type { JsonObject } from '../json-values.ts'
 import { asList, asObject, asText, listOf, memberOf } from './shape.ts'
 
 /** What an OpenAI request asks. @throws malformed-body in strict reading */

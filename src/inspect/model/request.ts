@@ -16,7 +16,7 @@ import { readOpenAi } from './openai.ts'
 import type { ModelFamily } from './provider.ts'
 import { readServerTools } from './server-tools.ts'
 import { settleApi } from './settle.ts'
-import { type JsonObject } from '../json-values.ts'
+import type { JsonObject } from '../json-values.ts'
 import { asObject, asText, parseJson } from './shape.ts'
 
 /** A question to a model, as it was read. */

@@ -3,7 +3,7 @@
 
 import type { JsonValue } from '../fields.ts'
 import type { ModelFamily } from './provider.ts'
-import { type JsonObject } from '../json-values.ts'
+import type { JsonObject } from '../json-values.ts'
 import { asList, asObject, asText, memberOf } from './shape.ts'
 
 const OPENAI_CLIENT: ReadonlySet<string> = new Set([
