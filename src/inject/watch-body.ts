@@ -1,4 +1,4 @@
-// A request body looked through for placeholders while it flows on untouched. Called by `pipeline.ts`.
+// A request body looked through for placeholders while it flows on untouched. Called by `stages.ts`.
 
 import type { CredentialDefinition } from '../credentials/sources.ts'
 import { overBody, type Body } from '../wire/body.ts'

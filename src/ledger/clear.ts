@@ -1,5 +1,5 @@
 // The stage `cleared`: what an allowed call owes is met, its start is on record, and only then is a permit made.
-// The one importer of `net/issue-call.ts`. Called by `pipeline.ts`.
+// The one importer of `net/issue-call.ts`. Called by `pipeline.ts` and `stages.ts`.
 
 import type { Call, Cleared, Decided } from '../call.ts'
 import { EgressError } from '../errors.ts'

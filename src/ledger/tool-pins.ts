@@ -62,14 +62,6 @@ export class ToolPins {
     }
   }
 
-  /** Takes note of one definition; for several at once see `seeAll`. */
-  see(taskId: string, server: string, name: string, digest: string, pinned?: string): PinVerdict {
-    const [verdict] = this.seeAll(taskId, server, [
-      { name, digest, ...(pinned !== undefined && { pinned }) },
-    ])
-    return verdict ?? 'added'
-  }
-
   /**
    * Takes note of the definitions of a list, in its order, with one write.
    * The first digest of a tool is `first`, the same one again `known`, another `changed`, and so is the tool from then on,

@@ -1,5 +1,6 @@
 // What an exchange asks of whoever decides. Types only: the answers come from the policy, the memory of sessions and the
-// pinned definitions, which are not this room's. Implemented by `understand/mcp-judge.ts`, called by `exchange.ts` and `server-messages.ts`.
+// pinned definitions, which are not this room's. Implemented by `understand/mcp-judge.ts`, called by `exchange.ts`,
+// `server-messages.ts` and `lists.ts`.
 
 import type { Reason } from '../../errors.ts'
 import type { McpList } from '../../policy/subject.ts'
