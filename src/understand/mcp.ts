@@ -55,6 +55,7 @@ class McpCall {
         headers: request.headers,
       },
       judge: this.#judge,
+      // Digests alone are kept of definitions, so that a header is held to the arguments by value.
       definitionOf: () => undefined,
       context: this.#context,
       bounds: parts.limits,
