@@ -82,7 +82,7 @@ export const REASONS: Readonly<Record<Reason, ReasonRow>> = {
   'method-not-allowed': row(403, 'http_request_denied', 'decided', 'no', 'destination allowed, but not with this method', `${ASK} to allow this method here.`),
   'path-not-allowed': row(403, 'http_request_denied', 'decided', 'no', 'destination allowed, but not this path', `${ASK} to allow this path, or stay within the paths of the task.`),
   'tool-not-allowed': row(403, 'http_request_denied', 'decided', 'no', 'this tool is not allowed', `${ASK} to allow this tool.`),
-  'source-not-allowed': row(403, 'http_request_denied', 'decided', 'no', 'this resource or prompt is not allowed', `${ASK} to allow it.`),
+  'source-not-allowed': row(403, 'http_request_denied', 'decided', 'no', 'this resource, prompt or repository is not allowed', `${ASK} to allow it.`),
   'operation-not-allowed': row(403, 'http_request_denied', 'decided', 'no', 'this operation is not allowed', `${ASK} to allow this operation.`),
   'ref-not-allowed': row(403, 'http_request_denied', 'decided', 'no', 'this git reference may not be changed so', 'Do not retry. Push to a branch that the task may change.'),
   'ip-not-on-allowlist': row(403, 'destination_ip_prohibited', 'decided', 'no', "address not on this task's allowlist", `${ASK} to add a rule for this address, or use the host's name.`),

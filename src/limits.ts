@@ -1,5 +1,7 @@
-// Every bound of the program, with unit and source. The values here are the defaults; `limits:` in the configuration
-// overrides any of them by the same name. A bound that is reached refuses quickly with a reason and harms nobody else.
+// Every bound that an operator may need to move, with unit and source. The values here are the defaults; `limits:` in the
+// configuration overrides any of them by the same name. A bound that is reached refuses quickly with a reason and harms nobody
+// else. How deep and how long the parts of one message may be, the readers of `inspect/` and the rules of `policy/` say
+// themselves, beside what they bound: those are fixed.
 
 /** The bounds. Names end in their unit; a count has none. */
 export interface Limits {
@@ -61,6 +63,18 @@ export interface Limits {
   readonly inspectedBytesMax: number
   /** Those of one task. */
   readonly inspectedBytesPerTaskMax: number
+  /** Messages of one batch of MCP, either way; beyond: `malformed-body`, from the server `response-malformed`. */
+  readonly mcpBatchMax: number
+  /** Requests of one batch of GraphQL; beyond: `body-too-large`. */
+  readonly graphqlBatchMax: number
+  /** Bytes of one GraphQL document; beyond: `body-too-large`. */
+  readonly graphqlDocumentBytesMax: number
+  /** Tokens of all GraphQL documents of a request, comments among them; beyond: `body-too-large`. */
+  readonly graphqlTokensMax: number
+  /** Updates of references of one push; beyond: `body-too-large`. */
+  readonly pushCommandsMax: number
+  /** Bytes of a push's pack that are held back to show a fast-forward; beyond, the update counts as unproven. */
+  readonly pushHeldBytesMax: number
   /** Bytes of a refused push that are read and forgotten, as git reads no answer before it has sent all. */
   readonly refusedPushBytesMax: number
   /** Bytes of one message of a stream from an upstream; beyond: `response-malformed`. */
@@ -148,6 +162,12 @@ export const DEFAULT_LIMITS: Limits = {
   inspectBytesMax: 16 * 1024 * 1024,
   inspectedBytesMax: 256 * 1024 * 1024,
   inspectedBytesPerTaskMax: 64 * 1024 * 1024,
+  mcpBatchMax: 100,
+  graphqlBatchMax: 50,
+  graphqlDocumentBytesMax: 256 * 1024,
+  graphqlTokensMax: 20_000,
+  pushCommandsMax: 1000,
+  pushHeldBytesMax: 8 * 1024 * 1024,
   refusedPushBytesMax: 1024 * 1024 * 1024,
   messageBytesMax: 4 * 1024 * 1024,
   tapBytesMax: 4 * 1024 * 1024,

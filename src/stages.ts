@@ -1,5 +1,6 @@
 // The steps of a call that `pipeline.ts` puts in order: each takes what it needs, returns what it adds, and knows no other.
-// The steps are called by `pipeline.ts` alone; `listen/` uses the types, and `isSent` for what it answers by itself.
+// The steps are called by `pipeline.ts` and `judge.ts`; `understand/` and `listen/` use the types, and `isSent` for what they
+// have answered.
 
 import type { Socket } from 'node:net'
 

@@ -1,7 +1,7 @@
-// A request body looked through for placeholders while it flows on untouched. Called by `pipeline.ts`.
+// A request body looked through for placeholders while it flows on untouched. Called by `stages.ts`.
 
 import type { CredentialDefinition } from '../credentials/sources.ts'
-import type { Body } from '../wire/body.ts'
+import { overBody, type Body } from '../wire/body.ts'
 import { PlaceholderScan } from './body-scan.ts'
 
 /**
@@ -15,21 +15,13 @@ export function watchBody(
 ): Body {
   const scan = new PlaceholderScan(placeholders.keys())
   let found = false
-  return {
-    length: body.length,
-    get trailers() {
-      return body.trailers
-    },
-    read() {
-      const chunk = body.read()
-      const placeholder = chunk && !found ? scan.push(chunk) : undefined
-      if (placeholder !== undefined) {
-        found = true
-        onFound(placeholders.get(placeholder)?.name ?? '')
-      }
-      return chunk
-    },
-    wait: () => body.wait(),
-    abort: (cause) => body.abort(cause),
-  }
+  return overBody(body, () => {
+    const chunk = body.read()
+    const placeholder = chunk && !found ? scan.push(chunk) : undefined
+    if (placeholder !== undefined) {
+      found = true
+      onFound(placeholders.get(placeholder)?.name ?? '')
+    }
+    return chunk
+  })
 }

@@ -2,8 +2,8 @@
 // Pure; called by the recognisers of this room.
 
 import type { JsonValue } from './fields.ts'
-
-const PIECES_MAX = 4096
+import { GrowingText } from './growing-text.ts'
+import { isList, type JsonObject } from './json-values.ts'
 
 // A container that is being written.
 interface Open {
@@ -13,23 +13,6 @@ interface Open {
   next: number
 }
 
-// Pieces joined now and then: one string that grows piece by piece keeps an object for each of them until it is read.
-class Text {
-  readonly #joined: string[] = []
-  #pieces: string[] = []
-
-  add(piece: string): void {
-    this.#pieces.push(piece)
-    if (this.#pieces.length < PIECES_MAX) return
-    this.#joined.push(this.#pieces.join(''))
-    this.#pieces = []
-  }
-
-  toString(): string {
-    return this.#joined.join('') + this.#pieces.join('')
-  }
-}
-
 /**
  * Writes a value in the form that RFC 8785 gives it: no space, keys sorted by UTF-16 code units, numbers as ECMAScript has
  * them. What `readJson` never yields, numbers that are not finite and lone surrogates, stands as `JSON.stringify` has it.
@@ -37,7 +20,7 @@ class Text {
  */
 export function canonicalJson(value: JsonValue): string {
   const open: Open[] = []
-  const text = new Text()
+  const text = new GrowingText()
   let current = value
   // Nesting is a list, not recursion.
   for (;;) {
@@ -60,15 +43,8 @@ export function canonicalJson(value: JsonValue): string {
   }
 }
 
-function openContainer(
-  container: readonly JsonValue[] | { readonly [key: string]: JsonValue },
-): Open {
-  if (isArray(container)) return { keys: undefined, values: container, next: 0 }
+function openContainer(container: readonly JsonValue[] | JsonObject): Open {
+  if (isList(container)) return { keys: undefined, values: container, next: 0 }
   const keys = Object.keys(container).sort()
   return { keys, values: keys.map((key) => container[key]!), next: 0 }
-}
-
-// `Array.isArray` does not tell readonly arrays from objects.
-function isArray(value: JsonValue): value is readonly JsonValue[] {
-  return Array.isArray(value)
 }

@@ -1,5 +1,5 @@
 // What a record keeps of what was said: nothing, a digest, the words without secrets, or the words. Deliberately ignorant of
-// what the words are: recognisers bring them in a normal form. Called by them and by the pipeline.
+// what the words are: recognisers bring them in a normal form. Called by them and by `understand/`.
 
 import { Buffer } from 'node:buffer'
 import { createHash } from 'node:crypto'
@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto'
 import type { ContentMode } from '../policy/subject.ts'
 import { canonicalJson } from './canonical.ts'
 import type { JsonValue, KeptContent } from './fields.ts'
+import { isList, type JsonObject } from './json-values.ts'
 import { isSecretMember, redactText, SECRET_VALUE } from './redact.ts'
 
 /** Keeps content as the mode of a record says. */
@@ -111,7 +112,7 @@ class Cutter {
     return kept
   }
 
-  #cutObject(object: { readonly [key: string]: JsonValue }, depth: number): JsonValue {
+  #cutObject(object: JsonObject, depth: number): JsonValue {
     const kept: [string, JsonValue][] = []
     for (const [name, member] of Object.entries(object)) {
       const shown = this.#show(name)
@@ -130,8 +131,4 @@ class Cutter {
     this.#left -= bytes
     return true
   }
-}
-
-function isList(value: JsonValue): value is readonly JsonValue[] {
-  return Array.isArray(value)
 }

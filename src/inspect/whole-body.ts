@@ -1,7 +1,7 @@
 // Bodies that have to be seen before they may leave: read whole within a bound, or as far as a reader wants, and sent on byte
 // for byte. Called by `understand/`.
 
-import type { Body } from '../wire/body.ts'
+import { overBody, type Body } from '../wire/body.ts'
 
 /** What was read of a body. */
 export interface ReadBody {
@@ -92,20 +92,12 @@ export function replayBody(
 
 /** A body that shows each chunk to a watcher as it is pulled; the watcher changes nothing and is told of the end. */
 export function tapBody(body: Body, onChunk: (chunk: Uint8Array) => void, onEnd: () => void): Body {
-  return {
-    length: body.length,
-    get trailers() {
-      return body.trailers
-    },
-    read() {
-      const chunk = body.read()
-      if (chunk === null) onEnd()
-      else if (chunk !== undefined) onChunk(chunk)
-      return chunk
-    },
-    wait: () => body.wait(),
-    abort: (cause) => body.abort(cause),
-  }
+  return overBody(body, () => {
+    const chunk = body.read()
+    if (chunk === null) onEnd()
+    else if (chunk !== undefined) onChunk(chunk)
+    return chunk
+  })
 }
 
 /** One piece of several. */

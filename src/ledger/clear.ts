@@ -1,12 +1,12 @@
 // The stage `cleared`: what an allowed call owes is met, its start is on record, and only then is a permit made.
-// The one importer of `net/issue-call.ts`. Called by `pipeline.ts`.
+// The one importer of `net/issue-call.ts`. Called by `pipeline.ts` and `stages.ts`.
 
 import type { Call, Cleared, Decided } from '../call.ts'
 import { EgressError } from '../errors.ts'
 import { issueCallPermit } from '../net/issue-call.ts'
 import type { CallPermit } from '../net/permit.ts'
 import type { Endpoint } from '../wire/authority.ts'
-import type { Body } from '../wire/body.ts'
+import { overBody, type Body } from '../wire/body.ts'
 
 /** What clearing needs from the record: I4, an allowed call is on record before its first byte leaves. */
 export interface StartRecorder {
@@ -40,18 +40,10 @@ export function permitCall(call: Call & Cleared, endpoint: Endpoint, tls: boolea
 /** A body that breaks off with `body-too-large` once more than `bytesMax` bytes were read from it. */
 export function limitBody(body: Body, bytesMax: number): Body {
   let left = bytesMax
-  return {
-    length: body.length,
-    get trailers() {
-      return body.trailers
-    },
-    read() {
-      const chunk = body.read()
-      if (chunk) left -= chunk.length
-      if (left < 0) throw new EgressError('body-too-large', { bytesMax })
-      return chunk
-    },
-    wait: () => body.wait(),
-    abort: (cause) => body.abort(cause),
-  }
+  return overBody(body, () => {
+    const chunk = body.read()
+    if (chunk) left -= chunk.length
+    if (left < 0) throw new EgressError('body-too-large', { bytesMax })
+    return chunk
+  })
 }

@@ -24,27 +24,33 @@ export class OpenRequests {
 
   /**
    * Notes a request that leaves; the same id again is another request.
-   * @param server origin and path of the stream
+   * @param conversation where it and its response belong together, such as a session of one server
    * @param id as JSON has it: 1 and "1" are two
    */
-  note(taskId: string, server: string, id: string | number, method: string, tool?: string): void {
+  note(
+    taskId: string,
+    conversation: string,
+    id: string | number,
+    method: string,
+    tool?: string,
+  ): void {
     let requests = this.#tasks.get(taskId)
     if (requests === undefined) {
       requests = new LRUCache({ max: this.#perTaskMax })
       this.#tasks.set(taskId, requests)
     }
-    requests.set(keyOf(server, id), tool === undefined ? { method } : { method, tool })
+    requests.set(keyOf(conversation, id), tool === undefined ? { method } : { method, tool })
   }
 
   /** What a response answers, which stays open; undefined where nobody asked. */
-  find(taskId: string, server: string, id: string | number): OpenRequest | undefined {
-    return this.#tasks.get(taskId)?.get(keyOf(server, id))
+  find(taskId: string, conversation: string, id: string | number): OpenRequest | undefined {
+    return this.#tasks.get(taskId)?.get(keyOf(conversation, id))
   }
 
   /** What a response answers, which is then open no more; undefined where nobody asked. */
-  take(taskId: string, server: string, id: string | number): OpenRequest | undefined {
+  take(taskId: string, conversation: string, id: string | number): OpenRequest | undefined {
     const requests = this.#tasks.get(taskId)
-    const key = keyOf(server, id)
+    const key = keyOf(conversation, id)
     const request = requests?.get(key)
     requests?.delete(key)
     return request
@@ -59,6 +65,6 @@ export class OpenRequests {
 }
 
 // Digested: an id is as long as the client likes.
-function keyOf(server: string, id: string | number): string {
-  return hash('sha256', JSON.stringify([server, id]), 'base64url')
+function keyOf(conversation: string, id: string | number): string {
+  return hash('sha256', JSON.stringify([conversation, id]), 'base64url')
 }

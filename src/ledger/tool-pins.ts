@@ -62,14 +62,6 @@ export class ToolPins {
     }
   }
 
-  /** Takes note of one definition; for several at once see `seeAll`. */
-  see(taskId: string, server: string, name: string, digest: string, pinned?: string): PinVerdict {
-    const [verdict] = this.seeAll(taskId, server, [
-      { name, digest, ...(pinned !== undefined && { pinned }) },
-    ])
-    return verdict ?? 'added'
-  }
-
   /**
    * Takes note of the definitions of a list, in its order, with one write.
    * The first digest of a tool is `first`, the same one again `known`, another `changed`, and so is the tool from then on,
@@ -96,12 +88,6 @@ export class ToolPins {
     this.#write([pin])
   }
 
-  /** The digest of the definition seen last; undefined where none was. */
-  digestOf(taskId: string, server: string, name: string): string | undefined {
-    const key = this.#keyOf(taskId, server)
-    return this.#tasks.get(taskId)?.get(idOf(taskId, 'tool', key, name))?.value
-  }
-
   /**
    * Tells whether a tool may be called, by the definition seen last.
    * @param pinned the digest that the rule file asks for
@@ -122,6 +108,12 @@ export class ToolPins {
     }
     if (pinned !== undefined) return pin.value === pinned ? 'ok' : 'changed'
     return pin.state === 'pinned' ? 'ok' : 'changed'
+  }
+
+  /** The digest of the definition that was seen last; undefined where none was. */
+  digestOf(taskId: string, server: string, name: string): string | undefined {
+    const id = idOf(taskId, 'tool', this.#keyOf(taskId, server), name)
+    return this.#tasks.get(taskId)?.get(id)?.value
   }
 
   /**

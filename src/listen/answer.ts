@@ -3,7 +3,7 @@
 
 import type { Answer, Call } from '../call.ts'
 import { REASONS, type Reason } from '../errors.ts'
-import { formatProxyStatus, problemBody } from '../wire/proxy-status.ts'
+import { problemBody, refusalHeaders } from '../wire/proxy-status.ts'
 
 /** An answer in the usual words, which are ASCII. */
 interface Problem extends Answer {
@@ -22,14 +22,7 @@ export function makeAnswer(reason: Reason, call: Call): Answer {
 export function makeProblem(reason: Reason, call: Call): Problem {
   const row = REASONS[reason]
   const body = problemBody(reason, call.id, call.task?.id)
-  const headers = [
-    'Proxy-Status',
-    formatProxyStatus(reason),
-    'Content-Type',
-    'application/problem+json',
-    'Cache-Control',
-    'no-store',
-  ]
+  const headers = refusalHeaders(reason, 'application/problem+json')
   if (row.status === 407) headers.push('Proxy-Authenticate', 'Basic realm="sallyport"')
   if (row.status === 429 || row.status === 503) headers.push('Retry-After', RETRY_AFTER_SECONDS)
   return { status: row.status, statusText: `Sallyport: ${reason}`, headers, body }

@@ -1,5 +1,6 @@
 // The verdict on a call: any deny denies; then an allow is needed; what all matching allows ask for together is owed.
-// A pure function of the policy and the question. Called by `pipeline.ts` for every call, by `explain.ts`, by `check.ts`.
+// A pure function of the policy and the question. Called by `conjunction.ts` for every call,
+// by `explain.ts`, `check.ts` and `narrow.ts`.
 //
 // `observe: true` on an allow: asked only where nothing else allows the call; lets it pass with its own obligations, and
 // `wouldDeny` is the reason that the other rules give. On a deny: denies nothing, `wouldDeny` is `denied-by-rule`; it has no

@@ -3,6 +3,7 @@
 
 import type { Inspection, UpstreamResponse } from '../call.ts'
 import { EgressError } from '../errors.ts'
+import { boundPush } from '../inspect/git/bounds.ts'
 import { describeGit } from '../inspect/git/fields.ts'
 import { limitPack } from '../inspect/git/limit.ts'
 import { PushReader, type Push } from '../inspect/git/push.ts'
@@ -12,7 +13,7 @@ import { drainBody, readUntil, replayBody } from '../inspect/whole-body.ts'
 import { judge, type Verdict } from '../judge.ts'
 import type { Content } from '../policy/subject.ts'
 import { isSent, type Parts } from '../stages.ts'
-import type { Body } from '../wire/body.ts'
+import { overBody, type Body } from '../wire/body.ts'
 import type { CanonicalRequest } from '../wire/receive.ts'
 import { makeInspection, readFault, renewRules, type Reading, type Screened } from './inspection.ts'
 
@@ -44,7 +45,7 @@ async function readPush(
   source: Body,
   parts: Parts,
 ): Promise<Reading> {
-  const reader = new PushReader(request)
+  const reader = new PushReader(request, boundPush(parts.limits))
   const chunks: Uint8Array[] = []
   const push = await readCommands(reader, source, chunks)
   // Whoever breaks the push off must not break off what the client sends: it reads no answer before all of that has gone out.
@@ -84,19 +85,16 @@ function watchSending(
   const { promise: sent, resolve, reject } = Promise.withResolvers<void>()
   sent.catch(() => undefined)
   call.onCut(() => reject(new EgressError(call.cutReason ?? 'internal')))
-  const watched: Body = {
-    ...body,
-    read() {
-      try {
-        const chunk = body.read()
-        if (chunk === null) resolve()
-        return chunk
-      } catch (error) {
-        reject(error instanceof Error ? error : new EgressError('internal'))
-        throw error
-      }
-    },
-  }
+  const watched = overBody(body, () => {
+    try {
+      const chunk = body.read()
+      if (chunk === null) resolve()
+      return chunk
+    } catch (error) {
+      reject(error instanceof Error ? error : new EgressError('internal'))
+      throw error
+    }
+  })
   return { body: watched, sent }
 }
 

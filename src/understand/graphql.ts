@@ -1,34 +1,28 @@
 // GraphQL: the operations of a request as its documents have them. Called by `understand.ts`.
 
 import type { Answer } from '../call.ts'
+import type { Reason } from '../errors.ts'
 import { resemblesGraphql } from '../inspect/graphql/carried.ts'
 import type { GraphqlReading } from '../inspect/graphql/read.ts'
-import { formatProxyStatus } from '../wire/proxy-status.ts'
+import type { Parts } from '../stages.ts'
+import { refusalHeaders } from '../wire/proxy-status.ts'
 import { NO_BODY, type Body } from '../wire/body.ts'
 import { graphqlReader } from './graphql-reader.ts'
-import { makeInspection, type Reading, type Screened } from './inspection.ts'
+import { makeInspection, type Reading, type Screened, type WholeCall } from './inspection.ts'
 
 /** Reads a posted request. @throws malformed-body, body-too-large */
-export function readGraphqlPost({
-  call,
-  bytes,
-  body,
-}: {
-  readonly call: Screened
-  readonly bytes: Uint8Array
-  readonly body: Body
-}): Reading {
+export function readGraphqlPost({ call, bytes, body, parts }: WholeCall): Reading {
   const { readGraphql, persistedQueryNotFound } = graphqlReader()
-  const reading = readGraphql(call.request, bytes)
+  const reading = readGraphql(call.request, bytes, parts.limits)
   if (!('unknownDocument' in reading)) return describe(call, reading, body)
   return refuseUnknown(body, persistedQueryNotFound(bytes))
 }
 
 /** Reads a request that is all in its URL; undefined where there is none. @throws malformed-body, body-too-large, operation-not-allowed */
-export function readGraphqlQuery(call: Screened): Reading | undefined {
+export function readGraphqlQuery(call: Screened, parts: Parts): Reading | undefined {
   if (!resemblesGraphql(call.request.query, undefined)) return undefined
   const { readGraphql, persistedQueryNotFound } = graphqlReader()
-  const reading = readGraphql(call.request, undefined)
+  const reading = readGraphql(call.request, undefined, parts.limits)
   if (!('unknownDocument' in reading)) return describe(call, reading, NO_BODY)
   return refuseUnknown(NO_BODY, persistedQueryNotFound(undefined))
 }
@@ -44,19 +38,12 @@ function describe(
 
 // What a document is that only its digest names, nobody here can say; clients send the whole one when they are told so.
 function refuseUnknown(body: Body, answer: string): Reading {
-  const writeRefusal = (reason: string): Answer | undefined =>
+  const writeRefusal = (reason: Reason): Answer | undefined =>
     reason === 'operation-not-allowed'
       ? {
           status: 200,
           statusText: `Sallyport: ${reason}`,
-          headers: [
-            'Proxy-Status',
-            formatProxyStatus(reason),
-            'Content-Type',
-            'application/json',
-            'Cache-Control',
-            'no-store',
-          ],
+          headers: refusalHeaders(reason, 'application/json'),
           body: answer,
         }
       : undefined

@@ -4,6 +4,7 @@
 
 import { EgressError, type Reason } from '../errors.ts'
 import type { JsonValue } from '../inspect/fields.ts'
+import { isList, isObject, own } from '../inspect/json-values.ts'
 import type { McpExchange } from '../inspect/mcp/exchange.ts'
 import { messageFields } from '../inspect/mcp/fields.ts'
 import type { AnswerContext, McpJudge } from '../inspect/mcp/judge.ts'
@@ -60,9 +61,15 @@ export class McpCallJudge implements McpJudge {
     this.#conversation = `${this.#server}${query === undefined ? '' : `?${query}`} ${session}`
   }
 
-  /** Decides on a message of the client. */
-  judgeRequest(message: McpMessage): Judged {
-    return this.#decide(message)
+  /** Decides on a message with the rules as they were last looked up: each of its subjects has to be allowed. */
+  decide(message: McpMessage): Judged {
+    let first: Verdict | undefined
+    for (const subject of message.subjects) {
+      const verdict = this.#decideSubject(subject)
+      if (verdict.decision.verdict === 'deny') return { message, verdict }
+      first ??= verdict
+    }
+    return { message, verdict: first ?? this.#decideSubject(message.subject) }
   }
 
   /** Puts a message of the client on record. @throws EgressError audit-unavailable */
@@ -89,7 +96,7 @@ export class McpCallJudge implements McpJudge {
     if (reason !== undefined) return reason
     const open = this.#recall(message)
     if (message.kind === 'response') this.#seeTools(message, context.method ?? open?.method)
-    const { verdict } = this.#decide(message)
+    const { verdict } = this.decide(message)
     this.#record(message, verdict, context, open).catch(() => this.#call.cut('audit-unavailable'))
     return verdict.decision.reason
   }
@@ -134,10 +141,10 @@ export class McpCallJudge implements McpJudge {
 
   // Every definition that a server gives is held against the first, also of what the task may not use yet.
   #seeTools({ result }: McpResponse, method: string | undefined): void {
-    const tools = result?.['tools']
-    if (!Array.isArray(tools) || (method !== undefined && method !== 'tools/list')) return
+    const tools = result && own(result, 'tools')
+    if (!isList(tools) || (method !== undefined && method !== 'tools/list')) return
     const { pins } = this.#parts.tools
-    const seen = (tools as readonly JsonValue[]).flatMap((tool) => this.#describeTool(tool))
+    const seen = tools.flatMap((tool) => this.#describeTool(tool))
     const verdicts = pins.seeAll(this.#taskId, this.#server, seen)
     for (const [at, { name, digest, isAllowed }] of seen.entries()) {
       const change = verdicts[at]
@@ -149,7 +156,8 @@ export class McpCallJudge implements McpJudge {
           change,
         })
     }
-    if (result?.['nextCursor'] === undefined) pins.completeList(this.#taskId, this.#server)
+    if (result === undefined || own(result, 'nextCursor') === undefined)
+      pins.completeList(this.#taskId, this.#server)
   }
 
   #describeTool(tool: JsonValue): (SeenTool & { readonly isAllowed: boolean })[] {
@@ -166,16 +174,6 @@ export class McpCallJudge implements McpJudge {
         ...(pinned !== undefined && { pinned }),
       },
     ]
-  }
-
-  #decide(message: McpMessage): Judged {
-    let first: Verdict | undefined
-    for (const subject of message.subjects) {
-      const verdict = this.#decideSubject(subject)
-      if (verdict.decision.verdict === 'deny') return { message, verdict }
-      first ??= verdict
-    }
-    return { message, verdict: first ?? this.#decideSubject(message.subject) }
   }
 
   #decideSubject(mcp: McpSubject): Verdict {
@@ -201,6 +199,7 @@ export class McpCallJudge implements McpJudge {
     return 'tool-definition-changed'
   }
 
+  // By which a person finds out what to pin.
   #definitionOf({ kind, subject: { list, name } }: McpMessage): string | undefined {
     if (kind !== 'request' || list !== 'tools' || name === undefined) return undefined
     return this.#parts.tools.pins.digestOf(this.#taskId, this.#server, name)
@@ -221,9 +220,9 @@ export class McpCallJudge implements McpJudge {
     const fields = messageFields(message, {
       keep: (value) => keeper.keep(value, mode),
       ...(request && { request }),
-      ...(definition !== undefined && { definition }),
       ...(protocolVersion !== undefined && { protocolVersion }),
       ...(sessionId !== undefined && { sessionId }),
+      ...(definition !== undefined && { definition }),
     })
     return this.#parts.recorder.recordMessage(this.#call, {
       id: makeUlid(Date.now()),
@@ -261,7 +260,6 @@ export function originOf({ scheme, endpoint }: CanonicalRequest): string {
 }
 
 function nameOf(tool: JsonValue): string | undefined {
-  if (typeof tool !== 'object' || tool === null || Array.isArray(tool)) return undefined
-  const name: unknown = Object.hasOwn(tool, 'name') ? Reflect.get(tool, 'name') : undefined
+  const name = isObject(tool) ? own(tool, 'name') : undefined
   return typeof name === 'string' ? name : undefined
 }

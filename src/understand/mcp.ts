@@ -62,6 +62,7 @@ class McpCall {
         headers: request.headers,
       },
       judge: this.#judge,
+      // Digests alone are kept of definitions, so that a header is held to the arguments by value.
       definitionOf: () => undefined,
       context: this.#context,
       bounds: parts.limits,
@@ -84,7 +85,7 @@ class McpCall {
   }
 
   #judgeMessages({ messages, isBatch }: McpMessages, body: Body): Reading {
-    const judged = messages.map((message) => this.#judge.judgeRequest(message))
+    const judged = messages.map((message) => this.#judge.decide(message))
     const refused = judged.find(({ verdict }) => verdict.decision.verdict === 'deny')
     const content = { mcp: SESSION_SUBJECT }
     const inspection = this.#makeInspection(judged, isBatch, body)

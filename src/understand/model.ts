@@ -103,8 +103,7 @@ class ModelExchange {
     const { decision, identity, cleared } = this.#call
     if (cleared !== true && this.#question === undefined) return
     if (this.#question === undefined) {
-      const fields = unreadModelFields(this.#api)
-      if (fields.gen_ai) this.#call.inspected = { ...fields, content: { unread: this.#unread() } }
+      this.#call.inspected = unreadModelFields(this.#api, this.#unread())
       return
     }
     const keeping = {
@@ -117,7 +116,7 @@ class ModelExchange {
     this.#call.inspected = modelFields(this.#question, this.#answer?.end(), keeping)
   }
 
-  #unread(): string {
+  #unread(): Parameters<typeof unreadModelFields>[1] {
     if (this.#isTooLarge || this.#bytes > this.#parts.limits.tapBytesMax) return 'too-large'
     return isCoded(this.#call.request) ? 'encoded' : 'malformed'
   }

@@ -1,5 +1,5 @@
 // What a call that is only written down would be understood as: by the same readers as a live one, without a server, a task or
-// a record. Called for the tests of rule files and by the `explain` verb.
+// a record, and within the bounds that nobody has moved. Called for the tests of rule files.
 
 import { EgressError } from '../errors.ts'
 import { PushReader } from '../inspect/git/push.ts'
@@ -22,14 +22,27 @@ import { isOfTwoKinds, TWO_KINDS } from './two-kinds.ts'
 /** Reads one kind of thing; undefined where the bytes are none. @throws EgressError what is wrong with them */
 type Reader = (question: Question, bytes: Uint8Array) => Content | undefined
 
-const READERS: Readonly<Record<Exclude<Inspector, 'git'>, Reader>> = {
-  mcp: readMcp,
-  model: readModel,
-  graphql: readGraphql,
+type Readers = Readonly<Record<Exclude<Inspector, 'git'>, Reader>>
+
+/** Makes a reader of bodies as rules would see them. @param loadGraphql gives the reader of GraphQL once it is needed */
+export function makeContentReader(loadGraphql: typeof graphqlReader): ReadBody {
+  const readers: Readers = {
+    mcp: readMcp,
+    model: readModel,
+    graphql: (question, bytes) => readGraphql(loadGraphql(), question, bytes),
+  }
+  return (question, bytes, inspectors) => readBody(readers, question, bytes, inspectors)
 }
 
 /** Reads a body as rules would see it; one MCP message, as those of a batch are judged one by one. */
-export const readContent: ReadBody = (question, bytes, inspectors) => {
+export const readContent: ReadBody = makeContentReader(graphqlReader)
+
+function readBody(
+  readers: Readers,
+  question: Question,
+  bytes: Uint8Array,
+  inspectors: readonly Inspector[],
+): Content {
   const { method, path, query, headers } = question
   const head = { method, path: path.raw, query, headers }
   const override = findOverride(question)
@@ -44,7 +57,7 @@ export const readContent: ReadBody = (question, bytes, inspectors) => {
   for (const inspector of inspectors) {
     if (inspector === 'git') continue
     try {
-      const content = READERS[inspector](question, bytes)
+      const content = readers[inspector](question, bytes)
       if (content === undefined) continue
       return isOfTwoKinds(content, inspectors, question, bytes) ? TWO_KINDS : content
     } catch (error) {
@@ -100,14 +113,17 @@ function readModel(
   return request && { model: request.subject }
 }
 
-function readGraphql(question: Question, bytes: Uint8Array): Content | undefined {
+function readGraphql(
+  reader: ReturnType<typeof graphqlReader>,
+  question: Question,
+  bytes: Uint8Array,
+): Content | undefined {
   if (
     bytes.length === 0 &&
     question.method !== 'POST' &&
     !resemblesGraphql(question.query, undefined)
   )
     return undefined
-  const body = bytes.length === 0 ? undefined : bytes
-  const reading = graphqlReader().readGraphql(question, body)
+  const reading = reader.readGraphql(question, bytes.length === 0 ? undefined : bytes)
   return 'subject' in reading ? { graphql: reading.subject } : { fault: 'operation-not-allowed' }
 }

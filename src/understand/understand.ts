@@ -143,7 +143,7 @@ function readBodiless(call: Screened, inspectors: readonly Inspector[], parts: P
   const stream = inspectors.includes('mcp') ? openMcpStream(call, parts) : undefined
   if (stream) return checkKind(stream, inspectors, { call, bytes: NOTHING, body: NO_BODY })
   const query = inspectors.includes('graphql')
-    ? tryReading(() => readGraphqlQuery(call), NO_BODY)
+    ? tryReading(() => readGraphqlQuery(call, parts), NO_BODY)
     : undefined
   return query ?? { content: {}, inspection: makeInspection({ body: NO_BODY }) }
 }

@@ -19,6 +19,19 @@ export interface Body {
   abort(cause: Error): void
 }
 
+/** A body that is another one but for what is pulled from it; `read` pulls from the other. */
+export function overBody(body: Body, read: Body['read']): Body {
+  return {
+    length: body.length,
+    get trailers() {
+      return body.trailers
+    },
+    read,
+    wait: () => body.wait(),
+    abort: (cause) => body.abort(cause),
+  }
+}
+
 /** The body of a message that has none. */
 export const NO_BODY: Body = {
   length: 0,

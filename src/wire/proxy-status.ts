@@ -1,19 +1,15 @@
-// Our refusals in the words of RFC 9209 and RFC 9457. Pure; called by `listen/answer.ts`.
+// Our refusals in the words of RFC 9209 and RFC 9457. Pure; called by whoever writes an answer of ours: `listen/` and, in the
+// words of the protocol inside, `inspect/` and `understand/`.
 
 import { REASONS, type Reason } from '../errors.ts'
 
-/** The one member of our `Proxy-Status` field. @see RFC 9209 section 2.3 */
-export function formatProxyStatus(reason: Reason): string {
-  return `sallyport; error=${REASONS[reason].proxyStatus}; reason=${reason}`
-}
-
-/** The fields of a refusal, without framing. */
-export function refusalHeaders(reason: Reason, contentType: string): string[] {
+/** The fields of every answer of ours that refuses. @param type of its body @see RFC 9209 section 2.3 */
+export function refusalHeaders(reason: Reason, type: string): string[] {
   return [
     'Proxy-Status',
-    formatProxyStatus(reason),
+    `sallyport; error=${REASONS[reason].proxyStatus}; reason=${reason}`,
     'Content-Type',
-    contentType,
+    type,
     'Cache-Control',
     'no-store',
   ]

@@ -1,5 +1,7 @@
-// How much of a push is looked at, and what is left of it. Beyond the first two a push is refused; beyond the others an update is not shown to be a
-// fast-forward. Called by whoever makes a `PushReader`.
+// How much of a push is looked at, and what is left of it. Beyond the first two a push is refused; beyond the others an
+// update is not shown to be a fast-forward. Called by `push.ts` and `understand/git.ts`.
+
+import { DEFAULT_LIMITS, type Limits } from '../../limits.ts'
 
 /** The bounds of one push. */
 export interface PushBounds {
@@ -19,16 +21,24 @@ export interface PushBounds {
   readonly stepsMax: number
 }
 
-/** What a push is bounded by unless somebody says otherwise. */
-export const PUSH_BOUNDS: PushBounds = {
-  commandBytesMax: 1024 * 1024,
-  commandsMax: 1000,
-  packBytesMax: 8 * 1024 * 1024,
-  objectsMax: 20_000,
-  inflatedBytesMax: 32 * 1024 * 1024,
-  commitBytesMax: 1024 * 1024,
-  stepsMax: 500_000,
+/** The bounds of a push, of which an operator says two. */
+export function boundPush({
+  pushCommandsMax,
+  pushHeldBytesMax,
+}: Pick<Limits, 'pushCommandsMax' | 'pushHeldBytesMax'>): PushBounds {
+  return {
+    commandBytesMax: 1024 * 1024,
+    commandsMax: pushCommandsMax,
+    packBytesMax: pushHeldBytesMax,
+    objectsMax: 20_000,
+    inflatedBytesMax: 32 * 1024 * 1024,
+    commitBytesMax: 1024 * 1024,
+    stepsMax: 500_000,
+  }
 }
+
+/** What a push is bounded by unless somebody says otherwise. */
+export const PUSH_BOUNDS: PushBounds = boundPush(DEFAULT_LIMITS)
 
 /** Bytes that may be made out of what is hostile, spent before they are made. */
 export class Budget {

@@ -1,8 +1,8 @@
-// Breaks a push off once its pack is larger than a rule lets it be. Deliberately counts nothing but the pack. Called where a
-// push that was read is forwarded.
+// Breaks a push off once its pack is larger than a rule lets it be. Deliberately counts nothing but the pack. Called by
+// `understand/git.ts`.
 
 import { EgressError } from '../../errors.ts'
-import type { Body } from '../../wire/body.ts'
+import { overBody, type Body } from '../../wire/body.ts'
 import type { Push } from './push.ts'
 
 /**
@@ -22,21 +22,13 @@ export function limitPack(
       ? new EgressError('body-too-large', { part: 'pack', packBytesMax })
       : new EgressError('malformed-body', { part: 'push', why: 'pack without need' })
   if ((body.length ?? 0) > bytesMax) throw tooLarge()
-  return {
-    length: body.length,
-    get trailers() {
-      return body.trailers
-    },
-    read() {
-      const chunk = body.read()
-      if (!chunk) return chunk
-      bytes += chunk.length
-      if (bytes <= bytesMax) return chunk
-      const cause = tooLarge()
-      body.abort(cause)
-      throw cause
-    },
-    wait: () => body.wait(),
-    abort: (cause) => body.abort(cause),
-  }
+  return overBody(body, () => {
+    const chunk = body.read()
+    if (!chunk) return chunk
+    bytes += chunk.length
+    if (bytes <= bytesMax) return chunk
+    const cause = tooLarge()
+    body.abort(cause)
+    throw cause
+  })
 }

@@ -1,6 +1,6 @@
 // Reads the body of a push as far as rules have to know it: its commands, and as much of the pack behind them as it takes to
 // tell which updates keep every commit that was there. Deliberately holds back no bytes and judges nothing. Pure; fed by
-// whoever understands a call of `recogniseGit`.
+// `understand/`.
 
 import { EgressError } from '../../errors.ts'
 import type { GitCommand, GitSubject } from '../../policy/subject.ts'

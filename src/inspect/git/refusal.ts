@@ -4,7 +4,7 @@
 // `recogniseGit` is refused.
 
 import { REASONS, type Reason } from '../../errors.ts'
-import { formatProxyStatus } from '../../wire/proxy-status.ts'
+import { refusalHeaders } from '../../wire/proxy-status.ts'
 import type { PushCapabilities } from './command-list.ts'
 import { FLUSH, formatPktLine, PKT_BYTES_MAX } from './pkt-line.ts'
 import type { GitRequest } from './request.ts'
@@ -49,14 +49,7 @@ export function refuseGit(
   const part = request.step === 'advertise' ? 'advertisement' : 'result'
   return {
     status: 200,
-    headers: [
-      'Proxy-Status',
-      formatProxyStatus(reason),
-      'Content-Type',
-      `application/x-git-${request.service}-${part}`,
-      'Cache-Control',
-      'no-store',
-    ],
+    headers: refusalHeaders(reason, `application/x-git-${request.service}-${part}`),
     body: writeBody(request, push, reason, context),
   }
 }

@@ -6,6 +6,7 @@ import type { RawHeaders } from '../../wire/body.ts'
 import { valuesOf } from '../../wire/headers.ts'
 import type { JsonValue } from '../fields.ts'
 import { readJson } from '../json.ts'
+import { isList, isObject } from '../json-values.ts'
 import { fromUrl, isTelling, readDocumentText, type Member } from './members.ts'
 import { malformed, tooLarge, unsupported } from './refusal.ts'
 
@@ -28,17 +29,21 @@ export interface Carried {
   readonly otherwise: readonly { readonly read: () => DocumentText; readonly onlySpaces: boolean }[]
 }
 
-const BATCH_MAX = 50
 const MEDIA_TYPE = /^application\/(json|graphql)(?:[ \t]*;[ \t]*charset=(?:utf-8|"utf-8"))?$/i
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /**
  * Finds the documents that a request carries.
+ * @param batchMax requests of one batch
  * @throws malformed-body where it could be read in more than one way, operation-not-allowed where it is of a kind that is
  *   not supported, body-too-large where a batch is too long
  */
-export function findDocuments(carrier: GraphqlCarrier, body: Uint8Array | undefined): Carried {
+export function findDocuments(
+  carrier: GraphqlCarrier,
+  body: Uint8Array | undefined,
+  batchMax: number,
+): Carried {
   const { method, query, headers } = carrier
   if (method === 'GET') {
     if (body !== undefined && body.length > 0) throw malformed('body of GET')
@@ -50,14 +55,14 @@ export function findDocuments(carrier: GraphqlCarrier, body: Uint8Array | undefi
     throw unsupported('content-encoding')
   const kind = readMediaType(headers)
   const bytes = body ?? new Uint8Array()
-  const documents = kind === 'json' ? readBatch(readJson(bytes)) : [decode(bytes)]
+  const documents = kind === 'json' ? readBatch(readJson(bytes), batchMax) : [decode(bytes)]
   return { documents, otherwise: [] }
 }
 
 /** Whether a request says somewhere what a document is, or could be, whatever is wrong with it. @param body undefined: none */
 export function resemblesGraphql(query: string | undefined, body: JsonValue | undefined): boolean {
   if (readQuery(query).some(tells)) return true
-  const requests = body === undefined || isArray(body) ? (body ?? []) : [body]
+  const requests = body === undefined ? [] : isList(body) ? body : [body]
   return requests.some(
     (request) =>
       typeof request === 'object' && request !== null && Object.keys(request).some(isTelling),
@@ -75,16 +80,15 @@ function readMediaType(headers: RawHeaders): string {
   return kind.toLowerCase()
 }
 
-function readBatch(value: JsonValue): DocumentText[] {
-  const requests = isArray(value) ? value : [value]
+function readBatch(value: JsonValue, batchMax: number): DocumentText[] {
+  const requests = isList(value) ? value : [value]
   if (requests.length === 0) throw malformed('empty batch')
-  if (requests.length > BATCH_MAX) throw tooLarge('batch')
+  if (requests.length > batchMax) throw tooLarge('batch')
   return requests.map((request) => readDocumentText(readMembers(request)))
 }
 
 function readMembers(request: JsonValue): Member[] {
-  if (typeof request !== 'object' || request === null || isArray(request))
-    throw malformed('no request')
+  if (!isObject(request)) throw malformed('no request')
   return Object.entries(request)
 }
 
@@ -116,9 +120,4 @@ function readUrl(query: string | undefined): Carried {
 
 function describeSpaces(members: readonly (readonly [string, string])[]): string {
   return JSON.stringify(members).replaceAll('+', ' ')
-}
-
-// `Array.isArray` does not tell readonly arrays from objects.
-function isArray(value: JsonValue): value is readonly JsonValue[] {
-  return Array.isArray(value)
 }

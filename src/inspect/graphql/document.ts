@@ -16,10 +16,19 @@ import {
   type SelectionSetNode,
 } from 'graphql/language/index.js'
 
+import type { Limits } from '../../limits.ts'
 import { malformed, tooLarge } from './refusal.ts'
+
+/** The bounds of a request that an operator says. */
+export type GraphqlBounds = Pick<
+  Limits,
+  'graphqlBatchMax' | 'graphqlDocumentBytesMax' | 'graphqlTokensMax'
+>
 
 /** What is left of the bounds, for all documents of a request together. */
 export interface Budget {
+  /** Of each document. */
+  readonly documentBytes: number
   tokens: number
   /** Looks at a field or a fragment; fragments may be looked at in many places. */
   visits: number
@@ -36,8 +45,6 @@ export interface ParsedDocument {
   readonly fragments: ReadonlyMap<string, FragmentDefinitionNode>
 }
 
-const DOCUMENT_BYTES_MAX = 256 * 1024
-const TOKENS_MAX = 20_000
 const VISITS_MAX = 50_000
 const FIELDS_MAX = 10_000
 const CHARACTERS_MAX = 2 * 1024 * 1024
@@ -60,9 +67,10 @@ const CLOSING: ReadonlySet<string> = new Set([
 const ODD_IN_COMMENT = /[\0-\x08\v\f\x0e-\x1f\x7f\x85\u2028\u2029]/
 
 /** The bounds of one request. */
-export function openBudget(): Budget {
+export function openBudget({ graphqlDocumentBytesMax, graphqlTokensMax }: GraphqlBounds): Budget {
   return {
-    tokens: TOKENS_MAX,
+    documentBytes: graphqlDocumentBytesMax,
+    tokens: graphqlTokensMax,
     visits: VISITS_MAX,
     fields: FIELDS_MAX,
     characters: CHARACTERS_MAX,
@@ -74,7 +82,7 @@ export function openBudget(): Budget {
  * @throws malformed-body, with `why: syntax` where it is no GraphQL; body-too-large beyond a bound
  */
 export function parseDocument(text: string, budget: Budget): ParsedDocument {
-  if (Buffer.byteLength(text) > DOCUMENT_BYTES_MAX) throw tooLarge('document')
+  if (Buffer.byteLength(text) > budget.documentBytes) throw tooLarge('document')
   try {
     spendTokens(text, budget)
     return takeApart(parse(text, { noLocation: true }))

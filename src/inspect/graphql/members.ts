@@ -5,14 +5,13 @@ import { createHash } from 'node:crypto'
 
 import type { JsonValue } from '../fields.ts'
 import { readJson } from '../json.ts'
+import { isObject, type JsonObject } from '../json-values.ts'
 import { malformed } from './refusal.ts'
 
 /** A member's name and value; a string as it stands in a URL. */
 export type Member = readonly [name: string, value: JsonValue]
 
 type Known = 'query' | 'operationName' | 'variables' | 'extensions'
-
-type JsonObject = { readonly [key: string]: JsonValue }
 
 // By their folded names.
 const KNOWN: ReadonlyMap<string, Known> = new Map([
@@ -120,8 +119,4 @@ function fold(name: string): string {
     .toUpperCase()
     .toLowerCase()
     .replaceAll(/[^a-z0-9]/g, '')
-}
-
-function isObject(value: JsonValue): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

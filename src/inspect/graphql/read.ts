@@ -1,13 +1,14 @@
 // Reads GraphQL requests over HTTP: what their documents ask for. Every operation of a document is judged, whichever
 // `operationName` selects: servers choose by rules of their own. What can be read in two ways is refused. Deliberately
-// without a schema and without judging. Loaded only where a rule asks for it, by who joins the parts.
+// without a schema and without judging. Loaded by `understand/graphql-reader.ts`, only where a rule asks for it.
 
 import type { GraphqlOperation, GraphqlSubject } from '../../policy/subject.ts'
 import { EgressError } from '../../errors.ts'
+import { DEFAULT_LIMITS } from '../../limits.ts'
 import type { InspectedFields } from '../fields.ts'
 import { readJson } from '../json.ts'
 import { findDocuments, type DocumentText, type GraphqlCarrier } from './carried.ts'
-import { openBudget, parseDocument } from './document.ts'
+import { openBudget, parseDocument, type GraphqlBounds } from './document.ts'
 import { malformed } from './refusal.ts'
 import { resolveFields } from './resolve-fields.ts'
 
@@ -30,17 +31,21 @@ const NOT_FOUND = {
 }
 
 /**
- * Reads a GraphQL request: POST with `application/json` (one request or a batch of up to 50) or `application/graphql`, GET
+ * Reads a GraphQL request: POST with `application/json` (one request or a batch) or `application/graphql`, GET
  * with the document in its URL.
  * @param body the whole body; undefined where there is none
  * @throws malformed-body with `why`; operation-not-allowed for ways that are not supported: other methods, forms and uploads,
  *   compressed bodies; body-too-large for documents beyond a bound
  */
-export function readGraphql(request: GraphqlCarrier, body: Uint8Array | undefined): GraphqlReading {
-  const { documents, otherwise } = findDocuments(request, body)
-  const operations = readOperations(documents)
+export function readGraphql(
+  request: GraphqlCarrier,
+  body: Uint8Array | undefined,
+  bounds: GraphqlBounds = DEFAULT_LIMITS,
+): GraphqlReading {
+  const { documents, otherwise } = findDocuments(request, body, bounds.graphqlBatchMax)
+  const operations = readOperations(documents, bounds)
   for (const { read, onlySpaces } of otherwise)
-    if (!isSame(operations, () => readOperations([read()]), onlySpaces))
+    if (!isSame(operations, () => readOperations([read()], bounds), onlySpaces))
       throw malformed('more than one reading')
   if (!operations) return { unknownDocument: true }
   return {
@@ -60,8 +65,11 @@ export function persistedQueryNotFound(body: Uint8Array | undefined): string {
 }
 
 // Undefined where a document is not known: then nothing of the batch is.
-function readOperations(documents: readonly DocumentText[]): NamedOperation[] | undefined {
-  const budget = openBudget()
+function readOperations(
+  documents: readonly DocumentText[],
+  bounds: GraphqlBounds,
+): NamedOperation[] | undefined {
+  const budget = openBudget(bounds)
   const operations = documents.map((text) => {
     if (text === undefined) return undefined
     const document = parseDocument(text, budget)

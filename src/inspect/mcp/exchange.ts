@@ -1,9 +1,11 @@
 // One HTTP call of MCP, by either transport and any revision: reads what the client says, and makes of the server's answer
-// what the client may have. Deliberately decides nothing and sends nothing: the judge decides, the pipeline drives.
+// what the client may have. Deliberately decides nothing and sends nothing: the judge decides, `understand/mcp.ts`
+// drives.
 
 import { Buffer } from 'node:buffer'
 
 import { EgressError } from '../../errors.ts'
+import type { Limits } from '../../limits.ts'
 import type { Body, RawHeaders } from '../../wire/body.ts'
 import { hasHeader } from '../../wire/headers.ts'
 import type { JsonValue } from '../fields.ts'
@@ -47,8 +49,7 @@ export interface McpExchangeOptions {
   readonly judge: McpJudge
   readonly definitionOf: DefinitionOf
   readonly context: RefusalContext
-  /** Of one message, a JSON answer or an event. */
-  readonly bounds: { readonly messageBytesMax: number }
+  readonly bounds: Pick<Limits, 'mcpBatchMax' | 'messageBytesMax'>
   /** Told how many bytes of the answer are kept by now; it may throw to break the answer off. */
   readonly onKept?: (bytes: number) => void
 }
@@ -167,7 +168,7 @@ export class McpExchange {
     const value = readJson(bytes)
     this.#isJson = true
     this.#readableId = readableId(value)
-    return readMessages(value, 'to-server')
+    return readMessages(value, 'to-server', this.#options.bounds.mcpBatchMax)
   }
 
   async #filterResponse(
@@ -255,9 +256,14 @@ export class McpExchange {
   }
 
   #readServer(): ServerMessages {
-    const { judge, context, request } = this.#options
-    const carriesOtherAnswers = request.method === 'GET'
-    return new ServerMessages({ judge, context, asked: this.#asked, carriesOtherAnswers })
+    const { judge, context, request, bounds } = this.#options
+    return new ServerMessages({
+      judge,
+      context,
+      asked: this.#asked,
+      carriesOtherAnswers: request.method === 'GET',
+      batchMax: bounds.mcpBatchMax,
+    })
   }
 }
 

@@ -1,9 +1,9 @@
 // What a record says of a message, in OpenTelemetry's names for MCP (Development). Deliberately ignorant of how much of what is
-// said may be kept: a function given in decides it. Called by whoever records messages.
+// said may be kept: a function given in decides it. Called by `understand/mcp-judge.ts`.
 
 import type { InspectedFields, JsonValue, KeptContent } from '../fields.ts'
 import type { McpMessage, McpRequest, McpResponse } from './messages.ts'
-import { type JsonObject, own } from './values.ts'
+import { type JsonObject, own } from '../json-values.ts'
 
 /** What is known around a message. */
 export interface FieldsContext {

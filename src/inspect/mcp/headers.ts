@@ -8,7 +8,7 @@ import { decodeMirrored } from './mirrored.ts'
 import type { McpMessage, McpRequest } from './messages.ts'
 import { findMethod } from './methods.ts'
 import { checkParameters } from './parameters.ts'
-import { isObject, own } from './values.ts'
+import { isObject, own } from '../json-values.ts'
 
 /** The definition of a tool as its server last listed it; undefined where it was not seen. */
 export type DefinitionOf = (tool: string) => JsonValue | undefined

@@ -1,9 +1,9 @@
 // What an exchange asks of whoever decides. Types only: the answers come from the policy, the memory of sessions and the
-// pinned definitions, which are not this room's. Implemented above, called by `exchange.ts` and `server-messages.ts`.
+// pinned definitions, which are not this room's. Implemented by `understand/mcp-judge.ts`, called by `exchange.ts`,
+// `server-messages.ts` and `lists.ts`.
 
 import type { Reason } from '../../errors.ts'
 import type { McpList } from '../../policy/subject.ts'
-import type { JsonValue } from '../fields.ts'
 import type { McpMessage, McpRequest, MessageId } from './messages.ts'
 
 /** What is known of why a server sends a message. */
@@ -21,9 +21,8 @@ export interface McpJudge {
   /**
    * Whether a member of a list is shown to the client.
    * @param name a tool's or prompt's name, a resource's URI, a template's text with its braces
-   * @param definition of a tool: all of its entry, for pinning
    */
-  mayUse(list: McpList, name: string, definition?: JsonValue): boolean
+  mayUse(list: McpList, name: string): boolean
   /** The method of a request of this session that came by another HTTP call; undefined where it is not remembered. */
   methodOf(id: MessageId): string | undefined
   /** The old transport names where its messages are to be posted. @param query with its question mark, or empty */

@@ -1,5 +1,5 @@
 // Takes out of a server's lists what the task may not use, and gives a tool's definition its digest. Called by
-// `server-messages.ts`, the digest by whoever pins definitions.
+// `server-messages.ts`, the digest by `understand/`.
 
 import { createHash } from 'node:crypto'
 
@@ -8,7 +8,8 @@ import { canonicalJson } from '../canonical.ts'
 import type { JsonValue } from '../fields.ts'
 import type { McpJudge } from './judge.ts'
 import { refusal } from './messages.ts'
-import { findTwin, isList, isObject, type JsonObject, knowKeys, own } from './values.ts'
+import { isList, isObject, type JsonObject, own } from '../json-values.ts'
+import { findTwin, knowKeys } from './values.ts'
 
 interface ListShape {
   readonly key: string
@@ -83,7 +84,7 @@ function mayShow(member: JsonValue, { list, name }: ListShape, judge: McpJudge):
   if (!isObject(member) || findTwin(member, ENTRY) !== undefined) return false
   const value = own(member, name)
   if (typeof value !== 'string') return false
-  return list === 'tools' ? judge.mayUse(list, value, member) : judge.mayUse(list, value)
+  return judge.mayUse(list, value)
 }
 
 function without(object: JsonObject, left: string): JsonObject {

@@ -2,11 +2,13 @@
 // messages is refused. Deliberately no judgement and no HTTP. Called by `exchange.ts` for both directions.
 
 import { EgressError } from '../../errors.ts'
+import { DEFAULT_LIMITS } from '../../limits.ts'
 import type { McpSubject } from '../../policy/subject.ts'
 import type { JsonValue } from '../fields.ts'
 import { type Direction, findMethod, isMethodTwin } from './methods.ts'
 import { readSubjects, URI_LENGTH_MAX } from './subjects.ts'
-import { isList, isObject, isPrintable, type JsonObject, own } from './values.ts'
+import { isList, isObject, type JsonObject, own } from '../json-values.ts'
+import { isPrintable } from './values.ts'
 
 /** How a request is told from another. */
 export type MessageId = string | number
@@ -60,7 +62,6 @@ export const SESSION_SUBJECT: McpSubject = { kind: 'session', method: '' }
 /** What rules see of an answer that nobody asked for. */
 export const UNASKED_SUBJECT: McpSubject = { kind: 'other', method: '' }
 
-const BATCH_MAX = 100
 const ID_LENGTH_MAX = 256
 const METHOD = /^[\x21-\x7e]{1,128}$/
 
@@ -70,11 +71,16 @@ const RESPONSE_KEYS: ReadonlySet<string> = new Set(['jsonrpc', 'id', 'result', '
 
 /**
  * Reads one message or a batch of them.
+ * @param batchMax messages of one batch
  * @throws malformed-body, or response-malformed where it comes from the server; `part` says where
  */
-export function readMessages(value: JsonValue, direction: Direction): McpMessages {
+export function readMessages(
+  value: JsonValue,
+  direction: Direction,
+  batchMax: number = DEFAULT_LIMITS.mcpBatchMax,
+): McpMessages {
   if (!isList(value)) return { messages: [readMessage(value, direction)], isBatch: false }
-  if (value.length === 0 || value.length > BATCH_MAX) throw refusal(direction, 'batch')
+  if (value.length === 0 || value.length > batchMax) throw refusal(direction, 'batch')
   const messages = value.map((member) => readMessage(member, direction))
   const ids = new Set<string>()
   for (const message of messages) {

@@ -3,7 +3,7 @@
 
 import type { JsonValue } from '../fields.ts'
 import { decodeMirrored } from './mirrored.ts'
-import { isList, isObject, type JsonObject, own } from './values.ts'
+import { isList, isObject, type JsonObject, own } from '../json-values.ts'
 
 /** What is wrong with which header. */
 export interface ParameterFault {

@@ -1,9 +1,10 @@
 // What a client or a server gets in place of a message that is refused: JSON-RPC, with the problem that every refusal has.
-// Deliberately says nothing of rules. Called by whoever answers, and by `server-messages.ts` inside answers.
+// Deliberately says nothing of rules. Called by `understand/mcp.ts` and, inside answers, by
+// `server-messages.ts`.
 
 import { type EgressError, REASONS, type Reason } from '../../errors.ts'
 import type { RawHeaders } from '../../wire/body.ts'
-import { formatProxyStatus, problemBody } from '../../wire/proxy-status.ts'
+import { problemBody, refusalHeaders } from '../../wire/proxy-status.ts'
 import type { JsonValue } from '../fields.ts'
 import type { McpMessage, McpRequest, MessageId } from './messages.ts'
 
@@ -100,14 +101,7 @@ function toAnswer(reason: Reason, status: number, body: JsonValue): McpAnswer {
   return {
     status,
     statusText: `Sallyport: ${reason}`,
-    headers: [
-      'Proxy-Status',
-      formatProxyStatus(reason),
-      'Content-Type',
-      'application/json',
-      'Cache-Control',
-      'no-store',
-    ],
+    headers: refusalHeaders(reason, 'application/json'),
     body: `${JSON.stringify(body)}\n`,
   }
 }

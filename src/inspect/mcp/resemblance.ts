@@ -6,7 +6,8 @@ import type { RawHeaders } from '../../wire/body.ts'
 import { valuesOf } from '../../wire/headers.ts'
 import type { JsonValue } from '../fields.ts'
 import { readJson } from '../json.ts'
-import { findTwin, isList, isObject, knowKeys } from './values.ts'
+import { isList, isObject } from '../json-values.ts'
+import { findTwin, knowKeys } from './values.ts'
 
 const MARK = knowKeys('jsonrpc')
 

@@ -17,7 +17,7 @@ import {
   UNASKED_SUBJECT,
 } from './messages.ts'
 import { errorFor, type RefusalContext, refusedRequest } from './refusal.ts'
-import { isObject, type JsonObject, own } from './values.ts'
+import { isObject, type JsonObject, own } from '../json-values.ts'
 
 /** What the client gets of one body or one event. */
 export interface FilteredMessages {
@@ -35,6 +35,8 @@ export interface ServerMessagesOptions {
   readonly asked: ReadonlyMap<MessageId, McpRequest>
   /** Whether answers to other calls' requests come here: on the GET stream. */
   readonly carriesOtherAnswers: boolean
+  /** Messages of one batch. */
+  readonly batchMax: number
 }
 
 const INPUT_REQUESTS_MAX = 100
@@ -51,7 +53,7 @@ export class ServerMessages {
 
   /** @throws response-malformed where it is no JSON-RPC message, and what the judge throws */
   filter(value: JsonValue): FilteredMessages {
-    const { messages, isBatch } = readMessages(value, 'to-client')
+    const { messages, isBatch } = readMessages(value, 'to-client', this.#options.batchMax)
     const kept: JsonValue[] = []
     let isChanged = false
     for (const message of messages) {

@@ -1,5 +1,5 @@
 // Writes server-sent events so that every reader reads them alike, and tells bytes that some reader ends a line at. Pure;
-// called by `sse.ts` and `event-body.ts`.
+// called by `sse.ts` and `exchange.ts`.
 
 import { Buffer } from 'node:buffer'
 

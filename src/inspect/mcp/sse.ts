@@ -1,6 +1,6 @@
 // Splits a stream of server-sent events over raw bytes, chunk borders anywhere. An event that every reader reads alike keeps
 // its bytes; any other is written anew from what the standard reads in it. Deliberately knows nothing of MCP. Called by
-// `event-body.ts`.
+// `bodies.ts`.
 
 import { Buffer } from 'node:buffer'
 

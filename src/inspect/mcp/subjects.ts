@@ -5,16 +5,8 @@ import type { EgressError } from '../../errors.ts'
 import type { McpList, McpSubject } from '../../policy/subject.ts'
 import type { JsonValue } from '../fields.ts'
 import type { MethodRow } from './methods.ts'
-import {
-  findTwin,
-  hasTwinKeys,
-  isList,
-  isObject,
-  isPrintable,
-  type JsonObject,
-  knowKeys,
-  own,
-} from './values.ts'
+import { isList, isObject, type JsonObject, own } from '../json-values.ts'
+import { findTwin, hasTwinKeys, isPrintable, knowKeys } from './values.ts'
 
 /** Makes the error for a part that is not what it should be. */
 type Refusal = (part: string) => EgressError

@@ -1,12 +1,8 @@
-// What the readers of this folder ask of JSON values: whether it is an object, what is its own, which key is another one in
-// disguise. Deliberately ignorant of MCP. Called by every file here.
+// Which texts and keys are what they seem: what is one line to everybody, which key is another one in disguise. Deliberately
+// ignorant of MCP. Called by the readers of this folder.
 
 import type { JsonValue } from '../fields.ts'
-
-/** An object of JSON; its prototype is nobody's business: ask it with `own`. */
-export interface JsonObject {
-  readonly [key: string]: JsonValue
-}
+import { isList, isObject, type JsonObject } from '../json-values.ts'
 
 // Control characters, and what some readers end a line at.
 // oxlint-disable-next-line no-control-regex
@@ -15,21 +11,6 @@ const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/
 /** Whether a text is one line to everybody. */
 export function isPrintable(text: string): boolean {
   return !UNPRINTABLE.test(text)
-}
-
-/** Whether a value is an object and no list. */
-export function isObject(value: JsonValue | undefined): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-/** Whether a value is a list. */
-export function isList(value: JsonValue | undefined): value is readonly JsonValue[] {
-  return Array.isArray(value)
-}
-
-/** The member that an object itself has under a key. */
-export function own(object: JsonObject, key: string): JsonValue | undefined {
-  return Object.hasOwn(object, key) ? object[key] : undefined
 }
 
 /** Keys that somebody acts on. */

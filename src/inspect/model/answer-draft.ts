@@ -2,6 +2,7 @@
 // are cut, counts go on. Deliberately ignorant of any API. Filled by `answer-read-*.ts`, owned by `answer.ts`.
 
 import type { JsonValue } from '../fields.ts'
+import { GrowingText } from '../growing-text.ts'
 import { textPart, toolCallPart, type MessagePart, type ModelMessage } from './messages.ts'
 
 /** Parts of all choices together. */
@@ -10,25 +11,6 @@ const PARTS_MAX = 1024
 const LISTED_MAX = 128
 /** Characters of an id, a name or a reason. */
 const NAME_LENGTH_MAX = 256
-
-// So many pieces are joined to a block: single ones would cost more memory than the text.
-const BLOCK_PIECES = 256
-
-class GrowingText {
-  readonly #blocks: string[] = []
-  #pieces: string[] = []
-
-  add(piece: string): void {
-    this.#pieces.push(piece)
-    if (this.#pieces.length < BLOCK_PIECES) return
-    this.#blocks.push(this.#pieces.join(''))
-    this.#pieces = []
-  }
-
-  toString(): string {
-    return [...this.#blocks, ...this.#pieces].join('')
-  }
-}
 
 interface Part {
   readonly kind: 'text' | 'tool_call' | 'server_tool_call'

@@ -3,7 +3,8 @@
 
 import type { JsonValue } from '../fields.ts'
 import type { AnswerDraft } from './answer-draft.ts'
-import { asCount, asList, asObject, asText, memberOf, type JsonObject } from './shape.ts'
+import type { JsonObject } from '../json-values.ts'
+import { asCount, asList, asObject, asText, memberOf } from './shape.ts'
 
 /** Takes a response, or one of its events. */
 export function readResponsesAnswer(value: JsonObject, draft: AnswerDraft): void {

@@ -3,15 +3,8 @@
 
 import type { JsonValue } from '../fields.ts'
 import type { AnswerDraft } from './answer-draft.ts'
-import {
-  anyMemberOf,
-  asCount,
-  asList,
-  asObject,
-  asText,
-  memberOf,
-  type JsonObject,
-} from './shape.ts'
+import type { JsonObject } from '../json-values.ts'
+import { anyMemberOf, asCount, asList, asObject, asText, memberOf } from './shape.ts'
 
 /** Takes one object of a chat's answer, or of one that is no conversation. */
 export function readChatAnswer(value: JsonObject, draft: AnswerDraft): void {

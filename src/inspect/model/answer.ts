@@ -1,5 +1,6 @@
 // Reads a model's answer while it flows on untouched: for the record alone, so nothing here fails or waits. Deliberately
-// bounded: what is beyond is not kept, and the record says so. Made by the pipeline, which pushes what passes by.
+// bounded: what is beyond is not kept, and the record says so. Made by
+// `understand/model.ts`, which pushes what passes by.
 
 import { Buffer } from 'node:buffer'
 import {
@@ -24,7 +25,8 @@ import {
 import { EventSplitter, ValueSplitter, type AnswerSplitter } from './answer-split.ts'
 import type { ModelApi } from './api.ts'
 import type { ModelMessage } from './messages.ts'
-import { asObject, parseJson, type JsonObject } from './shape.ts'
+import type { JsonObject } from '../json-values.ts'
+import { asObject, parseJson } from './shape.ts'
 
 /** What an answer said. */
 export interface ModelAnswerRead {

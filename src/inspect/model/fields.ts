@@ -1,5 +1,5 @@
 // What a record says of a question to a model and of its answer, in OpenTelemetry's names for generative AI (Development).
-// Called by the pipeline when a call is over.
+// Called by `understand/model.ts` when a call is over.
 
 import type { ContentMode } from '../../policy/subject.ts'
 import type { InspectedFields, KeptContent } from '../fields.ts'
@@ -22,8 +22,14 @@ export interface Keeping {
 const LISTED_MAX = 64
 const NAME_LENGTH_MAX = 128
 
-/** The members that a record has of a question to a model that could not be read, such as one in a content coding. */
-export function unreadModelFields(api: ModelApi): InspectedFields {
+/**
+ * The members that a record has of a question to a model that was not read; none where its path does not say that it is one.
+ * @param unread why not
+ */
+export function unreadModelFields(
+  api: ModelApi,
+  unread: 'too-large' | 'encoded' | 'malformed',
+): InspectedFields {
   if (api.basis === 'shape') return {}
   return {
     gen_ai: {
@@ -33,7 +39,7 @@ export function unreadModelFields(api: ModelApi): InspectedFields {
         request: { model: api.model.slice(0, MODEL_LENGTH_MAX) },
       }),
     },
-    content: { unread: 'request' },
+    content: { unread },
   }
 }
 

@@ -13,15 +13,8 @@ import {
   type MessagePart,
   type ModelMessage,
 } from './messages.ts'
-import {
-  anyMemberOf,
-  asList,
-  asObject,
-  asText,
-  listOf,
-  memberOf,
-  type JsonObject,
-} from './shape.ts'
+import type { JsonObject } from '../json-values.ts'
+import { anyMemberOf, asList, asObject, asText, listOf, memberOf } from './shape.ts'
 
 const CONFIG = ['generationConfig', 'generation_config']
 const SYSTEM = ['systemInstruction', 'system_instruction']

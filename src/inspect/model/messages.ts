@@ -2,7 +2,8 @@
 // prompt is the same value however it was sent. Deliberately without settings. Called by the readers of this folder.
 
 import type { JsonValue } from '../fields.ts'
-import { asList, asObject, asText, memberOf, parseJson, type JsonObject } from './shape.ts'
+import type { JsonObject } from '../json-values.ts'
+import { asList, asObject, asText, memberOf, parseJson } from './shape.ts'
 
 /** A part of a message: its `type`, and what that type has. */
 export type MessagePart = JsonObject

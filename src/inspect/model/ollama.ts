@@ -4,7 +4,8 @@ import type { ModelEndpoint } from './api.ts'
 import { readTokens, type Asked } from './asked.ts'
 import { contentParts, type ModelMessage } from './messages.ts'
 import { readChatMessage } from './openai.ts'
-import { asList, asObject, memberOf, type JsonObject } from './shape.ts'
+import type { JsonObject } from '../json-values.ts'
+import { asList, asObject, memberOf } from './shape.ts'
 
 /** What an Ollama request asks. @throws malformed-body in strict reading */
 export function readOllama(body: JsonObject, endpoint: ModelEndpoint, isStrict: boolean): Asked {

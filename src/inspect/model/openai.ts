@@ -12,7 +12,8 @@ import {
   type MessagePart,
   type ModelMessage,
 } from './messages.ts'
-import { asList, asObject, asText, listOf, memberOf, type JsonObject } from './shape.ts'
+import type { JsonObject } from '../json-values.ts'
+import { asList, asObject, asText, listOf, memberOf } from './shape.ts'
 
 /** What an OpenAI request asks. @throws malformed-body in strict reading */
 export function readOpenAi(body: JsonObject, endpoint: ModelEndpoint, isStrict: boolean): Asked {

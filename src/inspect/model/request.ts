@@ -1,5 +1,5 @@
 // Reads what a request asks of a model: strictly where a rule looks inside, so that no upstream can read it otherwise, or as
-// well as can be for the record. Deliberately no judgement and no forwarding. Called by the pipeline.
+// well as can be for the record. Deliberately no judgement and no forwarding. Called by `understand/`.
 
 import { Buffer } from 'node:buffer'
 
@@ -18,7 +18,8 @@ import { readOpenAi } from './openai.ts'
 import type { ModelFamily } from './provider.ts'
 import { readServerTools } from './server-tools.ts'
 import { settleApi } from './settle.ts'
-import { asObject, asText, parseJson, type JsonObject } from './shape.ts'
+import type { JsonObject } from '../json-values.ts'
+import { asObject, asText, parseJson } from './shape.ts'
 
 /** A question to a model, as it was read. */
 export interface ModelRequest {

@@ -7,7 +7,8 @@ import type { ModelApi } from './api.ts'
 import { refuseBody } from './asked.ts'
 import { hasTwins, isKnownMember, isMisspelled } from './members.ts'
 import type { ModelFamily } from './provider.ts'
-import { asText, isList, listOf, memberOf, type JsonObject } from './shape.ts'
+import { isList, type JsonObject } from '../json-values.ts'
+import { asText, listOf, memberOf } from './shape.ts'
 import { isReference, nameMember, nameSource, nameTools } from './tool-kinds.ts'
 
 // Members whose values are schemas, arguments or labels: their names are the caller's, and no upstream acts on them.

@@ -2,7 +2,8 @@
 
 import { readProvider, type ModelFamily } from './provider.ts'
 import type { ModelApi, ModelEndpoint } from './api.ts'
-import { asList, asObject, asText, memberOf, type JsonObject } from './shape.ts'
+import type { JsonObject } from '../json-values.ts'
+import { asList, asObject, asText, memberOf } from './shape.ts'
 
 // What a body has one of where its path is that of an endpoint: others have paths like these for something else.
 const MAIN: Readonly<Record<ModelFamily, readonly string[]>> = {

@@ -2,18 +2,16 @@
 // every file of this folder.
 
 import type { JsonValue } from '../fields.ts'
-
-/** An object of JSON; ask it with `memberOf`, never by an index that its prototype could answer. */
-export type JsonObject = { readonly [key: string]: JsonValue }
+import { isList, isObject, own, type JsonObject } from '../json-values.ts'
 
 /** The value where it is an object. */
 export function asObject(value: JsonValue | undefined): JsonObject | undefined {
-  return typeof value === 'object' && value !== null && !isList(value) ? value : undefined
+  return isObject(value) ? value : undefined
 }
 
 /** The value where it is a list. */
 export function asList(value: JsonValue | undefined): readonly JsonValue[] | undefined {
-  return value !== undefined && isList(value) ? value : undefined
+  return isList(value) ? value : undefined
 }
 
 /** The value where it is a string. */
@@ -28,7 +26,7 @@ export function asCount(value: JsonValue | undefined): number | undefined {
 
 /** An object's own member. */
 export function memberOf(object: JsonObject | undefined, name: string): JsonValue | undefined {
-  return object !== undefined && Object.hasOwn(object, name) ? object[name] : undefined
+  return object && own(object, name)
 }
 
 /** The first of some members that is there and not null: the spellings of one. */
@@ -47,11 +45,6 @@ export function anyMemberOf(
 export function listOf(value: JsonValue | undefined): readonly JsonValue[] {
   if (value === undefined || value === null) return []
   return asList(value) ?? [value]
-}
-
-/** Whether the value is a list; `Array.isArray` does not tell readonly arrays from objects. */
-export function isList(value: JsonValue): value is readonly JsonValue[] {
-  return Array.isArray(value)
 }
 
 /** The value of a text that is JSON; undefined where it is not. */

@@ -3,7 +3,8 @@
 
 import type { JsonValue } from '../fields.ts'
 import type { ModelFamily } from './provider.ts'
-import { asList, asObject, asText, memberOf, type JsonObject } from './shape.ts'
+import type { JsonObject } from '../json-values.ts'
+import { asList, asObject, asText, memberOf } from './shape.ts'
 
 const OPENAI_CLIENT: ReadonlySet<string> = new Set([
   'function',

@@ -8,6 +8,7 @@ import t from 'tap'
 import { loadConfig } from '../../../src/config/load.ts'
 import { openTaskTools } from '../../../src/config/task-tools.ts'
 import { makeLog } from '../../../src/record/log.ts'
+import { seeTool } from '../../fixtures/see-tool.ts'
 
 void t.test('what a task saw of tools ends with it, and another task’s does not', (t) => {
   const directory = t.testdir({
@@ -21,7 +22,7 @@ void t.test('what a task saw of tools ends with it, and another task’s does no
   const tools = openTaskTools(config, log)
   const server = 'https://mcp.test/mcp'
   for (const task of ['t_1', 't_2']) {
-    t.equal(tools.pins.see(task, server, 'read', 'sha256:a'), 'first')
+    t.equal(seeTool(tools.pins, task, server, 'read', 'sha256:a'), 'first')
     tools.requests.note(task, server, 1, 'ping')
     tools.requests.note(task, server, 2, 'ping')
   }
@@ -31,7 +32,7 @@ void t.test('what a task saw of tools ends with it, and another task’s does no
   t.match(readFileSync(path.join(directory, 'state/tool-pins.ndjson'), 'utf8'), /"gone"/)
   t.strictSame(lines, [])
   tools.close()
-  tools.pins.see('t_2', server, 'read', 'sha256:b')
+  seeTool(tools.pins, 't_2', server, 'read', 'sha256:b')
   t.match(lines, [/what is remembered of tools could not be written/])
   t.end()
 })

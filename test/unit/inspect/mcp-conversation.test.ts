@@ -101,7 +101,7 @@ function through(serve: Serve, judge: ListJudge, seen: string[]): Fetch {
       judge,
       definitionOf: () => undefined,
       context: CONTEXT,
-      bounds: { messageBytesMax: 65_536 },
+      bounds: { messageBytesMax: 65_536, mcpBatchMax: 100 },
     })
     const bytes = new Uint8Array(await request.arrayBuffer())
     const { messages, isBatch } = exchange.readRequest(bytes)

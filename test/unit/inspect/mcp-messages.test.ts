@@ -17,7 +17,7 @@ import type { JsonValue } from '../../../src/inspect/fields.ts'
 import { readJson } from '../../../src/inspect/json.ts'
 import { readMessages } from '../../../src/inspect/mcp/messages.ts'
 import { type Direction, findMethod, METHODS } from '../../../src/inspect/mcp/methods.ts'
-import { isObject } from '../../../src/inspect/mcp/values.ts'
+import { isObject } from '../../../src/inspect/json-values.ts'
 import { faultOf, request, toBytes, VERSION_KEY } from './mcp-support.ts'
 
 const CALL = request('tools/call', { name: 'read', arguments: { path: 'a' } })

@@ -67,7 +67,7 @@ export function makeExchange(
     judge,
     definitionOf: () => definition,
     context: { callId: 'call-1', taskId: 'task-1' },
-    bounds: { messageBytesMax: 65_536 },
+    bounds: { messageBytesMax: 65_536, mcpBatchMax: 100 },
   })
 }
 

@@ -10,6 +10,7 @@ import t from 'tap'
 
 import { OpenRequests } from '../../../src/ledger/open-requests.ts'
 import { ToolPins } from '../../../src/ledger/tool-pins.ts'
+import { seeTool } from '../../fixtures/see-tool.ts'
 
 const SERVER = 'https://mcp.test/mcp'
 const FILE = 'tool-pins.ndjson'
@@ -26,16 +27,18 @@ function openPins(dir: string, toolsPinnedMax = 100) {
 void t.test('the first definition is pinned, another is refused for the rest of the task', (t) => {
   const { pins } = openPins(t.testdir())
   t.equal(pins.check('t_1', SERVER, 'read'), 'unknown')
-  t.equal(pins.see('t_1', SERVER, 'read', A), 'first')
-  t.equal(pins.see('t_1', SERVER, 'read', A), 'known')
+  t.equal(pins.digestOf('t_1', SERVER, 'read'), undefined)
+  t.equal(seeTool(pins, 't_1', SERVER, 'read', A), 'first')
+  t.equal(seeTool(pins, 't_1', SERVER, 'read', A), 'known')
   t.equal(pins.check('t_1', SERVER, 'read'), 'ok')
+  t.equal(pins.digestOf('t_1', SERVER, 'read'), A)
   t.equal(pins.check('t_1', SERVER, 'write'), 'unknown')
-  t.equal(pins.see('t_1', SERVER, 'read', B), 'changed')
+  t.equal(seeTool(pins, 't_1', SERVER, 'read', B), 'changed')
   t.equal(pins.check('t_1', SERVER, 'read'), 'changed')
-  t.equal(pins.see('t_1', SERVER, 'read', A), 'changed', 'a server that flips is not believed')
+  t.equal(seeTool(pins, 't_1', SERVER, 'read', A), 'changed', 'a server that flips is not believed')
   t.equal(pins.check('t_1', SERVER, 'read'), 'changed')
-  t.equal(pins.see('t_1', 'https://mcp.test/other', 'read', B), 'first', 'another server')
-  t.equal(pins.see('t_2', SERVER, 'read', B), 'first', 'another task, a child too')
+  t.equal(seeTool(pins, 't_1', 'https://mcp.test/other', 'read', B), 'first', 'another server')
+  t.equal(seeTool(pins, 't_2', SERVER, 'read', B), 'first', 'another task, a child too')
   t.equal(pins.check('t_2', SERVER, 'read'), 'ok')
   pins.close()
   t.end()
@@ -52,22 +55,26 @@ void t.test('after a whole list, what is new is refused', (t) => {
     ['first', 'first', 'changed'],
     'one name twice is a change',
   )
-  t.equal(pins.see('t_1', SERVER, 'three', A), 'first', 'the list goes on')
+  t.equal(seeTool(pins, 't_1', SERVER, 'three', A), 'first', 'the list goes on')
   pins.completeList('t_1', SERVER)
   pins.completeList('t_1', SERVER)
-  t.equal(pins.see('t_1', SERVER, 'four', A), 'added')
-  t.equal(pins.see('t_1', SERVER, 'four', A), 'added')
+  t.equal(seeTool(pins, 't_1', SERVER, 'four', A), 'added')
+  t.equal(seeTool(pins, 't_1', SERVER, 'four', A), 'added')
   t.equal(pins.check('t_1', SERVER, 'four'), 'added')
-  t.equal(pins.see('t_1', SERVER, 'one', A), 'known')
+  t.equal(seeTool(pins, 't_1', SERVER, 'one', A), 'known')
   t.equal(pins.check('t_1', SERVER, 'one'), 'ok')
   t.equal(
-    pins.see('t_1', 'https://mcp.test/2', 'four', A),
+    seeTool(pins, 't_1', 'https://mcp.test/2', 'four', A),
     'first',
     'another server’s is not whole',
   )
   pins.completeList('t_2', SERVER)
-  t.equal(pins.see('t_2', SERVER, 'one', A), 'added', 'an empty list was whole')
-  t.equal(pins.see('t_1', SERVER, 'four', A, A), 'first', 'but for what the rule file asks for')
+  t.equal(seeTool(pins, 't_2', SERVER, 'one', A), 'added', 'an empty list was whole')
+  t.equal(
+    seeTool(pins, 't_1', SERVER, 'four', A, A),
+    'first',
+    'but for what the rule file asks for',
+  )
   t.equal(pins.check('t_1', SERVER, 'four', A), 'ok')
   pins.close()
   t.end()
@@ -75,18 +82,18 @@ void t.test('after a whole list, what is new is refused', (t) => {
 
 void t.test('the digest in the rule file goes before what was seen', (t) => {
   const { pins } = openPins(t.testdir())
-  t.equal(pins.see('t_1', SERVER, 'read', B, A), 'changed', 'at first sight')
+  t.equal(seeTool(pins, 't_1', SERVER, 'read', B, A), 'changed', 'at first sight')
   t.equal(pins.check('t_1', SERVER, 'read', A), 'changed')
   t.equal(pins.check('t_1', SERVER, 'read'), 'changed')
-  t.equal(pins.see('t_1', SERVER, 'read', A, A), 'known', 'it is mended')
+  t.equal(seeTool(pins, 't_1', SERVER, 'read', A, A), 'known', 'it is mended')
   t.equal(pins.check('t_1', SERVER, 'read', A), 'ok')
   t.equal(pins.check('t_1', SERVER, 'read', C), 'changed', 'the rule file asks for another now')
-  t.equal(pins.see('t_1', SERVER, 'read', C, C), 'known')
+  t.equal(seeTool(pins, 't_1', SERVER, 'read', C, C), 'known')
   t.equal(pins.check('t_1', SERVER, 'read', C), 'ok')
   t.equal(pins.check('t_1', SERVER, 'never', A), 'unknown')
-  t.equal(pins.see('t_1', SERVER, 'seen', A), 'first')
-  t.equal(pins.see('t_1', SERVER, 'seen', B), 'changed')
-  t.equal(pins.see('t_1', SERVER, 'seen', C), 'changed')
+  t.equal(seeTool(pins, 't_1', SERVER, 'seen', A), 'first')
+  t.equal(seeTool(pins, 't_1', SERVER, 'seen', B), 'changed')
+  t.equal(seeTool(pins, 't_1', SERVER, 'seen', C), 'changed')
   t.equal(pins.check('t_1', SERVER, 'seen', B), 'changed', 'what was seen last counts')
   t.equal(pins.check('t_1', SERVER, 'seen', C), 'ok')
   pins.close()
@@ -99,9 +106,9 @@ void t.test('an endpoint has the pins of the stream that named it', (t) => {
   t.ok(pins.alias('t_1', stream, stream))
   t.ok(pins.alias('t_1', endpoint, stream))
   t.ok(pins.alias('t_1', endpoint, stream))
-  pins.see('t_1', stream, 'read', A)
+  seeTool(pins, 't_1', stream, 'read', A)
   t.equal(pins.check('t_1', endpoint, 'read'), 'ok')
-  t.equal(pins.see('t_1', endpoint, 'read', B), 'changed')
+  t.equal(seeTool(pins, 't_1', endpoint, 'read', B), 'changed')
   t.equal(pins.check('t_1', stream, 'read'), 'changed')
   t.notOk(pins.alias('t_1', endpoint, 'https://mcp.test/fresh'), 'it belongs to one stream')
   t.notOk(pins.alias('t_1', stream, 'https://mcp.test/fresh'), 'nothing sheds what was seen of it')
@@ -116,19 +123,19 @@ void t.test(
   (t) => {
     const dir = t.testdir()
     const { pins } = openPins(dir, 4)
-    for (const tool of ['1', '2', '3']) t.equal(pins.see('t_1', SERVER, tool, A), 'first')
-    t.equal(pins.see('t_1', SERVER, '4', A), 'added')
+    for (const tool of ['1', '2', '3']) t.equal(seeTool(pins, 't_1', SERVER, tool, A), 'first')
+    t.equal(seeTool(pins, 't_1', SERVER, '4', A), 'added')
     t.equal(pins.check('t_1', SERVER, '4'), 'added')
     t.equal(pins.check('t_1', 'https://other.test/', '1'), 'added')
     t.notOk(pins.alias('t_1', 'https://mcp.test/messages', SERVER))
     pins.completeList('t_1', 'https://other.test/')
-    t.equal(pins.see('t_1', SERVER, '1', A), 'known')
+    t.equal(seeTool(pins, 't_1', SERVER, '1', A), 'known')
     t.equal(pins.check('t_1', SERVER, '1'), 'ok')
-    t.equal(pins.see('t_2', SERVER, '4', A), 'first', 'others have their own')
+    t.equal(seeTool(pins, 't_2', SERVER, '4', A), 'first', 'others have their own')
     const bytes = statSync(path.join(dir, FILE)).size
-    for (let flip = 0; flip < 100; flip += 1) pins.see('t_1', SERVER, '1', `sha256:${flip}`)
+    for (let flip = 0; flip < 100; flip += 1) seeTool(pins, 't_1', SERVER, '1', `sha256:${flip}`)
     t.ok(statSync(path.join(dir, FILE)).size < bytes + 200, 'a change is written once')
-    pins.see('t_3', SERVER, 'x'.repeat(100_000), A)
+    seeTool(pins, 't_3', SERVER, 'x'.repeat(100_000), A)
     t.ok(statSync(path.join(dir, FILE)).size < bytes + 1000, 'no name makes a line long')
     pins.close()
     t.end()
@@ -150,9 +157,9 @@ void t.test('a restart and a kill change nothing', async (t) => {
   for (const run of ['after a kill', 'after an end']) {
     const { pins } = openPins(dir)
     t.equal(pins.check('t_1', SERVER, 'kept'), 'ok', run)
-    t.equal(pins.see('t_1', SERVER, 'kept', 'sha256:1'), 'known')
+    t.equal(seeTool(pins, 't_1', SERVER, 'kept', 'sha256:1'), 'known')
     t.equal(pins.check('t_1', SERVER, 'changed'), 'changed')
-    t.equal(pins.see('t_1', SERVER, 'new', A), 'added')
+    t.equal(seeTool(pins, 't_1', SERVER, 'new', A), 'added')
     pins.close()
   }
 })
@@ -182,17 +189,17 @@ void t.test('the end of a task forgets its pins, also over a restart', (t) => {
   const dir = t.testdir()
   const first = openPins(dir).pins
   for (const task of ['t_1', 't_2', 't_3'])
-    for (const digest of [A, B]) first.see(task, SERVER, 'read', digest)
+    for (const digest of [A, B]) seeTool(first, task, SERVER, 'read', digest)
   t.equal(first.forget('t_1'), 2, 'a tool and its server')
   t.equal(first.forget('t_1'), 0)
   t.equal(first.check('t_1', SERVER, 'read'), 'unknown')
   t.equal(first.check('t_2', SERVER, 'read'), 'changed')
   first.close()
   const second = openPins(dir).pins
-  t.equal(second.see('t_1', SERVER, 'read', C), 'first', 'the same id may begin anew')
+  t.equal(seeTool(second, 't_1', SERVER, 'read', C), 'first', 'the same id may begin anew')
   t.equal(second.check('t_2', SERVER, 'read'), 'changed')
   for (let task = 0; task < 600; task += 1) {
-    second.see(`t_many${task}`, SERVER, 'read', A)
+    seeTool(second, `t_many${task}`, SERVER, 'read', A)
     second.forget(`t_many${task}`)
   }
   second.close()
@@ -204,9 +211,9 @@ void t.test('the end of a task forgets its pins, also over a restart', (t) => {
 void t.test('what cannot be written is in force, told, and written later', (t) => {
   const dir = t.testdir()
   const { pins, problems } = openPins(dir)
-  pins.see('t_1', SERVER, 'read', A)
+  seeTool(pins, 't_1', SERVER, 'read', A)
   pins.close()
-  t.equal(pins.see('t_1', SERVER, 'read', B), 'changed')
+  t.equal(seeTool(pins, 't_1', SERVER, 'read', B), 'changed')
   t.equal(pins.check('t_1', SERVER, 'read'), 'changed')
   t.equal(problems.length, 1)
   const blocked = path.join(dir, 'blocked')
@@ -229,7 +236,7 @@ void t.test('property: a tool is never ok again once two digests were seen', asy
         const { pins } = openPins(dir)
         const digests = new Map<string, Set<string>>()
         for (const [name, digest] of seen) {
-          pins.see(task, SERVER, name, digest)
+          seeTool(pins, task, SERVER, name, digest)
           digests.set(name, (digests.get(name) ?? new Set()).add(digest))
         }
         pins.close()

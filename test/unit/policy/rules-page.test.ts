@@ -1,4 +1,4 @@
-// The examples of docs/rules.md are rule sets that are sound and pass their own tests.
+// The examples of docs/rules.md and of README.md are rule sets that are sound and pass their own tests.
 
 import { readFileSync } from 'node:fs'
 
@@ -9,11 +9,15 @@ import { readContent } from '../../../src/understand/read-content.ts'
 import { KEYS } from '../../../src/policy/grammar.ts'
 import { ruleSet } from './ask.ts'
 
-const page = readFileSync(new URL('../../../docs/rules.md', import.meta.url), 'utf8')
-const examples = [...page.matchAll(/^```yaml\n(.*?)^```$/gms)].map(([, text = '']) => text)
+const read = (name: string): string =>
+  readFileSync(new URL(`../../../${name}`, import.meta.url), 'utf8')
+const page = read('docs/rules.md')
+const examples = [...`${page}\n${read('README.md')}`.matchAll(/^```yaml\n(.*?)^```$/gms)].map(
+  ([, text = '']) => text,
+)
 
 void t.test('the examples are sound and do what they say', (t) => {
-  t.ok(examples.length >= 2)
+  t.ok(examples.length >= 3)
   for (const example of examples) {
     const set = ruleSet(example)
     t.same(

@@ -10,9 +10,12 @@ import { checkInstallation } from '../../../src/config/check-installation.ts'
 import { loadConfig } from '../../../src/config/load.ts'
 import { loadRuleSets } from '../../../src/config/rules.ts'
 import { checkRuleSet, checkTests } from '../../../src/policy/check.ts'
-import { readContent } from '../../../src/understand/read-content.ts'
+import * as graphql from '../../../src/inspect/graphql/read.ts'
+import { makeContentReader } from '../../../src/understand/read-content.ts'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
+// The runner of tests cannot load it by `require`, as the program does.
+const readContent = makeContentReader(() => graphql)
 const { sets, problems } = loadRuleSets(path.join(root, 'rules'))
 
 /** What each service's client does to publish; the set must have a test that refuses it. */
@@ -25,8 +28,10 @@ const PUBLISHES: Readonly<Record<string, RegExp>> = {
   'github-api': /^POST .*\/releases$/,
   'github-git': /^POST .*\/git-receive-pack$/,
   'github-git-push': /^PUT .*\/alambic\/media\//,
+  'github-graphql': /^POST .*\/graphql$/,
   'go-modules': /^PUT .*\.zip$/,
   huggingface: /^POST .*\/commit\/main$/,
+  'mcp-github': /^POST .*\/mcp\/$/,
   npm: /^PUT .*\/@babel%2fcore$/,
   openai: /^POST .*\/v1\/files$/,
   pypi: /^POST .*\/legacy\/$/,

@@ -3,11 +3,11 @@
 import t from 'tap'
 
 import { REASONS, type Reason } from '../../../src/errors.ts'
-import { formatProxyStatus, problemBody } from '../../../src/wire/proxy-status.ts'
+import { problemBody, refusalHeaders } from '../../../src/wire/proxy-status.ts'
 
 void t.test('a refusal is told in Proxy-Status and in a problem body', (t) => {
   t.equal(
-    formatProxyStatus('not-on-allowlist'),
+    refusalHeaders('not-on-allowlist', 'text/plain')[1],
     'sallyport; error=http_request_denied; reason=not-on-allowlist',
   )
   t.same(JSON.parse(problemBody('not-on-allowlist', '01JCALL', 't_1')), {
@@ -31,7 +31,10 @@ void t.test('a caller without a task is told of none', (t) => {
 void t.test('every reason that is sent makes a well-formed field and body', (t) => {
   for (const [reason, { status }] of Object.entries(REASONS)) {
     if (status === 0 || !isReason(reason)) continue
-    t.match(formatProxyStatus(reason), /^sallyport; error=[a-z_]+; reason=[a-z0-9-]{1,32}$/)
+    t.match(
+      refusalHeaders(reason, 'text/plain')[1],
+      /^sallyport; error=[a-z_]+; reason=[a-z0-9-]{1,32}$/,
+    )
     t.match(JSON.parse(problemBody(reason, 'c', 't')), { status, reason, call: 'c', task: 't' })
   }
   t.end()
