@@ -28,6 +28,7 @@ import { firstValue } from '../wire/headers.ts'
 import type { CanonicalRequest } from '../wire/receive.ts'
 import { makeUlid } from '../wire/ulid.ts'
 import type { Screened } from './inspection.ts'
+import { joinVerdicts } from './join-verdicts.ts'
 import { keeperFor, modeOf } from './keeping.ts'
 
 /** One message and what became of it. */
@@ -66,13 +67,23 @@ export class McpCallJudge implements McpJudge {
   }
 
   /** Puts a message of the client on record. @throws EgressError audit-unavailable */
-  record({ message, verdict }: Judged, batch?: Reason): Promise<void> {
-    const refused = batch !== undefined && verdict.decision.verdict === 'allow'
-    const decision: Decision = refused
-      ? { ...verdict.decision, verdict: 'deny', reason: batch }
-      : verdict.decision
-    const told = refused ? { ...verdict, decision, detail: { batch: 'refused' } } : verdict
-    return this.#record(message, told, {}, undefined)
+  record({ message, verdict }: Judged): Promise<void> {
+    return this.#record(message, verdict, {}, undefined)
+  }
+
+  /** Puts on record that a message of the client does not leave, also where only its call, or another of its batch, is refused. */
+  recordRefused({ message, verdict }: Judged, isBatch: boolean): void {
+    const { decision } = verdict
+    const { reason } = this.#call
+    const refused: Verdict =
+      decision.verdict === 'deny'
+        ? verdict
+        : {
+            ...verdict,
+            decision: { ...decision, verdict: 'deny', reason },
+            detail: isBatch ? { batch: 'refused' } : { call: 'refused' },
+          }
+    void this.#record(message, refused, {}, undefined)
   }
 
   /** A request is about to leave: an answer to it may come by another call. */
@@ -169,13 +180,13 @@ export class McpCallJudge implements McpJudge {
   }
 
   #decide(message: McpMessage): Judged {
-    let first: Verdict | undefined
+    const verdicts: Verdict[] = []
     for (const subject of message.subjects) {
       const verdict = this.#decideSubject(subject)
       if (verdict.decision.verdict === 'deny') return { message, verdict }
-      first ??= verdict
+      verdicts.push(verdict)
     }
-    return { message, verdict: first ?? this.#decideSubject(message.subject) }
+    return { message, verdict: joinVerdicts(verdicts) ?? this.#decideSubject(message.subject) }
   }
 
   #decideSubject(mcp: McpSubject): Verdict {
