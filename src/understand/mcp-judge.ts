@@ -122,6 +122,23 @@ export class McpCallJudge implements McpJudge {
     this.#conversation = `${endpoint}${query} `
   }
 
+  /**
+   * A server sends its client on to another path of its own: what it shows there it does not show for the first time.
+   * @param location of a redirect, as it came
+   */
+  noteRedirect(location: string): void {
+    const base = `${originOf(this.#call.request)}${this.#call.request.path.raw}`
+    if (!URL.canParse(location, base)) return
+    const { origin, pathname } = new URL(location, base)
+    // One that is known as a server of its own has pins of its own.
+    if (origin === new URL(base).origin)
+      this.#parts.tools.pins.alias(
+        this.#taskId,
+        `${originOf(this.#call.request)}${pathname}`,
+        this.#server,
+      )
+  }
+
   get #taskId(): string {
     return this.#call.identity.task.id
   }
@@ -160,7 +177,9 @@ export class McpCallJudge implements McpJudge {
           change,
         })
     }
-    if (result?.['nextCursor'] === undefined) pins.completeList(this.#taskId, this.#server)
+    // Clients ask for no other page where the cursor is null or empty.
+    const cursor = result?.['nextCursor']
+    if (typeof cursor !== 'string' || cursor === '') pins.completeList(this.#taskId, this.#server)
   }
 
   #describeTool(tool: JsonValue): (SeenTool & { readonly isAllowed: boolean })[] {
@@ -246,7 +265,7 @@ export class McpCallJudge implements McpJudge {
 
 // What an answer says is told together with what it answers; of a request that came by another call no more is kept.
 function describeOpen(answer: McpMessage, { method, tool }: OpenRequest): McpRequest | undefined {
-  if (answer.kind !== 'response' || answer.id === null) return undefined
+  if (answer.kind !== 'response' || answer.id === null || method === undefined) return undefined
   return {
     kind: 'request',
     direction: 'to-server',

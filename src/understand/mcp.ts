@@ -10,6 +10,7 @@ import { refuseMcp, type RefusalContext } from '../inspect/mcp/refusal.ts'
 import { resemblesMcp } from '../inspect/mcp/resemblance.ts'
 import type { Parts } from '../stages.ts'
 import { NO_BODY, type Body } from '../wire/body.ts'
+import { firstValue } from '../wire/headers.ts'
 import {
   makeInspection,
   readFault,
@@ -116,6 +117,9 @@ class McpCall {
   }
 
   async #filterResponse(response: UpstreamResponse): Promise<UpstreamResponse> {
+    const location = firstValue(response.headers, 'location')
+    if (location !== undefined && response.status >= 300 && response.status < 400)
+      this.#judge.noteRedirect(location)
     return { ...response, ...(await this.#exchange.filterResponse(response, response.body)) }
   }
 

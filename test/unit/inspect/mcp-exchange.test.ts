@@ -429,11 +429,15 @@ void t.test('R38: the old transport posts to its own server only', async (t) => 
   t.equal(await open('/messages?sessionId=abc-1'), '/messages?sessionId=abc-1')
   t.equal(await open('messages'), '/messages')
   t.equal(await open('?s=1'), '/mcp?s=1')
+  t.equal(await open('../v1%2e0/messages'), '/v1%2e0/messages')
   t.equal(await open('https://mcp.example.com/m'), '/m')
   t.equal(await open('HTTPS://MCP.example.com:443/m'), '/m')
   for (const data of [
     '//evil.example/m',
     '//mcp.example.com/m',
+    '/x/%2e%2E/messages',
+    '/x/.%2e?a=1',
+    '%2e/messages',
     'https://evil.example/m',
     'http://mcp.example.com/m',
     'https://mcp.example.com:8443/m',
