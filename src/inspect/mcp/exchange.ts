@@ -9,8 +9,15 @@ import { hasHeader } from '../../wire/headers.ts'
 import type { JsonValue } from '../fields.ts'
 import { readJson } from '../json.ts'
 import { EventBody, readWhole, WholeBody } from './bodies.ts'
-import { acceptsEvents, isIdentityCoded, mediaKind, mentionsEvents } from './content-type.ts'
+import {
+  acceptsEvents,
+  isIdentityCoded,
+  mayBeJson,
+  mediaKind,
+  mentionsEvents,
+} from './content-type.ts'
 import { readEndpoint } from './endpoint.ts'
+import { filterFailure } from './failures.ts'
 import {
   askedVersion,
   checkMcpHeaders,
@@ -68,6 +75,7 @@ const OF_CODING: ReadonlySet<string> = new Set(['accept-encoding', 'range', 'if-
 // They speak of the bytes that the server sent.
 const OF_BYTES: ReadonlySet<string> = new Set([
   'content-length',
+  'content-encoding',
   'content-digest',
   'repr-digest',
   'digest',
@@ -176,8 +184,10 @@ export class McpExchange {
   ): Promise<FilteredResponse> {
     if (status < 200) throw malformed('status')
     const kind = mediaKind(headers)
-    const isSuccess = status >= 200 && status < 300
+    const isSuccess = status < 300
     const carriesEvents = kind === 'events' || mentionsEvents(headers)
+    if (!isSuccess && !carriesEvents && body.length !== 0 && mayBeJson(headers))
+      return this.#filterFailure(headers, body)
     if (!carriesEvents && (!isSuccess || this.#mayPassUnread(status, kind, body)))
       return { headers: without(headers, NOT_KEPT), body, length: body.length }
     if (!isIdentityCoded(headers)) throw malformed('content-encoding')
@@ -185,11 +195,7 @@ export class McpExchange {
     if (kind === 'json') return this.#filterJson(headers, body)
     // Nothing but nothing has no type.
     if (kind === 'none' && (await readWhole(body, 0, NOTHING)).length === 0)
-      return {
-        headers: without(headers, NOT_KEPT),
-        body: new WholeBody(new Uint8Array(), []),
-        length: 0,
-      }
+      return wholeResponse(headers, new Uint8Array(), body)
     throw malformed('content-type')
   }
 
@@ -203,12 +209,8 @@ export class McpExchange {
   #filterEvents(headers: RawHeaders, body: Body): FilteredResponse {
     const messages = this.#readServer()
     const { bounds, onKept = NOTHING } = this.#options
-    const filtered = new EventBody(
-      body,
-      bounds.messageBytesMax,
-      (event) => this.#filterEvent(event, messages),
-      onKept,
-    )
+    const filter = (event: SseEvent): Uint8Array | undefined => this.#filterEvent(event, messages)
+    const filtered = new EventBody(body, bounds.messageBytesMax, filter, onKept)
     return { headers: without(headers, OF_BYTES), body: filtered, length: undefined }
   }
 
@@ -234,24 +236,25 @@ export class McpExchange {
   }
 
   async #filterJson(headers: RawHeaders, body: Body): Promise<FilteredResponse> {
-    const { bounds, onKept = NOTHING } = this.#options
-    const bytes = await readWhole(body, bounds.messageBytesMax, onKept)
-    const { trailers } = body
-    if (bytes.length === 0)
-      return {
-        headers: without(headers, NOT_KEPT),
-        body: new WholeBody(bytes, trailers),
-        length: 0,
-      }
+    const bytes = await this.#readBody(body)
+    if (bytes.length === 0) return wholeResponse(headers, bytes, body)
     const { value, isChanged } = this.#readServer().filter(readServerJson(bytes))
     // Who asked would wait for ever.
     if (value === undefined && this.#asked.size > 0) throw malformed('no answer')
     const text = isChanged ? Buffer.from(value === undefined ? '' : JSON.stringify(value)) : bytes
-    return {
-      headers: without(headers, isChanged ? OF_BYTES : NOT_KEPT),
-      body: new WholeBody(text, trailers),
-      length: text.length,
-    }
+    return wholeResponse(headers, text, body, isChanged)
+  }
+
+  // Clients show what is wrong; those that do not look at the status read an answer in it.
+  async #filterFailure(headers: RawHeaders, body: Body): Promise<FilteredResponse> {
+    const bytes = await this.#readBody(body)
+    const shown = filterFailure(headers, bytes, (value) => this.#readServer().filter(value))
+    return wholeResponse(headers, shown, body, shown !== bytes)
+  }
+
+  #readBody(body: Body): Promise<Uint8Array> {
+    const { bounds, onKept = NOTHING } = this.#options
+    return readWhole(body, bounds.messageBytesMax, onKept)
   }
 
   #readServer(): ServerMessages {
@@ -267,6 +270,19 @@ function readServerJson(bytes: Uint8Array): JsonValue {
   } catch (error) {
     if (!(error instanceof EgressError)) throw error
     throw new EgressError('response-malformed', error.detail, { cause: error })
+  }
+}
+
+function wholeResponse(
+  headers: RawHeaders,
+  bytes: Uint8Array,
+  { trailers }: Body,
+  isChanged = false,
+): FilteredResponse {
+  return {
+    headers: without(headers, isChanged ? OF_BYTES : NOT_KEPT),
+    body: new WholeBody(bytes, trailers),
+    length: bytes.length,
   }
 }
 

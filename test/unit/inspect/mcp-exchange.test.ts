@@ -479,6 +479,12 @@ void t.test(
     t.equal(await get(404, text, 'not here'), 'not here')
     t.equal(await get(400, JSON_HEAD, '{"any":1}'), '{"any":1}')
     t.equal(await get(302, [], 'moved'), 'moved')
+    const failure = '{"jsonrpc":"2.0","id":"server-error","error":{"code":-32600,"message":"no"}}'
+    t.equal(await get(400, JSON_HEAD, failure), failure, 'whatever id it has')
+    t.equal(await get(404, [], failure), failure)
+    const zip = [...JSON_HEAD, 'Content-Encoding', 'gzip']
+    t.equal(await get(400, zip, 'zip'), '', 'what is called JSON and is not')
+    t.equal(await get(400, JSON_HEAD, failure.replace('{', '{"id":1,')), '')
     t.equal(await get(500, [...text, 'Content-Encoding', 'gzip'], 'zip'), 'zip')
     const bad = async (status: number, headers: RawHeaders, body: string) =>
       faultLater(get(status, headers, body))
@@ -614,4 +620,22 @@ void t.test('whatever the bytes are, they are understood or refused with a reaso
     { numRuns: 1000 },
   )
   t.pass('no other error')
+})
+
+void t.test('the status of a failure hides no answer from the judge', async (t) => {
+  const listed = (body: string): Promise<string> => {
+    const exchange = makeExchange(new ListJudge(['get_issue']))
+    exchange.readRequest(toBytes(request('tools/list')))
+    return answer(exchange, body, JSON_HEAD, 400).then(({ text }) => text)
+  }
+  const list = (name: string): string =>
+    JSON.stringify(result({ tools: [{ name, inputSchema: { type: 'object' } }] }))
+  t.notMatch(await listed(list('delete_issue')), /delete_issue/)
+  t.match(await listed(list('get_issue')), /get_issue/, 'the twin')
+  const elicitation = (code: number): string =>
+    JSON.stringify({ jsonrpc: '2.0', id: 1, error: { code, message: 'go to', data: { url: 'u' } } })
+  t.notMatch(await listed(elicitation(-32_042)), /go to/)
+  t.match(await listed(elicitation(-32_000)), /go to/, 'the twin')
+  const asks = '{"jsonrpc":"2.0","id":7,"method":"sampling/createMessage","params":{}}'
+  t.match(await listed(asks), /sallyport\/refused/)
 })
