@@ -21,8 +21,10 @@ export interface StartRecorder {
 export function meetObligations(call: Call & Decided, recorder: StartRecorder): Promise<void> {
   const { bodyBytesMax } = call.decision.obligations
   const framing = call.request?.framing
-  if (bodyBytesMax !== undefined && framing?.kind === 'length' && framing.length > bodyBytesMax)
-    throw new EgressError('body-too-large', { bytes: framing.length, bytesMax: bodyBytesMax })
+  // One that was inspected is all there, however it is framed.
+  const bytes = framing?.kind === 'length' ? framing.length : call.heldBytes
+  if (bodyBytesMax !== undefined && bytes > bodyBytesMax)
+    throw new EgressError('body-too-large', { bytes, bytesMax: bodyBytesMax })
   return recorder.recordStart(call)
 }
 

@@ -7,7 +7,8 @@ import { LRUCache } from 'lru-cache'
 
 /** What was asked. */
 export interface OpenRequest {
-  readonly method: string
+  /** Absent where several wait under one id. */
+  readonly method?: string
   /** The tool that is called. */
   readonly tool?: string
 }
@@ -39,7 +40,11 @@ export class OpenRequests {
       requests = new LRUCache({ max: this.#perTaskMax })
       this.#tasks.set(taskId, requests)
     }
-    requests.set(keyOf(conversation, id), tool === undefined ? { method } : { method, tool })
+    const key = keyOf(conversation, id)
+    const open = requests.get(key)
+    // Two clients with one id: which of them is answered nobody can say, so the answer counts as any.
+    if (open !== undefined && open.method !== method) requests.set(key, {})
+    else requests.set(key, tool === undefined ? { method } : { method, tool })
   }
 
   /** What a response answers, which stays open; undefined where nobody asked. */

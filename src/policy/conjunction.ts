@@ -92,7 +92,7 @@ function join(own: Decision, above: readonly Decision[], policy: string): Decisi
 }
 
 /** What is owed where each of them has to be content; the credential is the one that all of them give. */
-function oweTogether(all: readonly Obligations[]): Obligations {
+export function oweTogether(all: readonly Obligations[]): Obligations {
   const [own] = all
   const isShared = all.every(({ credential }) => credential === own?.credential)
   const credential = isShared ? own?.credential : undefined

@@ -29,6 +29,7 @@ import { firstValue } from '../wire/headers.ts'
 import type { CanonicalRequest } from '../wire/receive.ts'
 import { makeUlid } from '../wire/ulid.ts'
 import type { Screened } from './inspection.ts'
+import { joinVerdicts } from './join-verdicts.ts'
 import { keeperFor, modeOf } from './keeping.ts'
 
 /** One message and what became of it. */
@@ -63,23 +64,33 @@ export class McpCallJudge implements McpJudge {
 
   /** Decides on a message with the rules as they were last looked up: each of its subjects has to be allowed. */
   decide(message: McpMessage): Judged {
-    let first: Verdict | undefined
+    const verdicts: Verdict[] = []
     for (const subject of message.subjects) {
       const verdict = this.#decideSubject(subject)
       if (verdict.decision.verdict === 'deny') return { message, verdict }
-      first ??= verdict
+      verdicts.push(verdict)
     }
-    return { message, verdict: first ?? this.#decideSubject(message.subject) }
+    return { message, verdict: joinVerdicts(verdicts) ?? this.#decideSubject(message.subject) }
   }
 
   /** Puts a message of the client on record. @throws EgressError audit-unavailable */
-  record({ message, verdict }: Judged, batch?: Reason): Promise<void> {
-    const refused = batch !== undefined && verdict.decision.verdict === 'allow'
-    const decision: Decision = refused
-      ? { ...verdict.decision, verdict: 'deny', reason: batch }
-      : verdict.decision
-    const told = refused ? { ...verdict, decision, detail: { batch: 'refused' } } : verdict
-    return this.#record(message, told, {}, undefined)
+  record({ message, verdict }: Judged): Promise<void> {
+    return this.#record(message, verdict, {}, undefined)
+  }
+
+  /** Puts on record that a message of the client does not leave, also where only its call, or another of its batch, is refused. */
+  recordRefused({ message, verdict }: Judged, isBatch: boolean): void {
+    const { decision } = verdict
+    const { reason } = this.#call
+    const refused: Verdict =
+      decision.verdict === 'deny'
+        ? verdict
+        : {
+            ...verdict,
+            decision: { ...decision, verdict: 'deny', reason },
+            detail: isBatch ? { batch: 'refused' } : { call: 'refused' },
+          }
+    void this.#record(message, refused, {}, undefined)
   }
 
   /** A request is about to leave: an answer to it may come by another call. */
@@ -116,6 +127,23 @@ export class McpCallJudge implements McpJudge {
     if (!this.#parts.tools.pins.alias(this.#taskId, endpoint, this.#server))
       throw new EgressError('response-malformed', { part: 'endpoint' })
     this.#conversation = `${endpoint}${query} `
+  }
+
+  /**
+   * A server sends its client on to another path of its own: what it shows there it does not show for the first time.
+   * @param location of a redirect, as it came
+   */
+  noteRedirect(location: string): void {
+    const base = `${originOf(this.#call.request)}${this.#call.request.path.raw}`
+    if (!URL.canParse(location, base)) return
+    const { origin, pathname } = new URL(location, base)
+    // One that is known as a server of its own has pins of its own.
+    if (origin === new URL(base).origin)
+      this.#parts.tools.pins.alias(
+        this.#taskId,
+        `${originOf(this.#call.request)}${pathname}`,
+        this.#server,
+      )
   }
 
   get #taskId(): string {
@@ -156,8 +184,9 @@ export class McpCallJudge implements McpJudge {
           change,
         })
     }
-    if (result === undefined || own(result, 'nextCursor') === undefined)
-      pins.completeList(this.#taskId, this.#server)
+    // Clients ask for no other page where the cursor is null or empty.
+    const cursor = result && own(result, 'nextCursor')
+    if (typeof cursor !== 'string' || cursor === '') pins.completeList(this.#taskId, this.#server)
   }
 
   #describeTool(tool: JsonValue): (SeenTool & { readonly isAllowed: boolean })[] {
@@ -241,7 +270,7 @@ export class McpCallJudge implements McpJudge {
 
 // What an answer says is told together with what it answers; of a request that came by another call no more is kept.
 function describeOpen(answer: McpMessage, { method, tool }: OpenRequest): McpRequest | undefined {
-  if (answer.kind !== 'response' || answer.id === null) return undefined
+  if (answer.kind !== 'response' || answer.id === null || method === undefined) return undefined
   return {
     kind: 'request',
     direction: 'to-server',

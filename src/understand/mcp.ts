@@ -4,14 +4,14 @@
 import type { Answer, Inspection, UpstreamResponse } from '../call.ts'
 import { EgressError, REASONS, type Reason } from '../errors.ts'
 import { acceptsEvents } from '../inspect/mcp/content-type.ts'
-import { askPlainly, isMcpRequest, McpExchange } from '../inspect/mcp/exchange.ts'
+import { McpExchange } from '../inspect/mcp/exchange.ts'
+import { askPlainly, isMcpRequest } from '../inspect/mcp/head.ts'
 import { outlineMessage, SESSION_SUBJECT, type McpMessages } from '../inspect/mcp/messages.ts'
 import { refuseMcp, type RefusalContext } from '../inspect/mcp/refusal.ts'
 import { resemblesMcp } from '../inspect/mcp/resemblance.ts'
-import type { Verdict } from '../judge.ts'
-import type { Decision } from '../policy/decision.ts'
 import type { Parts } from '../stages.ts'
 import { NO_BODY, type Body } from '../wire/body.ts'
+import { firstValue } from '../wire/headers.ts'
 import {
   makeInspection,
   readFault,
@@ -19,6 +19,7 @@ import {
   type Screened,
   type WholeCall,
 } from './inspection.ts'
+import { joinVerdicts } from './join-verdicts.ts'
 import { McpCallJudge, originOf, type Judged } from './mcp-judge.ts'
 
 const NOTHING = new Uint8Array()
@@ -89,22 +90,20 @@ class McpCall {
     const refused = judged.find(({ verdict }) => verdict.decision.verdict === 'deny')
     const content = { mcp: SESSION_SUBJECT }
     const inspection = this.#makeInspection(judged, isBatch, body)
-    if (refused) {
-      const { reason } = refused.verdict.decision
-      // A batch is sent whole or not at all.
-      for (const each of judged) void this.#judge.record(each, reason)
-      return { content, inspection, verdict: refused.verdict }
-    }
-    const verdict = joinVerdicts(judged)
+    // A batch is sent whole or not at all.
+    if (refused) return { content, inspection, verdict: refused.verdict }
+    const verdict = joinVerdicts(judged.map((each) => each.verdict))
     return { content, inspection, ...(verdict && { verdict }) }
   }
 
   #makeInspection(judged: readonly Judged[], isBatch: boolean, body: Body): Inspection {
     let said = judged
+    let isOnRecord = false
     return makeInspection({
       body,
       rewriteHead: askPlainly,
       recordRequest: async () => {
+        isOnRecord = true
         for (const each of said) this.#judge.noteSent(each)
         const recorded = said.map((each) => this.#judge.record(each))
         // The answer may go on for hours, and what was said is on record.
@@ -113,10 +112,16 @@ class McpCall {
       },
       filterResponse: (response) => this.#filterResponse(response),
       writeRefusal: (reason) => this.#writeRefusal(said, isBatch, reason),
+      finish: () => {
+        if (!isOnRecord) for (const each of said) this.#judge.recordRefused(each, isBatch)
+      },
     })
   }
 
   async #filterResponse(response: UpstreamResponse): Promise<UpstreamResponse> {
+    const location = firstValue(response.headers, 'location')
+    if (location !== undefined && response.status >= 300 && response.status < 400)
+      this.#judge.noteRedirect(location)
     return { ...response, ...(await this.#exchange.filterResponse(response, response.body)) }
   }
 
@@ -129,28 +134,4 @@ class McpCall {
     const messages = judged.map(({ message }) => message)
     return refuseMcp(messages, outcomes, isBatch, this.#context)
   }
-}
-
-// The call gets what the rule of its message gives; what the messages of a batch get has to be the same.
-function joinVerdicts(judged: readonly Judged[]): Verdict | undefined {
-  const [first, ...others] = judged.map(({ verdict }) => verdict)
-  if (first === undefined || others.length === 0) return first
-  const { obligations } = first.decision
-  const agree = others.every(
-    ({ decision }) =>
-      decision.obligations.credential === obligations.credential &&
-      decision.obligations.clientAuth === obligations.clientAuth,
-  )
-  const all = [first, ...others].map(({ decision }) => decision.obligations.bodyBytesMax)
-  const bounds = all.filter((bound) => bound !== undefined)
-  const decision: Decision = agree
-    ? {
-        ...first.decision,
-        obligations: {
-          ...obligations,
-          ...(bounds.length > 0 && { bodyBytesMax: Math.min(...bounds) }),
-        },
-      }
-    : { ...first.decision, verdict: 'deny', reason: 'operation-not-allowed' }
-  return { ...first, decision }
 }

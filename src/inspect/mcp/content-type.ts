@@ -26,6 +26,12 @@ export function mentionsEvents(headers: RawHeaders): boolean {
   return valuesOf(headers, 'content-type').some((value) => /event-stream/i.test(value))
 }
 
+/** Whether some client may take the body for JSON. */
+export function mayBeJson(headers: RawHeaders): boolean {
+  const values = valuesOf(headers, 'content-type')
+  return values.length === 0 || values.some((value) => /json/i.test(value))
+}
+
 /** Whether the bytes are those of the body itself. */
 export function isIdentityCoded(headers: RawHeaders): boolean {
   return valuesOf(headers, 'content-encoding').every((value) => /^(?:identity)?$/i.test(value))

@@ -11,6 +11,8 @@ export interface Endpoint {
 
 // No character that clients resolve in different ways: no backslash, no space, nothing but ASCII.
 const REFERENCE = /^[\w\-.~!$&'()*+,;=:@%/?]{1,8192}$/
+// A dot segment to some, a name to others: what is posted there would be another path than the one that is remembered.
+const ESCAPED_DOTS = /(?:^|\/)(?:%2e|\.%2e|%2e\.|%2e%2e)(?:[/?]|$)/i
 const SCHEME = /^[a-z][a-z0-9+.-]*:/i
 
 /**
@@ -22,7 +24,12 @@ const SCHEME = /^[a-z][a-z0-9+.-]*:/i
 export function readEndpoint(data: string, origin: string, path: string): Endpoint {
   const isAbsolute = SCHEME.test(data)
   const base = `${origin}${path}`
-  if (!REFERENCE.test(data) || data.startsWith('//') || !URL.canParse(data, base))
+  if (
+    !REFERENCE.test(data) ||
+    ESCAPED_DOTS.test(data) ||
+    data.startsWith('//') ||
+    !URL.canParse(data, base)
+  )
     throw refusal('to-client', 'endpoint')
   const url = new URL(data, base)
   const isSame = url.origin === new URL(origin).origin && url.username === '' && url.password === ''

@@ -7,12 +7,12 @@ import { Buffer } from 'node:buffer'
 import { EgressError } from '../../errors.ts'
 import type { Limits } from '../../limits.ts'
 import type { Body, RawHeaders } from '../../wire/body.ts'
-import { hasHeader } from '../../wire/headers.ts'
 import type { JsonValue } from '../fields.ts'
 import { readJson } from '../json.ts'
 import { EventBody, readWhole, WholeBody } from './bodies.ts'
-import { acceptsEvents, isIdentityCoded, mediaKind, mentionsEvents } from './content-type.ts'
+import { isIdentityCoded, mayBeJson, mediaKind, mentionsEvents } from './content-type.ts'
 import { readEndpoint } from './endpoint.ts'
+import { filterFailure } from './failures.ts'
 import {
   askedVersion,
   checkMcpHeaders,
@@ -20,6 +20,7 @@ import {
   type DefinitionOf,
   readMcpHeaders,
 } from './headers.ts'
+import { withoutFields } from './head.ts'
 import type { McpJudge } from './judge.ts'
 import {
   type McpMessages,
@@ -65,30 +66,16 @@ export interface FilteredResponse {
 
 const NOTHING = (): void => undefined
 const NOT_KEPT: ReadonlySet<string> = new Set(['content-length'])
-const OF_CODING: ReadonlySet<string> = new Set(['accept-encoding', 'range', 'if-range'])
 // They speak of the bytes that the server sent.
 const OF_BYTES: ReadonlySet<string> = new Set([
   'content-length',
+  'content-encoding',
   'content-digest',
   'repr-digest',
   'digest',
   'content-md5',
   'etag',
 ])
-
-/** Whether a call can be MCP by its head; what is not is never let through by a rule for MCP. */
-export function isMcpRequest(method: string, headers: RawHeaders): boolean {
-  // What an upgraded connection says is not read.
-  if (hasHeader(headers, 'upgrade')) return false
-  if (method === 'POST') return true
-  if (method === 'GET') return acceptsEvents(headers)
-  return method === 'DELETE' && hasHeader(headers, 'mcp-session-id')
-}
-
-/** The head of a request as the server gets it: its answer must come whole and not compressed. */
-export function askPlainly(headers: RawHeaders): RawHeaders {
-  return [...without(headers, OF_CODING), 'Accept-Encoding', 'identity']
-}
 
 /** One call: `readRequest` first, then `filterResponse`, each once. */
 export class McpExchange {
@@ -177,20 +164,18 @@ export class McpExchange {
   ): Promise<FilteredResponse> {
     if (status < 200) throw malformed('status')
     const kind = mediaKind(headers)
-    const isSuccess = status >= 200 && status < 300
+    const isSuccess = status < 300
     const carriesEvents = kind === 'events' || mentionsEvents(headers)
+    if (!isSuccess && !carriesEvents && body.length !== 0 && mayBeJson(headers))
+      return this.#filterFailure(headers, body)
     if (!carriesEvents && (!isSuccess || this.#mayPassUnread(status, kind, body)))
-      return { headers: without(headers, NOT_KEPT), body, length: body.length }
+      return { headers: withoutFields(headers, NOT_KEPT), body, length: body.length }
     if (!isIdentityCoded(headers)) throw malformed('content-encoding')
     if (kind === 'events') return this.#filterEvents(headers, body)
     if (kind === 'json') return this.#filterJson(headers, body)
     // Nothing but nothing has no type.
     if (kind === 'none' && (await readWhole(body, 0, NOTHING)).length === 0)
-      return {
-        headers: without(headers, NOT_KEPT),
-        body: new WholeBody(new Uint8Array(), []),
-        length: 0,
-      }
+      return wholeResponse(headers, new Uint8Array(), body)
     throw malformed('content-type')
   }
 
@@ -204,13 +189,9 @@ export class McpExchange {
   #filterEvents(headers: RawHeaders, body: Body): FilteredResponse {
     const messages = this.#readServer()
     const { bounds, onKept = NOTHING } = this.#options
-    const filtered = new EventBody(
-      body,
-      bounds.messageBytesMax,
-      (event) => this.#filterEvent(event, messages),
-      onKept,
-    )
-    return { headers: without(headers, OF_BYTES), body: filtered, length: undefined }
+    const filter = (event: SseEvent): Uint8Array | undefined => this.#filterEvent(event, messages)
+    const filtered = new EventBody(body, bounds.messageBytesMax, filter, onKept)
+    return { headers: withoutFields(headers, OF_BYTES), body: filtered, length: undefined }
   }
 
   #filterEvent(event: SseEvent, messages: ServerMessages): Uint8Array | undefined {
@@ -235,24 +216,25 @@ export class McpExchange {
   }
 
   async #filterJson(headers: RawHeaders, body: Body): Promise<FilteredResponse> {
-    const { bounds, onKept = NOTHING } = this.#options
-    const bytes = await readWhole(body, bounds.messageBytesMax, onKept)
-    const { trailers } = body
-    if (bytes.length === 0)
-      return {
-        headers: without(headers, NOT_KEPT),
-        body: new WholeBody(bytes, trailers),
-        length: 0,
-      }
+    const bytes = await this.#readBody(body)
+    if (bytes.length === 0) return wholeResponse(headers, bytes, body)
     const { value, isChanged } = this.#readServer().filter(readServerJson(bytes))
     // Who asked would wait for ever.
     if (value === undefined && this.#asked.size > 0) throw malformed('no answer')
     const text = isChanged ? Buffer.from(value === undefined ? '' : JSON.stringify(value)) : bytes
-    return {
-      headers: without(headers, isChanged ? OF_BYTES : NOT_KEPT),
-      body: new WholeBody(text, trailers),
-      length: text.length,
-    }
+    return wholeResponse(headers, text, body, isChanged)
+  }
+
+  // Clients show what is wrong; those that do not look at the status read an answer in it.
+  async #filterFailure(headers: RawHeaders, body: Body): Promise<FilteredResponse> {
+    const bytes = await this.#readBody(body)
+    const shown = filterFailure(headers, bytes, (value) => this.#readServer().filter(value))
+    return wholeResponse(headers, shown, body, shown !== bytes)
+  }
+
+  #readBody(body: Body): Promise<Uint8Array> {
+    const { bounds, onKept = NOTHING } = this.#options
+    return readWhole(body, bounds.messageBytesMax, onKept)
   }
 
   #readServer(): ServerMessages {
@@ -276,13 +258,19 @@ function readServerJson(bytes: Uint8Array): JsonValue {
   }
 }
 
-function malformed(part: string): EgressError {
-  return new EgressError('response-malformed', { part })
+function wholeResponse(
+  headers: RawHeaders,
+  bytes: Uint8Array,
+  { trailers }: Body,
+  isChanged = false,
+): FilteredResponse {
+  return {
+    headers: withoutFields(headers, isChanged ? OF_BYTES : NOT_KEPT),
+    body: new WholeBody(bytes, trailers),
+    length: bytes.length,
+  }
 }
 
-function without(headers: RawHeaders, names: ReadonlySet<string>): RawHeaders {
-  const kept: string[] = []
-  for (let at = 0; at < headers.length; at += 2)
-    if (!names.has(headers[at]!.toLowerCase())) kept.push(headers[at]!, headers[at + 1]!)
-  return kept
+function malformed(part: string): EgressError {
+  return new EgressError('response-malformed', { part })
 }

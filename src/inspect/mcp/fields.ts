@@ -2,6 +2,7 @@
 // said may be kept: a function given in decides it. Called by `understand/mcp-judge.ts`.
 
 import type { InspectedFields, JsonValue, KeptContent } from '../fields.ts'
+import { redactText } from '../redact.ts'
 import type { McpMessage, McpRequest, McpResponse } from './messages.ts'
 import { type JsonObject, own } from '../json-values.ts'
 
@@ -50,7 +51,7 @@ function protocolFields(
     ...(about && { method: { name: about.method } }),
     ...(protocolVersion !== undefined && { protocol: { version: protocolVersion } }),
     ...(sessionId !== undefined && { session: { id: sessionId } }),
-    ...(uri !== undefined && { resource: { uri } }),
+    ...(uri !== undefined && { resource: { uri: redactText(uri, []) } }),
   }
   return Object.keys(mcp).length > 0 ? { mcp } : {}
 }

@@ -62,6 +62,9 @@ export const SESSION_SUBJECT: McpSubject = { kind: 'session', method: '' }
 /** What rules see of an answer that nobody asked for. */
 export const UNASKED_SUBJECT: McpSubject = { kind: 'other', method: '' }
 
+/** An error of 2025-11-25: the client is to send its user to a URL, which is elicitation by another way. */
+export const URL_ELICITATION_REQUIRED: number = -32042
+
 const ID_LENGTH_MAX = 256
 const METHOD = /^[\x21-\x7e]{1,128}$/
 

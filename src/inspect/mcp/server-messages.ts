@@ -15,6 +15,7 @@ import {
   readMessages,
   refusal,
   UNASKED_SUBJECT,
+  URL_ELICITATION_REQUIRED,
 } from './messages.ts'
 import { errorFor, type RefusalContext, refusedRequest } from './refusal.ts'
 import { isObject, type JsonObject, own } from '../json-values.ts'
@@ -40,8 +41,6 @@ export interface ServerMessagesOptions {
 }
 
 const INPUT_REQUESTS_MAX = 100
-// Of 2025-11-25: the client is to send its user to a URL, which is elicitation by another way.
-const URL_ELICITATION_REQUIRED = -32042
 
 /** Judges and rewrites what a server says on one call. */
 export class ServerMessages {

@@ -4,7 +4,8 @@ import * as fc from 'fast-check'
 import t from 'tap'
 
 import { EgressError } from '../../../src/errors.ts'
-import { askPlainly, isMcpRequest, type McpExchange } from '../../../src/inspect/mcp/exchange.ts'
+import { type McpExchange } from '../../../src/inspect/mcp/exchange.ts'
+import { askPlainly, isMcpRequest } from '../../../src/inspect/mcp/head.ts'
 import { definitionDigest } from '../../../src/inspect/mcp/lists.ts'
 import type { RawHeaders } from '../../../src/wire/body.ts'
 import {
@@ -429,11 +430,15 @@ void t.test('R38: the old transport posts to its own server only', async (t) => 
   t.equal(await open('/messages?sessionId=abc-1'), '/messages?sessionId=abc-1')
   t.equal(await open('messages'), '/messages')
   t.equal(await open('?s=1'), '/mcp?s=1')
+  t.equal(await open('../v1%2e0/messages'), '/v1%2e0/messages')
   t.equal(await open('https://mcp.example.com/m'), '/m')
   t.equal(await open('HTTPS://MCP.example.com:443/m'), '/m')
   for (const data of [
     '//evil.example/m',
     '//mcp.example.com/m',
+    '/x/%2e%2E/messages',
+    '/x/.%2e?a=1',
+    '%2e/messages',
     'https://evil.example/m',
     'http://mcp.example.com/m',
     'https://mcp.example.com:8443/m',
@@ -475,6 +480,12 @@ void t.test(
     t.equal(await get(404, text, 'not here'), 'not here')
     t.equal(await get(400, JSON_HEAD, '{"any":1}'), '{"any":1}')
     t.equal(await get(302, [], 'moved'), 'moved')
+    const failure = '{"jsonrpc":"2.0","id":"server-error","error":{"code":-32600,"message":"no"}}'
+    t.equal(await get(400, JSON_HEAD, failure), failure, 'whatever id it has')
+    t.equal(await get(404, [], failure), failure)
+    const zip = [...JSON_HEAD, 'Content-Encoding', 'gzip']
+    t.equal(await get(400, zip, 'zip'), '', 'what is called JSON and is not')
+    t.equal(await get(400, JSON_HEAD, failure.replace('{', '{"id":1,')), '')
     t.equal(await get(500, [...text, 'Content-Encoding', 'gzip'], 'zip'), 'zip')
     const bad = async (status: number, headers: RawHeaders, body: string) =>
       faultLater(get(status, headers, body))
@@ -610,4 +621,22 @@ void t.test('whatever the bytes are, they are understood or refused with a reaso
     { numRuns: 1000 },
   )
   t.pass('no other error')
+})
+
+void t.test('the status of a failure hides no answer from the judge', async (t) => {
+  const listed = (body: string): Promise<string> => {
+    const exchange = makeExchange(new ListJudge(['get_issue']))
+    exchange.readRequest(toBytes(request('tools/list')))
+    return answer(exchange, body, JSON_HEAD, 400).then(({ text }) => text)
+  }
+  const list = (name: string): string =>
+    JSON.stringify(result({ tools: [{ name, inputSchema: { type: 'object' } }] }))
+  t.notMatch(await listed(list('delete_issue')), /delete_issue/)
+  t.match(await listed(list('get_issue')), /get_issue/, 'the twin')
+  const elicitation = (code: number): string =>
+    JSON.stringify({ jsonrpc: '2.0', id: 1, error: { code, message: 'go to', data: { url: 'u' } } })
+  t.notMatch(await listed(elicitation(-32_042)), /go to/)
+  t.match(await listed(elicitation(-32_000)), /go to/, 'the twin')
+  const asks = '{"jsonrpc":"2.0","id":7,"method":"sampling/createMessage","params":{}}'
+  t.match(await listed(asks), /sallyport\/refused/)
 })

@@ -115,6 +115,20 @@ void t.test('resources, prompts and the session have their names', async (t) => 
   })
 })
 
+void t.test(
+  'what looks like a secret in a URI is masked in any mode; the rest of it stands',
+  async (t) => {
+    const uriOf = (uri: string): string | undefined =>
+      messageFields(message(request('resources/read', { uri })), { keep: keepNothing }).mcp
+        ?.resource?.uri
+    t.equal(
+      uriOf('https://agent:hunter2hunter2@db.example/a?id=7&api_key=0123456789abcdef'),
+      'https://[secret:url-user]@db.example/a?id=7&api_key=[secret:value]',
+    )
+    t.equal(uriOf('issue://PAY/7?id=7'), 'issue://PAY/7?id=7')
+  },
+)
+
 void t.test('R58: a message stands where its traceparent says, if that is one', async (t) => {
   const id = '0af7651916cd43dd8448eb211c80319c'
   const parent = 'b7ad6b7169203331'

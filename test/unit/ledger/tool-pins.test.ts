@@ -253,6 +253,18 @@ void t.test('property: a tool is never ok again once two digests were seen', asy
   t.pass('over restarts')
 })
 
+void t.test('an answer to one of two requests under one id is an answer to any', (t) => {
+  const requests = new OpenRequests(10)
+  requests.note('t_1', SERVER, 1, 'tools/list')
+  requests.note('t_1', SERVER, 1, 'tools/call', 'read')
+  t.strictSame(requests.find('t_1', SERVER, 1), {}, 'it may be the list')
+  t.strictSame(requests.take('t_1', SERVER, 1), {})
+  requests.note('t_1', SERVER, 1, 'tools/call', 'read')
+  requests.note('t_1', SERVER, 1, 'tools/call', 'write')
+  t.strictSame(requests.take('t_1', SERVER, 1), { method: 'tools/call', tool: 'write' })
+  t.end()
+})
+
 void t.test('a response is told what it answers, once', (t) => {
   const requests = new OpenRequests(2)
   requests.note('t_1', SERVER, 1, 'tools/call', 'read')
