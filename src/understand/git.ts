@@ -47,7 +47,11 @@ async function readPush(
 ): Promise<Reading> {
   const reader = new PushReader(request, boundPush(parts.limits))
   const chunks: Uint8Array[] = []
-  const push = await readCommands(reader, source, chunks)
+  const keep = (chunk: Uint8Array): void => {
+    parts.shares.hold(call, chunk.length)
+    chunks.push(chunk)
+  }
+  const push = await readCommands(reader, source, keep)
   // Whoever breaks the push off must not break off what the client sends: it reads no answer before all of that has gone out.
   const body: Body = { ...replayBody(chunks, source), abort: () => undefined }
   const awaitReader = (): Promise<void> =>
@@ -102,12 +106,12 @@ function watchSending(
 async function readCommands(
   reader: PushReader,
   body: Body,
-  chunks: Uint8Array[],
+  keep: (chunk: Uint8Array) => void,
 ): Promise<Push | EgressError> {
   let push: Push | 'more' = 'more'
   try {
     await readUntil(body, (chunk) => {
-      chunks.push(chunk)
+      keep(chunk)
       push = reader.push(chunk)
       return push === 'more'
     })

@@ -7,7 +7,7 @@ import { acceptsEvents } from '../inspect/mcp/content-type.ts'
 import { messageFields } from '../inspect/mcp/fields.ts'
 import { readMessages, type McpMessage } from '../inspect/mcp/messages.ts'
 import { traceOf } from '../inspect/mcp/trace.ts'
-import { joinChunks, tapBody } from '../inspect/whole-body.ts'
+import { tapBody } from '../inspect/whole-body.ts'
 import type { Parts } from '../stages.ts'
 import type { Body } from '../wire/body.ts'
 import { hasHeader, valuesOf } from '../wire/headers.ts'
@@ -15,21 +15,22 @@ import type { CanonicalRequest } from '../wire/receive.ts'
 import { makeUlid } from '../wire/ulid.ts'
 import { makeInspection, type Screened } from './inspection.ts'
 import { keeperFor, modeOf } from './keeping.ts'
+import { TappedBytes } from './tapped-bytes.ts'
 
 const MARKS = ['mcp-protocol-version', 'mcp-session-id', 'mcp-method'] as const
 
 /** Leaves on a call what records its messages as they flow by. */
 export function tapMcpCall(call: Screened, body: Body, parts: Parts): void {
-  const { tapBytesMax } = parts.limits
-  const chunks: Uint8Array[] = []
-  let bytes = 0
-  const take = (chunk: Uint8Array): void => {
-    bytes += chunk.length
-    if (bytes <= tapBytesMax) chunks.push(chunk)
-    else chunks.length = 0
-  }
+  const tapped = new TappedBytes(call, parts)
   call.inspection = makeInspection({
-    body: tapBody(body, take, () => recordMessages(call, joinChunks(chunks), parts)),
+    body: tapBody(
+      body,
+      (chunk) => tapped.push(chunk),
+      () => {
+        const bytes = tapped.take()
+        if (bytes) recordMessages(call, bytes, parts)
+      },
+    ),
   })
 }
 

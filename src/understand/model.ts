@@ -8,7 +8,7 @@ import { recogniseModelApi, type ModelApi } from '../inspect/model/api.ts'
 import { modelFields, unreadModelFields } from '../inspect/model/fields.ts'
 import { recogniseQuestion } from '../inspect/model/question.ts'
 import { readModelRequest, type ModelRequest } from '../inspect/model/request.ts'
-import { joinChunks, tapBody } from '../inspect/whole-body.ts'
+import { tapBody } from '../inspect/whole-body.ts'
 import type { Parts } from '../stages.ts'
 import type { Body } from '../wire/body.ts'
 import { valuesOf } from '../wire/headers.ts'
@@ -16,6 +16,7 @@ import { refusalHeaders, problemBody } from '../wire/proxy-status.ts'
 import type { CanonicalRequest } from '../wire/receive.ts'
 import { makeInspection, type Reading, type Screened, type WholeCall } from './inspection.ts'
 import { keeperFor, modeOf } from './keeping.ts'
+import { TappedBytes } from './tapped-bytes.ts'
 
 /** Reads a question that a rule looks at; undefined where the call is none. @throws malformed-body, protocol-not-allowed */
 export function readModelQuestion(whole: WholeCall): Reading | undefined {
@@ -47,8 +48,7 @@ class ModelExchange {
   readonly #api: ModelApi
   readonly #parts: Parts
   #question: ModelRequest | undefined
-  #chunks: Uint8Array[] = []
-  #bytes = 0
+  readonly #tapped: TappedBytes
   #isTooLarge = false
   #answer: ModelAnswer | undefined
 
@@ -56,6 +56,7 @@ class ModelExchange {
     this.#call = call
     this.#api = api
     this.#parts = parts
+    this.#tapped = new TappedBytes(call, parts)
     this.#question = question
   }
 
@@ -69,21 +70,19 @@ class ModelExchange {
   }
 
   take(chunk: Uint8Array): void {
-    this.#bytes += chunk.length
-    if (this.#bytes <= this.#parts.limits.tapBytesMax) this.#chunks.push(chunk)
-    else this.#chunks.length = 0
+    this.#tapped.push(chunk)
   }
 
   /** All of the body has flown by. */
   readQuestion(): void {
-    if (this.#chunks.length === 0 || isCoded(this.#call.request)) return
+    const bytes = this.#tapped.take()
+    if (bytes === undefined || isCoded(this.#call.request)) return
     try {
-      this.#question = readModelRequest(this.#api, joinChunks(this.#chunks), { strict: false })
+      this.#question = readModelRequest(this.#api, bytes, { strict: false })
     } catch (error) {
       if (!(error instanceof EgressError)) throw error
       this.#isTooLarge = true
     }
-    this.#chunks.length = 0
   }
 
   // A guess at the shape that the body did not bear out costs the answer nothing.
@@ -117,7 +116,7 @@ class ModelExchange {
   }
 
   #unread(): Parameters<typeof unreadModelFields>[1] {
-    if (this.#isTooLarge || this.#bytes > this.#parts.limits.tapBytesMax) return 'too-large'
+    if (this.#isTooLarge || this.#tapped.isTooLarge) return 'too-large'
     return isCoded(this.#call.request) ? 'encoded' : 'malformed'
   }
 }

@@ -77,3 +77,26 @@ scenario(
     )
   },
 )
+
+const chat = `http://${host}/v1/chat/completions`
+const ask = (words: string): string =>
+  request('POST', chat, host, {
+    headers: ['Content-Type: application/json'],
+    body: JSON.stringify({ model: 'gpt-5', messages: [{ role: 'user', content: words }] }),
+  })
+
+scenario(
+  t,
+  'what is read for the record alone is never refused for want of room: it flows on, and its record says that it was not read',
+  {
+    hosts: ['mcp.test'],
+    rules: ruleSet(`id: chat, allow: '${chat}', addresses: [127.0.0.0/8]`),
+    limits: 'inspectedBytesPerTaskMax: 20000',
+  },
+  async (cx, t) => {
+    t.match(await cx.raw(ask('a'.repeat(HELD_BYTES))), /it ran/)
+    await cx.record(({ sallyport }) => sallyport.content?.unread === 'too-large')
+    t.match(await cx.raw(ask('short')), /it ran/)
+    await cx.record(({ sallyport }) => sallyport.content?.input !== undefined)
+  },
+)
