@@ -3,7 +3,7 @@
 
 import { DEFAULT_LIMITS, type Limits } from '../limits.ts'
 import { checkTests } from '../policy/check.ts'
-import { readContent } from '../understand/read-content.ts'
+import { readContentLater } from '../understand/on-demand.ts'
 import { compilePolicy, type Policy } from '../policy/compile.ts'
 import { parseRuleSet } from '../policy/parse.ts'
 import type { Problem } from '../policy/problem.ts'
@@ -146,7 +146,7 @@ export function judgeRules(
 
 /** Runs a set's own tests; each that fails is a problem. */
 export function failedTests(set: RuleSet): Problem[] {
-  return checkTests(set, readContent)
+  return checkTests(set, readContentLater)
     .filter(({ passed }) => !passed)
     .map(({ name, expected, got, file, line, column }) => ({
       file,

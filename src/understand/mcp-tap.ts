@@ -1,23 +1,18 @@
 // MCP that no rule looks into: what the client says is put on record as it flows by, allowed by the rule that lets the call
-// through. Nothing is changed and nothing waits; what cannot be read is the server's to make sense of. Called by `understand.ts`.
+// through. Nothing is changed and nothing waits; what cannot be read is the server's to make sense of. Used through `taps.ts`.
 
 import { EgressError } from '../errors.ts'
 import { readJson } from '../inspect/json.ts'
-import { acceptsEvents } from '../inspect/mcp/content-type.ts'
 import { messageFields } from '../inspect/mcp/fields.ts'
 import { readMessages, type McpMessage } from '../inspect/mcp/messages.ts'
 import { traceOf } from '../inspect/mcp/trace.ts'
 import { tapBody } from '../inspect/whole-body.ts'
 import type { Parts } from '../stages.ts'
 import type { Body } from '../wire/body.ts'
-import { hasHeader, valuesOf } from '../wire/headers.ts'
-import type { CanonicalRequest } from '../wire/receive.ts'
 import { makeUlid } from '../wire/ulid.ts'
 import { makeInspection, type Screened } from './inspection.ts'
 import { keeperFor, modeOf } from './keeping.ts'
 import { TappedBytes } from './tapped-bytes.ts'
-
-const MARKS = ['mcp-protocol-version', 'mcp-session-id', 'mcp-method'] as const
 
 /** Leaves on a call what records its messages as they flow by. */
 export function tapMcpCall(call: Screened, body: Body, parts: Parts): void {
@@ -32,16 +27,6 @@ export function tapMcpCall(call: Screened, body: Body, parts: Parts): void {
       },
     ),
   })
-}
-
-/** Whether a client of MCP posts: it names its revision, or takes an answer and a stream of events alike. */
-export function saysMcp({ headers }: CanonicalRequest): boolean {
-  if (MARKS.some((name) => hasHeader(headers, name))) return true
-  return acceptsEvents(headers) && valuesOf(headers, 'accept').some(takesJson)
-}
-
-function takesJson(accept: string): boolean {
-  return accept.toLowerCase().includes('application/json')
 }
 
 function recordMessages(call: Screened, bytes: Uint8Array, parts: Parts): void {

@@ -4,7 +4,7 @@
 import type { Answer, Call, Inspection, UpstreamResponse } from '../call.ts'
 import { EgressError, REASONS, type Reason } from '../errors.ts'
 import { ModelAnswer } from '../inspect/model/answer.ts'
-import { recogniseModelApi, type ModelApi } from '../inspect/model/api.ts'
+import type { ModelApi } from '../inspect/model/api.ts'
 import { modelFields, unreadModelFields } from '../inspect/model/fields.ts'
 import { recogniseQuestion } from '../inspect/model/question.ts'
 import { readModelRequest, type ModelRequest } from '../inspect/model/request.ts'
@@ -32,7 +32,7 @@ export function readModelQuestion(whole: WholeCall): Reading | undefined {
 }
 
 /** Leaves on a call what reads a question to a model as it flows by. */
-export function tapModelCall(call: Screened, api: ModelApi, body: Body, parts: Parts): void {
+export function tapModelCall(api: ModelApi, call: Screened, body: Body, parts: Parts): void {
   const exchange = new ModelExchange(call, api, parts)
   call.inspection = exchange.inspect(
     tapBody(
@@ -135,16 +135,6 @@ function writeModelRefusal({ id, task }: Call, reason: Reason): Answer {
     headers: refusalHeaders(reason, 'application/problem+json'),
     body: problemBody(reason, id, task?.id, { error }),
   }
-}
-
-/** The API of models that a call speaks, or may speak, by its head; undefined where it is none. */
-export function recogniseApi({
-  method,
-  endpoint,
-  path,
-  headers,
-}: CanonicalRequest): ModelApi | undefined {
-  return recogniseModelApi({ method, host: endpoint.host, path: path.raw, headers })
 }
 
 function isCoded({ headers }: CanonicalRequest): boolean {

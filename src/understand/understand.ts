@@ -1,41 +1,16 @@
-// The stage understood: reads what a rule looks into, asks the rules again with it, and leaves on the call what stands between
-// its two parties from then on. Where no rule looks inside, questions to models and what clients say by MCP are read for the
-// record as they flow by. Called by `pipeline.ts`.
+// The stage understood: reads what a rule looks into and asks the rules again with it. Where no rule looks inside, questions to
+// models and what clients say by MCP are read for the record as they flow by. What does the reading is loaded by the first call
+// that needs it. Called by `pipeline.ts`.
 
 import type { ClientSide } from '../call.ts'
-import { EgressError } from '../errors.ts'
-import { resemblesJsonRpc } from '../inspect/mcp/resemblance.ts'
-import { joinChunks, readWhole, replayBody } from '../inspect/whole-body.ts'
-import { findOverride, judge, type Verdict } from '../judge.ts'
+import type { Verdict } from '../judge.ts'
 import type { Inspector } from '../policy/subject.ts'
 import type { Parts } from '../stages.ts'
-import { NO_BODY, type Body } from '../wire/body.ts'
-import { readGit, recogniseGitCall } from './git.ts'
-import { readGraphqlPost, readGraphqlQuery } from './graphql.ts'
-import {
-  decideReading,
-  makeInspection,
-  readFault,
-  renewRules,
-  type Reading,
-  type Screened,
-  type WholeCall,
-} from './inspection.ts'
-import { openMcpStream, readMcpPost } from './mcp.ts'
-import { saysMcp, tapMcpCall } from './mcp-tap.ts'
-import { readModelQuestion, recogniseApi, tapModelCall } from './model.ts'
-import { isOfTwoKinds, TWO_KINDS } from './two-kinds.ts'
+import { recogniseApi, saysMcp } from './heads.ts'
+import type { Screened } from './inspection.ts'
+import type * as Taps from './taps.ts'
 
-const NOTHING = new Uint8Array()
-
-/** Reads a body as one kind of thing; undefined where it is none. @throws EgressError what is wrong with it */
-type Reader = (whole: WholeCall) => Reading | undefined
-
-const READERS: Readonly<Record<Exclude<Inspector, 'git'>, Reader>> = {
-  mcp: readMcpPost,
-  model: readModelQuestion,
-  graphql: readGraphqlPost,
-}
+let taps: typeof Taps | undefined
 
 /**
  * Reads a call as far as rules or records need.
@@ -48,117 +23,44 @@ export function understand(
 ): Promise<Verdict> | undefined {
   const { decision } = verdict
   if (decision.verdict === 'deny') return undefined
-  if (decision.inspectors !== undefined) return readInside(call, decision.inspectors, client, parts)
-  tapCall(call, client, parts)
+  if (decision.inspectors !== undefined) return lookInside(call, decision.inspectors, client, parts)
+  const tap = chooseTap(call, client)
+  if (tap === undefined) return undefined
+  if (taps === undefined) return tapLater(tap, call, verdict, client, parts)
+  tap(taps, call, client.body, parts)
   return undefined
 }
 
-// A body that says nothing to anybody costs a look at its head.
-function tapCall(call: Screened, client: ClientSide, parts: Parts): void {
-  if (call.request.method !== 'POST' || client.body.length === 0) return
-  const api = recogniseApi(call.request)
-  if (api && (api.basis === 'path' || !saysMcp(call.request)))
-    tapModelCall(call, api, client.body, parts)
-  else if (saysMcp(call.request)) tapMcpCall(call, client.body, parts)
-}
-
-async function readInside(
+async function lookInside(
   call: Screened,
   inspectors: readonly Inspector[],
   client: ClientSide,
   parts: Parts,
 ): Promise<Verdict> {
-  const { request } = call
-  if (request.expectsContinue) client.sendContinue()
-  return decideReading(call, await readRequest(call, inspectors, client.body, parts))
+  const { readInside } = await import('./inside.ts')
+  return readInside(call, inspectors, client, parts)
 }
 
-async function readRequest(
+type Tap = (loaded: typeof Taps, call: Screened, body: ClientSide['body'], parts: Parts) => void
+
+// A body that says nothing to anybody costs a look at its head.
+function chooseTap(call: Screened, client: ClientSide): Tap | undefined {
+  if (call.request.method !== 'POST' || client.body.length === 0) return undefined
+  const api = recogniseApi(call.request)
+  const isMcp = saysMcp(call.request)
+  if (api && (api.basis === 'path' || !isMcp))
+    return ({ tapModelCall }, ...given) => tapModelCall(api, ...given)
+  return isMcp ? ({ tapMcpCall }, ...given) => tapMcpCall(...given) : undefined
+}
+
+async function tapLater(
+  tap: Tap,
   call: Screened,
-  inspectors: readonly Inspector[],
-  source: Body,
+  verdict: Verdict,
+  client: ClientSide,
   parts: Parts,
-): Promise<Reading> {
-  const override = findOverride(call.request)
-  if (override !== undefined)
-    return readFault(
-      new EgressError('method-not-allowed', { override }),
-      makeInspection({ body: source }),
-    )
-  if (inspectors.includes('git')) {
-    const git = recogniseOr(() => recogniseGitCall(call.request))
-    if (git instanceof EgressError) return readFault(git, makeInspection({ body: source }))
-    if (git) return readGit(call, git, source, parts)
-  }
-  // Where one is posted, nothing is no message either.
-  if (source.length === 0 && call.request.method !== 'POST')
-    return readBodiless(call, inspectors, parts)
-  const { shares, limits } = parts
-  const { inspectBytesMax } = limits
-  const hold = (bytes: number): void => shares.hold(call, bytes)
-  const { chunks, isWhole } = await readWhole(source, inspectBytesMax, hold)
-  const body = replayBody(chunks, source, (bytes) => shares.letGo(call, bytes))
-  const fault = new EgressError('body-too-large', { bytesMax: inspectBytesMax })
-  if (!isWhole) return readFault(fault, makeInspection({ body }))
-  renewRules(call, parts)
-  const verdict = judge(call.identity.policies, call.request, undefined)
-  const { inspectors: wanted } = verdict.decision
-  // Changed rules need not look inside any more.
-  if (verdict.decision.verdict === 'deny' || wanted === undefined)
-    return { content: {}, inspection: makeInspection({ body }), verdict }
-  return readWholeBody({ call, bytes: joinChunks(chunks), body, parts }, wanted)
-}
-
-// The first that knows what the bytes are has read them; what none of them can read is a fault.
-async function readWholeBody(whole: WholeCall, inspectors: readonly Inspector[]): Promise<Reading> {
-  let fault: Reading | undefined
-  for (const inspector of inspectors) {
-    if (inspector === 'git') continue
-    const reading = tryReading(() => READERS[inspector](whole), whole.body)
-    if (reading !== undefined && reading.fault === undefined)
-      return checkKind(reading, inspectors, whole)
-    // One that is marked as a message is none of another kind, whatever other keys it has.
-    if (reading && inspector === 'mcp' && resemblesJsonRpc(whole.call.request.headers, whole.bytes))
-      return reading
-    fault ??= reading
-    // What could be a question is not read as something else.
-    if (reading !== undefined && inspector === 'model') break
-  }
-  return fault ?? { content: {}, inspection: makeInspection({ body: whole.body }) }
-}
-
-function checkKind(
-  reading: Reading,
-  inspectors: readonly Inspector[],
-  { call, bytes, body }: Pick<WholeCall, 'call' | 'bytes' | 'body'>,
-): Reading {
-  const { content } = reading
-  if (content.fault !== undefined || !isOfTwoKinds(content, inspectors, call.request, bytes))
-    return reading
-  const fault = new EgressError(TWO_KINDS.fault, { part: 'kinds' })
-  return readFault(fault, makeInspection({ body }))
-}
-
-function readBodiless(call: Screened, inspectors: readonly Inspector[], parts: Parts): Reading {
-  const stream = inspectors.includes('mcp') ? openMcpStream(call, parts) : undefined
-  if (stream) return checkKind(stream, inspectors, { call, bytes: NOTHING, body: NO_BODY })
-  const query = inspectors.includes('graphql')
-    ? tryReading(() => readGraphqlQuery(call, parts), NO_BODY)
-    : undefined
-  return query ?? { content: {}, inspection: makeInspection({ body: NO_BODY }) }
-}
-
-// What cannot be told apart is returned, not thrown.
-function recogniseOr<Value>(recognise: () => Value): Value | EgressError {
-  try {
-    return recognise()
-  } catch (error) {
-    if (error instanceof EgressError) return error
-    throw error
-  }
-}
-
-function tryReading(read: () => Reading | undefined, body: Body): Reading | undefined {
-  const reading = recogniseOr(read)
-  return reading instanceof EgressError ? readFault(reading, makeInspection({ body })) : reading
+): Promise<Verdict> {
+  taps = await import('./taps.ts')
+  tap(taps, call, client.body, parts)
+  return verdict
 }
