@@ -3,7 +3,7 @@
 
 import { DEFAULT_LIMITS, type Limits } from '../limits.ts'
 import { checkTests } from '../policy/check.ts'
-import { readContentLater } from '../understand/on-demand.ts'
+import { readContentLater } from '../understand/content-reader.ts'
 import { compilePolicy, type Policy } from '../policy/compile.ts'
 import { parseRuleSet } from '../policy/parse.ts'
 import type { Problem } from '../policy/problem.ts'

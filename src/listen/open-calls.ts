@@ -202,8 +202,10 @@ export class OpenCalls {
       const watch = seen ?? firstWatch(call)
       if (seen === undefined) this.#calls.set(call, watch)
       const bytes = call.bytesIn + call.bytesOut
-      if (bytes !== watch.movedBytes) {
-        watch.movedBytes = bytes
+      // A body that has to be seen whole moves before any of it leaves.
+      const movedBytes = bytes + call.heldBytes
+      if (movedBytes !== watch.movedBytes) {
+        watch.movedBytes = movedBytes
         watch.movedAt = now
       }
       // What moves inside an inspected tunnel are calls of their own; its idleness is its HTTP server's to judge.

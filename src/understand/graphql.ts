@@ -7,7 +7,7 @@ import type { GraphqlReading } from '../inspect/graphql/read.ts'
 import type { Parts } from '../stages.ts'
 import { refusalHeaders } from '../wire/proxy-status.ts'
 import { NO_BODY, type Body } from '../wire/body.ts'
-import { graphqlReader } from './on-demand.ts'
+import { graphqlReader } from './graphql-reader.ts'
 import { makeInspection, type Reading, type Screened, type WholeCall } from './inspection.ts'
 
 /** Reads a posted request. @throws malformed-body, body-too-large */

@@ -16,7 +16,7 @@ import { findOverride } from '../judge.ts'
 import type { ReadBody } from '../policy/check.ts'
 import type { Question } from '../policy/decision.ts'
 import type { Content, Inspector } from '../policy/subject.ts'
-import { graphqlReader } from './on-demand.ts'
+import { graphqlReader } from './graphql-reader.ts'
 import { isOfTwoKinds, TWO_KINDS } from './two-kinds.ts'
 
 /** Reads one kind of thing; undefined where the bytes are none. @throws EgressError what is wrong with them */

@@ -6,7 +6,7 @@ import net from 'node:net'
 import t from 'tap'
 
 import { ALLOWED_CALL } from '../fixtures/mcp-evasions.ts'
-import { request, ruleSet, scenario, until } from '../fixtures/scenario.ts'
+import { request, ruleSet, scenario, sleep, until } from '../fixtures/scenario.ts'
 import { startHttp } from '../fixtures/upstreams.ts'
 
 const HELD_BYTES = 50_000
@@ -98,5 +98,25 @@ scenario(
     await cx.record(({ sallyport }) => sallyport.content?.unread === 'too-large')
     t.match(await cx.raw(ask('short')), /it ran/)
     await cx.record(({ sallyport }) => sallyport.content?.input !== undefined)
+  },
+)
+
+scenario(
+  t,
+  'a body that comes slowly is not idle, however long it takes to be seen whole',
+  { hosts: ['mcp.test'], rules, limits: 'idleTimeoutMs: 400' },
+  async (cx, t) => {
+    const bytes = post(ALLOWED_CALL)
+    const slow = net.connect(cx.proxyPort, '127.0.0.1')
+    let answer = ''
+    slow.on('data', (chunk: Buffer) => (answer += chunk.toString()))
+    slow.write(bytes.slice(0, -10))
+    for (const byte of bytes.slice(-10)) {
+      await sleep(150)
+      slow.write(byte)
+    }
+    await until(() => answer.includes('it ran'), 'it is answered')
+    t.match(await cx.raw(post(ALLOWED_CALL).slice(0, -1), 2000), /^$/, 'one that stops is cut')
+    await cx.record(({ event }) => event.reason === 'idle-timeout')
   },
 )

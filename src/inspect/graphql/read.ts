@@ -1,6 +1,6 @@
 // Reads GraphQL requests over HTTP: what their documents ask for. Every operation of a document is judged, whichever
 // `operationName` selects: servers choose by rules of their own. What can be read in two ways is refused. Deliberately
-// without a schema and without judging. Loaded by `understand/on-demand.ts`, only where a rule asks for it.
+// without a schema and without judging. Loaded by `understand/graphql-reader.ts`, only where a rule asks for it.
 
 import type { GraphqlOperation, GraphqlSubject } from '../../policy/subject.ts'
 import { EgressError } from '../../errors.ts'
