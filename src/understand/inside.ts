@@ -72,8 +72,10 @@ async function readRequest(
   const hold = (bytes: number): void => shares.hold(call, bytes)
   const { chunks, isWhole } = await readWhole(source, inspectBytesMax, hold)
   const body = replayBody(chunks, source, (bytes) => shares.letGo(call, bytes))
-  const fault = new EgressError('body-too-large', { bytesMax: inspectBytesMax })
-  if (!isWhole) return readFault(fault, makeInspection({ body }))
+  if (!isWhole) {
+    const fault = new EgressError('body-too-large', { bytesMax: inspectBytesMax })
+    return readFault(fault, makeInspection({ body }))
+  }
   renewRules(call, parts)
   const verdict = judge(call.identity.policies, call.request, undefined)
   const { inspectors: wanted } = verdict.decision

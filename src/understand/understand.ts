@@ -8,8 +8,10 @@ import type { Inspector } from '../policy/subject.ts'
 import type { Parts } from '../stages.ts'
 import { recogniseApi, saysMcp } from './heads.ts'
 import type { Screened } from './inspection.ts'
+import type * as Inside from './inside.ts'
 import type * as Taps from './taps.ts'
 
+let inside: typeof Inside | undefined
 let taps: typeof Taps | undefined
 
 /**
@@ -37,8 +39,9 @@ async function lookInside(
   client: ClientSide,
   parts: Parts,
 ): Promise<Verdict> {
-  const { readInside } = await import('./inside.ts')
-  return readInside(call, inspectors, client, parts)
+  // Asking for the import again would cost each call a turn and more.
+  inside ??= await import('./inside.ts')
+  return inside.readInside(call, inspectors, client, parts)
 }
 
 type Tap = (loaded: typeof Taps, call: Screened, body: ClientSide['body'], parts: Parts) => void
