@@ -76,17 +76,20 @@ async function readRequest(
     const fault = new EgressError('body-too-large', { bytesMax: inspectBytesMax })
     return readFault(fault, makeInspection({ body }))
   }
+  const whole = { call, bytes: joinChunks(chunks), body, parts }
+  const { policies } = call.identity
   renewRules(call, parts)
+  if (call.identity.policies === policies) return readWholeBody(whole, inspectors)
   const verdict = judge(call.identity.policies, call.request, undefined)
   const { inspectors: wanted } = verdict.decision
   // Changed rules need not look inside any more.
   if (verdict.decision.verdict === 'deny' || wanted === undefined)
     return { content: {}, inspection: makeInspection({ body }), verdict }
-  return readWholeBody({ call, bytes: joinChunks(chunks), body, parts }, wanted)
+  return readWholeBody(whole, wanted)
 }
 
 // The first that knows what the bytes are has read them; what none of them can read is a fault.
-async function readWholeBody(whole: WholeCall, inspectors: readonly Inspector[]): Promise<Reading> {
+function readWholeBody(whole: WholeCall, inspectors: readonly Inspector[]): Reading {
   let fault: Reading | undefined
   for (const inspector of inspectors) {
     if (inspector === 'git') continue
@@ -108,9 +111,7 @@ function checkKind(
   inspectors: readonly Inspector[],
   { call, bytes, body }: Pick<WholeCall, 'call' | 'bytes' | 'body'>,
 ): Reading {
-  const { content } = reading
-  if (content.fault !== undefined || !isOfTwoKinds(content, inspectors, call.request, bytes))
-    return reading
+  if (!isOfTwoKinds(reading.content, inspectors, call.request, bytes)) return reading
   const fault = new EgressError(TWO_KINDS.fault, { part: 'kinds' })
   return readFault(fault, makeInspection({ body }))
 }
