@@ -1,5 +1,5 @@
 // git over HTTPS: what a request asks of a repository, by its head, and of a push by as much of its body as tells its updates.
-// Refused in git's own words. Called by `understand.ts`.
+// Refused in git's own words. Called by `inside.ts`.
 
 import type { Inspection, UpstreamResponse } from '../call.ts'
 import { EgressError } from '../errors.ts'

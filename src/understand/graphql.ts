@@ -1,4 +1,4 @@
-// GraphQL: the operations of a request as its documents have them. Called by `understand.ts`.
+// GraphQL: the operations of a request as its documents have them. Called by `inside.ts`.
 
 import type { Answer } from '../call.ts'
 import type { Reason } from '../errors.ts'

@@ -1,5 +1,5 @@
 // MCP: what the client posts is read whole and each message of it judged before any of it leaves; what the server answers is
-// judged as it comes. Called by `understand.ts`.
+// judged as it comes. Called by `inside.ts`.
 
 import type { Answer, Inspection, UpstreamResponse } from '../call.ts'
 import { EgressError, REASONS, type Reason } from '../errors.ts'

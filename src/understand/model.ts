@@ -1,5 +1,5 @@
 // Questions to models: read before they leave where a rule looks at them, otherwise as they flow by, and the answer always as it
-// flows by. For the record, that is; nothing is changed and nothing waits. Called by `understand.ts`.
+// flows by. For the record, that is; nothing is changed and nothing waits. Called by `inside.ts` and, as it flows by, through `taps.ts`.
 
 import type { Answer, Call, Inspection, UpstreamResponse } from '../call.ts'
 import { EgressError, REASONS, type Reason } from '../errors.ts'

@@ -1,8 +1,8 @@
 // What could be of one kind to one server and of another to the next: rules for the other kind would not see it, so it counts as
-// not understood. MCP's messages and git's requests leave no room for it. Called by `understand.ts` and `read-content.ts`.
+// not understood. MCP's messages and git's requests leave no room for it. Called by `inside.ts` and `read-content.ts`.
 
 import { resemblesGraphql } from '../inspect/graphql/carried.ts'
-import { resemblesMcp } from '../inspect/mcp/messages.ts'
+import { mayBeMessages } from '../inspect/mcp/resemblance.ts'
 import { parseJson } from '../inspect/model/shape.ts'
 import type { Content, Inspector } from '../policy/subject.ts'
 import type { CanonicalRequest } from '../wire/receive.ts'
@@ -27,5 +27,5 @@ export function isOfTwoKinds(
   const body = parseJson(Buffer.from(bytes).toString())
   // The id of a message may look like that of a stored document, but nothing else in it is of GraphQL.
   if (asksGraphql && resemblesGraphql(query, content.mcp ? undefined : body)) return true
-  return asksMcp && body !== undefined && resemblesMcp(body)
+  return asksMcp && body !== undefined && mayBeMessages(body)
 }

@@ -69,7 +69,6 @@ const ID_LENGTH_MAX = 256
 const METHOD = /^[\x21-\x7e]{1,128}$/
 
 const REQUEST_KEYS: ReadonlySet<string> = new Set(['jsonrpc', 'id', 'method', 'params'])
-const MARKS: ReadonlySet<string> = new Set(['jsonrpc', 'method'])
 const RESPONSE_KEYS: ReadonlySet<string> = new Set(['jsonrpc', 'id', 'result', 'error'])
 
 /**
@@ -94,13 +93,6 @@ export function readMessages(
     ids.add(key)
   }
   return { messages, isBatch: true }
-}
-
-/** Whether a lenient server might take JSON for messages, whatever else is in it. */
-export function resemblesMcp(value: JsonValue): boolean {
-  return (isList(value) ? value : [value]).some(
-    (member) => isObject(member) && Object.keys(member).some((key) => MARKS.has(key.toLowerCase())),
-  )
 }
 
 /**

@@ -10,6 +10,7 @@ import { isList, isObject } from '../json-values.ts'
 import { findTwin, knowKeys } from './values.ts'
 
 const MARK = knowKeys('jsonrpc')
+const MARKS: ReadonlySet<string> = new Set(['jsonrpc', 'method'])
 
 /** Whether some server may take a body for JSON-RPC: it says so, or is JSON that not everybody reads alike. */
 export function resemblesJsonRpc(headers: RawHeaders, bytes: Uint8Array): boolean {
@@ -31,4 +32,11 @@ export function resemblesJsonRpc(headers: RawHeaders, bytes: Uint8Array): boolea
 /** Whether some server may take a request for one of MCP although its head is none: the server sees no `Upgrade` of a POST. */
 export function resemblesMcp(method: string, headers: RawHeaders, bytes: Uint8Array): boolean {
   return (method === 'POST' && bytes.length > 0) || resemblesJsonRpc(headers, bytes)
+}
+
+/** Whether a lenient server might take JSON for messages, whatever else is in it. */
+export function mayBeMessages(value: JsonValue): boolean {
+  return (isList(value) ? value : [value]).some(
+    (member) => isObject(member) && Object.keys(member).some((key) => MARKS.has(key.toLowerCase())),
+  )
 }
