@@ -3,7 +3,8 @@
 
 import type { Message } from '../call.ts'
 import type { InspectedFields } from '../inspect/fields.ts'
-import type { Delegation } from '../tasks/task.ts'
+import type { DataClass, Delegation } from '../tasks/task.ts'
+import type { Checkpoint } from './checkpoint.ts'
 
 /** ECS `event.*` of a record. */
 interface RecordEvent {
@@ -44,6 +45,21 @@ export interface RecordChain {
   readonly seq: number
   /** Lower-case hex SHA-256 of the line before, without its newline; zeros for the first. */
   readonly prev: string
+  /** The same among the records of its task alone, so that one task can be proved without the others. */
+  readonly task?: { readonly seq: number; readonly prev: string }
+}
+
+/** What a detection says: what was seen, how bad it is, and the records that it is made of. */
+export interface RecordDetection {
+  /** Lower case, hyphens: `denial-storm`, `first-seen-destination`, …. */
+  readonly name: string
+  readonly severity: 'low' | 'medium' | 'high'
+  /** Ids of the OWASP Top 10 for Agentic Applications: `ASI02`, …. */
+  readonly asi: readonly string[]
+  /** Ids of the calls whose records explain it, the first and the last ones where they are many. */
+  readonly calls: readonly string[]
+  /** How many calls it is made of. */
+  readonly count: number
 }
 
 /** Our own part of a record. */
@@ -68,12 +84,19 @@ interface RecordSallyport {
         readonly policy: string
         readonly us: number
         readonly would_deny: string | undefined
+        /** The class of what comes back, where the matching rules name one. */
+        readonly data?: DataClass | undefined
+        /** The laws that it falls under, as the matching rules name them. */
+        readonly regulation?: readonly string[] | undefined
       }
     | undefined
   readonly credential: { readonly name: string; readonly action: string | undefined } | undefined
   readonly inspection: 'full' | 'connect' | 'none' | undefined
   readonly content?: InspectedFields['content'] | undefined
   readonly upstream: { readonly tls: string } | undefined
+  readonly detection?: RecordDetection | undefined
+  /** Of a `checkpoint` and of the seal of a task. */
+  readonly checkpoint?: Checkpoint | undefined
   readonly detail: Readonly<Record<string, unknown>> | undefined
   readonly chain?: RecordChain
 }
@@ -138,5 +161,12 @@ export interface RecordBody {
   readonly trace?: { readonly id: string } | undefined
   /** The span of whoever made the call or sent the message. */
   readonly span?: { readonly id: string } | undefined
+  /** What a detection is called in MITRE ATLAS. */
+  readonly threat?:
+    | {
+        readonly framework: 'MITRE ATLAS'
+        readonly technique: { readonly id: readonly string[]; readonly name: readonly string[] }
+      }
+    | undefined
   readonly sallyport: RecordSallyport
 }

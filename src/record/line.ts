@@ -21,3 +21,11 @@ export function callIdOf(line: string): string | undefined {
   CALL_ID.lastIndex = Math.max(0, line.lastIndexOf(OWN))
   return CALL_ID.exec(line)?.[1]
 }
+
+const EVENT_ID = '"event":{"id":"'
+
+/** The `event.id` of a line, or of its beginning. */
+export function eventIdOf(line: string): string | undefined {
+  const at = line.indexOf(EVENT_ID)
+  return at < 0 ? undefined : line.slice(at + EVENT_ID.length, at + EVENT_ID.length + 26)
+}

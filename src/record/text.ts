@@ -105,7 +105,16 @@ export function responseText(status: number, bytes: number, mimeType: string | u
 }
 
 /** The members that say what the bytes mean and where they stand in a trace; few records have any. */
-function inspectedText({ gen_ai, mcp, jsonrpc, rpc, error, trace, span }: RecordBody): string {
+function inspectedText({
+  gen_ai,
+  mcp,
+  jsonrpc,
+  rpc,
+  error,
+  trace,
+  span,
+  threat,
+}: RecordBody): string {
   let text = ''
   if (gen_ai !== undefined) text += `,"gen_ai":${JSON.stringify(gen_ai)}`
   if (mcp !== undefined) text += `,"mcp":${JSON.stringify(mcp)}`
@@ -113,6 +122,7 @@ function inspectedText({ gen_ai, mcp, jsonrpc, rpc, error, trace, span }: Record
   if (rpc !== undefined) text += `,"rpc":${JSON.stringify(rpc)}`
   if (error !== undefined) text += `,"error":${JSON.stringify(error)}`
   if (trace !== undefined && span !== undefined) text += traceText(trace.id, span.id)
+  if (threat !== undefined) text += `,"threat":${JSON.stringify(threat)}`
   return text
 }
 
@@ -135,15 +145,18 @@ function sallyportText(own: RecordBody['sallyport']): string {
   if (own.inspection !== undefined) text += `,"inspection":"${own.inspection}"`
   if (own.content !== undefined) text += `,"content":${JSON.stringify(own.content)}`
   if (upstream !== undefined) text += `,"upstream":{"tls":${quote(upstream.tls)}}`
+  if (own.detection !== undefined) text += `,"detection":${JSON.stringify(own.detection)}`
+  if (own.checkpoint !== undefined) text += `,"checkpoint":${JSON.stringify(own.checkpoint)}`
   if (detail !== undefined) text += `,"detail":${JSON.stringify(detail)}`
   if (chain !== undefined) text += `,"chain":${JSON.stringify(chain)}`
   return `${text}}`
 }
 
 function decisionText(decision: NonNullable<RecordBody['sallyport']['decision']>): string {
-  const { id, verdict, reason, policy, us, would_deny: wouldDeny } = decision
+  const { id, verdict, reason, policy, us, would_deny: wouldDeny, data, regulation } = decision
   return (
     `,"decision":{"id":${quote(id)},"verdict":"${verdict}","reason":${quote(reason)},"policy":${quote(policy)}` +
-    `,"us":${numeral(us)}${optional('would_deny', wouldDeny)}}`
+    `,"us":${numeral(us)}${optional('would_deny', wouldDeny)}${optional('data', data)}` +
+    `${regulation === undefined ? '' : `,"regulation":${JSON.stringify(regulation)}`}}`
   )
 }

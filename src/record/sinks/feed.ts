@@ -9,7 +9,9 @@ import type { RecordLog } from '../journal.ts'
 import { JournalReader, type ReadLimit } from '../reader.ts'
 import { listSegments } from '../segments.ts'
 import { chainOf } from '../chain.ts'
+import { eventIdOf } from '../line.ts'
 import { cursorPath, loadCursor, saveCursor, type SinkCursor } from './cursor.ts'
+import type { Deliver, Delivery, SinkRecord } from './delivery.ts'
 import { lineFilter, type SinkFilter } from './filter.ts'
 
 /** What a sink sees of the journal. */
@@ -19,12 +21,6 @@ interface JournalSource {
   passed(sinkName: string, seq: number): void
   onWritten(listener: () => void): () => void
 }
-
-/** What became of one batch: `later` is tried again soon, `refused` slowly, `smaller` in smaller pieces. */
-export type Delivery = 'taken' | 'later' | 'refused' | 'smaller'
-
-/** Hands lines (NDJSON, each with its newline) to a sink until the feed is closed; an error counts as `later`. */
-export type Deliver = (batch: Uint8Array, signal: AbortSignal) => Promise<Delivery>
 
 /** How a sink is fed. */
 export interface FeedOptions {
@@ -145,7 +141,7 @@ export class SinkFeed {
       } catch (error) {
         if (signal.aborted) return
         this.#failures += 1
-        await this.#backOff('later', error)
+        await this.#backOff({ outcome: 'later' }, error)
       }
     }
   }
@@ -171,11 +167,11 @@ export class SinkFeed {
     if (firstSeq !== this.#cursor.seq + 1) {
       log.error({ sink: name, after: this.#cursor.seq, next: firstSeq }, 'records are missing')
     }
-    const wanted = lines.filter(this.#accepts)
+    const wanted = lines.filter(this.#accepts).map(sinkRecord)
     if (wanted.length > 0) {
       this.#behindSince = timeOf(first) ?? now()
-      const delivery = await this.#deliver(joinLines(wanted), this.#stop.signal)
-      if (delivery !== 'taken') {
+      const delivery = await this.#deliver(wanted, this.#stop.signal)
+      if (delivery.outcome !== 'taken') {
         await this.#notTaken(delivery)
         return
       }
@@ -187,11 +183,11 @@ export class SinkFeed {
   }
 
   async #notTaken(delivery: Delivery): Promise<void> {
-    if (delivery === 'smaller' && this.#linesMax > 1) {
+    if (delivery.outcome === 'smaller' && this.#linesMax > 1) {
       this.#linesMax = Math.ceil(this.#linesMax / 2)
       return
     }
-    if (delivery === 'later') this.#failures += 1
+    if (delivery.outcome === 'later') this.#failures += 1
     else this.#refusals += 1
     await this.#backOff(delivery, undefined)
   }
@@ -201,7 +197,7 @@ export class SinkFeed {
     const { name, log } = this.#options
     if (this.#attempt === 0) {
       const detail = { sink: name, backlog: this.stats.backlog, err: error }
-      if (delivery === 'later') log.warn(detail, 'sink does not take records; trying on')
+      if (delivery.outcome === 'later') log.warn(detail, 'sink does not take records; trying on')
       else log.error(detail, 'sink refuses records; trying on slowly')
     }
     if (this.#isDraining) {
@@ -209,7 +205,8 @@ export class SinkFeed {
       return
     }
     const ceiling = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** this.#attempt)
-    const waitMs = delivery === 'later' ? ceiling * (0.5 + Math.random() / 2) : BACKOFF_MAX_MS
+    const waitMs =
+      delivery.outcome === 'later' ? ceiling * (0.5 + Math.random() / 2) : BACKOFF_MAX_MS
     this.#attempt = Math.min(this.#attempt + 1, 16)
     this.#isBackingOff = true
     await sleep(waitMs, undefined, { signal: this.#stop.signal }).catch(() => undefined)
@@ -246,16 +243,12 @@ function startingPlace(options: FeedOptions, cursor: SinkCursor | undefined): Si
   return { firstSeq, offset: 0, seq: firstSeq - 1 }
 }
 
-function joinLines(lines: readonly Buffer[]): Buffer {
-  let bytes = 0
-  for (const line of lines) bytes += line.length + 1
-  const joined = Buffer.allocUnsafe(bytes)
-  let at = 0
-  for (const line of lines) {
-    at += line.copy(joined, at)
-    joined[at++] = 0x0a
+function sinkRecord(line: Buffer): SinkRecord {
+  return {
+    line,
+    seq: chainOf(line)?.seq ?? 0,
+    id: eventIdOf(line.toString('latin1', 0, 256)) ?? '',
   }
-  return joined
 }
 
 function timeOf(line: Buffer): number | undefined {

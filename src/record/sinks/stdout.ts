@@ -2,6 +2,7 @@
 
 import { destination } from 'pino'
 
+import { joinLines } from './delivery.ts'
 import { SinkFeed, type FeedOptions } from './feed.ts'
 
 /** How the stdout sink is fed. */
@@ -17,13 +18,13 @@ export interface StdoutSinkOptions extends FeedOptions {
 export function startStdoutSink(options: StdoutSinkOptions): SinkFeed {
   const fd = options.fd ?? 1
   let stdout = destination({ fd, sync: false })
-  return new SinkFeed(options, (batch, closed) => {
+  return new SinkFeed(options, (records, closed) => {
     return new Promise((resolve, reject) => {
       const end = (error?: Error): void => {
         closed.removeEventListener('abort', giveUp)
         stdout.removeAllListeners('drain').removeAllListeners('error')
         if (error === undefined) {
-          resolve('taken')
+          resolve({ outcome: 'taken' })
           return
         }
         // What pino's buffer still holds would come before the next attempt, and grow with each.
@@ -35,7 +36,7 @@ export function startStdoutSink(options: StdoutSinkOptions): SinkFeed {
       closed.addEventListener('abort', giveUp, { once: true })
       stdout.on('error', end)
       stdout.on('drain', end)
-      stdout.write(Buffer.from(batch).toString())
+      stdout.write(joinLines(records).toString())
     })
   })
 }

@@ -293,7 +293,7 @@ void t.test('statuses and what they mean', (t) => {
     100: 'later',
   }
   for (const [status, delivery] of Object.entries(meaning))
-    t.equal(deliveryOf(Number(status)), delivery, status)
+    t.equal(deliveryOf(Number(status)).outcome, delivery, status)
   t.end()
 })
 
