@@ -249,6 +249,80 @@ void t.test('a body that is too large, or takes too long, is not read to its end
   t.equal((await client.get('fits')).body.length, 20_000, 'the twin')
 })
 
+void t.test(
+  'an exchange gives the answer, and asks other paths of the same endpoint',
+  async (t) => {
+    const sink = await startSink(t, ({ url }, response) =>
+      response.writeHead(url === '/ack?a=1' ? 200 : 503).end(url),
+    )
+    const client = poster(t, 'siem.test', sink.port)
+    const sent = { body, headers: { 'x-a': 'b' }, answerBytesMax: 100 }
+    t.strictSame(await client.exchange(sent, signal()), {
+      status: 503,
+      body: Buffer.from('/ingest?source=a'),
+      retryAfterMs: undefined,
+    })
+    t.match(await client.exchange({ ...sent, path: '/ack?a=1' }, signal()), { status: 200 })
+    t.match(sink.seen[1], { method: 'POST', url: '/ack?a=1', body: body.toString() })
+    t.match(sink.seen[1]?.headers, { 'x-a': 'b', host: `siem.test:${sink.port}` })
+    t.equal(sink.connections(), 1)
+  },
+)
+
+void t.test('an answer that is too long is given up, one that breaks off rejects', async (t) => {
+  let drips = false
+  const sink = await startSink(t, ({ headers }, response) => {
+    const how = headers['x-how']
+    if (how === 'fits') response.end('x'.repeat(1000))
+    else if (how === 'said') response.end('x'.repeat(1001))
+    else if (how === 'endless') {
+      const timer = setInterval(() => response.write('x'.repeat(600)), 1)
+      response.on('close', () => clearInterval(timer))
+    } else if (how === 'cut') {
+      response.writeHead(200, { 'content-length': '1000' }).write('x')
+      setTimeout(() => response.destroy(), 20)
+    } else {
+      drips = true
+      const timer = setInterval(() => response.write('x'), 10)
+      response.on('close', () => {
+        clearInterval(timer)
+        drips = false
+      })
+    }
+  })
+  const client = poster(t, 'siem.test', sink.port)
+  const ask = (how: string, ends = signal()): ReturnType<HttpPoster['exchange']> =>
+    client.exchange({ body, headers: { 'x-how': how }, answerBytesMax: 1000 }, ends)
+  t.equal((await ask('said')).body, undefined)
+  t.equal((await ask('endless')).body, undefined)
+  await t.rejects(ask('cut'))
+  await t.rejects(ask('drips', AbortSignal.timeout(100)), { name: 'TimeoutError' })
+  t.ok(await until(() => !drips), 'and the connection is gone')
+  t.equal((await ask('fits')).body?.length, 1000, 'the twin')
+})
+
+void t.test(
+  'what an answer asks to wait is read as seconds or a date, and has an end',
+  async (t) => {
+    const sink = await startSink(t, ({ headers }, response) =>
+      response.writeHead(429, { 'retry-after': String(headers['x-wait']) }).end(),
+    )
+    const client = poster(t, 'siem.test', sink.port)
+    const waits = async (wait: string): Promise<number | undefined> => {
+      const sent = { body, headers: { 'x-wait': wait }, answerBytesMax: 0 }
+      return (await client.exchange(sent, signal())).retryAfterMs
+    }
+    t.equal(await waits('7'), 7000)
+    t.equal(await waits('0'), 0)
+    t.equal(await waits('999999999'), 300_000)
+    t.equal(await waits('soon'), undefined)
+    t.equal(await waits('-3'), 0)
+    const inAMinute = (await waits(new Date(Date.now() + 60_000).toUTCString())) ?? 0
+    t.ok(inAMinute > 50_000 && inAMinute <= 60_000)
+    t.equal(await waits('Thu, 01 Jan 1970 00:00:00 GMT'), 0)
+  },
+)
+
 void t.test('the connection of a closed client is gone', async (t) => {
   const silent = await listen(t)
   const client = poster(t, 'siem.test', silent.port)
