@@ -129,6 +129,8 @@ export interface Limits {
   readonly sinkBatchMax: number
   /** For one answer of a sink. */
   readonly sinkTimeoutMs: number
+  /** For a sink's word that it has a batch for good, where it gives one later; beyond, the batch is sent again. */
+  readonly sinkAcknowledgeTimeoutMs: number
 }
 
 /** The defaults. */
@@ -195,4 +197,5 @@ export const DEFAULT_LIMITS: Limits = {
   controlBodyBytesMax: 256 * 1024,
   sinkBatchMax: 500,
   sinkTimeoutMs: 10_000,
+  sinkAcknowledgeTimeoutMs: 300_000,
 }
