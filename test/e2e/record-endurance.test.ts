@@ -19,7 +19,7 @@ function startLoad(
   next: () => string,
 ): { stop: () => Promise<void> } {
   const agent = new http.Agent({ keepAlive: true, maxSockets: 4 })
-  let stopped = false
+  const end = new AbortController()
   const ask = (): Promise<void> =>
     new Promise((resolve) => {
       const outgoing = http.request(
@@ -38,11 +38,11 @@ function startLoad(
       outgoing.end()
     })
   const loops = Array.from({ length: 4 }, async () => {
-    while (!stopped) await ask()
+    while (!end.signal.aborted) await ask()
   })
   return {
     stop: async () => {
-      stopped = true
+      end.abort()
       await Promise.all(loops)
       agent.destroy()
     },
