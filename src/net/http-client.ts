@@ -1,6 +1,6 @@
 // The operator's HTTP client: posts what sinks deliver and gets what the configuration names, over connections that `dial.ts`
-// opened with an operator's permit. Follows no redirect and heeds no proxy variable; trusts no answer to be short or true.
-// Undici is loaded by the first request: few sidecars have an HTTP sink. Made by `config/`.
+// opened with an operator's permit. Follows no redirect and heeds no proxy variable. Undici is loaded by the first request:
+// few sidecars have an HTTP sink. Made by `config/`.
 
 import type { Client, Dispatcher } from 'undici'
 
@@ -23,31 +23,12 @@ interface OperatorRequest {
   readonly headers: Readonly<Record<string, string>>
   readonly body?: Uint8Array
   readonly signal: AbortSignal
-  /** On the same endpoint, with its query; default: the client's own. */
+  /** Another path than the client's own. */
   readonly path?: string
 }
 
-/** A body to send, and how much of the answer is wanted. */
-export interface PostedBody {
-  readonly body: Uint8Array
-  readonly headers: Readonly<Record<string, string>>
-  /** On the same endpoint, with its query; default: the client's own. */
-  readonly path?: string
-  /** Bytes of the answer's body that are kept at the most. */
-  readonly answerBytesMax: number
-}
-
-/** What came back. */
-export interface PostAnswer {
-  readonly status: number
-  /** Undefined where it is longer than was wanted: a part of it would mean something else. */
-  readonly body: Buffer | undefined
-  /** How long the receiver asks to be left alone, at most five minutes; undefined where it does not ask. */
-  readonly retryAfterMs: number | undefined
-}
-
-/** Nobody may silence a sink for longer by a header field. */
-const RETRY_AFTER_MAX_MS = 300_000
+/** Of a body that nobody asked for so much is read for the connection's sake. */
+const DROPPED_BYTES_MAX = 128 * 1024
 
 /** Asks one URL over a connection of its own. */
 class OperatorClient {
@@ -98,7 +79,16 @@ class OperatorClient {
   }
 }
 
-/** Posts to one URL, and to others of the same endpoint. */
+/** What a receiver answered. */
+export interface PostAnswer {
+  readonly status: number
+  /** The field `Retry-After` as it was sent. */
+  readonly retryAfter?: string
+  /** What was to be kept of the body, cut where it was longer. */
+  readonly body: Buffer
+}
+
+/** Posts to one URL. */
 export class HttpPoster extends OperatorClient {
   /** @param path with its query */
   constructor(
@@ -111,58 +101,43 @@ export class HttpPoster extends OperatorClient {
   }
 
   /**
-   * Sends a body and waits for the status; the answer's body is read and dropped.
+   * Sends a body and waits for the answer; what is not kept of the answer's body is dropped.
+   * @param keep how many bytes of the answer's body are kept, by default none; another path than the poster's own
    * @throws EgressError of dialing; Error of the connection
    */
   async post(
     body: Uint8Array,
     headers: Record<string, string>,
     signal: AbortSignal,
-  ): Promise<{ status: number }> {
-    const answer = await this.request({ method: 'POST', headers, body, signal })
-    await answer.body.dump()
-    return { status: answer.statusCode }
-  }
-
-  /**
-   * Sends a body and reads the answer, as far as it is wanted; the signal ends the reading too.
-   * @throws EgressError of dialing; Error of the connection, also where the answer breaks off
-   */
-  async exchange(
-    { answerBytesMax, ...sent }: PostedBody,
-    signal: AbortSignal,
+    keep: { readonly bytesMax?: number; readonly path?: string } = {},
   ): Promise<PostAnswer> {
-    const answer = await this.request({ method: 'POST', ...sent, signal })
-    const retryAfterMs = retryAfter(answer.headers['retry-after'], Date.now())
-    return { status: answer.statusCode, body: await readUpTo(answer, answerBytesMax), retryAfterMs }
+    const { bytesMax = 0, path } = keep
+    const answer = await this.request({
+      method: 'POST',
+      headers,
+      body,
+      signal,
+      ...(path !== undefined && { path }),
+    })
+    const retryAfter = answer.headers['retry-after']
+    return {
+      status: answer.statusCode,
+      ...(typeof retryAfter === 'string' && { retryAfter }),
+      body: await readUpTo(answer.body, bytesMax),
+    }
   }
 }
 
-async function readUpTo(
-  { body }: Dispatcher.ResponseData,
-  bytesMax: number,
-): Promise<Buffer | undefined> {
+/** Reads the beginning of a body; a receiver that says more than is kept loses the connection for it. */
+async function readUpTo(body: Dispatcher.ResponseData['body'], bytesMax: number): Promise<Buffer> {
   const chunks: Buffer[] = []
   let bytes = 0
-  for await (const chunk of body) {
-    const piece = Buffer.from(chunk)
-    bytes += piece.length
-    // Leaving the loop ends the connection: what is left of the answer is not even read.
-    if (bytes > bytesMax) return undefined
-    chunks.push(piece)
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    if (bytes < bytesMax) chunks.push(chunk.subarray(0, bytesMax - bytes))
+    bytes += chunk.length
+    if (bytes > Math.max(bytesMax, DROPPED_BYTES_MAX)) break
   }
   return Buffer.concat(chunks)
-}
-
-/**
- * How long a `Retry-After` asks to wait, in milliseconds: seconds or a date.
- * @param now epoch milliseconds
- * @see https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
- */
-function retryAfter(field: string | string[] | undefined, now: number): number | undefined {
-  if (typeof field !== 'string' || field.length > 64) return undefined
-  const waitMs = /^\d{1,9}$/.test(field) ? Number(field) * 1000 : Date.parse(field) - now
-  return Number.isNaN(waitMs) ? undefined : Math.min(Math.max(0, waitMs), RETRY_AFTER_MAX_MS)
 }
 
 /** Gets one URL. */
