@@ -123,7 +123,10 @@ export interface Message {
   readonly id: string
   readonly direction: 'to-server' | 'to-client'
   readonly kind: 'request' | 'notification' | 'response'
-  readonly decision: Pick<Decision, 'verdict' | 'reason' | 'rule' | 'policy' | 'wouldDeny'>
+  readonly decision: Pick<
+    Decision,
+    'verdict' | 'reason' | 'rule' | 'obligations' | 'policy' | 'wouldDeny'
+  >
   readonly decisionId: string
   /** Microseconds the decision took. */
   readonly decisionUs: number

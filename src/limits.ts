@@ -127,6 +127,10 @@ export interface Limits {
   readonly controlBodyBytesMax: number
   /** Records in one batch to a sink. */
   readonly sinkBatchMax: number
+  /** Bytes of the records in one batch to a sink, unless a single one is larger. */
+  readonly sinkBatchBytesMax: number
+  /** Bytes of the journal that a sink may be behind, unless it says so itself; at most three quarters of `journal.maxBytes`. */
+  readonly sinkBacklogBytesMax: number
   /** For one answer of a sink. */
   readonly sinkTimeoutMs: number
 }
@@ -194,5 +198,7 @@ export const DEFAULT_LIMITS: Limits = {
   controlRequestsPerSecond: 100,
   controlBodyBytesMax: 256 * 1024,
   sinkBatchMax: 500,
+  sinkBatchBytesMax: 4 * 1024 * 1024,
+  sinkBacklogBytesMax: 2 * 1024 ** 3,
   sinkTimeoutMs: 10_000,
 }

@@ -131,7 +131,7 @@ export class Sidecar {
       (outcome) => this.#records.metrics.countDial(outcome),
     )
     this.#pool = new UpstreamPool({ dialer, limits })
-    this.#sinks = startSinks(config.sinks, { journal, stateDir, dialer, limits, log, now })
+    this.#sinks = startSinks(config, { journal, dialer, environment, version, log, now })
     const credentials = new CredentialStore(config.credentials, {
       environment,
       limits,

@@ -7,7 +7,7 @@ import type { Config } from '../config/config.ts'
 import { compileTaskPolicy, loadRuleSets, type TaskRules } from '../config/rules.ts'
 import { EgressError, REASONS } from '../errors.ts'
 import type { Policy } from '../policy/compile.ts'
-import type { Decision, TraceStep } from '../policy/decision.ts'
+import type { Decision, Obligations, TraceStep } from '../policy/decision.ts'
 import type { PolicyChain } from '../policy/conjunction.ts'
 import { explainTogether } from '../policy/explain.ts'
 import { makeItem } from '../policy/inside-grammar.ts'
@@ -207,6 +207,11 @@ function printRefusal(error: EgressError, json: boolean, io: CommandIo): void {
   else io.out(`${paintFor(io).red('deny')} ${reason}: ${REASONS[reason].title}\n`)
 }
 
+function printClass({ data, regulation }: Obligations, io: CommandIo): void {
+  if (data !== undefined) io.out(`data: ${data}\n`)
+  if (regulation) io.out(`regulation: ${regulation.join(', ')}\n`)
+}
+
 function printDecision(decision: Decision, trace: readonly TraceStep[], io: CommandIo): void {
   const paint = paintFor(io)
   const { verdict, reason, rule, obligations, wouldDeny, inspectors } = decision
@@ -218,6 +223,7 @@ function printDecision(decision: Decision, trace: readonly TraceStep[], io: Comm
     io.out(`${paint.yellow('observed only')}: enforced, it would be ${wouldDeny}\n`)
   if (verdict === 'allow' && obligations.credential !== undefined)
     io.out(`credential: ${obligations.credential}\n`)
+  if (verdict === 'allow') printClass(obligations, io)
   if (verdict === 'allow' && obligations.bodyBytesMax !== undefined)
     io.out(`body: ${obligations.bodyBytesMax} bytes at the most\n`)
   if (verdict === 'allow' && obligations.maxPackBytes !== undefined)

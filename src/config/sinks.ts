@@ -1,53 +1,77 @@
-// Starts the configured sinks: each a feed from the journal, HTTP ones with an operator's permit for exactly their URL.
-// Called by `sidecar.ts`.
+// Starts the configured sinks: each a feed from the journal; those that are reached over a network get an operator's permit
+// for exactly what the configuration names. A kind whose starting grows has a file of its own in `sinks/`. Called by
+// `sidecar.ts`.
 
-import { HttpPoster } from '../net/http-client.ts'
 import type { Dialer } from '../net/dial.ts'
-import type { Limits } from '../limits.ts'
+import { HttpPoster } from '../net/http-client.ts'
 import type { Journal, RecordLog } from '../record/journal.ts'
-import type { SinkFeed } from '../record/sinks/feed.ts'
+import type { FeedOptions, SinkFeed } from '../record/sinks/feed.ts'
 import { startHttpSink } from '../record/sinks/http.ts'
 import { startStdoutSink } from '../record/sinks/stdout.ts'
-import type { SinkDefinition } from './config.ts'
+import type { Config } from './config.ts'
 import { permitUrl } from './operator-permit.ts'
+import type { HttpSinkDefinition, SinkDefinition } from './sink-definition.ts'
+import { readSinkHeaders, type SinkEnvironment } from './sink-secrets.ts'
 
 /** What sinks are started with. */
 export interface SinkOptions {
+  readonly config: Pick<Config, 'sinks' | 'stateDir' | 'limits'>
   readonly journal: Journal
-  readonly stateDir: string
   readonly dialer: Dialer
-  readonly limits: Limits
+  readonly environment: SinkEnvironment
+  /** The program's version, for what says where records are from. */
+  readonly version: string
   readonly log: RecordLog
   readonly now: () => number
 }
 
-/** Starts every sink. */
+/** Starts every sink. @throws Error where a secret of one cannot be read, saying which and why */
 export function startSinks(
-  definitions: readonly SinkDefinition[],
-  options: SinkOptions,
+  config: SinkOptions['config'],
+  parts: Omit<SinkOptions, 'config'>,
 ): SinkFeed[] {
-  return definitions.map((definition) => startSink(definition, options))
+  return config.sinks.map((definition) => startSink(definition, { ...parts, config }))
 }
 
+/** A kind that is not here is refused by name when the configuration is loaded (`reserved.ts`). */
 function startSink(definition: SinkDefinition, options: SinkOptions): SinkFeed {
-  const { journal, stateDir, limits, log, now } = options
-  const feed = {
-    name: definition.name,
-    journal,
-    stateDir,
-    limits,
-    log,
-    now,
-    all: definition.all,
-    filter: definition.filter,
+  const { journal, config, log, now } = options
+  const { stateDir, limits } = config
+  const { name, all, filter } = definition
+  const feed = { name, journal, stateDir, limits, log, now, all, filter }
+  switch (definition.kind) {
+    case 'stdout':
+      return startStdoutSink(feed)
+    case 'http':
+      return startHttp(definition, feed, options)
+    case 'file':
+    case 'otlp':
+    case 'splunk':
+    case 'elastic':
+    case 'syslog':
+    case 'nats':
+    default:
+      throw new Error(`a sink of the kind ${definition.kind} is not served`)
   }
-  if (definition.kind === 'stdout') return startStdoutSink(feed)
+}
+
+function startHttp(
+  definition: HttpSinkDefinition,
+  feed: FeedOptions,
+  { dialer, environment, config }: SinkOptions,
+): SinkFeed {
+  const key = `sinks.${definition.name}`
   const url = new URL(definition.url)
-  const permit = permitUrl(`sinks.${definition.name}`, url)
-  const poster = new HttpPoster(options.dialer, permit, `${url.pathname}${url.search}`, limits)
+  const poster = new HttpPoster(
+    dialer,
+    permitUrl(key, url),
+    `${url.pathname}${url.search}`,
+    config.limits,
+  )
   return startHttpSink({
     ...feed,
-    headers: definition.headers,
+    limits: config.limits,
+    headers: readSinkHeaders(key, definition.headers, environment),
     post: (body, headers, signal) => poster.post(body, headers, signal),
   })
 }

@@ -141,10 +141,12 @@ function trafficText({ bytesOut, bytesIn, response, clientTls }: Call): string {
 }
 
 function decisionText({ decision, decisionId, decisionUs }: DecidedRequest): string {
-  const { verdict, reason, policy, wouldDeny } = decision
+  const { verdict, reason, policy, wouldDeny, obligations } = decision
+  const { data, regulation } = obligations
   return (
     `,"decision":{"id":"${inner(decisionId ?? '')}","verdict":"${verdict}","reason":"${reason}","policy":"${inner(policy)}"` +
-    `,"us":${numeral(Math.round(decisionUs))}${optional('would_deny', wouldDeny)}}`
+    `,"us":${numeral(Math.round(decisionUs))}${optional('would_deny', wouldDeny)}` +
+    `${data === undefined ? '' : `,"data":"${data}"`}${regulation === undefined ? '' : `,"regulation":${kept(regulation)}`}}`
   )
 }
 

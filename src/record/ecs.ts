@@ -69,6 +69,8 @@ export function callRecord(facts: CallFacts, action: CallAction, now: number): R
               policy: decision.policy,
               us: decision.us,
               would_deny: decision.wouldDeny,
+              data: decision.data,
+              regulation: decision.regulation,
             },
       credential,
       inspection: facts.inspection,

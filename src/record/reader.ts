@@ -46,6 +46,9 @@ export class JournalReader {
       if (lines.length > 0) return { lines, place: next }
       const segment = this.#segmentBehind(at, limit)
       if (segment === undefined) return { lines, place: next }
+      // It may have grown and been closed since its end was looked at; now that there is a next one it grows no more.
+      const rest = await this.#readSegment(next, linesMax, limit)
+      if (rest.lines.length > 0) return rest
       at = { firstSeq: segment, offset: 0 }
     }
   }

@@ -157,6 +157,6 @@ function decisionText(decision: NonNullable<RecordBody['sallyport']['decision']>
   return (
     `,"decision":{"id":${quote(id)},"verdict":"${verdict}","reason":${quote(reason)},"policy":${quote(policy)}` +
     `,"us":${numeral(us)}${optional('would_deny', wouldDeny)}${optional('data', data)}` +
-    `${regulation === undefined ? '' : `,"regulation":${JSON.stringify(regulation)}`}}`
+    `${regulation === undefined ? '' : `,"regulation":${kept(regulation)}`}}`
   )
 }

@@ -109,7 +109,7 @@ void t.test('a batch arrives as it was sent, and one connection serves many', as
   const client = poster(t, 'siem.test', sink.port)
   const headers = { 'content-type': 'application/x-ndjson', authorization: 'Bearer s' }
   for (let round = 0; round < 3; round += 1)
-    t.strictSame(await client.post(body, headers, signal()), { status: 204 })
+    t.match(await client.post(body, headers, signal()), { status: 204 })
   t.equal(sink.connections(), 1)
   t.equal(sink.seen.length, 3)
   t.match(sink.seen[0], {
@@ -125,10 +125,9 @@ void t.test('an HTTPS sink is verified like any upstream', async (t) => {
   const good = await startSink(t, undefined, pki.issue({ names: ['siem.test'] }))
   const bad = await startSink(t, undefined, pki.issue({ names: ['other.test'] }))
   const roots = [pki.caPem]
-  t.strictSame(
-    await poster(t, 'siem.test', good.port, { tls: true, roots }).post(body, {}, signal()),
-    { status: 204 },
-  )
+  t.match(await poster(t, 'siem.test', good.port, { tls: true, roots }).post(body, {}, signal()), {
+    status: 204,
+  })
   t.equal(
     await reasonOf(poster(t, 'siem.test', bad.port, { tls: true, roots }).post(body, {}, signal())),
     'tls-untrusted',
@@ -145,7 +144,7 @@ void t.test('a redirect is an answer and is not followed', async (t) => {
   const sink = await startSink(t, (_request, response) =>
     response.writeHead(307, { location: `http://127.0.0.1:${target.port}/` }).end(),
   )
-  t.strictSame(await poster(t, 'siem.test', sink.port).post(body, {}, signal()), { status: 307 })
+  t.match(await poster(t, 'siem.test', sink.port).post(body, {}, signal()), { status: 307 })
   t.equal(target.connections(), 0)
 })
 
@@ -169,7 +168,7 @@ void t.test('proxy variables of the environment are not used', async (t) => {
     }),
   )
   const sink = await startSink(t)
-  t.strictSame(await poster(t, 'siem.test', sink.port).post(body, {}, signal()), { status: 204 })
+  t.match(await poster(t, 'siem.test', sink.port).post(body, {}, signal()), { status: 204 })
   t.equal(trap.connections(), 0)
 })
 
@@ -178,8 +177,8 @@ void t.test('statuses come back, and a large answer is read and dropped', async 
     response.writeHead(500).end(Buffer.alloc(1_000_000, 'x')),
   )
   const client = poster(t, 'siem.test', sink.port)
-  t.strictSame(await client.post(body, {}, signal()), { status: 500 })
-  t.strictSame(await client.post(body, {}, signal()), { status: 500 }, 'and the client goes on')
+  t.match(await client.post(body, {}, signal()), { status: 500 })
+  t.match(await client.post(body, {}, signal()), { status: 500 }, 'and the client goes on')
 })
 
 void t.test(
@@ -210,7 +209,7 @@ void t.test(
     setTimeout(() => abort.abort(), 50)
     await t.rejects(cut, { name: 'AbortError' })
     isSilent = false
-    t.strictSame(await client.post(body, {}, signal()), { status: 204 })
+    t.match(await client.post(body, {}, signal()), { status: 204 })
   },
 )
 

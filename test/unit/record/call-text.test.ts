@@ -16,7 +16,6 @@ const NOW = 1_700_000_000_000
 // Not used by a record.
 const policy: Policy = JSON.parse('{}')
 const addresses = { allowed: [], denied: [] }
-const obligations = { data: 'public', clientAuth: 'drop', placeholderInBody: 'pass' } as const
 
 const text = fc.oneof(
   fc.string(),
@@ -55,6 +54,8 @@ const start = fc.record({
   task: fc.constantFrom(TASK, { ...TASK, id: 'té"', owner: { name: '\u2028', team: '\\' } }),
   rule: maybe(fc.record({ id: text, ruleset: text, version: text })),
   wouldDeny: maybe(fc.constant('not-on-allowlist' as const)),
+  data: maybe(fc.constantFrom('public' as const, 'restricted' as const)),
+  regulation: maybe(fc.constantFrom(['gdpr'], ['gdpr', 'pci-dss'])),
   policyDigest: text,
   decisionId: text,
   decisionUs: fc.double({ noNaN: true }),
@@ -111,7 +112,12 @@ function callOf(from: Start): Call {
     verdict: 'allow',
     reason: 'allowed',
     policy: from.policyDigest,
-    obligations,
+    obligations: {
+      ...(from.data && { data: from.data }),
+      ...(from.regulation && { regulation: from.regulation }),
+      clientAuth: 'drop',
+      placeholderInBody: 'pass',
+    },
     addresses,
     ...(rule && { rule }),
     ...(wouldDeny && { wouldDeny }),

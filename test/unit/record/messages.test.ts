@@ -124,6 +124,28 @@ void t.test('I4: a message is on record when it may be passed on', async (t) => 
   t.match(text, 'sallyport_messages_total{verdict="deny",reason="tool-not-allowed"} 1')
 })
 
+void t.test(
+  'a message and its call tell the class and the regulations that rules name',
+  async (t) => {
+    const dir = freshDir(t)
+    const { recorder, close } = openRecorder(dir)
+    const obligations = {
+      data: 'restricted',
+      regulation: ['gdpr', 'hipaa'],
+      clientAuth: 'drop',
+      placeholderInBody: 'pass',
+    } as const
+    await recorder.recordMessage(messageCall('CALL'), messageOf({ obligations }))
+    await recorder.recordMessage(messageCall('CALL'), messageOf())
+    await close()
+    const [named, silent] = journalRecords(dir)
+    t.strictSame(named?.sallyport.decision?.data, 'restricted')
+    t.strictSame(named?.sallyport.decision?.regulation, ['gdpr', 'hipaa'])
+    t.notOk(silent?.sallyport.decision?.data, 'what nobody wrote is not told')
+    t.notOk(silent?.sallyport.decision?.regulation)
+  },
+)
+
 void t.test('I5: a message that cannot be recorded must not be passed on', async (t) => {
   const dir = freshDir(t)
   const { recorder, lost, close } = openRecorder(dir, 50, 1)

@@ -89,9 +89,10 @@ export function messageOf(
     readonly verdict?: 'allow' | 'deny'
     readonly reason?: Reason
     readonly wouldDeny?: Reason
+    readonly obligations?: Message['decision']['obligations']
   } = {},
 ): Message {
-  const { verdict = 'allow', reason, wouldDeny, ...own } = more
+  const { verdict = 'allow', reason, wouldDeny, obligations, ...own } = more
   return {
     id: '01JMESSAGE0000000000000000',
     direction: 'to-server',
@@ -101,6 +102,7 @@ export function messageOf(
       reason: reason ?? (verdict === 'allow' ? 'allowed' : 'tool-not-allowed'),
       rule: { id: 'rule', ruleset: 'set', version: `sha256:${'b'.repeat(64)}` },
       policy: `sha256:${'c'.repeat(64)}`,
+      obligations: obligations ?? { clientAuth: 'drop', placeholderInBody: 'pass' },
       ...(wouldDeny && { wouldDeny }),
     },
     decisionId: '01JDECISION000000000000000',
