@@ -12,6 +12,8 @@ import type { Config } from './config.ts'
 import { permitUrl } from './operator-permit.ts'
 import type { HttpSinkDefinition, SinkDefinition } from './sink-definition.ts'
 import { readSinkHeaders, type SinkEnvironment } from './sink-secrets.ts'
+import { startNats } from './sinks/nats.ts'
+import { startSyslog } from './sinks/syslog.ts'
 
 /** What sinks are started with. */
 export interface SinkOptions {
@@ -44,12 +46,14 @@ function startSink(definition: SinkDefinition, options: SinkOptions): SinkFeed {
       return startStdoutSink(feed)
     case 'http':
       return startHttp(definition, feed, options)
+    case 'syslog':
+      return startSyslog(definition, feed, options.dialer)
+    case 'nats':
+      return startNats(definition, feed, options)
     case 'file':
     case 'otlp':
     case 'splunk':
     case 'elastic':
-    case 'syslog':
-    case 'nats':
     default:
       throw new Error(`a sink of the kind ${definition.kind} is not served`)
   }

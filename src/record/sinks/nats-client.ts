@@ -22,7 +22,12 @@ export interface NatsClientOptions {
 export type NatsAnswer =
   | { readonly kind: 'stored'; readonly stream: string; readonly duplicate: boolean }
   /** By JetStream's own code where it has one; 503 where nobody listens to the subject. */
-  | { readonly kind: 'failed'; readonly code: number; readonly errorCode: number; readonly text: string }
+  | {
+      readonly kind: 'failed'
+      readonly code: number
+      readonly errorCode: number
+      readonly text: string
+    }
 
 /** Why it does not go on: the server's own words, or ours for what somebody has to change. */
 export class NatsError extends Error {

@@ -118,8 +118,7 @@ function readInfo(text: string): ServerInfo {
     jetstream: info['jetstream'] === true,
     tlsRequired: info['tls_required'] === true,
     authRequired: info['auth_required'] === true,
-    maxPayload:
-      typeof maxPayload === 'number' && maxPayload > 0 ? maxPayload : MAX_PAYLOAD_USUAL,
+    maxPayload: typeof maxPayload === 'number' && maxPayload > 0 ? maxPayload : MAX_PAYLOAD_USUAL,
     nonce: typeof nonce === 'string' ? nonce : undefined,
   }
 }

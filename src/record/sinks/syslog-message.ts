@@ -2,6 +2,7 @@
 // message, so nothing in it can end it. Pure. Called by `syslog.ts`.
 
 import type { RecordBody } from '../body.ts'
+import { severityOf, type Severity } from '../project/severity.ts'
 
 /** What every message says of its sender. */
 export interface SyslogSender {
@@ -12,12 +13,8 @@ export interface SyslogSender {
   readonly appName: string
 }
 
-/** Severities that are used, RFC 5424 table 2. */
-const ALERT = 1
-const ERROR = 3
-const WARNING = 4
-const NOTICE = 5
-const INFORMATIONAL = 6
+// RFC 5424 table 2: alert, error, warning, informational.
+const SEVERITY: Readonly<Record<Severity, number>> = { high: 1, medium: 3, low: 4, information: 6 }
 
 /**
  * Name of our structured data. 32473 is the enterprise number of examples, RFC 5612: we have none, and a name without one
@@ -38,7 +35,7 @@ export function syslogFrame(
   sender: SyslogSender,
 ): Buffer {
   const { event } = record
-  const priority = sender.facility * 8 + severityOf(record)
+  const priority = sender.facility * 8 + SEVERITY[severityOf(record)]
   const time = record['@timestamp']
   const header = [
     `<${String(priority)}>1`,
@@ -58,13 +55,6 @@ export function syslogFrame(
   const headerBytes = Buffer.from(header)
   const length = Buffer.from(`${String(headerBytes.length + content.length)} `)
   return Buffer.concat([length, headerBytes, content])
-}
-
-/** How bad what a record tells is: from 1, act at once, to 6, for information. */
-export function severityOf({ event, sallyport }: RecordBody): number {
-  if (event.kind === 'alert') return sallyport.detection?.severity === 'high' ? ALERT : ERROR
-  if (event.type.includes('denied')) return WARNING
-  return event.outcome === 'failure' ? NOTICE : INFORMATIONAL
 }
 
 /** A text as a field of the header takes it: visible ASCII, so long at the most; `-` where nothing is left. */
