@@ -14,6 +14,7 @@ import type { Config } from './config.ts'
 import { permitUrl } from './operator-permit.ts'
 import type { HttpSinkDefinition, SinkDefinition } from './sink-definition.ts'
 import { readSinkHeaders, type SinkEnvironment } from './sink-secrets.ts'
+import { startElastic, startOtlp, startSplunk } from './sinks/receivers.ts'
 
 /** What sinks are started with. */
 export interface SinkOptions {
@@ -51,10 +52,13 @@ function startSink(definition: SinkDefinition, options: SinkOptions): SinkFeed {
       return startStdoutSink(feed)
     case 'http':
       return startHttp(definition, feed, options)
-    case 'file':
     case 'otlp':
+      return startOtlp(definition, feed, options)
     case 'splunk':
+      return startSplunk(definition, feed, options)
     case 'elastic':
+      return startElastic(definition, feed, options)
+    case 'file':
     case 'syslog':
     case 'nats':
     default:
