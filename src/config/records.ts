@@ -10,12 +10,15 @@ import type { Log } from '../record/log.ts'
 import type { MetricSources } from '../record/counts.ts'
 import { Metrics } from '../record/metrics.ts'
 import { CallRecorder } from '../record/recorder.ts'
+import { SinkGate } from '../record/sinks/gate.ts'
 import type { Config } from './config.ts'
 
 /** Everything that records. */
 export interface Records {
   readonly journal: Journal
   readonly checkpoints: Checkpoints
+  /** Held by sinks that are too far behind. */
+  readonly gate: SinkGate
   readonly denials: DenialLimiter
   readonly metrics: Metrics
   readonly recorder: CallRecorder
@@ -40,6 +43,7 @@ export function openRecords(
   const keys = new CheckpointKeys(stateDir, now())
   const journal = Journal.open({ ...config.journal, limits, now, log })
   const checkpoints = new Checkpoints({ journal, keys, limits, now, log })
+  const gate = new SinkGate()
   const metrics = new Metrics({ ...sources, journal: () => journal.stats })
   const denials = new DenialLimiter({
     perSecond: config.journal.denialsPerTaskPerSecond,
@@ -51,10 +55,11 @@ export function openRecords(
   }
   return {
     journal,
+    gate,
     checkpoints,
     denials,
     metrics,
-    recorder: new CallRecorder({ journal, denials, metrics, now, limits, onLost, onEnd }),
+    recorder: new CallRecorder({ journal, gate, denials, metrics, now, limits, onLost, onEnd }),
     settle: () => {
       denials.close()
       return checkpoints.close()

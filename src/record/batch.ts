@@ -59,12 +59,13 @@ export function isOwed(action: string): boolean {
 
 /**
  * Tells whether a record is taken at any bound: there are no more ends than calls that were allowed to start, few keys, and
- * what tells that segments go is what makes room.
+ * what tells that segments go, or what a sink did not get, makes room.
  */
 export function isAlwaysTaken(action: string): boolean {
   return (
     action === 'call-ended' ||
     action.startsWith('task-') ||
+    action.startsWith('sink-') ||
     action === 'checkpoint-key' ||
     action === 'journal-segments-deleted'
   )

@@ -47,6 +47,8 @@ const USUAL: Readonly<Record<string, Usual>> = {
     'failure',
     'alert',
   ),
+  'sink-gap': usual(['process'], ['error'], 'failure', 'alert'),
+  'sink-records-refused': usual(['process'], ['error'], 'failure', 'alert'),
   'journal-recovered': usual(['process'], ['info']),
   'journal-segments-deleted': usual(['configuration'], ['deletion']),
   'checkpoint-key': usual(['configuration'], ['change']),
