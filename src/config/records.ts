@@ -8,11 +8,14 @@ import type { Log } from '../record/log.ts'
 import type { MetricSources } from '../record/counts.ts'
 import { Metrics } from '../record/metrics.ts'
 import { CallRecorder } from '../record/recorder.ts'
+import { SinkGate } from '../record/sinks/gate.ts'
 import type { Config } from './config.ts'
 
 /** Everything that records. */
 export interface Records {
   readonly journal: Journal
+  /** Held by sinks that are too far behind. */
+  readonly gate: SinkGate
   readonly denials: DenialLimiter
   readonly metrics: Metrics
   readonly recorder: CallRecorder
@@ -33,6 +36,7 @@ export function openRecords(
 ): Records {
   const { limits } = config
   const journal = Journal.open({ ...config.journal, limits, now, log })
+  const gate = new SinkGate()
   const metrics = new Metrics({ ...sources, journal: () => journal.stats })
   const denials = new DenialLimiter({
     perSecond: config.journal.denialsPerTaskPerSecond,
@@ -44,8 +48,9 @@ export function openRecords(
   }
   return {
     journal,
+    gate,
     denials,
     metrics,
-    recorder: new CallRecorder({ journal, denials, metrics, now, limits, onLost, onEnd }),
+    recorder: new CallRecorder({ journal, gate, denials, metrics, now, limits, onLost, onEnd }),
   }
 }

@@ -48,9 +48,12 @@ export function isOwed(action: string): boolean {
   return action !== 'call-started' && action !== 'call-progress' && action !== 'message-allowed'
 }
 
-/** Tells whether a record is taken at any bound: there are no more ends than calls that were allowed to start. */
+/**
+ * Tells whether a record is taken at any bound: there are no more ends than calls that were allowed to start, and what a sink
+ * says of a gap makes room.
+ */
 export function isAlwaysTaken(action: string): boolean {
-  return action === 'call-ended' || action.startsWith('task-')
+  return action === 'call-ended' || action.startsWith('task-') || action.startsWith('sink-')
 }
 
 /** What a `-repeated` record tells. */

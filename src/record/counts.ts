@@ -23,6 +23,11 @@ export interface MetricSources {
     readonly sent: number
     readonly failures: number
     readonly refusals: number
+    readonly backlogBytes: number
+    readonly sentBytes: number
+    readonly refusedRecords: number
+    readonly gaps: number
+    readonly skippedRecords: number
   }[]
 }
 

@@ -3,6 +3,7 @@
 // `pipeline.ts`, `ledger/` and the sweep of open calls.
 
 import type { Call, Message } from '../call.ts'
+import { EgressError } from '../errors.ts'
 import type { Limits } from '../limits.ts'
 import type { Task } from '../tasks/task.ts'
 import { callRecord, eventRecord, type EventFields } from './ecs.ts'
@@ -13,10 +14,14 @@ import type { Journal } from './journal.ts'
 import { MessageLimiter } from './message-flood.ts'
 import { messageRecord } from './message-record.ts'
 import type { Metrics } from './metrics.ts'
+import { isRegulatedData } from './sinks/filter.ts'
+import type { SinkGate } from './sinks/gate.ts'
 
 /** What recording needs. */
 export interface RecorderOptions {
   readonly journal: Journal
+  /** Undefined: no sink holds a call back. */
+  readonly gate?: SinkGate
   readonly denials: DenialLimiter
   readonly metrics: Metrics
   readonly now: () => number
@@ -46,7 +51,12 @@ export class CallRecorder {
 
   /** Resolves when `call-started` is written. @throws EgressError audit-unavailable */
   recordStart(call: Call): Promise<void> {
-    const { journal, now } = this.#options
+    const { journal, now, gate } = this.#options
+    if (gate?.isOpen === false) {
+      const sinks = gate.heldBy(isRegulatedCall(call))
+      if (sinks.length > 0)
+        return Promise.reject(new EgressError('audit-unavailable', { sinks: sinks.join(', ') }))
+    }
     if (!isDecidedRequest(call)) return journal.append(this.#record(call, 'call-started'))
     return journal.appendText(startedRecord(call, now()))
   }
@@ -184,4 +194,10 @@ export class CallRecorder {
   #record(call: Call, action: CallAction): ReturnType<typeof callRecord> {
     return callRecord(factsOf(call), action, this.#options.now())
   }
+}
+
+function isRegulatedCall({ decision }: Call): boolean {
+  return (
+    decision !== undefined && 'obligations' in decision && isRegulatedData(decision.obligations)
+  )
 }

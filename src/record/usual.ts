@@ -47,6 +47,8 @@ const USUAL: Readonly<Record<string, Usual>> = {
     'failure',
     'alert',
   ),
+  'sink-gap': usual(['process'], ['error'], 'failure', 'alert'),
+  'sink-records-refused': usual(['process'], ['error'], 'failure', 'alert'),
   'journal-recovered': usual(['process'], ['info']),
 }
 const USUAL_ELSE = usual(['configuration'], ['info'])

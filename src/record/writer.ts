@@ -27,6 +27,8 @@ export interface JournalHead {
   readonly firstSeq: number
   /** Accepted bytes of the segment in use. */
   readonly bytes: number
+  /** Bytes accepted since the journal was opened: what lies between two looks at it. */
+  readonly written: number
 }
 
 /** Numbers for metrics and `/readyz`. */
@@ -73,6 +75,7 @@ export class ChainWriter {
   readonly #openStarts = new OpenStarts()
   #closed: readonly SegmentCount[]
   #closedBytes = 0
+  #writtenBytes = 0
   #segment: OpenSegment
   #lines: Buffer = Buffer.allocUnsafeSlow(LINES_BYTES_KEPT)
   #seq: number
@@ -95,7 +98,8 @@ export class ChainWriter {
 
   /** How far the files may be read. */
   get head(): JournalHead {
-    return { seq: this.#seq, firstSeq: this.#segment.firstSeq, bytes: this.#segment.bytes }
+    const { firstSeq, bytes } = this.#segment
+    return { seq: this.#seq, firstSeq, bytes, written: this.#writtenBytes }
   }
 
   /** Accepted bytes of all segments. */
@@ -208,6 +212,7 @@ export class ChainWriter {
     this.#seq = written.seq
     this.#prev = written.prev
     this.#segment.bytes += written.bytes
+    this.#writtenBytes += written.bytes
     for (const { action, callId, text, parts } of written.entries) {
       if (callId === undefined) continue
       if (action === 'call-started') this.#openStarts.add({ callId, text, parts })

@@ -215,6 +215,8 @@ void t.test('what a NATS server asks for', { skip: noNats }, async (t) => {
     login: { auth_token: token },
     ca: pki.caPem,
   })
+  const relay = await startRelay(secure.port)
+  t.teardown(() => relay.close())
   const url = `tls://nats.test:${secure.port}`
   const cases: { title: string; more: string; url?: string; words?: string }[] = [
     { title: 'by TLS and token the records are taken', more: ', token: { env: NATS }' },
@@ -222,8 +224,8 @@ void t.test('what a NATS server asks for', { skip: noNats }, async (t) => {
     {
       title: 'without TLS none is, and the token is not shown',
       more: ', token: { env: NATS }',
-      url: `nats://nats.test:${secure.port}`,
-      words: 'sink refuses records',
+      url: `nats://nats.test:${relay.port}`,
+      words: 'write tls:// for nats://',
     },
     {
       title: 'of another name than its certificate has none is',
@@ -244,6 +246,7 @@ void t.test('what a NATS server asks for', { skip: noNats }, async (t) => {
         else {
           await log(cx, words)
           t.equal(await secure.reader.count(SINK), 0, 'nothing is stored')
+          t.equal(relay.sent(), '', 'nothing is said to a server that wants TLS and is not to have it')
         }
       },
     )

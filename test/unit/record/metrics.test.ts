@@ -17,7 +17,21 @@ void t.test(
         endings: { counts: [1], sum: 0.5 },
       }),
       journal: () => journal,
-      sinks: () => [{ name: 'siem', backlog: 5, lagMs: 1500, sent: 9, failures: 2, refusals: 1 }],
+      sinks: () => [
+        {
+          name: 'siem',
+          backlog: 5,
+          backlogBytes: 6000,
+          lagMs: 1500,
+          sent: 9,
+          sentBytes: 11_000,
+          failures: 2,
+          refusals: 1,
+          refusedRecords: 3,
+          gaps: 1,
+          skippedRecords: 40,
+        },
+      ],
     })
     metrics.countCall('allow', 'allowed', 0.00003)
     metrics.countCall('allow', 'allowed', 0.2)
@@ -64,6 +78,11 @@ void t.test(
         'sallyport_sink_records_total{sink="siem"} 9',
         'sallyport_sink_failures_total{sink="siem"} 2',
         'sallyport_sink_refusals_total{sink="siem"} 1',
+        'sallyport_sink_backlog_bytes{sink="siem"} 6000',
+        'sallyport_sink_bytes_total{sink="siem"} 11000',
+        'sallyport_sink_refused_records_total{sink="siem"} 3',
+        'sallyport_sink_gaps_total{sink="siem"} 1',
+        'sallyport_sink_skipped_records_total{sink="siem"} 40',
       ]) {
         t.ok(text.split('\n').includes(line), `${line} (${String(round)})`)
       }
