@@ -3,8 +3,9 @@
 
 import type { Projection } from './format.ts'
 
-const LOADERS: Readonly<Record<'ecs' | 'otlp', () => Promise<Projection>>> = {
+const LOADERS: Readonly<Record<'ecs' | 'ocsf' | 'otlp', () => Promise<Projection>>> = {
   ecs: async () => (await import('./ecs.ts')).projectEcs,
+  ocsf: async () => (await import('./ocsf.ts')).projectOcsf,
   otlp: async () => (await import('./otlp.ts')).projectOtlp,
 }
 
