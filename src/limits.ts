@@ -133,6 +133,8 @@ export interface Limits {
   readonly sinkBacklogBytesMax: number
   /** For one answer of a sink. */
   readonly sinkTimeoutMs: number
+  /** For a sink's word that it has a batch for good, where it gives one later; beyond, the batch is sent again. */
+  readonly sinkAcknowledgeTimeoutMs: number
 }
 
 /** The defaults. */
@@ -201,4 +203,5 @@ export const DEFAULT_LIMITS: Limits = {
   sinkBatchBytesMax: 4 * 1024 * 1024,
   sinkBacklogBytesMax: 2 * 1024 ** 3,
   sinkTimeoutMs: 10_000,
+  sinkAcknowledgeTimeoutMs: 300_000,
 }

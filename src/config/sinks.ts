@@ -12,6 +12,9 @@ import type { Config } from './config.ts'
 import { permitUrl } from './operator-permit.ts'
 import type { HttpSinkDefinition, SinkDefinition } from './sink-definition.ts'
 import { readSinkHeaders, type SinkEnvironment } from './sink-secrets.ts'
+import { startElastic, startOtlp, startSplunk } from './sinks/receivers.ts'
+import { startNats } from './sinks/nats.ts'
+import { startSyslog } from './sinks/syslog.ts'
 
 /** What sinks are started with. */
 export interface SinkOptions {
@@ -44,12 +47,17 @@ function startSink(definition: SinkDefinition, options: SinkOptions): SinkFeed {
       return startStdoutSink(feed)
     case 'http':
       return startHttp(definition, feed, options)
-    case 'file':
-    case 'otlp':
-    case 'splunk':
-    case 'elastic':
     case 'syslog':
+      return startSyslog(definition, feed, options.dialer)
     case 'nats':
+      return startNats(definition, feed, options)
+    case 'otlp':
+      return startOtlp(definition, feed, options)
+    case 'splunk':
+      return startSplunk(definition, feed, options)
+    case 'elastic':
+      return startElastic(definition, feed, options)
+    case 'file':
     default:
       throw new Error(`a sink of the kind ${definition.kind} is not served`)
   }

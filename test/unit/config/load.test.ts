@@ -121,7 +121,7 @@ void t.test('keys that this version does not serve are refused by name', (t) => 
     'control.principals.0.oidc':
       'control: { principals: [{ name: a, tokenFile: t, roles: [viewer], oidc: {} }] }',
     'upstream.proxy': 'upstream: { proxy: { url: http://x:1 } }',
-    'sinks.0.otlp': 'sinks: [{ otlp: {}, stdout: {} }]',
+    'sinks.0.kafka': 'sinks: [{ kafka: {}, stdout: {} }]',
     'task.parent': `${TASK}  parent: t_1`,
     'task.identity.subject': `${TASK}  identity: { subject: spiffe://a }`,
     'task.credentials': `${TASK}  credentials: []`,

@@ -248,6 +248,51 @@ void t.test('a body that is too large, or takes too long, is not read to its end
   t.equal((await client.get('fits')).body.length, 20_000, 'the twin')
 })
 
+void t.test('other paths of the same endpoint are asked over the same connection', async (t) => {
+  const sink = await startSink(t, ({ url }, response) =>
+    response.writeHead(url === '/ack?a=1' ? 200 : 503).end(url),
+  )
+  const client = poster(t, 'siem.test', sink.port)
+  t.match(await client.post(body, { 'x-a': 'b' }, signal(), { path: '/ack?a=1' }), { status: 200 })
+  t.match(sink.seen[0], { method: 'POST', url: '/ack?a=1', body: body.toString() })
+  t.match(sink.seen[0]?.headers, { 'x-a': 'b', host: `siem.test:${sink.port}` })
+  t.match(await client.post(body, {}, signal(), { bytesMax: 100 }), {
+    status: 503,
+    body: Buffer.from('/ingest?source=a'),
+  })
+  t.equal(sink.connections(), 1)
+})
+
+void t.test('an answer that has no end is left, one that breaks off rejects', async (t) => {
+  let open = 0
+  const sink = await startSink(t, ({ headers }, response) => {
+    const pour = (text: string, everyMs: number): void => {
+      open += 1
+      const timer = setInterval(() => response.write(text), everyMs)
+      response.on('close', () => {
+        clearInterval(timer)
+        open -= 1
+      })
+    }
+    const how = headers['x-how']
+    if (how === 'fits') response.end('x'.repeat(1000))
+    else if (how === 'endless') pour('x'.repeat(60_000), 1)
+    else if (how === 'drips') pour('x', 10)
+    else {
+      response.writeHead(200, { 'content-length': '1000' }).write('x')
+      setTimeout(() => response.destroy(), 20)
+    }
+  })
+  const client = poster(t, 'siem.test', sink.port)
+  const ask = (how: string, ends = signal()): ReturnType<HttpPoster['post']> =>
+    client.post(body, { 'x-how': how }, ends, { bytesMax: 1000 })
+  t.equal((await ask('endless')).body.length, 1000)
+  await t.rejects(ask('cut'))
+  await t.rejects(ask('drips', AbortSignal.timeout(100)), { name: 'TimeoutError' })
+  t.ok(await until(() => open === 0), 'and the connections are gone')
+  t.equal((await ask('fits')).body.length, 1000, 'the twin')
+})
+
 void t.test('the connection of a closed client is gone', async (t) => {
   const silent = await listen(t)
   const client = poster(t, 'siem.test', silent.port)

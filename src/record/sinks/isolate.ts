@@ -1,0 +1,121 @@
+// Finds the records that a receiver will never take where it only says that there is one among many: the batch is sent in
+// pieces. A record is given up only where the same receiver has taken another in the same go: else it is the receiver, or
+// its configuration, and not the record. Called by `otlp.ts` and `splunk.ts`.
+
+import type { Deliver, Delivery, RefusedRecord, SinkRecord } from './delivery.ts'
+
+/** One attempt may also come to this: something among the records is wrong. */
+export interface Unfit {
+  readonly outcome: 'unfit'
+  /** Which, as the receiver says; checked, not believed. */
+  readonly at?: number
+  readonly detail: string
+}
+
+/** Sends records once. */
+export interface Attempt {
+  (records: readonly SinkRecord[], signal: AbortSignal): Promise<Delivery | Unfit>
+}
+
+type Stopped = Extract<Delivery, { readonly outcome: 'later' | 'refused' }>
+
+/** Attempts for one batch; what is left then waits for the next delivery. */
+const ATTEMPTS_MAX = 64
+
+/** Makes a delivery of attempts. */
+export function isolating(attempt: Attempt): Deliver {
+  return (records, signal) => new Isolation(attempt, records).run(signal)
+}
+
+class Isolation {
+  readonly #attempt: Attempt
+  readonly #refused: RefusedRecord[] = []
+  /** Refused too, if it turns out that the receiver takes others. */
+  readonly #suspects: RefusedRecord[] = []
+  #pieces: (readonly SinkRecord[])[]
+  #taken = 0
+  #refusedCount = 0
+  #detail = ''
+
+  constructor(attempt: Attempt, records: readonly SinkRecord[]) {
+    this.#attempt = attempt
+    this.#pieces = [records]
+  }
+
+  async run(signal: AbortSignal): Promise<Delivery> {
+    for (let attempts = 0; attempts < ATTEMPTS_MAX; attempts += 1) {
+      const piece = this.#pieces.shift()
+      if (piece === undefined) break
+      const ending = await this.#deliver(piece, attempts === 0, signal)
+      if (ending !== undefined) return ending
+    }
+    return this.#end({ outcome: 'later', afterMs: 0, detail: this.#detail })
+  }
+
+  /** Gives the end of the whole delivery, or undefined where it goes on. */
+  async #deliver(
+    piece: readonly SinkRecord[],
+    isFirst: boolean,
+    signal: AbortSignal,
+  ): Promise<Delivery | undefined> {
+    let result: Delivery | Unfit
+    try {
+      result = await this.#attempt(piece, signal)
+    } catch (error) {
+      if (isFirst || signal.aborted) throw error
+      this.#pieces.unshift(piece)
+      return this.#end({ outcome: 'later', detail: 'the connection failed' })
+    }
+    if (result.outcome === 'taken') {
+      this.#taken += piece.length - (result.refused?.length ?? 0) - (result.refusedCount ?? 0)
+      this.#refusedCount += result.refusedCount ?? 0
+      this.#refused.push(...(result.refused ?? []))
+      this.#detail = result.detail ?? this.#detail
+      return undefined
+    }
+    if (result.outcome === 'unfit') {
+      this.#part(piece, result, this.#suspects)
+      return undefined
+    }
+    // Of a batch that is too large the feed learns; a single record becomes no smaller by being sent again.
+    if (isFirst && (result.outcome !== 'smaller' || piece.length > 1)) return result
+    if (result.outcome === 'smaller') {
+      this.#part(piece, { outcome: 'unfit', detail: 'too large' }, this.#refused)
+      return undefined
+    }
+    this.#pieces.unshift(piece)
+    return this.#end(result)
+  }
+
+  #part(piece: readonly SinkRecord[], { at, detail }: Unfit, found: RefusedRecord[]): void {
+    this.#detail = detail
+    const only = piece.length === 1 ? piece[0] : undefined
+    if (only !== undefined) {
+      found.push({ id: only.id, seq: only.seq, detail })
+      return
+    }
+    const isNamed = at !== undefined && Number.isSafeInteger(at) && at >= 0 && at < piece.length
+    const cuts = isNamed ? [0, at, at + 1] : [0, piece.length >> 1]
+    const parts = cuts.map((from, index) => piece.slice(from, cuts[index + 1]))
+    this.#pieces.unshift(...parts.filter(({ length }) => length > 0))
+  }
+
+  /** @param stopped what it comes to where pieces are left */
+  #end(stopped: Stopped): Delivery {
+    const left = this.#pieces.flat()
+    if (this.#taken === 0 && this.#suspects.length > 0)
+      return { outcome: 'refused', detail: this.#detail }
+    const refused = [...this.#refused, ...this.#suspects]
+    const told = {
+      ...(refused.length > 0 && { refused }),
+      ...(this.#refusedCount > 0 && { refusedCount: this.#refusedCount }),
+    }
+    if (left.length === 0) {
+      const isTold = this.#refusedCount > 0 && this.#detail !== ''
+      return { outcome: 'taken', ...told, ...(isTold && { detail: this.#detail }) }
+    }
+    const detail = stopped.detail ?? this.#detail
+    const afterMs = stopped.outcome === 'later' ? stopped.afterMs : undefined
+    return { outcome: 'later', left, ...told, detail, ...(afterMs !== undefined && { afterMs }) }
+  }
+}
