@@ -146,7 +146,7 @@ export class Sidecar {
     const strangers = new Strangers(now)
     this.#listeners = this.#makeListeners()
     this.#room = this.#openRoom(renew, dialer, credentials, leafServers)
-    const identifier = makeIdentifier({ config, room: this.#room, dialer, strangers, recorder })
+    const identifier = makeIdentifier({ config, room: this.#room, dialer, strangers })
     this.#proxy = new ProxyServer({
       parts: this.#makeParts(dialer, credentials, identifier),
       openCalls: this.#openCalls,
@@ -272,7 +272,7 @@ export class Sidecar {
     this.#openCalls.close()
     this.#ca.close()
     this.#tools.close()
-    this.#records.denials.close()
+    this.#records.close()
     await Promise.all(this.#sinks.map((sink) => sink.close()))
     await this.#records.journal.close()
   }
