@@ -145,7 +145,7 @@ export class Sidecar {
     const strangers = new Strangers(now)
     this.#listeners = this.#makeListeners()
     this.#room = this.#openRoom(renew, dialer, credentials, leafServers)
-    const identifier = makeIdentifier({ config, room: this.#room, dialer, strangers, recorder })
+    const identifier = makeIdentifier({ config, room: this.#room, dialer, strangers })
     this.#proxy = new ProxyServer({
       parts: this.#makeParts(dialer, credentials, identifier),
       openCalls: this.#openCalls,

@@ -75,7 +75,7 @@ export function isAlwaysTaken(action: string): boolean {
 const COUNTED_BY: ReadonlyMap<string, string> = new Map([
   ['call-denied-repeated', 'reasons'],
   ['message-denied-repeated', 'reasons'],
-  ['tool-definition-changed-repeated', 'reasons'],
+  ['alerts-repeated', 'names'],
   ['message-allowed-repeated', 'kinds'],
 ])
 
@@ -88,11 +88,16 @@ export class RepeatedCounts {
     return this.#byAction.size === 0
   }
 
-  /** Counts one refused call or message, or all of a record that is itself a count. */
-  add({ event: { action, reason }, sallyport }: RecordBody): void {
+  /** Counts one refused call or message, one alert, or all of a record that is itself a count. */
+  add({ event: { action, kind, reason }, sallyport }: RecordBody): void {
     if (action === 'call-denied' || action === 'message-denied')
       this.#add(`${action}-repeated`, reason ?? 'internal', 1)
-    const counts: unknown = sallyport.detail?.[COUNTED_BY.get(action) ?? '']
+    const { detection, detail } = sallyport
+    if (detection !== undefined && kind === 'alert') {
+      const told = action === detection.name ? 1 : Number(detail?.['count'] ?? 1)
+      this.#add('alerts-repeated', detection.name, told)
+    }
+    const counts: unknown = detail?.[COUNTED_BY.get(action) ?? '']
     if (typeof counts !== 'object' || counts === null) return
     for (const [name, count] of Object.entries(counts)) this.#add(action, name, Number(count))
   }

@@ -2,6 +2,7 @@
 // `exposition.ts`, which writes.
 
 import type { Reason } from '../errors.ts'
+import type { DetectionName } from './detections.ts'
 
 /** Numbers that others keep and that are asked for when somebody looks. */
 export interface MetricSources {
@@ -56,6 +57,7 @@ export interface Counts {
   readonly inputTokens: number
   readonly outputTokens: number
   readonly decisions: Durations
+  readonly detections: ReadonlyMap<DetectionName, number>
   readonly mints: number
   readonly dialsConnected: number
   readonly dialsFailed: number

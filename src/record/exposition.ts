@@ -10,9 +10,10 @@ import {
   type Durations,
   type MetricSources,
 } from './counts.ts'
+import { DETECTIONS } from './detections.ts'
 
 /** prom-client wants to know the label names beforehand. */
-const LABEL_NAMES = ['verdict', 'reason', 'outcome', 'sink', 'state', 'type']
+const LABEL_NAMES = ['verdict', 'reason', 'outcome', 'sink', 'state', 'type', 'name']
 
 type Labels = Record<string, string>
 type Add = (labels: Labels, value: number) => void
@@ -94,6 +95,10 @@ function registerCounters(registry: Registry, counts: Counts): void {
   counter(registry, 'sallyport_model_tokens_total', 'Tokens, as models count them.', (add) => {
     add({ type: 'input' }, counts.inputTokens)
     add({ type: 'output' }, counts.outputTokens)
+  })
+  counter(registry, 'sallyport_detections_total', 'What was detected, by name.', (add) => {
+    for (const name of Object.keys(DETECTIONS)) add({ name }, 0)
+    for (const [name, count] of counts.detections) add({ name }, count)
   })
   counter(registry, 'sallyport_upstream_dials_total', 'Connections to upstreams.', (add) => {
     add({ outcome: 'connected' }, counts.dialsConnected)

@@ -41,6 +41,7 @@ void t.test(
     metrics.countTokens(12, 34)
     metrics.countTokens(undefined, 1)
     metrics.countTokens(-1, Number.NaN)
+    metrics.countDetection('denial-storm')
     metrics.countMint()
     metrics.countDial('connected')
     metrics.countDial('connected')
@@ -54,6 +55,8 @@ void t.test(
         'sallyport_messages_total{verdict="deny",reason="tool-not-allowed"} 1',
         'sallyport_model_tokens_total{type="input"} 12',
         'sallyport_model_tokens_total{type="output"} 35',
+        'sallyport_detections_total{name="denial-storm"} 1',
+        'sallyport_detections_total{name="identity-shared"} 0',
         'sallyport_decision_seconds_count 2',
         'sallyport_decision_seconds_bucket{le="0.00005"} 1',
         'sallyport_upstream_dials_total{outcome="connected"} 2',
@@ -87,7 +90,10 @@ void t.test(
         t.ok(text.split('\n').includes(line), `${line} (${String(round)})`)
       }
       const labels = new Set([...text.matchAll(/[{,](\w+)="/g)].map((match) => match[1]))
-      t.strictSame(labels, new Set(['le', 'verdict', 'reason', 'type', 'outcome', 'state', 'sink']))
+      t.strictSame(
+        labels,
+        new Set(['le', 'verdict', 'reason', 'type', 'outcome', 'name', 'state', 'sink']),
+      )
     }
     t.match((await metrics.render()).contentType, /^text\/plain/)
     metrics.countAssertion()
