@@ -4,7 +4,7 @@
 
 import type { Limits } from '../../limits.ts'
 import { valueAt } from '../project/members.ts'
-import type { Delivery, RefusedRecord, SinkRecord } from './delivery.ts'
+import type { Deliver, Delivery, RefusedRecord, SinkRecord } from './delivery.ts'
 import { SinkFeed, type FeedOptions } from './feed.ts'
 import { later, Receiver, type Answer, type ReceiverOptions } from './receiver.ts'
 
@@ -42,8 +42,13 @@ export function bulkPath({ pathname, searchParams }: URL, index: string): string
 
 /** Starts a sink; the same record sent twice is refused as there already, which counts as taken. */
 export function startElasticSink(options: ElasticSinkOptions): SinkFeed {
+  return new SinkFeed(options, elasticDeliver(options))
+}
+
+/** Makes the delivery of batches. */
+export function elasticDeliver(options: ReceiverOptions & { readonly path: string }): Deliver {
   const receiver = new Receiver(options)
-  return new SinkFeed(options, async (records, closed) => {
+  return async (records, closed) => {
     const sent = {
       path: options.path,
       type: 'application/x-ndjson',
@@ -51,7 +56,7 @@ export function startElasticSink(options: ElasticSinkOptions): SinkFeed {
       answerBytesMax: ANSWER_BYTES_MIN + records.length * ANSWER_BYTES_PER_RECORD,
     }
     return deliveryOf(records, await receiver.send(sent, closed), receiver)
-  })
+  }
 }
 
 /** `create` and not `index`: a data stream takes nothing else, and nothing that is there is ever replaced. */
