@@ -89,6 +89,12 @@ export interface Limits {
   readonly toolsPinnedMax: number
   /** Records waiting to be written; beyond: `audit-unavailable`. */
   readonly recordsQueuedMax: number
+  /** Records after which the journal's head is signed, at the latest. */
+  readonly checkpointRecords: number
+  /** The journal's head is signed at the latest after this, where there is something new. */
+  readonly checkpointMs: number
+  /** A key that checkpoints are signed with is replaced after this. */
+  readonly checkpointKeyLifetimeMs: number
   /** Longest life of a task, from its making or its extending on. */
   readonly taskLifetimeMs: number
   /** Tasks that are not over; beyond: the making of one is refused with `busy`. */
@@ -181,6 +187,9 @@ export const DEFAULT_LIMITS: Limits = {
   messageRecordsPerSecond: 50,
   toolsPinnedMax: 5000,
   recordsQueuedMax: 20_000,
+  checkpointRecords: 10_000,
+  checkpointMs: 60_000,
+  checkpointKeyLifetimeMs: 30 * 86_400_000,
   taskLifetimeMs: 24 * 3_600_000,
   tasksMax: 20_000,
   tasksEndedMax: 20_000,

@@ -181,7 +181,7 @@ export class Sidecar {
       room: this.#room,
       rules: this.#rules,
       listeners: this.#listeners,
-      recorder: this.#records.recorder,
+      records: this.#records,
       proxyAddress: () => reachableAddress(this.#proxy.address()),
     }
     return makeControlServer(options, version, this.#log)
@@ -209,7 +209,7 @@ export class Sidecar {
       config,
       renew,
       log: this.#log,
-      recorder: this.#records.recorder,
+      records: this.#records,
       rules: () => this.#rules.inForce,
       hooks: makeHooks(config.hooks, dialer),
       participants: endsWithTask({
@@ -272,7 +272,7 @@ export class Sidecar {
     this.#openCalls.close()
     this.#ca.close()
     this.#tools.close()
-    this.#records.denials.close()
+    await this.#records.settle()
     await Promise.all(this.#sinks.map((sink) => sink.close()))
     await this.#records.journal.close()
   }

@@ -1,7 +1,9 @@
-// The record room's parts as a configuration describes them: journal, limiter of refusals, metrics, recorder. Called by
-// `sidecar.ts`.
+// The record room's parts as a configuration describes them: journal, checkpoints, limiter of refusals, metrics, recorder.
+// Called by `sidecar.ts`.
 
 import type { Call } from '../call.ts'
+import { CheckpointKeys } from '../record/checkpoint-keys.ts'
+import { Checkpoints } from '../record/checkpoints.ts'
 import { DenialLimiter } from '../record/flood.ts'
 import { Journal } from '../record/journal.ts'
 import type { Log } from '../record/log.ts'
@@ -13,26 +15,31 @@ import type { Config } from './config.ts'
 /** Everything that records. */
 export interface Records {
   readonly journal: Journal
+  readonly checkpoints: Checkpoints
   readonly denials: DenialLimiter
   readonly metrics: Metrics
   readonly recorder: CallRecorder
+  /** Puts on record what is counted, and covers all of it with a checkpoint; the journal stays open. */
+  settle(): Promise<void>
 }
 
 /**
  * Opens the journal and what writes to it.
  * @param sources numbers that others keep
  * @param onEnd told of every call that is over
- * @throws audit-unavailable where the journal cannot be opened
+ * @throws audit-unavailable where the journal cannot be opened, Error where the keys of checkpoints cannot be used
  */
 export function openRecords(
-  config: Pick<Config, 'journal' | 'limits'>,
+  config: Pick<Config, 'journal' | 'limits' | 'stateDir'>,
   log: Log,
   now: () => number,
   sources: Omit<MetricSources, 'journal'>,
   onEnd: (call: Call, wasDenied: boolean) => void,
 ): Records {
-  const { limits } = config
+  const { limits, stateDir } = config
+  const keys = new CheckpointKeys(stateDir, now())
   const journal = Journal.open({ ...config.journal, limits, now, log })
+  const checkpoints = new Checkpoints({ journal, keys, limits, now, log })
   const metrics = new Metrics({ ...sources, journal: () => journal.stats })
   const denials = new DenialLimiter({
     perSecond: config.journal.denialsPerTaskPerSecond,
@@ -44,8 +51,13 @@ export function openRecords(
   }
   return {
     journal,
+    checkpoints,
     denials,
     metrics,
     recorder: new CallRecorder({ journal, denials, metrics, now, limits, onLost, onEnd }),
+    settle: () => {
+      denials.close()
+      return checkpoints.close()
+    },
   }
 }

@@ -23,7 +23,7 @@ const RESERVED_KEYS: Readonly<Record<string, readonly string[]>> = {
   'task.identity': ['subject'],
   'credentials.*.source': ['vault', 'oauth', 'github', 'gcp', 'aws', 'azure', 'exec', 'kubernetes'],
   'credentials.*.inject': ['json', 'form', 'body', 'sigv4', 'mtls', 'sign'],
-  'sinks.*': ['syslog', 'nats', 'loki', 'kafka', 'webhook'],
+  'sinks.*': ['loki', 'kafka', 'webhook'],
 }
 
 /** A reserved key that was written. */

@@ -13,6 +13,8 @@ import { permitUrl } from './operator-permit.ts'
 import type { HttpSinkDefinition, SinkDefinition } from './sink-definition.ts'
 import { readSinkHeaders, type SinkEnvironment } from './sink-secrets.ts'
 import { startElastic, startOtlp, startSplunk } from './sinks/receivers.ts'
+import { startNats } from './sinks/nats.ts'
+import { startSyslog } from './sinks/syslog.ts'
 
 /** What sinks are started with. */
 export interface SinkOptions {
@@ -45,6 +47,10 @@ function startSink(definition: SinkDefinition, options: SinkOptions): SinkFeed {
       return startStdoutSink(feed)
     case 'http':
       return startHttp(definition, feed, options)
+    case 'syslog':
+      return startSyslog(definition, feed, options.dialer)
+    case 'nats':
+      return startNats(definition, feed, options)
     case 'otlp':
       return startOtlp(definition, feed, options)
     case 'splunk':
@@ -52,8 +58,6 @@ function startSink(definition: SinkDefinition, options: SinkOptions): SinkFeed {
     case 'elastic':
       return startElastic(definition, feed, options)
     case 'file':
-    case 'syslog':
-    case 'nats':
     default:
       throw new Error(`a sink of the kind ${definition.kind} is not served`)
   }

@@ -65,7 +65,8 @@ export function startedRecord(call: DecidedRequest, now: number): QueuedRecord {
   const credentialAt = text.length
   text += ending(call)
   const parts = { ruleAt, addressAt, portAt, bytesAt, agentAt, credentialAt }
-  return { text, action: 'call-started', callId: arrival.id, parts }
+  const taskId = call.identity.task.id
+  return { text, action: 'call-started', callId: arrival.id, taskId, parts, late: undefined }
 }
 
 /**
@@ -90,7 +91,9 @@ export function endedRecord(
     trafficText(call) +
     started.slice(parts.agentAt, parts.credentialAt) +
     ending(call)
-  return { text, action: 'call-ended', callId: call.arrival.id, parts: undefined }
+  const callId = call.arrival.id
+  const taskId = call.identity.task.id
+  return { text, action: 'call-ended', callId, taskId, parts: undefined, late: undefined }
 }
 
 const ENFORCING = ',"sallyport":{"schema":1,"mode":"enforce","call":{"id":"'

@@ -236,7 +236,7 @@ class ChainFollower {
   /** Whether more is wrong with a line than the hash that it names of the one before. */
   #isBehindEdited(line: ChainLine, next: ChainLine): boolean {
     if (this.#hash === undefined || line.prev === this.#hash) return false
-    return lineDigest(withPrev(line.bytes, this.#hash)) !== next.prev
+    return lineDigest(withPrev(line.bytes, this.#hash, 'journal')) !== next.prev
   }
 
   #explainRuin(line: ChainLine): void {

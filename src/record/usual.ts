@@ -48,6 +48,9 @@ const USUAL: Readonly<Record<string, Usual>> = {
     'alert',
   ),
   'journal-recovered': usual(['process'], ['info']),
+  'journal-segments-deleted': usual(['configuration'], ['deletion']),
+  'checkpoint-key': usual(['configuration'], ['change']),
+  'task-sealed': usual(['session'], ['info']),
 }
 const USUAL_ELSE = usual(['configuration'], ['info'])
 

@@ -129,14 +129,22 @@ export function freshDir(t: { teardown: (fn: () => void) => void }): string {
   return dir
 }
 
-export function openJournal(dir: string, more: Partial<JournalOptions> = {}): Journal {
+export function openJournal(
+  dir: string,
+  {
+    limits,
+    ...more
+  }: Partial<Omit<JournalOptions, 'limits'>> & {
+    readonly limits?: Partial<JournalOptions['limits']>
+  } = {},
+): Journal {
   return Journal.open({
     dir,
     sync: 'process',
     segmentBytes: 64 * 1024 * 1024,
     retainMs: 30 * 86_400_000,
     maxBytes: 4 * 1024 ** 3,
-    limits: { recordsQueuedMax: 20_000 },
+    limits: { recordsQueuedMax: 20_000, tasksMax: 100, tasksEndedMax: 100, ...limits },
     now: Date.now,
     log: memoryLog(),
     ...more,
