@@ -74,9 +74,6 @@ const NEWLINE = Buffer.from('\n')
 
 function deliveryOf(records: readonly SinkRecord[], answer: Answer, receiver: Receiver): Delivery {
   const { status } = answer
-  const [only] = records
-  if (status === 413 && records.length === 1 && only !== undefined)
-    return { outcome: 'taken', refused: [{ id: only.id, seq: only.seq, detail: 'too large' }] }
   if (status === 413) return { outcome: 'smaller' }
   if (status === 200) return itemsDelivery(records, answer, receiver)
   const detail =

@@ -74,24 +74,24 @@ class Isolation {
       return undefined
     }
     if (result.outcome === 'unfit') {
-      this.#part(piece, result, this.#suspects)
+      this.#part(piece, result)
       return undefined
     }
-    // Of a batch that is too large the feed learns; a single record becomes no smaller by being sent again.
-    if (isFirst && (result.outcome !== 'smaller' || piece.length > 1)) return result
+    // Of what is too large the feed learns by itself, where it is all of the batch.
+    if (isFirst) return result
     if (result.outcome === 'smaller') {
-      this.#part(piece, { outcome: 'unfit', detail: 'too large' }, this.#refused)
+      this.#part(piece, { outcome: 'unfit', detail: 'too large' })
       return undefined
     }
     this.#pieces.unshift(piece)
     return this.#end(result)
   }
 
-  #part(piece: readonly SinkRecord[], { at, detail }: Unfit, found: RefusedRecord[]): void {
+  #part(piece: readonly SinkRecord[], { at, detail }: Unfit): void {
     this.#detail = detail
     const only = piece.length === 1 ? piece[0] : undefined
     if (only !== undefined) {
-      found.push({ id: only.id, seq: only.seq, detail })
+      this.#suspects.push({ id: only.id, seq: only.seq, detail })
       return
     }
     const isNamed = at !== undefined && Number.isSafeInteger(at) && at >= 0 && at < piece.length

@@ -143,12 +143,6 @@ void t.test('statuses of the whole answer', async (t) => {
   }
   receiver.faults.push({ status: 503, headers: { 'retry-after': '7' } })
   t.match(await deliver(records, never), { outcome: 'later', afterMs: 7000 })
-  receiver.faults.push({ status: 413 })
-  t.match(
-    await deliver(records.slice(0, 1), never),
-    { outcome: 'taken', refused: [{ id: records[0]?.id, detail: 'too large' }] },
-    'one record becomes no smaller',
-  )
   t.equal(receiver.documents.size, 0)
 })
 

@@ -100,8 +100,17 @@ void t.test('what a receiver does not name is counted over all pieces', async (t
   })
 })
 
-void t.test('a batch that is too large is the business of whoever makes batches', async (t) => {
-  const deliver = isolating(() => Promise.resolve({ outcome: 'smaller' }))
-  t.strictSame(await deliver(batch(10), never), { outcome: 'smaller' })
-  t.match(await deliver(batch(1), never), { outcome: 'taken', refused: [{ id: 'R0' }] })
+void t.test('what is too large as a whole is the business of whoever makes batches', async (t) => {
+  const always = isolating(() => Promise.resolve({ outcome: 'smaller' }))
+  t.strictSame(await always(batch(10), never), { outcome: 'smaller' })
+  t.strictSame(await always(batch(1), never), { outcome: 'smaller' })
+  const later = isolating((piece) => {
+    if (piece.length > 5) return Promise.resolve({ outcome: 'unfit', detail: 'bad', at: 3 })
+    if (piece.length > 1) return Promise.resolve({ outcome: 'taken' })
+    return Promise.resolve({ outcome: 'smaller' })
+  })
+  t.strictSame(await later(batch(6), never), {
+    outcome: 'taken',
+    refused: [{ id: 'R3', seq: 4, detail: 'too large' }],
+  })
 })

@@ -128,11 +128,6 @@ void t.test('statuses and what they mean', async (t) => {
   }
   receiver.faults.push({ status: 429, headers: { 'retry-after': '5' } })
   t.match(await deliver(records, never), { outcome: 'later', afterMs: 5000 })
-  receiver.faults.push({ status: 413 })
-  t.match(await deliver(records.slice(0, 1), never), {
-    outcome: 'taken',
-    refused: [{ id: records[0]?.id, detail: 'too large' }],
-  })
 })
 
 void t.test('a page of another server is no receipt', async (t) => {

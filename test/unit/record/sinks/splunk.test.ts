@@ -229,11 +229,6 @@ void t.test('codes and what they mean', async (t) => {
   }
   receiver.faults.push({ status: 503, headers: { 'retry-after': '3' }, body: { code: 9 } })
   t.match(await deliver(records, never), { outcome: 'later', afterMs: 3000 })
-  receiver.faults.push({ status: 413 })
-  t.match(await deliver(records.slice(0, 1), never), {
-    outcome: 'taken',
-    refused: [{ id: records[0]?.id, detail: 'too large' }],
-  })
 })
 
 void t.test(
