@@ -7,7 +7,7 @@ import { bulkPath, elasticDeliver, startElasticSink } from '../../../../src/reco
 import type { Deliver } from '../../../../src/record/sinks/delivery.ts'
 import { ElasticReceiver } from '../../../fixtures/elastic-receiver.ts'
 import { isObject, type ReceiverAnswer } from '../../../fixtures/receiver.ts'
-import { limits, never, reaching, recordsOf, started, survive } from './receivers.ts'
+import { idsOf, limits, never, reaching, recordsOf, started, survive } from './receivers.ts'
 
 const INDEX = 'logs-sallyport-default'
 const KEY = 'a2V5OnNlY3JldA=='
@@ -119,6 +119,20 @@ void t.test('where everything is refused for another reason, nothing is given up
   receiver.refuse = (_document, id) =>
     id === records[0]?.id ? { status: 429, type: 'busy' } : { status: 403, type: 'security' }
   t.match(await deliver(await recordsOf(t, 2), never), { outcome: 'refused' })
+})
+
+void t.test('what it has is asked for whether it takes anything, and is there once', async (t) => {
+  const { receiver, deliver } = await make(t)
+  const [first, ...records] = await recordsOf(t, 3)
+  const ids = records.map(({ id }) => id)
+  const refusal = { status: 400, type: 'illegal_argument_exception', reason: 'immense term' }
+  receiver.refuse = (_document, id) => (ids.includes(id) ? refusal : undefined)
+  t.match(await deliver(records, never), { outcome: 'refused' }, 'nothing is known of it yet')
+  t.strictSame(await deliver([first!], never), { outcome: 'taken' })
+  t.strictSame(idsOf(await deliver(records, never), 'refused'), ids)
+  t.equal(receiver.documents.size, 1)
+  receiver.refuse = () => ({ status: 403, type: 'security_exception' })
+  t.match(await deliver(records, never), { outcome: 'refused' }, 'the key has lost its right')
 })
 
 void t.test('statuses of the whole answer', async (t) => {

@@ -85,6 +85,34 @@ void t.test('a batch of bad ones alone is bounded work, and given up by nobody',
   t.equal(attempts, 64)
 })
 
+void t.test('where all are bad, one that was taken before shows whether it is them', async (t) => {
+  const good = batch(1)[0]!
+  let takes = true
+  const sent: string[] = []
+  const deliver = isolating((piece) => {
+    sent.push(piece.map(({ id }) => id).join())
+    const isTaken = takes && piece.every(({ id }) => id === good.id)
+    return Promise.resolve(isTaken ? { outcome: 'taken' } : { outcome: 'unfit', detail: 'bad' })
+  })
+  const bad = { ...good, seq: 2, id: 'BAD' }
+  t.match(await deliver([bad], never), { outcome: 'refused' })
+  t.strictSame(await deliver([good], never), { outcome: 'taken' })
+  t.strictSame(await deliver([bad], never), {
+    outcome: 'taken',
+    refused: [{ id: 'BAD', seq: 2, detail: 'bad' }],
+  })
+  takes = false
+  t.match(await deliver([bad], never), { outcome: 'refused' }, 'the receiver takes none any more')
+  t.strictSame(sent, ['BAD', 'R0', 'BAD', 'R0', 'BAD', 'R0'])
+  takes = true
+  const flood = batch(500).map((record) => ({ ...record, id: `B${record.seq}` }))
+  const delivery = await deliver(flood, never)
+  t.equal(delivery.outcome, 'later', 'and a flood of bad ones goes on, piece by piece')
+  const refused = idsOf(delivery, 'refused') ?? []
+  t.ok(refused.length > 20)
+  t.equal(idsOf(delivery, 'left')?.length, 500 - refused.length)
+})
+
 void t.test('what a receiver does not name is counted over all pieces', async (t) => {
   const deliver = isolating((piece) =>
     Promise.resolve(

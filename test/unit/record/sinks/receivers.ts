@@ -21,7 +21,7 @@ import { facts, freshDir, journalLines, memoryLog, openJournal, until } from '..
 
 export const limits: Limits = {
   ...DEFAULT_LIMITS,
-  sinkTimeoutMs: 400,
+  sinkTimeoutMs: 1500,
   sinkAcknowledgeTimeoutMs: 600,
 }
 
