@@ -3,6 +3,7 @@
 
 import { mkdirSync } from 'node:fs'
 
+import type { Call } from './call.ts'
 import type { Config } from './config/config.ts'
 import { CaWatch } from './config/ca-watch.ts'
 import { makeIdentifier } from './config/identifier.ts'
@@ -113,12 +114,10 @@ export class Sidecar {
       },
       (call, wasDenied) => this.#room.count(call, wasDenied),
     )
-    const { journal, recorder } = this.#records
-    this.#openCalls = new OpenCalls({
-      limits,
-      now,
-      onProgress: (call) => recorder.recordProgress(call),
-    })
+    const records = this.#records
+    const { recorder } = records
+    const onProgress = (call: Call): void => recorder.recordProgress(call)
+    this.#openCalls = new OpenCalls({ limits, now, onProgress })
     this.#rules = openRules({
       config,
       log,
@@ -131,7 +130,7 @@ export class Sidecar {
       (outcome) => this.#records.metrics.countDial(outcome),
     )
     this.#pool = new UpstreamPool({ dialer, limits })
-    this.#sinks = startSinks(config, { journal, dialer, environment, version, log, now })
+    this.#sinks = startSinks(config, { records, dialer, environment, version, log, now })
     const credentials = new CredentialStore(config.credentials, {
       environment,
       limits,
@@ -146,7 +145,7 @@ export class Sidecar {
     const strangers = new Strangers(now)
     this.#listeners = this.#makeListeners()
     this.#room = this.#openRoom(renew, dialer, credentials, leafServers)
-    const identifier = makeIdentifier({ config, room: this.#room, dialer, strangers, recorder })
+    const identifier = makeIdentifier({ config, room: this.#room, dialer, strangers })
     this.#proxy = new ProxyServer({
       parts: this.#makeParts(dialer, credentials, identifier),
       openCalls: this.#openCalls,
@@ -290,6 +289,7 @@ export class Sidecar {
       hasRules: this.#rules.inForce !== undefined,
       hasPolicy: this.#rules.inForce?.policy !== undefined,
       hasRefused: this.#rules.refusedProblems.length > 0,
+      sinks: this.#sinks.map(({ stats }) => stats),
     })
   }
 

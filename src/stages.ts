@@ -4,7 +4,16 @@
 
 import type { Socket } from 'node:net'
 
-import type { Call, Cleared, ClientSide, Decided, Identified, Prepared, Received } from './call.ts'
+import type {
+  Call,
+  Cleared,
+  ClientSide,
+  Decided,
+  Identified,
+  Prepared,
+  Received,
+  UpstreamResponse,
+} from './call.ts'
 import type { CredentialStore } from './credentials/store.ts'
 import { EgressError, REASONS, type Reason } from './errors.ts'
 import type { UpstreamPool } from './forward/pool.ts'
@@ -12,6 +21,7 @@ import { TaskRefusal, type Identifier } from './identify/identify.ts'
 import { prepareHead } from './inject/prepare.ts'
 import { screenPlaceholders } from './inject/screen.ts'
 import { watchBody } from './inject/watch-body.ts'
+import { watchResponse } from './inject/watch-response.ts'
 import { limitBody, meetObligations } from './ledger/clear.ts'
 import type { OpenRequests } from './ledger/open-requests.ts'
 import type { ToolPins } from './ledger/tool-pins.ts'
@@ -162,8 +172,24 @@ export async function prepare<C extends Call & Received & Cleared>(
     ...(added && { credential: added }),
   })
   if (head.used) call.credential = head.used
-  call.prepare({ headers: head.headers, path: head.path })
+  const { headers, path } = head
+  call.prepare(added ? { headers, path, secret: added.secret } : { headers, path })
   return call
+}
+
+/** The response, looked through for the credential that was sent: finding it is told, and changes nothing. */
+export function watchEcho(
+  call: Call & Prepared,
+  response: UpstreamResponse,
+  parts: Parts,
+): UpstreamResponse {
+  const { secret } = call.outgoing
+  if (secret === undefined) return response
+  const { headers, body } = response
+  const watched = watchResponse(headers, body, secret, (place) =>
+    parts.recorder.recordEcho(call, secret.name, place),
+  )
+  return watched === body ? response : { ...response, body: watched }
 }
 
 /** Compares what the ClientHello names with where the tunnel goes. @throws authority-mismatch */

@@ -2,21 +2,27 @@
 // Called by `sidecar.ts`.
 
 import type { Call } from '../call.ts'
+import { Alerts } from '../record/alerts.ts'
 import { CheckpointKeys } from '../record/checkpoint-keys.ts'
 import { Checkpoints } from '../record/checkpoints.ts'
+import { Detector } from '../record/detector.ts'
 import { DenialLimiter } from '../record/flood.ts'
+import { KnownDestinations } from '../record/known-destinations.ts'
 import { Journal } from '../record/journal.ts'
+import type { RecordBody } from '../record/body.ts'
 import type { Log } from '../record/log.ts'
 import type { MetricSources } from '../record/counts.ts'
 import { Metrics } from '../record/metrics.ts'
 import { CallRecorder } from '../record/recorder.ts'
+import { SinkGate } from '../record/sinks/gate.ts'
 import type { Config } from './config.ts'
 
 /** Everything that records. */
 export interface Records {
   readonly journal: Journal
   readonly checkpoints: Checkpoints
-  readonly denials: DenialLimiter
+  /** Held by sinks that are too far behind. */
+  readonly gate: SinkGate
   readonly metrics: Metrics
   readonly recorder: CallRecorder
   /** Puts on record what is counted, and covers all of it with a checkpoint; the journal stays open. */
@@ -40,6 +46,7 @@ export function openRecords(
   const keys = new CheckpointKeys(stateDir, now())
   const journal = Journal.open({ ...config.journal, limits, now, log })
   const checkpoints = new Checkpoints({ journal, keys, limits, now, log })
+  const gate = new SinkGate()
   const metrics = new Metrics({ ...sources, journal: () => journal.stats })
   const denials = new DenialLimiter({
     perSecond: config.journal.denialsPerTaskPerSecond,
@@ -49,14 +56,33 @@ export function openRecords(
   const onLost = (error: unknown): void => {
     log.error({ err: error }, 'a record could not be written; it is kept until it can')
   }
+  const append = (record: RecordBody): void => {
+    journal.append(record).catch(onLost)
+  }
+  const alerts = new Alerts({
+    limits,
+    append,
+    onDetected: (name) => metrics.countDetection(name),
+    now,
+  })
+  const destinations = new KnownDestinations({
+    stateDir: config.stateDir,
+    limits,
+    onProblem: (error) => log.error({ err: error }, 'destinations of agents are not remembered'),
+    now,
+  })
+  const detector = new Detector({ alerts, destinations, limits, append, now })
+  const parts = { journal, gate, denials, alerts, detector, metrics, now, limits, onLost, onEnd }
   return {
     journal,
+    gate,
     checkpoints,
-    denials,
     metrics,
-    recorder: new CallRecorder({ journal, denials, metrics, now, limits, onLost, onEnd }),
+    recorder: new CallRecorder(parts),
     settle: () => {
       denials.close()
+      detector.close()
+      alerts.close()
       return checkpoints.close()
     },
   }

@@ -5,7 +5,9 @@
 import type { Dialer } from '../net/dial.ts'
 import { HttpPoster } from '../net/http-client.ts'
 import type { Journal, RecordLog } from '../record/journal.ts'
+import type { BacklogOptions } from '../record/sinks/backlog.ts'
 import type { FeedOptions, SinkFeed } from '../record/sinks/feed.ts'
+import type { SinkGate } from '../record/sinks/gate.ts'
 import { startHttpSink } from '../record/sinks/http.ts'
 import { startStdoutSink } from '../record/sinks/stdout.ts'
 import type { Config } from './config.ts'
@@ -18,8 +20,8 @@ import { startSyslog } from './sinks/syslog.ts'
 
 /** What sinks are started with. */
 export interface SinkOptions {
-  readonly config: Pick<Config, 'sinks' | 'stateDir' | 'limits'>
-  readonly journal: Journal
+  readonly config: Pick<Config, 'sinks' | 'stateDir' | 'limits' | 'journal'>
+  readonly records: { readonly journal: Journal; readonly gate: SinkGate }
   readonly dialer: Dialer
   readonly environment: SinkEnvironment
   /** The program's version, for what says where records are from. */
@@ -27,6 +29,9 @@ export interface SinkOptions {
   readonly log: RecordLog
   readonly now: () => number
 }
+
+/** Of what the journal may hold. */
+const BACKLOG_SHARE_MAX = 0.75
 
 /** Starts every sink. @throws Error where a secret of one cannot be read, saying which and why */
 export function startSinks(
@@ -38,10 +43,12 @@ export function startSinks(
 
 /** A kind that is not here is refused by name when the configuration is loaded (`reserved.ts`). */
 function startSink(definition: SinkDefinition, options: SinkOptions): SinkFeed {
-  const { journal, config, log, now } = options
+  const { config, records, log, now } = options
   const { stateDir, limits } = config
   const { name, all, filter } = definition
-  const feed = { name, journal, stateDir, limits, log, now, all, filter }
+  const { journal, gate } = records
+  const backlog = backlogOf(definition, config, gate)
+  const feed = { name, journal, stateDir, limits, log, now, all, filter, backlog }
   switch (definition.kind) {
     case 'stdout':
       return startStdoutSink(feed)
@@ -60,6 +67,21 @@ function startSink(definition: SinkDefinition, options: SinkOptions): SinkFeed {
     case 'file':
     default:
       throw new Error(`a sink of the kind ${definition.kind} is not served`)
+  }
+}
+
+function backlogOf(
+  { backlogBytes, onBacklogFull }: SinkDefinition,
+  { journal, limits }: SinkOptions['config'],
+  gate: SinkGate,
+): BacklogOptions {
+  const bytesMax = backlogBytes ?? limits.sinkBacklogBytesMax
+  return {
+    // Beyond that the journal itself would refuse calls before the sink has its say.
+    bytesMax: Math.min(bytesMax, journal.maxBytes * BACKLOG_SHARE_MAX),
+    onFull: onBacklogFull,
+    gate,
+    journal,
   }
 }
 

@@ -28,6 +28,7 @@ import type { Records } from './records.ts'
 import type { LoadedRules } from './rules.ts'
 import { TaskCertificates } from './task-certificates.ts'
 import { TaskPolicies } from './task-policies.ts'
+import { BEGINNINGS, definitionOf } from './recorded-definition.ts'
 import { recordWidenings } from './widenings.ts'
 import { buildStaticTask } from './task.ts'
 
@@ -265,6 +266,7 @@ export class TaskRoom {
         ...(cut > 0 && { cut }),
         ...(from === undefined && kept.unproven.length > 0 && { unproven: kept.unproven }),
         ...(cause === 'attested' && { evidence: kept.evidence }),
+        ...(BEGINNINGS.has(cause) && { definition: definitionOf(task) }),
       },
     })
     // The last of its records: its receipt is there by now.

@@ -59,12 +59,13 @@ export function isOwed(action: string): boolean {
 
 /**
  * Tells whether a record is taken at any bound: there are no more ends than calls that were allowed to start, few keys, and
- * what tells that segments go is what makes room.
+ * what tells that segments go, or what a sink did not get, makes room.
  */
 export function isAlwaysTaken(action: string): boolean {
   return (
     action === 'call-ended' ||
     action.startsWith('task-') ||
+    action.startsWith('sink-') ||
     action === 'checkpoint-key' ||
     action === 'journal-segments-deleted'
   )
@@ -74,7 +75,7 @@ export function isAlwaysTaken(action: string): boolean {
 const COUNTED_BY: ReadonlyMap<string, string> = new Map([
   ['call-denied-repeated', 'reasons'],
   ['message-denied-repeated', 'reasons'],
-  ['tool-definition-changed-repeated', 'reasons'],
+  ['alerts-repeated', 'names'],
   ['message-allowed-repeated', 'kinds'],
 ])
 
@@ -87,11 +88,16 @@ export class RepeatedCounts {
     return this.#byAction.size === 0
   }
 
-  /** Counts one refused call or message, or all of a record that is itself a count. */
-  add({ event: { action, reason }, sallyport }: RecordBody): void {
+  /** Counts one refused call or message, one alert, or all of a record that is itself a count. */
+  add({ event: { action, kind, reason }, sallyport }: RecordBody): void {
     if (action === 'call-denied' || action === 'message-denied')
       this.#add(`${action}-repeated`, reason ?? 'internal', 1)
-    const counts: unknown = sallyport.detail?.[COUNTED_BY.get(action) ?? '']
+    const { detection, detail } = sallyport
+    if (detection !== undefined && kind === 'alert') {
+      const told = action === detection.name ? 1 : Number(detail?.['count'] ?? 1)
+      this.#add('alerts-repeated', detection.name, told)
+    }
+    const counts: unknown = detail?.[COUNTED_BY.get(action) ?? '']
     if (typeof counts !== 'object' || counts === null) return
     for (const [name, count] of Object.entries(counts)) this.#add(action, name, Number(count))
   }

@@ -5,6 +5,7 @@
 import type { Call, Decided, Received } from '../call.ts'
 import type { Reason } from '../errors.ts'
 import { firstValue } from '../wire/headers.ts'
+import { jsonText } from '../wire/json-text.ts'
 import { makeUlid } from '../wire/ulid.ts'
 import type { QueuedRecord } from './batch.ts'
 import { agentOf, callEvent, ECS, isoTime, taskOf, tlsOf, tlsVersion } from './ecs.ts'
@@ -140,7 +141,7 @@ function addressText({ upstream, request: { endpoint } }: DecidedRequest): strin
 function trafficText({ bytesOut, bytesIn, response, clientTls }: Call): string {
   let text = `${numeral(bytesOut)}}`
   if (response !== undefined) text += responseText(response.status, bytesIn, response.mimeType)
-  return clientTls === undefined ? `${text}}` : `${text}},"tls":${JSON.stringify(tlsOf(clientTls))}`
+  return clientTls === undefined ? `${text}}` : `${text}},"tls":${jsonText(tlsOf(clientTls))}`
 }
 
 function decisionText({ decision, decisionId, decisionUs }: DecidedRequest): string {
@@ -160,5 +161,5 @@ function ending({ credential, upstream, detail }: Call): string {
   text += ',"inspection":"full"'
   if (upstream?.tlsVersion !== undefined)
     text += `,"upstream":{"tls":"${inner(tlsVersion(upstream.tlsVersion) ?? upstream.tlsVersion)}"}`
-  return detail === undefined ? `${text}}}` : `${text},"detail":${JSON.stringify(detail)}}}`
+  return detail === undefined ? `${text}}}` : `${text},"detail":${jsonText(detail)}}}`
 }

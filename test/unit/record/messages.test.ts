@@ -17,6 +17,7 @@ import {
   openJournal,
   TASK,
   until,
+  openDetection,
 } from './support.ts'
 
 function openRecorder(dir: string, messageRecordsPerSecond = 50, recordsQueuedMax = 20_000) {
@@ -36,9 +37,15 @@ function openRecorder(dir: string, messageRecordsPerSecond = 50, recordsQueuedMa
     sinks: () => [],
   })
   const lost: unknown[] = []
+  const append = (one: RecordBody): void => {
+    journal.append(one).catch(() => undefined)
+  }
+  const { alerts, detector } = openDetection({ stateDir: dir, append, now })
   const recorder = new CallRecorder({
     journal,
     denials,
+    alerts,
+    detector,
     metrics,
     now,
     limits: { messageRecordsPerSecond },
@@ -46,6 +53,8 @@ function openRecorder(dir: string, messageRecordsPerSecond = 50, recordsQueuedMa
   })
   const close = async (): Promise<void> => {
     denials.close()
+    detector.close()
+    alerts.close()
     await journal.close()
   }
   return { journal, recorder, metrics, lost, close }
