@@ -128,7 +128,10 @@ void t.test('NATS JetStream', { skip: noNats }, async (t) => {
     async (cx, t) => {
       await callRefused(cx, 5)
       await compare(t, cx, reader)
-      await until(async () => (await cx.metric('sallyport_sink_backlog_records')) === 0, 'it is known')
+      await until(
+        async () => (await cx.metric('sallyport_sink_backlog_records')) === 0,
+        'it is known',
+      )
       const before = await reader.count(SINK)
       relay.mute(true)
       await callRefused(cx, 20)
@@ -246,7 +249,11 @@ void t.test('what a NATS server asks for', { skip: noNats }, async (t) => {
         else {
           await log(cx, words)
           t.equal(await secure.reader.count(SINK), 0, 'nothing is stored')
-          t.equal(relay.sent(), '', 'nothing is said to a server that wants TLS and is not to have it')
+          t.equal(
+            relay.sent(),
+            '',
+            'nothing is said to a server that wants TLS and is not to have it',
+          )
         }
       },
     )

@@ -250,7 +250,10 @@ void t.test('syslog through failures', { skip: noRsyslog }, async (t) => {
     async (cx, t) => {
       await callRefused(cx, 10)
       await compare(t, cx, plain.rsyslog)
-      await until(async () => (await cx.metric('sallyport_sink_backlog_records')) === 0, 'it is confirmed')
+      await until(
+        async () => (await cx.metric('sallyport_sink_backlog_records')) === 0,
+        'it is confirmed',
+      )
       const before = idsOf(plain.rsyslog).length
       silent.mute(true)
       await callRefused(cx, 10)
