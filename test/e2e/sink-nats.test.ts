@@ -9,6 +9,7 @@ import t, { type Test } from 'tap'
 
 import type { Child } from '../fixtures/child.ts'
 import { makeNatsServer, NatsReader, noNats, type ReaderOptions } from '../fixtures/nats-server.ts'
+import { makeDecentralised, makeNatsKey, signNonce } from '../fixtures/nats-keys.ts'
 import { startRelay } from '../fixtures/relay.ts'
 import {
   freePort,
@@ -257,5 +258,209 @@ void t.test('what a NATS server asks for', { skip: noNats }, async (t) => {
         }
       },
     )
-  void client
+
+  const mutual = await startServer(t, tlsBlock(`, ca_file: "${files}/ca.pem", verify: true`), {
+    ca: pki.caPem,
+    shown: client,
+  })
+  scenario(
+    t,
+    'R54: a server that asks for a certificate takes nothing without one',
+    options(`tls://nats.test:${mutual.port}`),
+    async (cx, t) => {
+      await callRefused(cx, 5)
+      await log(cx, 'sink does not take records')
+      t.equal(await mutual.reader.count(SINK), 0)
+    },
+  )
+  scenario(
+    t,
+    'R54: it takes the records of a sidecar that shows its certificate',
+    {
+      ...options(
+        `tls://nats.test:${mutual.port}`,
+        ', clientCert: client.pem, clientKey: client.key.secret',
+      ),
+      files: { 'client.pem': client.certPem, 'client.key.secret': client.keyPem },
+    },
+    async (cx, t) => {
+      await callRefused(cx, 5)
+      await compare(t, cx, mutual.reader)
+    },
+  )
+})
+
+void t.test('how the sidecar proves itself to a NATS server', { skip: noNats }, async (t) => {
+  const key = makeNatsKey('U')
+  const login = (nonce: string): Record<string, string> => ({
+    nkey: key.publicName,
+    sig: signNonce(key, nonce),
+  })
+  const nkey = await startServer(t, `authorization { users: [{ nkey: ${key.publicName} }] }`, {
+    login,
+  })
+  const seedFile = ', credentialsFile: nats.secret'
+  scenario(
+    t,
+    'R54: by an nkey',
+    { ...options(`nats://127.0.0.1:${nkey.port}`, seedFile), files: { 'nats.secret': key.seed } },
+    async (cx, t) => {
+      await callRefused(cx, 5)
+      await compare(t, cx, nkey.reader)
+      cx.guard('seed', key.seed)
+    },
+  )
+  scenario(
+    t,
+    'R54: another nkey is refused',
+    {
+      ...options(`nats://127.0.0.1:${nkey.port}`, seedFile),
+      files: { 'nats.secret': makeNatsKey('U').seed },
+    },
+    async (cx, t) => {
+      const before = await nkey.reader.count(SINK)
+      await callRefused(cx, 5)
+      await log(cx, 'Authorization Violation')
+      t.equal(await nkey.reader.count(SINK), before)
+    },
+  )
+
+  const { configuration, credentials, login: byJwt } = makeDecentralised()
+  const decentralised = await startServer(t, configuration, { login: byJwt })
+  scenario(
+    t,
+    'R54: by the JWT and seed of a credentials file',
+    {
+      ...options(`nats://127.0.0.1:${decentralised.port}`, seedFile),
+      files: { 'nats.secret': credentials },
+    },
+    async (cx, t) => {
+      await callRefused(cx, 5)
+      await compare(t, cx, decentralised.reader)
+    },
+  )
+
+  const users = `authorization { users: [
+    { user: all, password: all-of-it }
+    { user: writer, password: just-that, permissions: {
+      publish: "sallyport.>", subscribe: "_INBOX.>" } }
+    { user: reader, password: just-this, permissions: { publish: "other", subscribe: ">" } } ] }`
+  const byName = await startServer(t, users, { login: { user: 'all', pass: 'all-of-it' } })
+  scenario(
+    t,
+    'R54: by a user with a password, who may publish these subjects and hear the answers',
+    {
+      ...options(`nats://127.0.0.1:${byName.port}`, ', user: writer, password: { env: NATS }'),
+      secrets: { NATS: 'just-that' },
+    },
+    async (cx, t) => {
+      await callRefused(cx, 5)
+      await compare(t, cx, byName.reader)
+    },
+  )
+  scenario(
+    t,
+    'R54: one who may not publish them is told so, and nothing is stored',
+    {
+      ...options(`nats://127.0.0.1:${byName.port}`, ', user: reader, password: { env: NATS }'),
+      secrets: { NATS: 'just-this' },
+    },
+    async (cx, t) => {
+      await byName.reader.purge(SINK)
+      await callRefused(cx, 5)
+      await log(cx, 'Permissions Violation for Publish')
+      t.equal(await byName.reader.count(SINK), 0)
+    },
+  )
+})
+
+void t.test('what a stream takes', { skip: noNats }, async (t) => {
+  const small = await startServer(t, 'max_payload: 4096')
+  scenario(
+    t,
+    'R54: a record larger than the server takes is named and left out; those around it are stored',
+    options(`nats://127.0.0.1:${small.port}`),
+    async (cx, t) => {
+      await callRefused(cx, 3)
+      await cx.raw(request('GET', `http://nobody.test/${'long/'.repeat(1000)}`, 'nobody.test'))
+      await callRefused(cx, 3)
+      const large = (): string[] =>
+        cx
+          .records()
+          .filter((record) => JSON.stringify(record).length > 4096)
+          .map(({ event }) => event.id)
+      await until(
+        async () => (await small.reader.count(SINK)) >= wanted(cx).length - 1,
+        'the others are stored',
+      )
+      t.equal(large().length, 1)
+      t.strictSame(
+        (await small.reader.messages(SINK)).map(({ id }) => id),
+        wanted(cx).filter((id) => id !== large()[0]),
+      )
+      await log(cx, 'sink refuses records for good')
+    },
+  )
+
+  const late = await startServer(t)
+  scenario(
+    t,
+    'R54: a subject that no stream takes is tried on until one does',
+    {
+      hosts: ['nobody.test'],
+      rules,
+      config: `sinks: [{ nats: { url: 'nats://127.0.0.1:${late.port}', subject: other.records } }]`,
+    },
+    async (cx, t) => {
+      await callRefused(cx, 3)
+      await log(cx, 'no stream takes this subject')
+      await late.reader.addStream('other', ['other.>'])
+      await until(
+        async () => (await late.reader.count('other')) >= wanted(cx).length,
+        'all are stored',
+      )
+      t.strictSame(
+        (await late.reader.messages('other')).map(({ id }) => id),
+        wanted(cx),
+      )
+    },
+  )
+  scenario(
+    t,
+    'R54: another stream than the one that has to take them stores none',
+    {
+      hosts: ['nobody.test'],
+      rules,
+      config: `sinks: [{ nats: { url: 'nats://127.0.0.1:${late.port}', subject: other.records, stream: ${SINK} } }]`,
+    },
+    async (cx, t) => {
+      const before = await late.reader.count('other')
+      await callRefused(cx, 3)
+      await log(cx, 'expected stream does not match')
+      t.equal(await late.reader.count('other'), before)
+    },
+  )
+  const full = await startServer(t)
+  await full.reader.addStream('full', ['full.>'], { max_msg_size: 1500, discard: 'new' })
+  scenario(
+    t,
+    'R54: a record larger than the stream takes is left out as well',
+    {
+      hosts: ['nobody.test'],
+      rules,
+      config: `sinks: [{ nats: { url: 'nats://127.0.0.1:${full.port}', subject: full.records } }]`,
+    },
+    async (cx, t) => {
+      await callRefused(cx, 2)
+      await cx.raw(request('GET', `http://nobody.test/${'long/'.repeat(200)}`, 'nobody.test'))
+      await callRefused(cx, 2)
+      await log(cx, 'sink refuses records for good')
+      const large = cx.records().find((record) => record.url?.path.includes('long/'))
+      await until(
+        async () => (await full.reader.count('full')) >= wanted(cx).length - 1,
+        'the others are stored',
+      )
+      t.notOk((await full.reader.messages('full')).some(({ id }) => id === large?.event.id))
+    },
+  )
 })
