@@ -40,7 +40,6 @@ export function startSinks(
   return config.sinks.map((definition) => startSink(definition, { ...parts, config }))
 }
 
-/** A kind that is not here is refused by name when the configuration is loaded (`reserved.ts`). */
 function startSink(definition: SinkDefinition, options: SinkOptions): SinkFeed {
   const { config, records, log, now } = options
   const { stateDir, limits } = config
@@ -61,7 +60,7 @@ function startSink(definition: SinkDefinition, options: SinkOptions): SinkFeed {
     case 'http':
       return startHttp(definition, feed, options)
     case 'syslog':
-      return startSyslog(definition, feed, options.dialer)
+      return startSyslog(definition, feed, options)
     case 'nats':
       return startNats(definition, feed, options)
     case 'otlp':
@@ -70,8 +69,6 @@ function startSink(definition: SinkDefinition, options: SinkOptions): SinkFeed {
       return startSplunk(definition, feed, options)
     case 'elastic':
       return startElastic(definition, feed, options)
-    default:
-      throw new Error(`a sink of the kind ${definition.kind} is not served`)
   }
 }
 
