@@ -2,6 +2,7 @@
 // `sidecar.ts`.
 
 import type { Call } from '../call.ts'
+import type { Redactor } from '../inspect/redactor.ts'
 import { DenialLimiter } from '../record/flood.ts'
 import { Journal } from '../record/journal.ts'
 import type { Log } from '../record/log.ts'
@@ -18,6 +19,13 @@ export interface Records {
   readonly recorder: CallRecorder
 }
 
+/** What recording needs besides the configuration. */
+export interface RecordsOptions {
+  readonly log: Log
+  readonly now: () => number
+  readonly redactor: Redactor
+}
+
 /**
  * Opens the journal and what writes to it.
  * @param sources numbers that others keep
@@ -26,13 +34,12 @@ export interface Records {
  */
 export function openRecords(
   config: Pick<Config, 'journal' | 'limits'>,
-  log: Log,
-  now: () => number,
+  { log, now, redactor }: RecordsOptions,
   sources: Omit<MetricSources, 'journal'>,
   onEnd: (call: Call, wasDenied: boolean) => void,
 ): Records {
   const { limits } = config
-  const journal = Journal.open({ ...config.journal, limits, now, log })
+  const journal = Journal.open({ ...config.journal, limits, now, log, redactor })
   const metrics = new Metrics({ ...sources, journal: () => journal.stats })
   const denials = new DenialLimiter({
     perSecond: config.journal.denialsPerTaskPerSecond,
@@ -46,6 +53,6 @@ export function openRecords(
     journal,
     denials,
     metrics,
-    recorder: new CallRecorder({ journal, denials, metrics, now, limits, onLost, onEnd }),
+    recorder: new CallRecorder({ journal, denials, metrics, now, limits, redactor, onLost, onEnd }),
   }
 }

@@ -43,6 +43,7 @@ export function resolveConfig(
     ),
     journal: { ...kept, dir: absolute(journal.dir), retainMs: retain },
     record: sections.record,
+    redact: sections.redact,
     sinks: sections.sinks.map(resolveSink),
     refusals: sections.refusals,
     upstream: {

@@ -3,6 +3,7 @@
 // `pipeline.ts`, `ledger/` and the sweep of open calls.
 
 import type { Call, Message } from '../call.ts'
+import type { Redactor } from '../inspect/redactor.ts'
 import type { Limits } from '../limits.ts'
 import type { Task } from '../tasks/task.ts'
 import { callRecord, eventRecord, type EventFields } from './ecs.ts'
@@ -21,6 +22,8 @@ export interface RecorderOptions {
   readonly metrics: Metrics
   readonly now: () => number
   readonly limits: Pick<Limits, 'messageRecordsPerSecond'>
+  /** Takes secrets out of what is made past the journal's own. */
+  readonly redactor: Redactor
   /** Told of every call that is over. */
   readonly onEnd?: (call: Call, wasDenied: boolean) => void
   /** Told, once a write, of records that could not be written after their calls had begun: there is nothing left to refuse. */
@@ -46,9 +49,9 @@ export class CallRecorder {
 
   /** Resolves when `call-started` is written. @throws EgressError audit-unavailable */
   recordStart(call: Call): Promise<void> {
-    const { journal, now } = this.#options
+    const { journal, now, redactor } = this.#options
     if (!isDecidedRequest(call)) return journal.append(this.#record(call, 'call-started'))
-    return journal.appendText(startedRecord(call, now()))
+    return journal.appendText(startedRecord(call, now(), redactor))
   }
 
   /** Writes what moved so far. */
@@ -163,10 +166,10 @@ export class CallRecorder {
   }
 
   #appendEnd(call: Call): void {
-    const { journal, now } = this.#options
-    const start = journal.startOf(call.id)
-    if (start?.parts !== undefined && isDecidedRequest(call))
-      this.#watch(journal.appendText(endedRecord(call, start.text, start.parts, now())))
+    const { journal, now, redactor } = this.#options
+    const { text = '', parts } = journal.startOf(call.id) ?? {}
+    if (parts !== undefined && isDecidedRequest(call))
+      this.#watch(journal.appendText(endedRecord(call, { text, parts }, redactor, now())))
     else this.#append(call, 'call-ended')
   }
 
