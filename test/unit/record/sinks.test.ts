@@ -13,6 +13,7 @@ import type { FeedOptions } from '../../../src/record/sinks/feed.ts'
 import { deliveryOf, startHttpSink } from '../../../src/record/sinks/http.ts'
 import type { ReceiverPost } from '../../../src/record/sinks/receiver.ts'
 import { startStdoutSink } from '../../../src/record/sinks/stdout.ts'
+import { jsonText } from '../../../src/wire/json-text.ts'
 import { facts, freshDir, journalRecords, memoryLog, openJournal, TASK, until } from './support.ts'
 
 /** A receiver of NDJSON whose answers can be told. */
@@ -395,7 +396,7 @@ void t.test('the stdout sink writes lines to its descriptor', async (t) => {
     lines.slice(0, -1).map((line) => JSON.parse(line).sallyport.call.id),
     ['é\u2028', 'B'],
   )
-  t.equal(lines[0], JSON.stringify(journalRecords(journal.dir)[1]))
+  t.equal(lines[0], jsonText(journalRecords(journal.dir)[1]))
   await journal.close()
 })
 
