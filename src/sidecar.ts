@@ -24,10 +24,9 @@ import { socketDirOf, TaskRoom } from './config/task-room.ts'
 import { makeDialer, socketAddressOf } from './config/dialer.ts'
 import { HealthServer } from './control/health.ts'
 import type { ControlServer } from './control/server.ts'
-import { readinessOf, type Readiness } from './control/readiness.ts'
+import { Oversight, type OversightParts } from './config/oversight.ts'
 import { CredentialStore } from './credentials/store.ts'
 import { UpstreamPool } from './forward/pool.ts'
-import type { Identifier } from './identify/identify.ts'
 import { Strangers } from './identify/strangers.ts'
 import { OpenCalls } from './listen/open-calls.ts'
 import { ProxyServer } from './listen/server.ts'
@@ -74,6 +73,7 @@ export class Sidecar {
   readonly #authorities: TaskAuthorities
   readonly #tools: TaskTools
   readonly #ca: CaWatch
+  readonly #oversight: Oversight
 
   /** The interception CA in use. */
   get ca(): Ca {
@@ -104,13 +104,12 @@ export class Sidecar {
     this.#records = openRecords(
       config,
       log,
-      now,
-      {
-        openCalls: () => this.#openCalls.size,
-        openTunnels: () => this.#openCalls.tunnels,
-        tasks: () => this.#room.numbers(),
-        sinks: () => this.#sinks.map(({ stats }) => stats),
-      },
+      () => ({
+        calls: this.#openCalls,
+        room: this.#room,
+        sinks: this.#sinks,
+        own: this.#oversight,
+      }),
       (call, wasDenied) => this.#room.count(call, wasDenied),
     )
     const { journal, recorder } = this.#records
@@ -122,7 +121,7 @@ export class Sidecar {
     this.#rules = openRules({
       config,
       log,
-      recorder,
+      records: this.#records,
       onChanged: (before) => this.#room.onRulesChanged(before),
     })
     const dialer = makeDialer(
@@ -156,11 +155,18 @@ export class Sidecar {
     })
     this.#room.begin()
     this.#control = this.#makeControl({ credentials, strangers, version })
+    this.#oversight = this.#watchOver({ identifier, credentials })
     this.#health = new HealthServer({
       connectionsMax: limits.healthConnectionsMax,
-      readiness: () => this.#readiness(),
+      readiness: () => this.#oversight.readiness(),
       metrics: () => this.#records.metrics.render(),
     })
+  }
+
+  #watchOver(asked: Pick<OversightParts, 'identifier' | 'credentials'>): Oversight {
+    const parts = { ...asked, config: this.#config, log: this.#log, records: this.#records }
+    const [room, rules, ca, sinks] = [this.#room, this.#rules, this.#ca, this.#sinks]
+    return new Oversight({ ...parts, room, rules, ca, sinks, proxy: this.#proxy })
   }
 
   #makeListeners(): TaskListeners {
@@ -181,7 +187,7 @@ export class Sidecar {
       room: this.#room,
       rules: this.#rules,
       listeners: this.#listeners,
-      recorder: this.#records.recorder,
+      ...this.#records,
       proxyAddress: () => reachableAddress(this.#proxy.address()),
     }
     return makeControlServer(options, version, this.#log)
@@ -224,7 +230,7 @@ export class Sidecar {
     })
   }
 
-  #makeParts(dialer: Dialer, credentials: CredentialStore, identifier: Identifier): Parts {
+  #makeParts(dialer: Dialer, credentials: CredentialStore, identifier: Parts['identifier']): Parts {
     return {
       limits: this.#config.limits,
       identifier,
@@ -267,6 +273,7 @@ export class Sidecar {
     // What was cut writes its records before the journal closes.
     await this.#openCalls.drained(CUT_TIMEOUT_MS)
     this.#pool.stop()
+    this.#oversight.close()
     this.#rules.close()
     this.#room.close()
     this.#openCalls.close()
@@ -281,16 +288,6 @@ export class Sidecar {
     await this.#health.listen(socketAddressOf(this.#config.listen.health))
     await this.#control.listen(socketAddressOf(this.#config.control.listen))
     await this.#proxy.listen(socketAddressOf(this.#config.listen.proxy))
-  }
-
-  #readiness(): Readiness[] {
-    return readinessOf({
-      isRecording: this.#records.journal.stats.available,
-      task: this.#room.own?.state,
-      hasRules: this.#rules.inForce !== undefined,
-      hasPolicy: this.#rules.inForce?.policy !== undefined,
-      hasRefused: this.#rules.refusedProblems.length > 0,
-    })
   }
 
   // The task of the configuration has no CA of its own: one sidecar, one task, one CA.

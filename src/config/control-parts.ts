@@ -17,6 +17,7 @@ import type { TaskListeners } from '../listen/task-listeners.ts'
 import type { Log } from '../record/log.ts'
 import type * as tail from '../record/tail.ts'
 import type { CallRecorder } from '../record/recorder.ts'
+import type { Overrides } from '../tasks/overrides.ts'
 import { clientVariables } from './client-variables.ts'
 import type { Config } from './config.ts'
 import type { RuleWatch } from './rule-watch.ts'
@@ -31,6 +32,7 @@ export interface ControlPartsOptions {
   readonly listeners: TaskListeners
   readonly strangers: Strangers
   readonly recorder: CallRecorder
+  readonly overrides: Overrides
   /** Where the explicit proxy listens, a port that the system chose included; undefined on a unix socket. */
   readonly proxyAddress: () => { readonly host: string; readonly port: number } | undefined
 }
@@ -56,12 +58,13 @@ export function makeControlServer(
 }
 
 function makeControlParts(options: ControlPartsOptions): ControlParts {
-  const { config, room, strangers, recorder } = options
+  const { config, room, strangers, recorder, overrides } = options
   const { dir } = config.journal
   return {
     tasks: room.desk,
     kills: room.switches,
     owners: room.switches,
+    overrides,
     environmentFor: (taskId, token) => environmentOf(taskId, token, options),
     rules: rulesOf(options),
     credentials: () => credentialsOf(options),

@@ -9,36 +9,66 @@ import { KnownDestinations } from '../record/known-destinations.ts'
 import { Journal } from '../record/journal.ts'
 import type { RecordBody } from '../record/body.ts'
 import type { Log } from '../record/log.ts'
-import type { MetricSources } from '../record/counts.ts'
+import type { MetricSources, TaskNumbers } from '../record/counts.ts'
+import type { SelfCheckState } from '../record/self-check.ts'
+import type { SinkFeed } from '../record/sinks/feed.ts'
 import { Metrics } from '../record/metrics.ts'
-import { CallRecorder } from '../record/recorder.ts'
+import { CallRecorder, type RecorderOptions } from '../record/recorder.ts'
+import { Overrides } from '../tasks/overrides.ts'
 import type { Config } from './config.ts'
+
+/** Those whose numbers metrics show. */
+export interface Counted {
+  readonly calls: { readonly size: number; readonly tunnels: number }
+  readonly room: { numbers(): TaskNumbers }
+  readonly sinks: readonly SinkFeed[]
+  readonly own: {
+    readonly secrets: ReturnType<MetricSources['secrets']>
+    readonly selfChecks: SelfCheckState
+  }
+}
 
 /** Everything that records. */
 export interface Records {
   readonly journal: Journal
   readonly metrics: Metrics
   readonly recorder: CallRecorder
+  readonly overrides: Overrides
   /** Writes what is counted and not told yet; before the journal is closed. */
   close(): void
 }
 
 /**
  * Opens the journal and what writes to it.
- * @param sources numbers that others keep
+ * @param counted those whose numbers metrics show, once they are there
  * @param onEnd told of every call that is over
  * @throws audit-unavailable where the journal cannot be opened
  */
 export function openRecords(
   config: Pick<Config, 'journal' | 'limits' | 'stateDir'>,
   log: Log,
-  now: () => number,
-  sources: Omit<MetricSources, 'journal'>,
+  counted: () => Counted,
   onEnd: (call: Call, wasDenied: boolean) => void,
 ): Records {
-  const { limits } = config
+  const { limits, stateDir } = config
+  const now = Date.now
   const journal = Journal.open({ ...config.journal, limits, now, log })
-  const metrics = new Metrics({ ...sources, journal: () => journal.stats })
+  const overrides = new Overrides({
+    stateDir,
+    onReviewed: (detail) => recorder.recordEvent('override-reviewed', { detail }),
+    onProblem: (error) => log.error({ err: error }, 'an override could not be written down'),
+    now,
+  })
+  const metrics = new Metrics({
+    openCalls: () => counted().calls.size,
+    openTunnels: () => counted().calls.tunnels,
+    tasks: () => counted().room.numbers(),
+    sinks: () => counted().sinks.map(({ stats }) => stats),
+    secrets: () => counted().own.secrets,
+    selfChecks: () => counted().own.selfChecks,
+    journal: () => journal.stats,
+    overrides: () => overrides.unreviewed,
+  })
   const denials = new DenialLimiter({
     perSecond: config.journal.denialsPerTaskPerSecond,
     append: (record) => journal.append(record),
@@ -57,21 +87,34 @@ export function openRecords(
     now,
   })
   const destinations = new KnownDestinations({
-    stateDir: config.stateDir,
+    stateDir,
     limits,
     onProblem: (error) => log.error({ err: error }, 'destinations of agents are not remembered'),
     now,
   })
   const detector = new Detector({ alerts, destinations, limits, append, now })
-  const parts = { journal, denials, alerts, detector, metrics, now, limits, onLost, onEnd }
+  const onEvent: RecorderOptions['onEvent'] = (action, { task, detail }) =>
+    overrides.noteEvent(action, task, actorIn(detail))
+  const parts = { journal, denials, alerts, detector, metrics, now, limits, onLost, onEnd, onEvent }
+  const recorder = new CallRecorder(parts)
   return {
     journal,
     metrics,
-    recorder: new CallRecorder(parts),
+    recorder,
+    overrides,
     close: () => {
       denials.close()
       detector.close()
       alerts.close()
+      overrides.close()
     },
   }
+}
+
+// Principals are named; what the files of the installation bring about is nobody's by name.
+function actorIn(detail: Readonly<Record<string, unknown>> | undefined): string | undefined {
+  const actor = detail?.['actor']
+  if (typeof actor !== 'string' || actor === 'sidecar' || actor === 'configuration')
+    return undefined
+  return actor
 }

@@ -15,6 +15,7 @@ import type { ControlParts } from './parts.ts'
 import { problemHeaders, problemOf } from './problems.ts'
 import type { Principal } from './roles.ts'
 import { addCallRoutes } from './routes/calls.ts'
+import { addOverrideRoutes } from './routes/overrides.ts'
 import { addShownRoutes } from './routes/shown.ts'
 import { addKillRoutes, addOwnerRoutes, addRuleRoutes } from './routes/switches.ts'
 import { addTaskChangeRoutes } from './routes/task-changes.ts'
@@ -54,6 +55,7 @@ export function makeControlApp({ parts, limits, version, onUnexpected }: AppOpti
   addRuleRoutes(app, parts)
   addKillRoutes(app, parts)
   addOwnerRoutes(app, parts)
+  addOverrideRoutes(app, parts)
   addShownRoutes(app, parts)
   addNotServed(app)
   app.doc31('/openapi.json', {

@@ -2,7 +2,15 @@
 // the parts in.
 
 import type { TaskDefinition } from '../tasks/schema.ts'
-import type { Actor, Evidence, Kill, KillScope, Receipt, TaskView } from '../tasks/view.ts'
+import type {
+  Actor,
+  Evidence,
+  Kill,
+  KillScope,
+  OverrideView,
+  Receipt,
+  TaskView,
+} from '../tasks/view.ts'
 
 /** The tasks; every method throws ControlError where it refuses. */
 export interface TaskDesk {
@@ -41,6 +49,14 @@ export interface OwnerDesk {
   disable(owner: string, actor: Actor): { readonly suspended: readonly string[] }
   enable(owner: string, actor: Actor): void
   disabled(): readonly string[]
+}
+
+/** What lets something through beyond the rules, until somebody else has looked at it. */
+interface OverrideDesk {
+  /** Those that wait, the oldest first. */
+  list(): readonly OverrideView[]
+  /** @throws ControlError not-found; principal-not-allowed where it is the reviewer's own */
+  review(id: string, actor: Actor): OverrideView
 }
 
 /** What a task's sandbox is given. */
@@ -116,6 +132,7 @@ export interface ControlParts {
   readonly tasks: TaskDesk
   readonly kills: KillDesk
   readonly owners: OwnerDesk
+  readonly overrides: OverrideDesk
   /** Proxy URL and environment of a task's sandbox; the token is undefined where it is not known any more. */
   environmentFor(taskId: string, token: string | undefined): TaskEnvironment
   readonly rules: { show(): readonly RuleSetView[]; reload(actor: Actor): RulesReload }

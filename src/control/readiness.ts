@@ -21,11 +21,13 @@ export interface ReadinessFacts {
   readonly hasPolicy: boolean
   /** Whether the rule files as they are now were refused. */
   readonly hasRefused: boolean
+  /** Names of the self-checks that failed the last time, but for those that are told only. */
+  readonly failing: readonly string[]
 }
 
 /** Lists the conditions. */
 export function readinessOf(facts: ReadinessFacts): Readiness[] {
-  const { isRecording, task, hasRules, hasPolicy, hasRefused } = facts
+  const { isRecording, task, hasRules, hasPolicy, hasRefused, failing } = facts
   return [
     { name: 'journal', ready: isRecording },
     {
@@ -40,6 +42,11 @@ export function readinessOf(facts: ReadinessFacts): Readiness[] {
       name: 'task',
       ready: task === undefined || task === 'active',
       ...(task !== undefined && { detail: task }),
+    },
+    {
+      name: 'self-check',
+      ready: failing.length === 0,
+      ...(failing.length > 0 && { detail: failing.join(', ') }),
     },
   ]
 }

@@ -27,6 +27,8 @@ export interface JournalHead {
   readonly firstSeq: number
   /** Accepted bytes of the segment in use. */
   readonly bytes: number
+  /** Lower-case hex SHA-256 of the last accepted line without its newline. */
+  readonly hash: string
 }
 
 /** Numbers for metrics and `/readyz`. */
@@ -95,7 +97,8 @@ export class ChainWriter {
 
   /** How far the files may be read. */
   get head(): JournalHead {
-    return { seq: this.#seq, firstSeq: this.#segment.firstSeq, bytes: this.#segment.bytes }
+    const { firstSeq, bytes } = this.#segment
+    return { seq: this.#seq, firstSeq, bytes, hash: this.#prev }
   }
 
   /** Accepted bytes of all segments. */

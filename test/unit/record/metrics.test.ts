@@ -17,6 +17,16 @@ void t.test(
         endings: { counts: [1], sum: 0.5 },
       }),
       journal: () => journal,
+      overrides: () => 4,
+      secrets: () => ({ count: 3, oldestSeconds: 60 }),
+      selfChecks: () => ({
+        at: 5000,
+        results: [
+          { name: 'clock', outcome: 'pass' },
+          { name: 'key-files', outcome: 'fail' },
+        ],
+        failing: ['key-files'],
+      }),
       sinks: () => [{ name: 'siem', backlog: 5, lagMs: 1500, sent: 9, failures: 2, refusals: 1 }],
     })
     metrics.countCall('allow', 'allowed', 0.00003)
@@ -62,6 +72,12 @@ void t.test(
         'sallyport_journal_queued_records 3',
         'sallyport_journal_errors_total 1',
         'sallyport_journal_available 1',
+        'sallyport_static_secrets 3',
+        'sallyport_static_secret_age_seconds 60',
+        'sallyport_overrides_unreviewed 4',
+        'sallyport_self_check_passed{name="clock"} 1',
+        'sallyport_self_check_passed{name="key-files"} 0',
+        'sallyport_self_check_timestamp_seconds 5',
         'sallyport_sink_lag_seconds{sink="siem"} 1.5',
         'sallyport_sink_backlog_records{sink="siem"} 5',
         'sallyport_sink_records_total{sink="siem"} 9',
