@@ -7,6 +7,7 @@ import path from 'node:path'
 import type {
   ControlParts,
   CredentialView,
+  Inventory,
   TaskEnvironment,
   WantedRecords,
 } from '../control/parts.ts'
@@ -37,6 +38,8 @@ export interface ControlPartsOptions {
   readonly proxyAddress: () => { readonly host: string; readonly port: number } | undefined
 }
 
+const IDENTITIES_MAX = 10_000
+
 /** Makes the control API's listener. */
 export function makeControlServer(
   options: ControlPartsOptions,
@@ -58,7 +61,7 @@ export function makeControlServer(
 }
 
 function makeControlParts(options: ControlPartsOptions): ControlParts {
-  const { config, room, strangers, recorder, overrides } = options
+  const { config, room, recorder, overrides } = options
   const { dir } = config.journal
   return {
     tasks: room.desk,
@@ -68,23 +71,41 @@ function makeControlParts(options: ControlPartsOptions): ControlParts {
     environmentFor: (taskId, token) => environmentOf(taskId, token, options),
     rules: rulesOf(options),
     credentials: () => credentialsOf(options),
-    inventory: () => ({
-      tasks: room.registry.entries.live.size,
-      sandboxes: [...new Set([...room.registry.entries.live].map(({ task }) => task.sandbox.id))],
-      unknownClients: strangers.list().map(({ address, reason, firstSeen, lastSeen, count }) => ({
-        address,
-        reason,
-        firstSeen: new Date(firstSeen).toISOString(),
-        lastSeen: new Date(lastSeen).toISOString(),
-        count,
-      })),
-    }),
+    inventory: () => inventoryOf(options),
     calls: {
       recent: async (limit, wanted) => (await loadTail()).latestRecords(dir, limit, wanted),
       follow: (wanted, onRecord) => follow(dir, wanted, onRecord),
     },
     receiptKey: () => room.signer.publicKey,
     record: (action, detail) => recorder.recordEvent(action, { detail }),
+  }
+}
+
+function inventoryOf({ room, config, strangers }: ControlPartsOptions): Inventory {
+  const live = [...room.registry.entries.live].toReversed()
+  return {
+    tasks: live.length,
+    sandboxes: [...new Set(live.map(({ task }) => task.sandbox.id))],
+    identities: live.slice(0, IDENTITIES_MAX).map(({ task, state }) => ({
+      task: task.id,
+      state,
+      agent: task.agent.account,
+      instance: task.agent.instance,
+      owner: task.owner.name,
+      sandbox: task.sandbox.id,
+      ...(task.subject !== undefined && { subject: task.subject }),
+      credentials: [...room.policies.credentialsOf(task)],
+    })),
+    more: live.length > IDENTITIES_MAX,
+    credentials: config.credentials.map(({ name }) => name),
+    unknownClients: strangers.list().map(({ address, reason, firstSeen, lastSeen, count }) => ({
+      standing: 'unknown-client',
+      address,
+      reason,
+      firstSeen: new Date(firstSeen).toISOString(),
+      lastSeen: new Date(lastSeen).toISOString(),
+      count,
+    })),
   }
 }
 

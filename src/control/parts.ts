@@ -1,6 +1,7 @@
 // What the control API asks of the rest of the sidecar, as interfaces: it never imports the data path. `sidecar.ts` hands
 // the parts in.
 
+import type { TaskState } from '../tasks/task.ts'
 import type { TaskDefinition } from '../tasks/schema.ts'
 import type {
   Actor,
@@ -91,9 +92,26 @@ export interface RulesReload {
 
 /** What is known of the sandboxes. */
 export interface Inventory {
+  /** That have not ended. */
   readonly tasks: number
   readonly sandboxes: readonly string[]
+  /** Who acts in each such task, the newest first, and what credentials its rules lead to; `more` where there are too many. */
+  readonly identities: readonly {
+    readonly task: string
+    readonly state: TaskState
+    readonly agent: string
+    readonly instance: string
+    readonly owner: string
+    readonly sandbox: string
+    /** What a workload token or certificate must name. */
+    readonly subject?: string
+    readonly credentials: readonly string[]
+  }[]
+  readonly more: boolean
+  /** Names of all that are configured. */
+  readonly credentials: readonly string[]
   readonly unknownClients: readonly {
+    readonly standing: 'unknown-client'
     readonly address: string
     readonly reason: string
     readonly firstSeen: string
