@@ -107,16 +107,20 @@ export interface NatsSinkDefinition extends SinkCommon {
   readonly kind: 'nats'
   /** `nats://` is cleartext, `tls://` is not. */
   readonly url: string
+  /** `{action}` and `{task}` stand for those of a record. */
   readonly subject: string
   /** The stream that has to take the records; undefined: whichever listens to the subject. */
   readonly stream?: string | undefined
   readonly token?: SinkSecret | undefined
   readonly user?: string | undefined
   readonly password?: SinkSecret | undefined
-  /** Absolute path of a file with a user's JWT and seed. */
+  /** Absolute path of a file with a user's seed, and its JWT where the server wants one. */
   readonly credentialsFile?: string | undefined
   /** Absolute path of a PEM file of roots, trusted besides the others. */
   readonly ca?: string | undefined
+  /** Absolute paths of PEM files; both or none. */
+  readonly clientCert?: string | undefined
+  readonly clientKey?: string | undefined
 }
 
 /** Where records are copied to. */

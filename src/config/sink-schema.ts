@@ -137,8 +137,10 @@ const nats = z
       }),
     subject: z
       .string()
-      .regex(/^[^\s.*>]+(?:\.[^\s.*>]+)*$/, { error: 'expected a subject without wildcards' })
-      .max(512),
+      .regex(/^(?:[\w-]|\{task\}|\{action\})+(?:\.(?:[\w-]|\{task\}|\{action\})+)*$/, {
+        error: 'expected words of letters, digits, - and _ with dots between, {task} or {action}',
+      })
+      .max(256),
     stream: z
       .string()
       .regex(/^[^\s.*>/\\]{1,255}$/, { error: 'expected the name of a stream' })
@@ -147,8 +149,12 @@ const nats = z
     token: sinkSecret.optional(),
     user: boundedText(256).optional(),
     password: sinkSecret.optional(),
-    credentialsFile: path.optional().describe("A file with a user's JWT and seed."),
+    credentialsFile: path
+      .optional()
+      .describe("A file with a user's seed (nkey), and its JWT where the server wants one."),
     ca: path.optional().describe('PEM file of roots.'),
+    clientCert: path.optional(),
+    clientKey: path.optional(),
     ...sinkCommon,
   })
   .refine(({ user, password }) => (user === undefined) === (password === undefined), {
@@ -159,6 +165,12 @@ const nats = z
       [token, user, credentialsFile].filter((item) => item !== undefined).length <= 1,
     { error: 'expected one of token, user and credentialsFile' },
   )
+  .refine(({ clientCert, clientKey }) => (clientCert === undefined) === (clientKey === undefined), {
+    error: 'expected both clientCert and clientKey, or none',
+  })
+  .refine(({ url, ca, clientCert }) => url.startsWith('tls:') || !(ca ?? clientCert), {
+    error: 'without TLS there is no use for ca and clientCert',
+  })
   .transform((written) => named(written, 'nats', written.url, written.subject))
 
 const KINDS = ['stdout', 'file', 'http', 'otlp', 'splunk', 'elastic', 'syslog', 'nats'] as const
@@ -220,6 +232,8 @@ export function resolveSink(
         password: sink.password && secret(sink.password),
         credentialsFile: optional(sink.credentialsFile),
         ca: optional(sink.ca),
+        clientCert: optional(sink.clientCert),
+        clientKey: optional(sink.clientKey),
       }
     case 'stdout':
     default:

@@ -14,6 +14,8 @@ import type { SinkDefinition } from './sink-definition.ts'
 import type { SinkEnvironment } from './sink-secrets.ts'
 import { startHttp } from './sinks/http.ts'
 import { startElastic, startOtlp, startSplunk } from './sinks/receivers.ts'
+import { startNats } from './sinks/nats.ts'
+import { startSyslog } from './sinks/syslog.ts'
 
 /** What sinks are started with. */
 export interface SinkOptions {
@@ -38,7 +40,6 @@ export function startSinks(
   return config.sinks.map((definition) => startSink(definition, { ...parts, config }))
 }
 
-/** A kind that is not here is refused by name when the configuration is loaded (`reserved.ts`). */
 function startSink(definition: SinkDefinition, options: SinkOptions): SinkFeed {
   const { config, records, log, now } = options
   const { stateDir, limits } = config
@@ -58,16 +59,16 @@ function startSink(definition: SinkDefinition, options: SinkOptions): SinkFeed {
       })
     case 'http':
       return startHttp(definition, feed, options)
+    case 'syslog':
+      return startSyslog(definition, feed, options)
+    case 'nats':
+      return startNats(definition, feed, options)
     case 'otlp':
       return startOtlp(definition, feed, options)
     case 'splunk':
       return startSplunk(definition, feed, options)
     case 'elastic':
       return startElastic(definition, feed, options)
-    case 'syslog':
-    case 'nats':
-    default:
-      throw new Error(`a sink of the kind ${definition.kind} is not served`)
   }
 }
 
