@@ -8,9 +8,9 @@ import type { Config } from './config/config.ts'
 import { CaWatch } from './config/ca-watch.ts'
 import { makeIdentifier } from './config/identifier.ts'
 import { readTrustBundle } from './config/identity.ts'
-import { placeholderKey } from './config/placeholder-key.ts'
 import { openRules } from './config/open-rules.ts'
 import type { RuleWatch } from './config/rule-watch.ts'
+import { openSecrets } from './config/secrets.ts'
 import { startSinks } from './config/sinks.ts'
 import { makeTaskAuthorities } from './config/task-authorities.ts'
 import { endsWithTask, isKilled, isPaused } from './config/endings.ts'
@@ -26,8 +26,9 @@ import { makeDialer, socketAddressOf } from './config/dialer.ts'
 import { HealthServer } from './control/health.ts'
 import type { ControlServer } from './control/server.ts'
 import { readinessOf, type Readiness } from './control/readiness.ts'
-import { CredentialStore } from './credentials/store.ts'
+import type { CredentialStore } from './credentials/store.ts'
 import { UpstreamPool } from './forward/pool.ts'
+import type { Redactor } from './inspect/redactor.ts'
 import type { Identifier } from './identify/identify.ts'
 import { Strangers } from './identify/strangers.ts'
 import { OpenCalls } from './listen/open-calls.ts'
@@ -63,6 +64,7 @@ export class Sidecar {
   readonly #config: Config
   readonly #log: Log
   readonly #records: Records
+  readonly #credentials: CredentialStore
   readonly #rules: RuleWatch
   readonly #openCalls: OpenCalls
   readonly #pool: UpstreamPool
@@ -102,10 +104,11 @@ export class Sidecar {
     this.#ca = new CaWatch(ca, config, log)
     this.#authorities = makeTaskAuthorities(config, () => this.ca, log)
     this.#tools = openTaskTools(config, log)
+    const { credentials, redactor } = openSecrets(config, environment)
+    this.#credentials = credentials
     this.#records = openRecords(
       config,
-      log,
-      now,
+      { log, now, redactor },
       {
         openCalls: () => this.#openCalls.size,
         openTunnels: () => this.#openCalls.tunnels,
@@ -131,11 +134,6 @@ export class Sidecar {
     )
     this.#pool = new UpstreamPool({ dialer, limits })
     this.#sinks = startSinks(config, { records, dialer, environment, version, log, now })
-    const credentials = new CredentialStore(config.credentials, {
-      environment,
-      limits,
-      placeholderKey: placeholderKey(stateDir),
-    })
     const leafServers = new LeafServers({
       authorityFor: (taskId) => this.#authorityFor(taskId),
       limits,
@@ -147,7 +145,7 @@ export class Sidecar {
     this.#room = this.#openRoom(renew, dialer, credentials, leafServers)
     const identifier = makeIdentifier({ config, room: this.#room, dialer, strangers })
     this.#proxy = new ProxyServer({
-      parts: this.#makeParts(dialer, credentials, identifier),
+      parts: this.#makeParts(dialer, redactor, identifier),
       openCalls: this.#openCalls,
       leafServers,
       now,
@@ -223,11 +221,12 @@ export class Sidecar {
     })
   }
 
-  #makeParts(dialer: Dialer, credentials: CredentialStore, identifier: Identifier): Parts {
+  #makeParts(dialer: Dialer, redactor: Redactor, identifier: Identifier): Parts {
     return {
       limits: this.#config.limits,
       identifier,
-      credentials,
+      credentials: this.#credentials,
+      redactor,
       dialer,
       pool: this.#pool,
       recorder: this.#records.recorder,
@@ -277,6 +276,7 @@ export class Sidecar {
   }
 
   async #listen(): Promise<void> {
+    await this.#credentials.readAll()
     await this.#health.listen(socketAddressOf(this.#config.listen.health))
     await this.#control.listen(socketAddressOf(this.#config.control.listen))
     await this.#proxy.listen(socketAddressOf(this.#config.listen.proxy))

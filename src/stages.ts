@@ -25,6 +25,7 @@ import { watchResponse } from './inject/watch-response.ts'
 import { limitBody, meetObligations } from './ledger/clear.ts'
 import type { OpenRequests } from './ledger/open-requests.ts'
 import type { ToolPins } from './ledger/tool-pins.ts'
+import type { Redactor } from './inspect/redactor.ts'
 import type { Limits } from './limits.ts'
 import type { Dialer } from './net/dial.ts'
 import type { CallPermit } from './net/permit.ts'
@@ -69,6 +70,8 @@ export interface Parts {
   readonly tools: { readonly pins: ToolPins; readonly requests: OpenRequests }
   /** What records keep of prompts and tool calls where no rule says. */
   readonly record: ContentModes
+  /** Takes secrets out of what records keep. */
+  readonly redactor: Redactor
   /** Told of a credential that is about to be used for a task. */
   readonly onCredential: (task: TaskStanding, name: string) => void
   /** `inside`: a refused CONNECT is accepted and each request in it answered with the refusal; nothing is dialed. */

@@ -6,6 +6,7 @@ import { Alerts } from '../record/alerts.ts'
 import { CheckpointKeys } from '../record/checkpoint-keys.ts'
 import { Checkpoints } from '../record/checkpoints.ts'
 import { Detector } from '../record/detector.ts'
+import type { Redactor } from '../inspect/redactor.ts'
 import { DenialLimiter } from '../record/flood.ts'
 import { KnownDestinations } from '../record/known-destinations.ts'
 import { Journal } from '../record/journal.ts'
@@ -29,6 +30,13 @@ export interface Records {
   settle(): Promise<void>
 }
 
+/** What recording needs besides the configuration. */
+export interface RecordsOptions {
+  readonly log: Log
+  readonly now: () => number
+  readonly redactor: Redactor
+}
+
 /**
  * Opens the journal and what writes to it.
  * @param sources numbers that others keep
@@ -37,14 +45,13 @@ export interface Records {
  */
 export function openRecords(
   config: Pick<Config, 'journal' | 'limits' | 'stateDir'>,
-  log: Log,
-  now: () => number,
+  { log, now, redactor }: RecordsOptions,
   sources: Omit<MetricSources, 'journal'>,
   onEnd: (call: Call, wasDenied: boolean) => void,
 ): Records {
   const { limits, stateDir } = config
   const keys = new CheckpointKeys(stateDir, now())
-  const journal = Journal.open({ ...config.journal, limits, now, log })
+  const journal = Journal.open({ ...config.journal, limits, now, log, redactor })
   const checkpoints = new Checkpoints({ journal, keys, limits, now, log })
   const gate = new SinkGate()
   const metrics = new Metrics({ ...sources, journal: () => journal.stats })
@@ -78,7 +85,7 @@ export function openRecords(
     gate,
     checkpoints,
     metrics,
-    recorder: new CallRecorder(parts),
+    recorder: new CallRecorder({ ...parts, redactor }),
     settle: () => {
       denials.close()
       detector.close()

@@ -3,18 +3,17 @@
 // `sidecar.ts`.
 
 import type { Dialer } from '../net/dial.ts'
-import { HttpPoster } from '../net/http-client.ts'
 import type { Checkpoints } from '../record/checkpoints.ts'
 import type { Journal, RecordLog } from '../record/journal.ts'
 import type { BacklogOptions } from '../record/sinks/backlog.ts'
-import type { FeedOptions, SinkFeed } from '../record/sinks/feed.ts'
+import type { SinkFeed } from '../record/sinks/feed.ts'
+import { startFileSink } from '../record/sinks/file.ts'
 import type { SinkGate } from '../record/sinks/gate.ts'
-import { startHttpSink } from '../record/sinks/http.ts'
 import { startStdoutSink } from '../record/sinks/stdout.ts'
 import type { Config } from './config.ts'
-import { permitUrl } from './operator-permit.ts'
-import type { HttpSinkDefinition, SinkDefinition } from './sink-definition.ts'
-import { readSinkHeaders, type SinkEnvironment } from './sink-secrets.ts'
+import type { SinkDefinition } from './sink-definition.ts'
+import type { SinkEnvironment } from './sink-secrets.ts'
+import { startHttp } from './sinks/http.ts'
 import { startElastic, startOtlp, startSplunk } from './sinks/receivers.ts'
 import { startNats } from './sinks/nats.ts'
 import { startSyslog } from './sinks/syslog.ts'
@@ -46,7 +45,6 @@ export function startSinks(
   return config.sinks.map((definition) => startSink(definition, { ...parts, config }))
 }
 
-/** A kind that is not here is refused by name when the configuration is loaded (`reserved.ts`). */
 function startSink(definition: SinkDefinition, options: SinkOptions): SinkFeed {
   const { config, records, log, now } = options
   const { stateDir, limits } = config
@@ -57,10 +55,17 @@ function startSink(definition: SinkDefinition, options: SinkOptions): SinkFeed {
   switch (definition.kind) {
     case 'stdout':
       return startStdoutSink(feed)
+    case 'file':
+      return startFileSink({
+        ...feed,
+        path: definition.path,
+        rotateBytes: definition.rotateBytes,
+        keep: definition.keep,
+      })
     case 'http':
       return startHttp(definition, feed, options)
     case 'syslog':
-      return startSyslog(definition, feed, options.dialer)
+      return startSyslog(definition, feed, options)
     case 'nats':
       return startNats(definition, feed, options)
     case 'otlp':
@@ -69,9 +74,6 @@ function startSink(definition: SinkDefinition, options: SinkOptions): SinkFeed {
       return startSplunk(definition, feed, options)
     case 'elastic':
       return startElastic(definition, feed, options)
-    case 'file':
-    default:
-      throw new Error(`a sink of the kind ${definition.kind} is not served`)
   }
 }
 
@@ -88,25 +90,4 @@ function backlogOf(
     gate,
     journal,
   }
-}
-
-function startHttp(
-  definition: HttpSinkDefinition,
-  feed: FeedOptions,
-  { dialer, environment, config }: SinkOptions,
-): SinkFeed {
-  const key = `sinks.${definition.name}`
-  const url = new URL(definition.url)
-  const poster = new HttpPoster(
-    dialer,
-    permitUrl(key, url),
-    `${url.pathname}${url.search}`,
-    config.limits,
-  )
-  return startHttpSink({
-    ...feed,
-    limits: config.limits,
-    headers: readSinkHeaders(key, definition.headers, environment),
-    post: (body, headers, signal) => poster.post(body, headers, signal),
-  })
 }

@@ -1,9 +1,13 @@
 // Records that wait for the next write, and the one promise that all of them share. Called by `journal.ts` only.
 
+import { NO_SECRETS, Redactor } from '../inspect/redactor.ts'
 import type { RecordBody, RecordChain } from './body.ts'
 import { eventRecord } from './ecs.ts'
 import type { TextParts } from './open-starts.ts'
+import { redactRecord } from './redact-record.ts'
 import { recordText } from './text.ts'
+
+const KNOWS_NONE = new Redactor(NO_SECRETS)
 
 /** A record on its way to the disk. */
 export interface QueuedRecord {
@@ -34,10 +38,13 @@ export function makeBatch(): Batch {
   return { written: promise, resolve, reject }
 }
 
-/** Turns a record into what is queued. */
-export function queuedRecord(record: RecordBody): QueuedRecord {
+/**
+ * Turns a record into what is queued: nothing is text before secrets are out of it.
+ * @param redactor default: one that knows none, and masks what looks like one
+ */
+export function queuedRecord(record: RecordBody, redactor: Redactor = KNOWS_NONE): QueuedRecord {
   return {
-    text: recordText(record),
+    text: recordText(redactRecord(record, redactor)),
     action: record.event.action,
     callId: record.sallyport.call?.id,
     taskId: record.sallyport.task?.id,

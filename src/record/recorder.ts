@@ -4,6 +4,7 @@
 
 import type { Call, Message } from '../call.ts'
 import { EgressError } from '../errors.ts'
+import type { Redactor } from '../inspect/redactor.ts'
 import type { Limits } from '../limits.ts'
 import type { Alerts, Detected } from './alerts.ts'
 import type { Detector } from './detector.ts'
@@ -29,6 +30,8 @@ export interface RecorderOptions {
   readonly metrics: Metrics
   readonly now: () => number
   readonly limits: Pick<Limits, 'messageRecordsPerSecond'>
+  /** Takes secrets out of what is made past the journal's own. */
+  readonly redactor: Redactor
   /** Told of every call that is over. */
   readonly onEnd?: (call: Call, wasDenied: boolean) => void
   /** Told, once a write, of records that could not be written after their calls had begun: there is nothing left to refuse. */
@@ -57,14 +60,14 @@ export class CallRecorder {
 
   /** Resolves when `call-started` is written. @throws EgressError audit-unavailable */
   recordStart(call: Call): Promise<void> {
-    const { journal, detector, now, gate } = this.#options
+    const { journal, detector, now, gate, redactor } = this.#options
     if (gate?.isOpen === false) {
       const sinks = gate.heldBy(isRegulatedCall(call))
       if (sinks.length > 0)
         return Promise.reject(new EgressError('audit-unavailable', { sinks: sinks.join(', ') }))
     }
     const written = isDecidedRequest(call)
-      ? journal.appendText(startedRecord(call, now()))
+      ? journal.appendText(startedRecord(call, now(), redactor))
       : journal.append(this.#record(call, 'call-started'))
     detector.noteStart(call)
     return written
@@ -200,10 +203,10 @@ export class CallRecorder {
   }
 
   #appendEnd(call: Call): void {
-    const { journal, now } = this.#options
-    const start = journal.startOf(call.id)
-    if (start?.parts !== undefined && isDecidedRequest(call))
-      this.#watch(journal.appendText(endedRecord(call, start.text, start.parts, now())))
+    const { journal, now, redactor } = this.#options
+    const { text = '', parts } = journal.startOf(call.id) ?? {}
+    if (parts !== undefined && isDecidedRequest(call))
+      this.#watch(journal.appendText(endedRecord(call, { text, parts }, redactor, now())))
     else this.#append(call, 'call-ended')
   }
 

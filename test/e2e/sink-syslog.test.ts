@@ -20,6 +20,7 @@ import {
   until,
   type Scenario,
 } from '../fixtures/scenario.ts'
+import { callRefused, callRefusedWhile, wantedIds } from '../fixtures/sink-records.ts'
 
 const rules = ruleSet("id: other, allow: 'http://other.test:81'")
 const options = (
@@ -32,18 +33,6 @@ const options = (
   limits,
   config: `sinks: [{ syslog: { address: 'log.test:${port}', ${more} } }]\njournal: { denialsPerTaskPerSecond: 100000 }`,
 })
-
-async function callRefused(cx: Scenario, count: number): Promise<void> {
-  for (let left = count; left > 0; left -= 1)
-    await cx.raw(request('GET', 'http://nobody.test/', 'nobody.test'))
-}
-
-function wanted(cx: Scenario): string[] {
-  return cx
-    .records()
-    .filter(({ event }) => !/^call-(started|progress)$/.test(event.action))
-    .map(({ event }) => event.id)
-}
 
 const idsOf = (rsyslog: Rsyslog): string[] =>
   rsyslog.lines().map(({ record }) => JSON.parse(record).event.id)
@@ -60,11 +49,11 @@ async function compare(
 ): Promise<void> {
   await until(() => {
     const arrived = new Set(idsOf(rsyslog))
-    return wanted(cx).every((id) => arrived.has(id))
+    return wantedIds(cx).every((id) => arrived.has(id))
   }, 'all are written')
   const records = new Map(cx.records().map((record) => [record.event.id, record]))
   const ids = idsOf(rsyslog).filter((id) => isOwn || records.has(id))
-  t.strictSame([...new Set(ids)], wanted(cx), 'all, in the order of the journal')
+  t.strictSame([...new Set(ids)], wantedIds(cx), 'all, in the order of the journal')
   t.comment(`${ids.length} messages of ${new Set(ids).size} records`)
   for (const { record } of rsyslog.lines()) {
     const read = JSON.parse(record)
@@ -82,26 +71,21 @@ function* lagsOf(rsyslog: Rsyslog): Generator<number> {
 
 async function startReceiver(
   t: Test,
-  options: RsyslogOptions,
+  listening: Omit<RsyslogOptions, 'port'>,
 ): Promise<{ rsyslog: Rsyslog; port: number }> {
-  const rsyslog = makeReceiver(t, options)
-  await rsyslog.program.start()
-  return { rsyslog, port: options.port }
-}
-
-function makeReceiver(t: Test, options: RsyslogOptions): Rsyslog {
   const directory = mkdtempSync(path.join(tmpdir(), 'sallyport-syslog-'))
-  const rsyslog = makeRsyslog(directory, options)
+  const port = await freePort()
+  const rsyslog = makeRsyslog(directory, { port, ...listening })
   t.teardown(async () => {
     await rsyslog.program.end('SIGKILL')
     rmSync(directory, { recursive: true, force: true })
   })
-  return rsyslog
+  await rsyslog.program.start()
+  return { rsyslog, port }
 }
 
 void t.test('syslog', { skip: noRsyslog }, async (t) => {
   const { rsyslog, port } = await startReceiver(t, {
-    port: await freePort(),
     identity: pki.issue({ names: ['log.test'] }),
   })
   scenario(
@@ -128,14 +112,14 @@ void t.test('syslog', { skip: noRsyslog }, async (t) => {
     'R54: text of strangers and records beyond the usual size arrive as they are',
     options(port, ''),
     async (cx, t) => {
-      const paths = [
+      const hostile = [
         '/]"\\[x%00%0a%1b[31m',
         `/${'long/'.repeat(6000)}`,
         '/%E2%80%AE"}\n<14>1 - - - - - -',
       ]
-      for (const path of paths)
+      for (const at of hostile)
         await cx.raw(
-          request('GET', `http://nobody.test${path}`, 'nobody.test', {
+          request('GET', `http://nobody.test${at}`, 'nobody.test', {
             headers: ['User-Agent: \u00e9]"\\ <34>1 2026-11-26T02:50:11Z evil su - - - x'],
           }),
         )
@@ -144,22 +128,30 @@ void t.test('syslog', { skip: noRsyslog }, async (t) => {
     },
   )
 
-  const stranger = makePki().issue({ names: ['log.test'] })
-  const strange = await startReceiver(t, { port: await freePort(), identity: stranger })
+  const strangers = makePki()
+  const strange = await startReceiver(t, { identity: strangers.issue({ names: ['log.test'] }) })
   scenario(
     t,
-    'R54: a receiver whose certificate is not trusted gets nothing; its root in `ca` makes it trusted',
-    { ...options(strange.port, ''), files: {} },
+    'R54: a receiver whose certificate is not trusted gets nothing',
+    options(strange.port, ''),
     async (cx, t) => {
       await callRefused(cx, 5)
       await until(() => cx.log().includes('sink does not take records'), 'it is refused')
       t.strictSame(strange.rsyslog.lines(), [])
     },
   )
+  scenario(
+    t,
+    'R54: with its root in `ca` it gets all',
+    { ...options(strange.port, 'ca: strangers.pem'), files: { 'strangers.pem': strangers.caPem } },
+    async (cx, t) => {
+      await callRefused(cx, 5)
+      await compare(t, cx, strange.rsyslog)
+    },
+  )
 
   const client = pki.issue({ names: ['sidecar.test'], usage: 'clientAuth' })
   const mutual = await startReceiver(t, {
-    port: await freePort(),
     identity: pki.issue({ names: ['log.test'] }),
     clientCa: pki.caPem,
     permitted: ['sidecar.test'],
@@ -191,7 +183,7 @@ void t.test('syslog', { skip: noRsyslog }, async (t) => {
 void t.test('syslog through failures', { skip: noRsyslog }, async (t) => {
   const secure = (): Issued => pki.issue({ names: ['log.test'] })
 
-  const away = await startReceiver(t, { port: await freePort(), identity: secure() })
+  const away = await startReceiver(t, { identity: secure() })
   scenario(
     t,
     'R54: rsyslogd that was away gets what it missed, in order',
@@ -206,7 +198,7 @@ void t.test('syslog through failures', { skip: noRsyslog }, async (t) => {
     },
   )
 
-  const frozen = await startReceiver(t, { port: await freePort(), identity: secure() })
+  const frozen = await startReceiver(t, { identity: secure() })
   scenario(
     t,
     'R54: one that is frozen holds up no call, and gets all once it goes on',
@@ -223,7 +215,7 @@ void t.test('syslog through failures', { skip: noRsyslog }, async (t) => {
     },
   )
 
-  const cut = await startReceiver(t, { port: await freePort(), identity: secure() })
+  const cut = await startReceiver(t, { identity: secure() })
   const relay = await startRelay(cut.port)
   t.teardown(() => relay.close())
   scenario(
@@ -240,7 +232,7 @@ void t.test('syslog through failures', { skip: noRsyslog }, async (t) => {
     },
   )
 
-  const plain = await startReceiver(t, { port: await freePort() })
+  const plain = await startReceiver(t, {})
   const silent = await startRelay(plain.port)
   t.teardown(() => silent.close())
   scenario(
@@ -250,7 +242,10 @@ void t.test('syslog through failures', { skip: noRsyslog }, async (t) => {
     async (cx, t) => {
       await callRefused(cx, 10)
       await compare(t, cx, plain.rsyslog)
-      await until(async () => (await cx.metric('sallyport_sink_backlog_records')) === 0, 'it is confirmed')
+      await until(
+        async () => (await cx.metric('sallyport_sink_backlog_records')) === 0,
+        'it is confirmed',
+      )
       const before = idsOf(plain.rsyslog).length
       silent.mute(true)
       await callRefused(cx, 10)
@@ -264,7 +259,7 @@ void t.test('syslog through failures', { skip: noRsyslog }, async (t) => {
     },
   )
 
-  const killed = await startReceiver(t, { port: await freePort(), identity: secure() })
+  const killed = await startReceiver(t, { identity: secure() })
   scenario(
     t,
     'R54: rsyslogd killed outright loses at most what it had read and not written',
@@ -272,19 +267,15 @@ void t.test('syslog through failures', { skip: noRsyslog }, async (t) => {
     async (cx, t) => {
       const kills: number[] = []
       for (let round = 0; round < 5; round += 1) {
-        let isOver = false
-        const calls = (async () => {
-          while (!isOver) await callRefused(cx, 1)
-        })()
-        await sleep(250)
-        kills.push(Date.now())
-        await killed.rsyslog.program.end('SIGKILL')
-        await killed.rsyslog.program.start()
-        isOver = true
-        await calls
+        await callRefusedWhile(cx, async () => {
+          await sleep(250)
+          kills.push(Date.now())
+          await killed.rsyslog.program.end('SIGKILL')
+          await killed.rsyslog.program.start()
+        })
       }
       await callRefused(cx, 1)
-      const last = wanted(cx).at(-1)
+      const last = wantedIds(cx).at(-1)
       await until(() => idsOf(killed.rsyslog).includes(last ?? ''), 'the last is written')
       const arrived = new Set(idsOf(killed.rsyslog))
       const lost = cx.records().filter(({ event }) => !arrived.has(event.id))
@@ -294,6 +285,46 @@ void t.test('syslog through failures', { skip: noRsyslog }, async (t) => {
       })
       t.comment(`${lost.length} of ${cx.records().length} records lost by 5 kills of rsyslogd`)
       t.strictSame(beyond, [], 'none but those delivered at the moment of a kill')
+    },
+  )
+
+  const held = 'queue.type="LinkedList" queue.dequeueSlowdown="3000000"'
+  const forgetful = await startReceiver(t, { queue: held })
+  const onDisk = 'queue.filename="kept" queue.syncQueueFiles="on" queue.checkpointInterval="1"'
+  const careful = await startReceiver(t, {
+    queue: `${onDisk} ${held.replace('LinkedList', 'Disk')}`,
+  })
+  /** Kills a rsyslogd that has read records, confirmed them so, and written few. @returns how many never come */
+  const killHolding = async (cx: Scenario, rsyslog: Rsyslog): Promise<number> => {
+    await callRefused(cx, 20)
+    await until(
+      async () => (await cx.metric('sallyport_sink_backlog_records')) === 0,
+      'all is read',
+    )
+    await rsyslog.program.end('SIGKILL')
+    await rsyslog.program.start()
+    await callRefused(cx, 1)
+    const last = wantedIds(cx).at(-1) ?? ''
+    await until(() => idsOf(rsyslog).includes(last), 'what comes later is written')
+    const arrived = new Set(idsOf(rsyslog))
+    return wantedIds(cx).filter((id) => !arrived.has(id)).length
+  }
+  scenario(
+    t,
+    'R54: what rsyslogd has read and keeps in its memory dies with it: no sender can know',
+    options(forgetful.port),
+    async (cx, t) => {
+      const lost = await killHolding(cx, forgetful.rsyslog)
+      t.comment(`${lost} of 23 records lost`)
+      t.ok(lost > 0)
+    },
+  )
+  scenario(
+    t,
+    'R54: what rsyslogd has read and keeps in a queue on disk outlives it',
+    options(careful.port),
+    async (cx, t) => {
+      t.equal(await killHolding(cx, careful.rsyslog), 0)
     },
   )
 })

@@ -20,7 +20,7 @@ import type {
 import { readSinkHeaders, readSinkSecret, type SinkEnvironment } from '../sink-secrets.ts'
 
 /** What they are started with besides their feed. */
-interface ReceiverParts {
+export interface ReceiverParts {
   readonly dialer: Dialer
   readonly environment: SinkEnvironment
   readonly version: string
@@ -91,7 +91,8 @@ export function startElastic(
   })
 }
 
-function postTo(key: string, url: string, { dialer, config }: ReceiverParts): ReceiverPost {
+/** Posts to the endpoint of a URL alone. */
+export function postTo(key: string, url: string, { dialer, config }: ReceiverParts): ReceiverPost {
   const { pathname, search } = new URL(url)
   const permit = permitUrl(key, new URL(url))
   const poster = new HttpPoster(dialer, permit, `${pathname}${search}`, config.limits)
@@ -99,6 +100,6 @@ function postTo(key: string, url: string, { dialer, config }: ReceiverParts): Re
 }
 
 /** Where records are from, as those forms say it that leave the sidecar. */
-function originOf({ version, records }: ReceiverParts): Origin {
+export function originOf({ version, records }: ReceiverParts): Origin {
   return { version, journal: records.checkpoints.view.journal }
 }

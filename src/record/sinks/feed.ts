@@ -7,11 +7,11 @@ import { JournalReader } from '../reader.ts'
 import { backOffMs } from './back-off.ts'
 import { Backlog } from './backlog.ts'
 import { cursorPath, loadCursor, saveCursor, type SinkCursor } from './cursor.ts'
-import type { Deliver, Delivery, RefusedRecord, SinkRecord } from './delivery.ts'
+import type { Deliver, Delivery, SinkRecord } from './delivery.ts'
 import { lineFilter } from './filter.ts'
 import type { FeedOptions, SinkStats } from './feed-options.ts'
 import { Pending } from './pending.ts'
-import { refusalRecord } from './refusals.ts'
+import { refusalRecord, type Refused } from './refusals.ts'
 import { gapRecord, planSkip, type Gap } from './skip.ts'
 import { startingPlace } from './start.ts'
 import { Waits } from './waits.ts'
@@ -126,7 +126,8 @@ export class SinkFeed {
           continue
         }
         const isEarly = waiting < this.#recordsMax && this.#attempt === 0 && !this.#isDraining
-        if (isEarly) await this.#waits.forMs(GATHER_MS)
+        const ageMs = this.#options.now() - (this.#behindSince ?? 0)
+        if (isEarly && ageMs < GATHER_MS) await this.#waits.forMs(GATHER_MS - Math.max(0, ageMs))
         await this.#deliverNext()
       } catch (error) {
         if (signal.aborted) return
@@ -179,8 +180,10 @@ export class SinkFeed {
     const left = delivery.outcome === 'taken' ? [] : (delivery.left ?? piece)
     const leftSeqs = new Set(left.map(({ seq }) => seq).filter((seq) => !gone.has(seq)))
     const settled = piece.filter(({ seq }) => !leftSeqs.has(seq))
-    await this.#tellRefused(refused, piece)
+    const { refusedCount: unnamed = 0, detail } = delivery
+    await this.#tellRefused({ named: refused, unnamed, detail }, piece)
     pending.settle(settled)
+    this.#counts.sent -= unnamed
     for (const { seq, line } of settled) {
       if (gone.has(seq)) continue
       this.#counts.sent += 1
@@ -204,21 +207,20 @@ export class SinkFeed {
     }
     // The code in the sandbox makes records long: none of them may stop those behind it.
     const { id, seq } = first
-    await this.#tellRefused([{ id, seq, detail: 'too large' }], piece)
+    const named = [{ id, seq, detail: 'too large' }]
+    await this.#tellRefused({ named, unnamed: 0 }, piece)
     pending.settle(piece)
     return undefined
   }
 
-  async #tellRefused(
-    refused: readonly RefusedRecord[],
-    piece: readonly SinkRecord[],
-  ): Promise<void> {
-    if (refused.length === 0) return
+  async #tellRefused(refused: Refused, piece: readonly SinkRecord[]): Promise<void> {
+    const count = refused.named.length + refused.unnamed
+    if (count === 0) return
     const { name, journal, now, log } = this.#options
     const record = refusalRecord(name, refused, piece, now())
     if (record !== undefined) await journal.append(record)
-    this.#counts.refusedRecords += refused.length
-    log.warn({ sink: name, count: refused.length }, 'sink refuses records for good')
+    this.#counts.refusedRecords += count
+    log.warn({ sink: name, count }, 'sink refuses records for good')
   }
 
   #bytesToSkip(): number {

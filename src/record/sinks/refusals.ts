@@ -10,22 +10,47 @@ const ACTION = 'sink-records-refused'
 const NAMED_MAX = 100
 const DETAIL_CHARACTERS_MAX = 200
 
+/** What a receiver will never take of one delivery. */
+export interface Refused {
+  readonly named: readonly RefusedRecord[]
+  /** Further ones, where its protocol does not say which. */
+  readonly unnamed: number
+  /** Its words for those. */
+  readonly detail?: string | undefined
+}
+
 /** Makes the record that tells which records of a delivery were refused; undefined where there is nothing to tell. */
 export function refusalRecord(
   sinkName: string,
-  refused: readonly RefusedRecord[],
+  { named, unnamed, detail }: Refused,
   delivered: readonly SinkRecord[],
   now: number,
 ): RecordBody | undefined {
   const told = new Set(delivered.filter(isRefusal).map(({ id }) => id))
-  const untold = refused.filter(({ id }) => !told.has(id))
-  if (untold.length === 0) return undefined
-  const records = untold.slice(0, NAMED_MAX).map(({ id, seq, detail }) => ({
-    id,
-    seq,
-    detail: detail.slice(0, DETAIL_CHARACTERS_MAX),
+  const untold = named.filter(({ id }) => !told.has(id))
+  // Which ones they are nobody knows: where there was nothing but tellings, it was these.
+  const others = told.size === delivered.length ? 0 : unnamed
+  if (untold.length + others === 0) return undefined
+  const records = untold.slice(0, NAMED_MAX).map((refused) => ({
+    id: refused.id,
+    seq: refused.seq,
+    detail: refused.detail.slice(0, DETAIL_CHARACTERS_MAX),
   }))
-  return eventRecord(ACTION, { now, detail: { sink: sinkName, count: untold.length, records } })
+  const among = others > 0 && {
+    from: delivered[0]?.seq,
+    to: delivered.at(-1)?.seq,
+    unnamed: others,
+  }
+  return eventRecord(ACTION, {
+    now,
+    detail: {
+      sink: sinkName,
+      count: untold.length + others,
+      records,
+      ...among,
+      ...(detail !== undefined && { detail: detail.slice(0, DETAIL_CHARACTERS_MAX) }),
+    },
+  })
 }
 
 function isRefusal({ line }: SinkRecord): boolean {

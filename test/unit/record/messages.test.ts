@@ -7,6 +7,7 @@ import { DenialLimiter } from '../../../src/record/flood.ts'
 import { MessageLimiter } from '../../../src/record/message-flood.ts'
 import { Metrics } from '../../../src/record/metrics.ts'
 import type { RecordBody } from '../../../src/record/body.ts'
+import { NO_SECRETS, Redactor } from '../../../src/inspect/redactor.ts'
 import { CallRecorder } from '../../../src/record/recorder.ts'
 import { verifyDirectory } from '../../../src/record/verify.ts'
 import {
@@ -42,6 +43,7 @@ function openRecorder(dir: string, messageRecordsPerSecond = 50, recordsQueuedMa
   }
   const { alerts, detector } = openDetection({ stateDir: dir, append, now })
   const recorder = new CallRecorder({
+    redactor: new Redactor(NO_SECRETS),
     journal,
     denials,
     alerts,
