@@ -13,7 +13,7 @@ export interface SinkCursor extends JournalPlace {
   /** Sequence number of the last record that it needs no more, 0 for none. */
   readonly seq: number
   /** Records that it was not given and that the journal does not tell of yet. */
-  readonly gap?: Gap | undefined
+  readonly gaps?: readonly Gap[] | undefined
 }
 
 /** Where a sink's cursor lies; names are lower-case letters, digits and `-`. */
@@ -49,8 +49,8 @@ export function saveCursor(path: string, cursor: SinkCursor): void {
   renameSync(beside, path)
 }
 
-function canonical({ seq, firstSeq, offset, gap }: SinkCursor): SinkCursor {
-  return { seq, firstSeq, offset, ...(gap !== undefined && { gap }) }
+function canonical({ seq, firstSeq, offset, gaps = [] }: SinkCursor): SinkCursor {
+  return { seq, firstSeq, offset, ...(gaps.length > 0 && { gaps }) }
 }
 
 function checkOf(cursor: SinkCursor): string {
