@@ -269,14 +269,16 @@ export class SinkFeed {
   }
 
   #backOff(
-    delivery: Pick<Delivery, 'outcome'> & { readonly afterMs?: number },
+    delivery: Pick<Delivery, 'outcome'> & { readonly afterMs?: number; readonly detail?: string },
     error?: unknown,
   ): void {
     const { name, log, now } = this.#options
     if (this.#attempt === 0) {
-      const detail = { sink: name, backlog: this.stats.backlog, ...delivery, err: error }
-      if (delivery.outcome === 'later') log.warn(detail, 'sink does not take records; trying on')
-      else log.error(detail, 'sink refuses records; trying on slowly')
+      // Never the delivery as it is: it may hold the records that are left.
+      const { outcome, detail } = delivery
+      const facts = { sink: name, backlog: this.stats.backlog, outcome, detail, err: error }
+      if (outcome === 'later') log.warn(facts, 'sink does not take records; trying on')
+      else log.error(facts, 'sink refuses records; trying on slowly')
     }
     if (this.#isDraining) this.#stop.abort()
     this.#retryAt = now() + backOffMs(delivery, this.#attempt)

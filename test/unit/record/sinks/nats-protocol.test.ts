@@ -25,7 +25,6 @@ void t.test('what a server says is read, wherever it is cut', async (t) => {
       info: {
         headers: true,
         tlsRequired: false,
-        authRequired: true,
         maxPayload: 2048,
         nonce: 'abc',
       },
