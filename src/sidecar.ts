@@ -3,13 +3,14 @@
 
 import { mkdirSync } from 'node:fs'
 
+import type { Call } from './call.ts'
 import type { Config } from './config/config.ts'
 import { CaWatch } from './config/ca-watch.ts'
 import { makeIdentifier } from './config/identifier.ts'
 import { readTrustBundle } from './config/identity.ts'
-import { placeholderKey } from './config/placeholder-key.ts'
 import { openRules } from './config/open-rules.ts'
 import type { RuleWatch } from './config/rule-watch.ts'
+import { openSecrets } from './config/secrets.ts'
 import { startSinks } from './config/sinks.ts'
 import { makeTaskAuthorities } from './config/task-authorities.ts'
 import { endsWithTask, isKilled, isPaused } from './config/endings.ts'
@@ -25,8 +26,9 @@ import { makeDialer, socketAddressOf } from './config/dialer.ts'
 import { HealthServer } from './control/health.ts'
 import type { ControlServer } from './control/server.ts'
 import { readinessOf, type Readiness } from './control/readiness.ts'
-import { CredentialStore } from './credentials/store.ts'
+import type { CredentialStore } from './credentials/store.ts'
 import { UpstreamPool } from './forward/pool.ts'
+import type { Redactor } from './inspect/redactor.ts'
 import type { Identifier } from './identify/identify.ts'
 import { Strangers } from './identify/strangers.ts'
 import { OpenCalls } from './listen/open-calls.ts'
@@ -62,6 +64,7 @@ export class Sidecar {
   readonly #config: Config
   readonly #log: Log
   readonly #records: Records
+  readonly #credentials: CredentialStore
   readonly #rules: RuleWatch
   readonly #openCalls: OpenCalls
   readonly #pool: UpstreamPool
@@ -101,10 +104,11 @@ export class Sidecar {
     this.#ca = new CaWatch(ca, config, log)
     this.#authorities = makeTaskAuthorities(config, () => this.ca, log)
     this.#tools = openTaskTools(config, log)
+    const { credentials, redactor } = openSecrets(config, environment)
+    this.#credentials = credentials
     this.#records = openRecords(
       config,
-      log,
-      now,
+      { log, now, redactor },
       {
         openCalls: () => this.#openCalls.size,
         openTunnels: () => this.#openCalls.tunnels,
@@ -113,12 +117,10 @@ export class Sidecar {
       },
       (call, wasDenied) => this.#room.count(call, wasDenied),
     )
-    const { journal, recorder } = this.#records
-    this.#openCalls = new OpenCalls({
-      limits,
-      now,
-      onProgress: (call) => recorder.recordProgress(call),
-    })
+    const records = this.#records
+    const { recorder } = records
+    const onProgress = (call: Call): void => recorder.recordProgress(call)
+    this.#openCalls = new OpenCalls({ limits, now, onProgress })
     this.#rules = openRules({
       config,
       log,
@@ -131,12 +133,7 @@ export class Sidecar {
       (outcome) => this.#records.metrics.countDial(outcome),
     )
     this.#pool = new UpstreamPool({ dialer, limits })
-    this.#sinks = startSinks(config, { journal, dialer, environment, version, log, now })
-    const credentials = new CredentialStore(config.credentials, {
-      environment,
-      limits,
-      placeholderKey: placeholderKey(stateDir),
-    })
+    this.#sinks = startSinks(config, { records, dialer, environment, version, log, now })
     const leafServers = new LeafServers({
       authorityFor: (taskId) => this.#authorityFor(taskId),
       limits,
@@ -146,9 +143,9 @@ export class Sidecar {
     const strangers = new Strangers(now)
     this.#listeners = this.#makeListeners()
     this.#room = this.#openRoom(renew, dialer, credentials, leafServers)
-    const identifier = makeIdentifier({ config, room: this.#room, dialer, strangers, recorder })
+    const identifier = makeIdentifier({ config, room: this.#room, dialer, strangers })
     this.#proxy = new ProxyServer({
-      parts: this.#makeParts(dialer, credentials, identifier),
+      parts: this.#makeParts(dialer, redactor, identifier),
       openCalls: this.#openCalls,
       leafServers,
       now,
@@ -181,7 +178,7 @@ export class Sidecar {
       room: this.#room,
       rules: this.#rules,
       listeners: this.#listeners,
-      recorder: this.#records.recorder,
+      records: this.#records,
       proxyAddress: () => reachableAddress(this.#proxy.address()),
     }
     return makeControlServer(options, version, this.#log)
@@ -209,7 +206,7 @@ export class Sidecar {
       config,
       renew,
       log: this.#log,
-      recorder: this.#records.recorder,
+      records: this.#records,
       rules: () => this.#rules.inForce,
       hooks: makeHooks(config.hooks, dialer),
       participants: endsWithTask({
@@ -224,11 +221,12 @@ export class Sidecar {
     })
   }
 
-  #makeParts(dialer: Dialer, credentials: CredentialStore, identifier: Identifier): Parts {
+  #makeParts(dialer: Dialer, redactor: Redactor, identifier: Identifier): Parts {
     return {
       limits: this.#config.limits,
       identifier,
-      credentials,
+      credentials: this.#credentials,
+      redactor,
       dialer,
       pool: this.#pool,
       recorder: this.#records.recorder,
@@ -272,12 +270,13 @@ export class Sidecar {
     this.#openCalls.close()
     this.#ca.close()
     this.#tools.close()
-    this.#records.denials.close()
+    await this.#records.settle()
     await Promise.all(this.#sinks.map((sink) => sink.close()))
     await this.#records.journal.close()
   }
 
   async #listen(): Promise<void> {
+    await this.#credentials.readAll()
     await this.#health.listen(socketAddressOf(this.#config.listen.health))
     await this.#control.listen(socketAddressOf(this.#config.control.listen))
     await this.#proxy.listen(socketAddressOf(this.#config.listen.proxy))
@@ -290,6 +289,7 @@ export class Sidecar {
       hasRules: this.#rules.inForce !== undefined,
       hasPolicy: this.#rules.inForce?.policy !== undefined,
       hasRefused: this.#rules.refusedProblems.length > 0,
+      sinks: this.#sinks.map(({ stats }) => stats),
     })
   }
 

@@ -16,9 +16,9 @@ import type { Strangers } from '../identify/strangers.ts'
 import type { TaskListeners } from '../listen/task-listeners.ts'
 import type { Log } from '../record/log.ts'
 import type * as tail from '../record/tail.ts'
-import type { CallRecorder } from '../record/recorder.ts'
 import { clientVariables } from './client-variables.ts'
 import type { Config } from './config.ts'
+import type { Records } from './records.ts'
 import type { RuleWatch } from './rule-watch.ts'
 import type { TaskRoom } from './task-room.ts'
 
@@ -30,7 +30,7 @@ export interface ControlPartsOptions {
   readonly credentials: CredentialStore
   readonly listeners: TaskListeners
   readonly strangers: Strangers
-  readonly recorder: CallRecorder
+  readonly records: Pick<Records, 'recorder' | 'checkpoints'>
   /** Where the explicit proxy listens, a port that the system chose included; undefined on a unix socket. */
   readonly proxyAddress: () => { readonly host: string; readonly port: number } | undefined
 }
@@ -56,7 +56,8 @@ export function makeControlServer(
 }
 
 function makeControlParts(options: ControlPartsOptions): ControlParts {
-  const { config, room, strangers, recorder } = options
+  const { config, room, strangers, records } = options
+  const { recorder, checkpoints } = records
   const { dir } = config.journal
   return {
     tasks: room.desk,
@@ -81,6 +82,14 @@ function makeControlParts(options: ControlPartsOptions): ControlParts {
       follow: (wanted, onRecord) => follow(dir, wanted, onRecord),
     },
     receiptKey: () => room.signer.publicKey,
+    checkpoints: {
+      show: () => checkpoints.view,
+      make: () => checkpoints.make(),
+      makeOf: (taskId) => {
+        const entry = room.registry.entries.get(taskId)
+        return entry === undefined ? undefined : checkpoints.makeOf(entry.task)
+      },
+    },
     record: (action, detail) => recorder.recordEvent(action, { detail }),
   }
 }
@@ -114,7 +123,7 @@ function environmentOf(
   }
 }
 
-function rulesOf({ rules, recorder }: ControlPartsOptions): ControlParts['rules'] {
+function rulesOf({ rules, records: { recorder } }: ControlPartsOptions): ControlParts['rules'] {
   return {
     show: () =>
       [...(rules.inForce?.sets.values() ?? [])].map(

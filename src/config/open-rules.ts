@@ -4,12 +4,13 @@ import type { Problem } from '../policy/problem.ts'
 import type { Log } from '../record/log.ts'
 import type { CallRecorder } from '../record/recorder.ts'
 import type { Config } from './config.ts'
+import { KeptRules } from './kept-rules.ts'
 import { RuleWatch } from './rule-watch.ts'
 import type { LoadedRules } from './rules.ts'
 
 /** What watching rules needs. */
 export interface OpenRulesOptions {
-  readonly config: Pick<Config, 'rules' | 'limits' | 'task'>
+  readonly config: Pick<Config, 'rules' | 'limits' | 'task' | 'stateDir' | 'journal'>
   readonly log: Log
   readonly recorder: CallRecorder
   /** Called once others are in force than before. */
@@ -18,20 +19,29 @@ export interface OpenRulesOptions {
 
 /** Loads the rules and begins to watch them. */
 export function openRules({ config, log, recorder, onChanged }: OpenRulesOptions): RuleWatch {
-  const { rules, limits, task } = config
+  const { rules, limits, task, stateDir, journal } = config
+  const kept = new KeptRules({
+    stateDir,
+    journal,
+    now: Date.now,
+    onProblem: (error) =>
+      log.error({ err: error }, 'the rules in force could not be kept for evidence'),
+  })
   return new RuleWatch({
     dir: rules.dir,
     limits,
     always: rules.always,
     task,
-    onLoaded: (loaded, before) => {
+    onLoaded: (loaded, before, texts) => {
+      // First, so that no record names rules that are not kept.
+      kept.keep(texts)
       log.info(
         { sets: loaded.sets.size },
         before ? 'changed rules are in force' : 'rules are in force',
       )
       if (task && loaded.policy === undefined) logProblems(loaded.problems, log)
       logObserved(loaded, log)
-      recordLoaded(loaded, before, recorder)
+      recordLoaded(loaded, before, rules.always, recorder)
       if (before) onChanged(before)
     },
     onRefused: (problems) => {
@@ -46,6 +56,7 @@ export function openRules({ config, log, recorder, onChanged }: OpenRulesOptions
         },
       })
     },
+    onClosed: () => kept.close(),
   })
 }
 
@@ -60,6 +71,7 @@ function logObserved({ sets }: LoadedRules, log: Log): void {
 function recordLoaded(
   { sets, digest, policy }: LoadedRules,
   before: LoadedRules | undefined,
+  always: readonly string[],
   recorder: CallRecorder,
 ): void {
   recorder.recordEvent('rules-loaded', {
@@ -68,6 +80,7 @@ function recordLoaded(
       ...(before && { before: before.digest }),
       ...(policy && { policy: policy.digest }),
       sets: [...sets.values()].map(({ name, version }) => `${name}@${version}`),
+      ...(always.length > 0 && { always }),
     },
   })
 }

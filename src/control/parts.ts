@@ -103,6 +103,36 @@ export interface ReceiptKey {
   readonly kid: string
 }
 
+/** A signed statement of how far a chain has come. */
+export interface CheckpointView {
+  /** The id of the journal. */
+  readonly journal: string
+  /** The task whose own chain it is; absent: the journal's. */
+  readonly task?: string | undefined
+  readonly seq: number
+  /** Lower-case hex SHA-256 of that record's line. */
+  readonly hash: string
+  readonly time: string
+  readonly final?: true | undefined
+  /** `kid` of the key. */
+  readonly key: string
+  readonly signature: string
+}
+
+/** The checkpoints of the journal, and what they are checked with. */
+export interface CheckpointDesk {
+  show(): {
+    readonly journal: string
+    readonly keys: readonly (ReceiptKey & { readonly from: string; readonly until?: string })[]
+    /** The latest ones, newest last. */
+    readonly checkpoints: readonly CheckpointView[]
+  }
+  /** @throws EgressError audit-unavailable as a rejection */
+  make(): Promise<CheckpointView>
+  /** @returns undefined where there is no such task */
+  makeOf(taskId: string): Promise<CheckpointView> | undefined
+}
+
 /** Which records are asked for; members left out do not restrict. */
 export interface WantedRecords {
   /** A task's id; its children count as its own. */
@@ -128,6 +158,7 @@ export interface ControlParts {
     follow(wanted: WantedRecords, onRecord: (record: unknown) => void): () => void
   }
   receiptKey(): ReceiptKey
+  readonly checkpoints: CheckpointDesk
   /** Puts a change on record with its principal. */
   record(action: string, detail: Readonly<Record<string, unknown>>): void
 }

@@ -2,6 +2,7 @@
 // `exposition.ts`, which writes.
 
 import type { Reason } from '../errors.ts'
+import type { DetectionName } from './detections.ts'
 
 /** Numbers that others keep and that are asked for when somebody looks. */
 export interface MetricSources {
@@ -23,6 +24,11 @@ export interface MetricSources {
     readonly sent: number
     readonly failures: number
     readonly refusals: number
+    readonly backlogBytes: number
+    readonly sentBytes: number
+    readonly refusedRecords: number
+    readonly gaps: number
+    readonly skippedRecords: number
   }[]
 }
 
@@ -51,6 +57,7 @@ export interface Counts {
   readonly inputTokens: number
   readonly outputTokens: number
   readonly decisions: Durations
+  readonly detections: ReadonlyMap<DetectionName, number>
   readonly mints: number
   readonly dialsConnected: number
   readonly dialsFailed: number

@@ -16,6 +16,11 @@ const usual = (
   kind: Usual['kind'] = 'event',
 ): Usual => ({ kind, category, type, outcome })
 
+const INTRUSION = ['intrusion_detection'] as const
+/** Of the detection that something was refused, and that something went through. */
+const REFUSED = usual(INTRUSION, ['denied'], 'failure', 'alert')
+const SEEN = usual(INTRUSION, ['info'], 'unknown', 'alert')
+
 const USUAL: Readonly<Record<string, Usual>> = {
   'task-created': usual(['session'], ['start']),
   'task-renewed': usual(['session'], ['start']),
@@ -28,7 +33,6 @@ const USUAL: Readonly<Record<string, Usual>> = {
   'task-ended': usual(['session'], ['end']),
   'task-receipt': usual(['session'], ['info']),
   'teardown-unconfirmed': usual(['session'], ['info'], 'failure', 'alert'),
-  'identity-shared': usual(['intrusion_detection'], ['denied'], 'failure', 'alert'),
   'attestation-failed': usual(['intrusion_detection'], ['denied'], 'failure', 'alert'),
   'kill-switch-thrown': usual(['configuration'], ['change'], 'success', 'alert'),
   'kill-switch-lifted': usual(['configuration'], ['change'], 'success', 'alert'),
@@ -36,19 +40,35 @@ const USUAL: Readonly<Record<string, Usual>> = {
   'owner-enabled': usual(['iam'], ['change']),
   'rules-loaded': usual(['configuration'], ['change']),
   'rules-refused': usual(['configuration'], ['change'], 'failure'),
-  'placeholder-misused': usual(['intrusion_detection'], ['denied'], 'failure', 'alert'),
   'client-rejected-certificate': usual(['network'], ['denied'], 'failure'),
   'call-denied-repeated': usual(['network', 'web'], ['denied'], 'failure'),
   'message-denied-repeated': usual(['web', 'api'], ['denied'], 'failure'),
   'message-allowed-repeated': usual(['web', 'api'], ['allowed', 'info'], 'unknown'),
-  'tool-definition-changed': usual(['intrusion_detection'], ['denied'], 'failure', 'alert'),
-  'tool-definition-changed-repeated': usual(
-    ['intrusion_detection'],
-    ['denied'],
-    'failure',
-    'alert',
-  ),
+  'identity-shared': REFUSED,
+  'identity-shared-repeated': REFUSED,
+  'placeholder-misused': REFUSED,
+  'placeholder-misused-repeated': REFUSED,
+  'tool-definition-changed': REFUSED,
+  'tool-definition-changed-repeated': REFUSED,
+  'denial-storm': REFUSED,
+  'denial-storm-repeated': REFUSED,
+  'denial-storm-ended': usual(INTRUSION, ['denied', 'info'], 'failure'),
+  'first-seen-destination': SEEN,
+  'first-seen-destination-repeated': SEEN,
+  'bytes-out-spike': SEEN,
+  'bytes-out-spike-repeated': SEEN,
+  'credential-echoed': SEEN,
+  'credential-echoed-repeated': SEEN,
+  'alerts-repeated': usual(INTRUSION, ['info'], 'unknown', 'alert'),
+  'self-check': usual(['configuration'], ['info']),
+  'override-made': usual(['configuration'], ['change']),
+  'override-reviewed': usual(['configuration'], ['info']),
+  'sink-gap': usual(['process'], ['info'], 'failure', 'alert'),
+  'sink-records-refused': usual(['process'], ['info'], 'failure', 'alert'),
   'journal-recovered': usual(['process'], ['info']),
+  'journal-segments-deleted': usual(['configuration'], ['deletion']),
+  'checkpoint-key': usual(['configuration'], ['change']),
+  'task-sealed': usual(['session'], ['info']),
 }
 const USUAL_ELSE = usual(['configuration'], ['info'])
 

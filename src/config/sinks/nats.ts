@@ -2,9 +2,7 @@
 
 import { readFileSync } from 'node:fs'
 
-import type { Dialer } from '../../net/dial.ts'
 import { streamOpener } from '../../net/operator-stream.ts'
-import type { Limits } from '../../limits.ts'
 import type { FeedOptions, SinkFeed } from '../../record/sinks/feed.ts'
 import type { NatsLogin } from '../../record/sinks/nats-login.ts'
 import { GREETING_BYTES_MAX } from '../../record/sinks/nats-protocol.ts'
@@ -13,20 +11,14 @@ import { normalizeHost } from '../../wire/authority.ts'
 import { permitEndpoint } from '../operator-permit.ts'
 import type { NatsSinkDefinition } from '../sink-definition.ts'
 import { readSinkSecret, type SinkEnvironment } from '../sink-secrets.ts'
+import type { ReceiverParts } from './receivers.ts'
 import { openTlsClient } from './tls-client.ts'
-
-/** What it is started with besides its feed. */
-interface NatsParts {
-  readonly dialer: Dialer
-  readonly environment: SinkEnvironment
-  readonly version: string
-}
 
 /** Starts it. @throws Error where a secret or a file cannot be read, saying which and why */
 export function startNats(
   definition: NatsSinkDefinition,
-  feed: FeedOptions & { readonly limits: Limits },
-  { dialer, environment, version }: NatsParts,
+  feed: FeedOptions,
+  { dialer, environment, version, config }: ReceiverParts,
 ): SinkFeed {
   const key = `sinks.${definition.name}`
   const url = new URL(definition.url)
@@ -34,6 +26,7 @@ export function startNats(
   const endpoint = { ...normalizeHost(url.hostname), port: Number(url.port) }
   return startNatsSink({
     ...feed,
+    limits: config.limits,
     subject: definition.subject,
     stream: definition.stream,
     tls,

@@ -21,7 +21,7 @@ import type {
 import { readSinkHeaders, readSinkSecret, type SinkEnvironment } from '../sink-secrets.ts'
 
 /** What they are started with besides their feed. */
-interface ReceiverParts {
+export interface ReceiverParts {
   readonly dialer: Dialer
   readonly environment: SinkEnvironment
   readonly version: string
@@ -91,14 +91,16 @@ export function startElastic(
   })
 }
 
-function postTo(key: string, url: string, { dialer, config }: ReceiverParts): ReceiverPost {
+/** Posts to the endpoint of a URL alone. */
+export function postTo(key: string, url: string, { dialer, config }: ReceiverParts): ReceiverPost {
   const { pathname, search } = new URL(url)
   const permit = permitUrl(key, new URL(url))
   const poster = new HttpPoster(dialer, permit, `${pathname}${search}`, config.limits)
   return (body, headers, signal, keep) => poster.post(body, headers, signal, keep)
 }
 
-function originOf({ version, config }: ReceiverParts): Origin {
+/** What a form says of where records are from. */
+export function originOf({ version, config }: ReceiverParts): Origin {
   return {
     version,
     journal: createHash('sha256').update(config.stateDir).digest('hex').slice(0, 26),

@@ -81,13 +81,17 @@ export function isHostName(name: string): boolean {
 
 /** The URL of a call. */
 function urlOf(record: unknown): JsonObject | undefined {
+  const text = textAt(record, 'url', 'full')
+  const path = textAt(record, 'url', 'path')
   const domain = textAt(record, 'url', 'domain')
+  // The schema demands one of them.
+  if (text === undefined && path === undefined) return undefined
   return compact({
-    url_string: textAt(record, 'url', 'full'),
+    url_string: text,
     scheme: textAt(record, 'url', 'scheme'),
     hostname: domain !== undefined && isHostName(domain) ? domain : undefined,
     port: portAt(record, 'url', 'port'),
-    path: textAt(record, 'url', 'path'),
+    path,
     query_string: textAt(record, 'url', 'query'),
   })
 }

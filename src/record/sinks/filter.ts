@@ -1,7 +1,7 @@
 // Which records a sink gets. Pure. Called by `feed.ts`.
 
 import type { RecordBody } from '../body.ts'
-import { actionOf } from '../line.ts'
+import { actionOf, ACTION_WITHIN } from '../line.ts'
 import { isDenial } from '../usual.ts'
 
 /** What a sink asks for: a record meets every member that is there, a list by any of its own. */
@@ -23,9 +23,6 @@ export interface SinkFilter {
   /** Whether the data that came back is regulated. */
   readonly regulated?: boolean | undefined
 }
-
-/** Where `event.action` of a record stands, at the latest, in characters. */
-const ACTION_WITHIN = 512
 
 /** What every sink gets whatever it asks for: others prove by it that nothing is missing. */
 const ALWAYS: ReadonlySet<string> = new Set(['checkpoint', 'checkpoint-key', 'sink-gap'])
@@ -52,10 +49,26 @@ export function lineFilter(all: boolean, filter: SinkFilter = {}): (line: Buffer
   }
 }
 
-/** Whether a record is of data that no sink may be spared: confidential, restricted, or under a regulation. */
-export function isRegulated({ sallyport: { decision } }: RecordBody): boolean {
-  if (decision?.regulation !== undefined && decision.regulation.length > 0) return true
-  return decision?.data === 'confidential' || decision?.data === 'restricted'
+/** Whether data is such that no sink may be spared its record: confidential, restricted, or under a regulation. */
+export function isRegulatedData(of: {
+  readonly data?: string | undefined
+  readonly regulation?: readonly string[] | undefined
+}): boolean {
+  if (of.regulation !== undefined && of.regulation.length > 0) return true
+  return of.data === 'confidential' || of.data === 'restricted'
+}
+
+const REGULATED_WORDS = ['"regulation":["', '"data":"confidential"', '"data":"restricted"']
+
+/** Whether a line is the record of such data; few lines are parsed for it. */
+export function isRegulatedLine(line: Buffer): boolean {
+  return (
+    REGULATED_WORDS.some((word) => line.includes(word)) && isRegulated(JSON.parse(line.toString()))
+  )
+}
+
+function isRegulated({ sallyport: { decision } }: RecordBody): boolean {
+  return decision !== undefined && isRegulatedData(decision)
 }
 
 function testsOf(filter: SinkFilter): Test[] {

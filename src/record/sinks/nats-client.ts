@@ -12,6 +12,8 @@ import { joinPieces, wait, type Patience } from './patience.ts'
 /** What a connection is made with. */
 export interface NatsClientOptions {
   readonly open: OpenStream
+  /** Whether the connection is verified TLS. */
+  readonly tls: boolean
   /** Asked for each connection: what is in a file may have been renewed. @throws Error that names no secret */
   readonly login: () => NatsLogin
   /** The program's version. */
@@ -150,9 +152,11 @@ export class NatsClient {
     return answers
   }
 
-  async #introduce({ login, version }: NatsClientOptions, patience: Patience): Promise<void> {
+  async #introduce({ tls, login, version }: NatsClientOptions, patience: Patience): Promise<void> {
     await this.#waitUntil(() => (this.#info === undefined ? 0 : 1), 1, 'a greeting', patience)
-    const { headers, nonce } = this.info
+    const { headers, tlsRequired, nonce } = this.info
+    // Before anything is shown: what was configured as cleartext stays it, and says nothing to a server that wants TLS.
+    if (tlsRequired && !tls) throw new NatsError('TLS is required: write tls:// for nats://')
     if (!headers) throw new NatsError('the server takes no headers')
     const fields = {
       verbose: false,

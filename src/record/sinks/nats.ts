@@ -19,8 +19,6 @@ export interface NatsSinkOptions extends FeedOptions, NatsClientOptions {
   readonly subject: string
   /** The stream that has to take the records. */
   readonly stream?: string | undefined
-  /** Whether the connection is verified TLS. */
-  readonly tls: boolean
 }
 
 const DETAIL_CHARACTERS_MAX = 200
@@ -83,13 +81,8 @@ class NatsDelivery {
 
   async #connect(patience: Patience): Promise<NatsClient> {
     if (this.#client?.isOpen === true) return this.#client
-    const client = await NatsClient.connect(this.#options, patience)
-    if (client.info.tlsRequired && !this.#options.tls) {
-      client.close()
-      throw new NatsError('TLS is required: write tls:// for nats://')
-    }
-    this.#client = client
-    return client
+    this.#client = await NatsClient.connect(this.#options, patience)
+    return this.#client
   }
 
   /** Publishes those that come before the first large one, or that one alone. */

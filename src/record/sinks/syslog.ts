@@ -12,13 +12,15 @@ import { SinkFeed, type FeedOptions } from './feed.ts'
 import { joinPieces, wait, type Patience } from './patience.ts'
 import { syslogFrame, type SyslogSender } from './syslog-message.ts'
 
+type Form = (record: RecordBody) => object | undefined
+
 /** How a syslog sink is fed. */
 export interface SyslogSinkOptions extends FeedOptions {
   readonly limits: FeedOptions['limits'] & Pick<Limits, 'sinkTimeoutMs'>
   readonly sender: SyslogSender
   readonly open: OpenStream
-  /** A record in the form that is asked for, undefined where that has no word for it; default: the journal's line. */
-  readonly contentOf?: (record: RecordBody) => string | undefined
+  /** What a record becomes, undefined where the form has no word for it; loaded with the first. Default: the journal's line. */
+  readonly loadForm?: () => Promise<Form>
 }
 
 const PIECE_BYTES = 64 * 1024
@@ -29,9 +31,12 @@ const SETTLE_MS_MAX = 1000
 
 /** Starts a syslog sink; a receiver tells repeated records by the parameter `id`. */
 export function startSyslogSink(options: SyslogSinkOptions): SinkFeed {
+  const { limits, sender, loadForm } = options
+  let form: Promise<Form> | undefined
   return new SinkFeed(options, async (records, closed) => {
-    const { sinkTimeoutMs: timeoutMs } = options.limits
-    const frames = [...framesOf(records, options)]
+    const { sinkTimeoutMs: timeoutMs } = limits
+    form ??= loadForm?.()
+    const frames = [...framesOf(records, sender, await form)]
     if (frames.length === 0) return { outcome: 'taken' }
     const openedAt = performance.now()
     const stream = await options.open(AbortSignal.any([closed, AbortSignal.timeout(timeoutMs)]))
@@ -47,16 +52,15 @@ export function startSyslogSink(options: SyslogSinkOptions): SinkFeed {
 
 function* framesOf(
   records: readonly SinkRecord[],
-  { sender, contentOf }: SyslogSinkOptions,
+  sender: SyslogSender,
+  form: Form | undefined,
 ): Generator<Buffer> {
   for (const { line, seq } of records) {
     const record: RecordBody = JSON.parse(line.toString())
-    if (contentOf === undefined) {
-      yield syslogFrame(record, seq, line, sender)
-      continue
-    }
-    const content = contentOf(record)
-    if (content !== undefined) yield syslogFrame(record, seq, Buffer.from(content), sender)
+    const shown = form?.(record)
+    if (form === undefined) yield syslogFrame(record, seq, line, sender)
+    else if (shown !== undefined)
+      yield syslogFrame(record, seq, Buffer.from(JSON.stringify(shown)), sender)
   }
 }
 

@@ -17,7 +17,21 @@ void t.test(
         endings: { counts: [1], sum: 0.5 },
       }),
       journal: () => journal,
-      sinks: () => [{ name: 'siem', backlog: 5, lagMs: 1500, sent: 9, failures: 2, refusals: 1 }],
+      sinks: () => [
+        {
+          name: 'siem',
+          backlog: 5,
+          backlogBytes: 6000,
+          lagMs: 1500,
+          sent: 9,
+          sentBytes: 11_000,
+          failures: 2,
+          refusals: 1,
+          refusedRecords: 3,
+          gaps: 1,
+          skippedRecords: 40,
+        },
+      ],
     })
     metrics.countCall('allow', 'allowed', 0.00003)
     metrics.countCall('allow', 'allowed', 0.2)
@@ -27,6 +41,7 @@ void t.test(
     metrics.countTokens(12, 34)
     metrics.countTokens(undefined, 1)
     metrics.countTokens(-1, Number.NaN)
+    metrics.countDetection('denial-storm')
     metrics.countMint()
     metrics.countDial('connected')
     metrics.countDial('connected')
@@ -40,6 +55,8 @@ void t.test(
         'sallyport_messages_total{verdict="deny",reason="tool-not-allowed"} 1',
         'sallyport_model_tokens_total{type="input"} 12',
         'sallyport_model_tokens_total{type="output"} 35',
+        'sallyport_detections_total{name="denial-storm"} 1',
+        'sallyport_detections_total{name="identity-shared"} 0',
         'sallyport_decision_seconds_count 2',
         'sallyport_decision_seconds_bucket{le="0.00005"} 1',
         'sallyport_upstream_dials_total{outcome="connected"} 2',
@@ -64,11 +81,19 @@ void t.test(
         'sallyport_sink_records_total{sink="siem"} 9',
         'sallyport_sink_failures_total{sink="siem"} 2',
         'sallyport_sink_refusals_total{sink="siem"} 1',
+        'sallyport_sink_backlog_bytes{sink="siem"} 6000',
+        'sallyport_sink_bytes_total{sink="siem"} 11000',
+        'sallyport_sink_refused_records_total{sink="siem"} 3',
+        'sallyport_sink_gaps_total{sink="siem"} 1',
+        'sallyport_sink_skipped_records_total{sink="siem"} 40',
       ]) {
         t.ok(text.split('\n').includes(line), `${line} (${String(round)})`)
       }
       const labels = new Set([...text.matchAll(/[{,](\w+)="/g)].map((match) => match[1]))
-      t.strictSame(labels, new Set(['le', 'verdict', 'reason', 'type', 'outcome', 'state', 'sink']))
+      t.strictSame(
+        labels,
+        new Set(['le', 'verdict', 'reason', 'type', 'outcome', 'name', 'state', 'sink']),
+      )
     }
     t.match((await metrics.render()).contentType, /^text\/plain/)
     metrics.countAssertion()
