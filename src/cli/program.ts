@@ -20,6 +20,7 @@ const VERBS: Readonly<Record<string, () => Promise<Register>>> = {
   tail: async () => (await import('./tail.ts')).registerTail,
   summary: async () => (await import('./summary.ts')).registerSummary,
   verify: async () => (await import('./verify.ts')).registerVerify,
+  evidence: async () => (await import('./evidence.ts')).registerEvidence,
   ca: async () => (await import('./ca.ts')).registerCa,
   'not served': async () => (await import('./not-served.ts')).registerNotServed,
 }

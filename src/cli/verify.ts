@@ -1,12 +1,13 @@
 // `sallyport verify`: checks the hash chain of a journal directory. Called by `program.ts`.
 
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 
 import type { Command } from 'commander'
 
 import { verifyDirectory } from '../record/verify.ts'
 import { configFor, type CommonOptions } from './common.ts'
 import { EXIT_CODES, paintFor, printJson, UsageError, type CommandIo } from './io.ts'
+import { verifyBundleFile } from './verify-bundle.ts'
 import { countOf } from './problems.ts'
 
 /** Adds the verb. */
@@ -18,10 +19,17 @@ export function registerVerify(
   program
     .command('verify')
     .description('check the hash chain of a journal')
-    .argument('[DIR]', "default: the configuration's journal")
+    .argument('[DIR]', "default: the configuration's journal; or a bundle of `sallyport evidence`")
+    .option('--key <file>', 'of a bundle: the public key, as JWK or PEM')
     .option('--anchor <checkpoint>', 'not served by this version')
     .action((dir: string | undefined, _options: unknown, command: Command) => {
-      const options = command.optsWithGlobals<CommonOptions & { readonly anchor?: string }>()
+      const options = command.optsWithGlobals<
+        CommonOptions & { readonly anchor?: string; readonly key?: string }
+      >()
+      if (dir !== undefined && statSync(dir, { throwIfNoEntry: false })?.isFile() === true) {
+        exit(verifyBundleFile(dir, options.key, options.json === true, io))
+        return
+      }
       if (options.anchor !== undefined)
         throw new UsageError('`--anchor` is not served by this version.')
       exit(
