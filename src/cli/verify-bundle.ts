@@ -1,29 +1,40 @@
 // `sallyport verify BUNDLE`: a bundle of evidence checked offline, with the public key that was given by another way.
 // Called by `verify.ts`.
 
-import { createPublicKey } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { closeSync, openSync, readSync } from 'node:fs'
 
-import { thumbprint } from '../record/key-announcement.ts'
 import type { CheckpointKey } from '../record/checkpoint.ts'
-import { isKey, isObject, readJson } from '../record/evidence/manifest.ts'
 import { verifyBundle, type BundleReport } from '../record/evidence/verify-bundle.ts'
 import { escapeUnprintable } from '../record/printable.ts'
 import { DecisionCheck, type DecisionsReport } from './verify-decisions.ts'
 import { EXIT_CODES, paintFor, printJson, UsageError, type CommandIo } from './io.ts'
 import { countOf } from './problems.ts'
 
-const KEY_BYTES_MAX = 1024 * 1024
+const MAGIC = 'ustar'
+const MAGIC_AT = 257
 const TOLD_MAX = 20
 
-/** Checks a bundle and prints what was found. @param keyFile a JWK, a list of them as the control API gives it, or PEM */
+/** Whether a file is a bundle, and no file of records: an archive, by what stands in it or by its name. */
+export function isBundle(file: string): boolean {
+  if (file.endsWith('.tar')) return true
+  if (file === '-') return false
+  const fd = openSync(file, 'r')
+  try {
+    const magic = Buffer.alloc(MAGIC.length)
+    readSync(fd, magic, 0, MAGIC.length, MAGIC_AT)
+    return magic.toString('latin1') === MAGIC
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/** Checks a bundle and prints what was found. @param keys that are trusted; none: those of the bundle */
 export function verifyBundleFile(
   file: string,
-  keyFile: string | undefined,
+  keys: readonly CheckpointKey[],
   json: boolean,
   io: CommandIo,
 ): number {
-  const keys = keyFile === undefined ? [] : readKeyFile(keyFile)
   const decisions = new DecisionCheck()
   const report = check(file, keys, decisions)
   const decided = decisions.finish()
@@ -50,37 +61,6 @@ function check(
       cause: error,
     })
   }
-}
-
-function readKeyFile(file: string): CheckpointKey[] {
-  let text: string
-  try {
-    text = readFileSync(file, 'utf8').slice(0, KEY_BYTES_MAX)
-  } catch {
-    throw new UsageError(`cannot read the key in ${file}`)
-  }
-  const keys = text.includes('-----BEGIN PUBLIC KEY-----') ? readPem(text) : readJwks(text)
-  // A key that calls itself what it is not is none.
-  const sound = keys.filter((key) => thumbprint(key) === key.kid)
-  if (sound.length === 0) throw new UsageError(`${file} holds no Ed25519 public key, as JWK or PEM`)
-  return sound
-}
-
-function readPem(text: string): CheckpointKey[] {
-  try {
-    const { kty, crv, x } = createPublicKey(text).export({ format: 'jwk' })
-    if (kty !== 'OKP' || crv !== 'Ed25519' || x === undefined) return []
-    return [{ kty, crv, x, kid: thumbprint({ kty, crv, x }) }]
-  } catch {
-    return []
-  }
-}
-
-function readJwks(text: string): CheckpointKey[] {
-  const value = readJson(text)
-  if (isKey(value)) return [value]
-  const list: unknown = isObject(value) ? (value['keys'] ?? value['checkpoints']) : value
-  return Array.isArray(list) ? list.filter(isKey) : []
 }
 
 function printReport(

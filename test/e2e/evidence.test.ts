@@ -12,7 +12,7 @@ import t, { type Test } from 'tap'
 import { connectMcp } from '../fixtures/mcp-client.ts'
 import { startMcp } from '../fixtures/mcp-upstream.ts'
 import { proxiedFetch } from '../fixtures/proxy-fetch.ts'
-import { pki, scenario, startSecure, until, type Scenario } from '../fixtures/scenario.ts'
+import { pki, scenario, sleep, startSecure, until, type Scenario } from '../fixtures/scenario.ts'
 import { api, makeTask, revoke, type MadeTask } from '../fixtures/tasks.ts'
 
 const BIN = path.join(import.meta.dirname, '../../bin/sallyport.js')
@@ -351,5 +351,7 @@ scenario(
     const off = path.join(cx.directory, 'off.tar')
     const other = cx.run('evidence', task.id, '--control', '127.0.0.1:1', '--out', off)
     t.match(other, { status: 0 }, 'a sidecar that does not answer is not needed')
+    // Connections that were closed while the verbs above ran are noticed now.
+    await sleep(50)
   },
 )

@@ -4,7 +4,6 @@
 import type { RecordBody } from '../body.ts'
 import { CHAIN_START, chainOf, lineDigest } from '../chain.ts'
 import { isSignedBy, type Checkpoint, type CheckpointKey } from '../checkpoint.ts'
-import { isGenuine, type KeyAnnouncement } from '../key-announcement.ts'
 
 /** How one chain of a bundle stands. */
 export interface ChainState {
@@ -120,33 +119,4 @@ export class ChainFollower {
     if (checkpoint.final === true) chain.isSealed = true
     return undefined
   }
-}
-
-/**
- * The keys that may be trusted where some are: keys that a trusted one was followed by, or follows, by announcements that both
- * have signed.
- */
-export function linkedKeys(
-  trusted: readonly CheckpointKey[],
-  announcements: readonly KeyAnnouncement[],
-): Map<string, CheckpointKey> {
-  const keys = new Map(trusted.map((key) => [key.kid, key]))
-  const genuine = announcements.filter((each) => isGenuine(each))
-  for (let known = -1; known !== keys.size;) {
-    known = keys.size
-    for (const { key, previous } of genuine) {
-      if (previous === undefined) continue
-      if (isSame(keys.get(previous.kid), previous)) add(keys, key)
-      if (isSame(keys.get(key.kid), key)) add(keys, previous)
-    }
-  }
-  return keys
-}
-
-function isSame(one: CheckpointKey | undefined, other: CheckpointKey): boolean {
-  return one !== undefined && one.x === other.x
-}
-
-function add(keys: Map<string, CheckpointKey>, key: CheckpointKey): void {
-  if (!keys.has(key.kid)) keys.set(key.kid, key)
 }

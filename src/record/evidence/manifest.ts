@@ -54,6 +54,7 @@ export function readManifest(text: string): Manifest | undefined {
   if (scope === undefined || typeof program !== 'string' || typeof derivation !== 'number')
     return undefined
   if (!Array.isArray(members) || !members.every(isMember)) return undefined
+  if (!Array.isArray(frameworks) || !Array.isArray(missing)) return undefined
   return {
     bundle: BUNDLE,
     program,
@@ -63,7 +64,7 @@ export function readManifest(text: string): Manifest | undefined {
     asOf: typeof asOf === 'string' ? asOf : undefined,
     records: typeof records === 'number' ? records : 0,
     members,
-    missing: Array.isArray(missing) ? missing.filter(isMissing) : [],
+    missing: missing.filter(isMissing),
   }
 }
 

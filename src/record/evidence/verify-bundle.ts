@@ -8,7 +8,8 @@ import { closeSync, openSync } from 'node:fs'
 import type { RecordBody } from '../body.ts'
 import type { CheckpointKey } from '../checkpoint.ts'
 import { parseRecord } from '../tail.ts'
-import { ChainFollower, linkedKeys, type ChainState } from './chains.ts'
+import { KeyRing } from '../key-ring.ts'
+import { ChainFollower, type ChainState } from './chains.ts'
 import { Derivation, DERIVATION } from './derive.ts'
 import { readKeys, readManifest, type BundleKeys, type Manifest } from './manifest.ts'
 import { isReceiptSigned } from './receipt.ts'
@@ -83,6 +84,7 @@ class BundleCheck {
   readonly #notes: string[] = []
   readonly #entries: Map<string, TarEntry> = new Map()
   #records = 0
+  #asOf: string | undefined
   #chains: readonly ChainState[] = []
 
   constructor(fd: number, options: VerifyBundleOptions) {
@@ -171,11 +173,15 @@ class BundleCheck {
 
   #checkRecords(manifest: Manifest, keys: BundleKeys): void {
     const { scope, frameworks } = manifest
-    const given = this.#options.keys
-    const trusted = linkedKeys(given.length > 0 ? given : keys.checkpoints, keys.announcements)
+    const ring = new KeyRing(this.#options.keys)
+    for (const announcement of keys.announcements)
+      if (!ring.add(announcement))
+        this.#report('keys.json', 'a key is not signed by those it names')
     this.#readContext()
     const derivation = new Derivation(scope, frameworks)
-    const follower = new ChainFollower('task' in scope, (kid) => trusted.get(kid))
+    const follower = new ChainFollower('task' in scope, (kid) =>
+      ring.isTrusted(kid) ? ring.get(kid) : undefined,
+    )
     const lines = { decisions: createHash('sha256'), checkpoints: createHash('sha256') }
     const entry = this.#entries.get('records.ndjson')
     try {
@@ -190,10 +196,13 @@ class BundleCheck {
         const { decision, checkpoint } = derivation.add(record)
         if (decision !== undefined) lines.decisions.update(decision)
         if (checkpoint !== undefined) lines.checkpoints.update(checkpoint)
+        this.#asOf = record['@timestamp']
         this.#options.onRecord?.(record)
       }
       this.#chains = follower.states()
-      this.#checkCoverage(trusted, keys)
+      if (manifest.records !== this.#records || manifest.asOf !== this.#asOf)
+        this.#report('manifest.json', 'it does not say what records there are')
+      this.#checkCoverage(ring, keys)
       this.#compare(manifest, derivation, lines)
       this.#checkReceipt(derivation.receipt, keys)
       this.#checkVersions(derivation)
@@ -230,13 +239,12 @@ class BundleCheck {
     }
   }
 
-  #checkCoverage(trusted: ReadonlyMap<string, CheckpointKey>, keys: BundleKeys): void {
-    const given = this.#options.keys
-    if (given.length === 0)
+  #checkCoverage(ring: KeyRing, keys: BundleKeys): void {
+    if (!ring.isPinned)
       this.#notes.push(
         'checked by the keys of the bundle alone: --key compares with one that is known',
       )
-    else if (!keys.checkpoints.some(({ kid, x }) => trusted.get(kid)?.x === x))
+    else if (!keys.checkpoints.some(({ kid }) => ring.isTrusted(kid)))
       this.#report('keys.json', 'none of its keys is the given one, or follows from it')
     for (const { of, uncovered, coveredBy } of this.#chains) {
       if (coveredBy === undefined)
