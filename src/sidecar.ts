@@ -9,7 +9,7 @@ import { makeIdentifier } from './config/identifier.ts'
 import { readTrustBundle } from './config/identity.ts'
 import { openRules } from './config/open-rules.ts'
 import type { RuleWatch } from './config/rule-watch.ts'
-import { openSecrets } from './config/secrets.ts'
+import { openSecrets, type LogGuard, type Secrets } from './config/secrets.ts'
 import { startSinks } from './config/sinks.ts'
 import { makeTaskAuthorities } from './config/task-authorities.ts'
 import { endsWithTask, isKilled, isPaused } from './config/endings.ts'
@@ -27,7 +27,6 @@ import type { ControlServer } from './control/server.ts'
 import { readinessOf, type Readiness } from './control/readiness.ts'
 import type { CredentialStore } from './credentials/store.ts'
 import { UpstreamPool } from './forward/pool.ts'
-import type { Redactor } from './inspect/redactor.ts'
 import type { Identifier } from './identify/identify.ts'
 import { Strangers } from './identify/strangers.ts'
 import { OpenCalls } from './listen/open-calls.ts'
@@ -52,6 +51,7 @@ export interface SidecarOptions {
   /** Start the static task anew even where it has ended. */
   readonly renew: boolean
   readonly log: Log
+  readonly guard: LogGuard
   /** The program's. */
   readonly version: string
 }
@@ -63,7 +63,7 @@ export class Sidecar {
   readonly #config: Config
   readonly #log: Log
   readonly #records: Records
-  readonly #credentials: CredentialStore
+  readonly #secrets: Secrets
   readonly #rules: RuleWatch
   readonly #openCalls: OpenCalls
   readonly #pool: UpstreamPool
@@ -94,7 +94,7 @@ export class Sidecar {
     return sidecar
   }
 
-  private constructor({ config, ca, environment, renew, log, version }: SidecarOptions) {
+  private constructor({ config, ca, environment, renew, log, guard, version }: SidecarOptions) {
     const { limits, stateDir } = config
     const now = Date.now
     this.#config = config
@@ -103,8 +103,8 @@ export class Sidecar {
     this.#ca = new CaWatch(ca, config, log)
     this.#authorities = makeTaskAuthorities(config, () => this.ca, log)
     this.#tools = openTaskTools(config, log)
-    const { credentials, redactor } = openSecrets(config, environment)
-    this.#credentials = credentials
+    this.#secrets = openSecrets(config, environment, guard)
+    const { credentials, redactor } = this.#secrets
     this.#records = openRecords(
       config,
       { log, now, redactor },
@@ -146,7 +146,7 @@ export class Sidecar {
     this.#room = this.#openRoom(renew, dialer, credentials, leafServers)
     const identifier = makeIdentifier({ config, room: this.#room, dialer, strangers, recorder })
     this.#proxy = new ProxyServer({
-      parts: this.#makeParts(dialer, redactor, identifier),
+      parts: this.#makeParts(dialer, identifier),
       openCalls: this.#openCalls,
       leafServers,
       now,
@@ -222,12 +222,11 @@ export class Sidecar {
     })
   }
 
-  #makeParts(dialer: Dialer, redactor: Redactor, identifier: Identifier): Parts {
+  #makeParts(dialer: Dialer, identifier: Identifier): Parts {
     return {
       limits: this.#config.limits,
       identifier,
-      credentials: this.#credentials,
-      redactor,
+      ...this.#secrets,
       dialer,
       pool: this.#pool,
       recorder: this.#records.recorder,
@@ -277,7 +276,7 @@ export class Sidecar {
   }
 
   async #listen(): Promise<void> {
-    await this.#credentials.readAll()
+    await this.#secrets.credentials.readAll()
     await this.#health.listen(socketAddressOf(this.#config.listen.health))
     await this.#control.listen(socketAddressOf(this.#config.control.listen))
     await this.#proxy.listen(socketAddressOf(this.#config.listen.proxy))
