@@ -236,6 +236,7 @@ export class Sidecar {
       refuseConnect: this.#config.refusals.connect,
       tools: this.#tools,
       record: this.#config.record,
+      recordedHeaders: this.#config.redact.headers,
       onUnexpected: (error, call) => {
         this.#records.metrics.countAssertion()
         const detail = { err: error, call: call.id }
