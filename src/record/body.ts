@@ -107,6 +107,8 @@ interface RecordSallyport {
     | undefined
   readonly credential: { readonly name: string; readonly action: string | undefined } | undefined
   readonly inspection: 'full' | 'connect' | 'none' | undefined
+  /** Fields of the request's head that the configuration lists, by their names in lower case. */
+  readonly headers?: Readonly<Record<string, string>> | undefined
   readonly content?: InspectedFields['content'] | undefined
   readonly upstream: { readonly tls: string } | undefined
   readonly detection?: RecordDetection | undefined

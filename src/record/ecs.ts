@@ -74,6 +74,7 @@ export function callRecord(facts: CallFacts, action: CallAction, now: number): R
             },
       credential,
       inspection: facts.inspection,
+      headers: facts.headers,
       content: inspected?.content,
       upstream:
         upstream?.tlsVersion === undefined
