@@ -18,7 +18,10 @@ const VERBS: Readonly<Record<string, () => Promise<Register>>> = {
   kill: async () => (await import('./kill.ts')).registerKill,
   rules: async () => (await import('./rules.ts')).registerRules,
   tail: async () => (await import('./tail.ts')).registerTail,
+  summary: async () => (await import('./summary.ts')).registerSummary,
+  export: async () => (await import('./export.ts')).registerExport,
   verify: async () => (await import('./verify.ts')).registerVerify,
+  evidence: async () => (await import('./evidence.ts')).registerEvidence,
   ca: async () => (await import('./ca.ts')).registerCa,
   'not served': async () => (await import('./not-served.ts')).registerNotServed,
 }

@@ -6,12 +6,15 @@ import { RE2JS } from 're2js'
 
 import { renderRecord } from '../record/render.ts'
 import { tailRecords, type TailFilter } from '../record/tail.ts'
-import { parseDuration } from '../wire/units.ts'
+import { escapeHarmful } from '../wire/json-text.ts'
 import { configFor, type CommonOptions } from './common.ts'
 import { EXIT_CODES, UsageError, type CommandIo } from './io.ts'
+import { readPeriod } from './period.ts'
 
-interface TailFlags extends Omit<TailFilter, 'since'> {
+interface TailFlags extends Omit<TailFilter, 'since' | 'until'> {
   readonly since?: string
+  readonly until?: string
+  readonly lines?: string
   readonly follow?: boolean
 }
 
@@ -29,8 +32,12 @@ export function registerTail(program: Command, io: CommandIo, exit: (code: numbe
     .option('--rule <id>', 'decided by this rule, ID or RULESET/ID')
     .option('--credential <name>', 'with this credential')
     .option('--since <time>', 'from this time on: 15m, 2h, or 2027-01-31T12:00:00Z')
+    .option('--until <time>', 'up to this time, written the same way')
+    .option('--alerts', 'only alerts, detections among them')
+    .option('--detection <name>', 'raised by this detection; * stands for any characters')
     .option('--grep <expression>', 'with a match of this RE2 expression in their JSON')
     .option('--all', 'also call-started and call-progress')
+    .option('-n, --lines <number>', 'begin with the last so many')
     .option('-f, --follow', 'go on as records are written')
     .action(async (dir: string | undefined, _options: unknown, command: Command) => {
       const options = command.optsWithGlobals<CommonOptions & TailFlags>()
@@ -44,17 +51,19 @@ async function printRecords(
   options: TailFlags & { readonly json?: boolean },
   io: CommandIo,
 ): Promise<number> {
-  const { since, ...wanted } = options
-  const filter = since === undefined ? wanted : { ...wanted, since: timeOf(since) }
+  const { since, until, lines, ...wanted } = options
+  const filter = { ...wanted, ...readPeriod({ since, until }) }
   checkExpression(filter.grep)
+  const last = lines === undefined ? undefined : readCount(lines)
   const records = tailRecords(dir, {
     filter,
     follow: options.follow === true,
+    ...(last !== undefined && { last }),
     signal: io.signal,
     onBadLine: () => io.err('a line of the journal is no record: see `sallyport verify`\n'),
   })
   for await (const { line, record } of records)
-    io.out(`${options.json === true ? line : renderRecord(record, io.color)}\n`)
+    io.out(`${options.json === true ? escapeHarmful(line) : renderRecord(record, io.color)}\n`)
   return EXIT_CODES.ok
 }
 
@@ -67,11 +76,7 @@ function checkExpression(grep: string | undefined): void {
   }
 }
 
-function timeOf(since: string): number {
-  const agoMs = parseDuration(since)
-  if (agoMs !== undefined) return Date.now() - agoMs
-  const time = Date.parse(since)
-  if (Number.isNaN(time))
-    throw new UsageError(`\`--since ${since}\` is neither a duration nor a time`)
-  return time
+function readCount(lines: string): number {
+  if (/^\d{1,9}$/.test(lines)) return Number(lines)
+  throw new UsageError(`\`--lines ${lines}\` is no number`)
 }

@@ -6,8 +6,9 @@ import type { ControlTls } from '../control/server.ts'
 import type { CredentialDefinition } from '../credentials/sources.ts'
 import type { Limits } from '../limits.ts'
 import type { ContentModes } from '../policy/subject.ts'
-import type { SinkFilter } from '../record/sinks/filter.ts'
+import type { RedactSection } from './redact-schema.ts'
 import type { HookSection } from './hook-schema.ts'
+import type { SinkDefinition } from './sink-definition.ts'
 import type { Task } from '../tasks/task.ts'
 import type { ListenAddress } from './units.ts'
 
@@ -26,25 +27,6 @@ export interface JwtDefinition {
   readonly audience: string
   /** Where the issuer's public keys are. */
   readonly jwks: { readonly file: string } | { readonly url: string }
-}
-
-/** Where records are copied to. */
-export type SinkDefinition =
-  | (SinkSelection & {
-      readonly kind: 'http'
-      readonly url: string
-      /** Sent with every batch; may hold a token, so it is never printed. */
-      readonly headers: Readonly<Record<string, string>>
-    })
-  | (SinkSelection & { readonly kind: 'stdout' })
-
-/** Which records a sink is given, and the name under which its cursor is kept. */
-interface SinkSelection {
-  /** Unique; the same as long as the URL is. */
-  readonly name: string
-  /** Also `call-started` and `call-progress`. */
-  readonly all: boolean
-  readonly filter: SinkFilter
 }
 
 /** Everything that can be configured. */
@@ -100,6 +82,8 @@ export interface Config {
   }
   /** How much of what is said a record keeps, unless a rule says more. */
   readonly record: ContentModes
+  /** What is taken out of records, and which header fields are in them. */
+  readonly redact: RedactSection
   readonly sinks: readonly SinkDefinition[]
   readonly refusals: {
     /** `early`: a CONNECT is refused; `inside`: it is accepted and the requests in it are answered, nothing is dialed. */

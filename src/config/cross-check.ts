@@ -140,11 +140,16 @@ function checkCredentials(credentials: Sections['credentials'], report: ReportPr
   }
 }
 
-/** A sink's cursor is kept under its name, which comes from its URL: two sinks with one URL would share it. */
+/** A sink's cursor is kept under its name. */
 function checkSinks(sinks: Sections['sinks'], report: ReportProblem): void {
-  const urls = sinks.map(({ http }) => http?.url ?? 'stdout')
-  urls.forEach((url, index) => {
-    if (urls.indexOf(url) !== index)
-      report(['sinks', index], 'duplicate', `there is a sink for ${url} already`)
+  const names = sinks.map(({ name }) => name)
+  names.forEach((name, index) => {
+    if (names.indexOf(name) !== index)
+      report(
+        ['sinks', index],
+        'duplicate',
+        `there is a sink \`${name}\` already`,
+        'give one of them a `name`',
+      )
   })
 }

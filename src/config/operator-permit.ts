@@ -1,8 +1,8 @@
-// Leave to dial exactly what a URL of the configuration says. Called by `sinks.ts` and `identity.ts`.
+// Leave to dial exactly what the configuration says. Called by `hooks.ts`, `identity.ts`, `sinks.ts` and what starts a kind.
 
 import { issueOperatorPermit } from '../net/issue-operator.ts'
 import type { OperatorPermit } from '../net/permit.ts'
-import { normalizeHost } from '../wire/authority.ts'
+import { normalizeHost, type Endpoint } from '../wire/authority.ts'
 
 /** Makes the permit for an `http:` or `https:` URL. @param purpose the key that the URL is from */
 export function permitUrl(purpose: string, url: URL): OperatorPermit {
@@ -12,4 +12,9 @@ export function permitUrl(purpose: string, url: URL): OperatorPermit {
     endpoint: { ...normalizeHost(url.hostname), port: Number(url.port) || (tls ? 443 : 80) },
     tls,
   })
+}
+
+/** Makes the permit for a host and port of no URL. @param purpose the key that they are from */
+export function permitEndpoint(purpose: string, endpoint: Endpoint, tls: boolean): OperatorPermit {
+  return issueOperatorPermit({ purpose, endpoint, tls })
 }

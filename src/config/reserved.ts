@@ -3,7 +3,7 @@
 
 /** Keys by the path of the object they stand in; `*` is any key or index. */
 const RESERVED_KEYS: Readonly<Record<string, readonly string[]>> = {
-  '': ['reviewers', 'pdp', 'profiles', 'redact', 'fleet', 'console'],
+  '': ['reviewers', 'pdp', 'profiles', 'fleet', 'console'],
   listen: ['socks', 'transparent'],
   'control.principals.*': ['oidc'],
   upstream: ['proxy'],
@@ -23,7 +23,7 @@ const RESERVED_KEYS: Readonly<Record<string, readonly string[]>> = {
   'task.identity': ['subject'],
   'credentials.*.source': ['vault', 'oauth', 'github', 'gcp', 'aws', 'azure', 'exec', 'kubernetes'],
   'credentials.*.inject': ['json', 'form', 'body', 'sigv4', 'mtls', 'sign'],
-  'sinks.*': ['otlp', 'syslog', 'splunk', 'elastic', 'loki', 'kafka', 'nats', 'webhook', 'file'],
+  'sinks.*': ['loki', 'kafka', 'webhook'],
 }
 
 /** A reserved key that was written. */

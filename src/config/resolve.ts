@@ -1,16 +1,15 @@
 // The last step of loading: sections as written become the one resolved object, paths absolute. Pure; called by `load.ts`.
 
-import { createHash } from 'node:crypto'
 import path from 'node:path'
 
 import type { ControlTls } from '../control/server.ts'
 import type { CredentialDefinition } from '../credentials/sources.ts'
-import type { Config, SinkDefinition, TaskDefinition } from './config.ts'
+import type { Config, TaskDefinition } from './config.ts'
 import { resolvePrincipal, type ControlSection } from './control-schema.ts'
 import { completePlaceholder, type CredentialSection } from './credential-schema.ts'
 import type { IdentitySection } from './identity-schema.ts'
 import type { Sections, TaskSection } from './schema.ts'
-import type { SinkSection } from './sink-schema.ts'
+import { resolveSink } from './sink-schema.ts'
 import type { ListenAddress } from './units.ts'
 
 /** Resolves complete sections against the directory that relative paths are relative to. */
@@ -43,7 +42,8 @@ export function resolveConfig(
     ),
     journal: { ...kept, dir: absolute(journal.dir), retainMs: retain },
     record: sections.record,
-    sinks: sections.sinks.map(resolveSink),
+    redact: sections.redact,
+    sinks: sections.sinks.map((sink) => resolveSink(sink, absolute)),
     refusals: sections.refusals,
     upstream: {
       hosts: upstream.hosts,
@@ -114,21 +114,4 @@ function resolveCredential(
     source: 'file' in source ? { file: absolute(source.file) } : source,
     placeholder: completePlaceholder(name, placeholder),
   }
-}
-
-function resolveSink({ http, stdout }: SinkSection): SinkDefinition {
-  const { all, filter } = http ?? stdout ?? { all: false, filter: {} }
-  const { verdict, reason, task } = filter
-  const selected = {
-    all,
-    filter: {
-      ...(verdict !== undefined && { verdict }),
-      ...(reason !== undefined && { reason }),
-      ...(task !== undefined && { task }),
-    },
-  }
-  if (http === undefined) return { kind: 'stdout', name: 'stdout', ...selected }
-  const { url, headers } = http
-  const name = `http-${createHash('sha256').update(url).digest('hex').slice(0, 12)}`
-  return { kind: 'http', name, url, headers, ...selected }
 }

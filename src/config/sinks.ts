@@ -1,53 +1,94 @@
-// Starts the configured sinks: each a feed from the journal, HTTP ones with an operator's permit for exactly their URL.
-// Called by `sidecar.ts`.
+// Starts the configured sinks: each a feed from the journal; those that are reached over a network get an operator's permit
+// for exactly what the configuration names. A kind whose starting grows has a file of its own in `sinks/`. Called by
+// `sidecar.ts`.
 
-import { HttpPoster } from '../net/http-client.ts'
 import type { Dialer } from '../net/dial.ts'
-import type { Limits } from '../limits.ts'
+import type { Checkpoints } from '../record/checkpoints.ts'
 import type { Journal, RecordLog } from '../record/journal.ts'
+import type { BacklogOptions } from '../record/sinks/backlog.ts'
 import type { SinkFeed } from '../record/sinks/feed.ts'
-import { startHttpSink } from '../record/sinks/http.ts'
+import { startFileSink } from '../record/sinks/file.ts'
+import type { SinkGate } from '../record/sinks/gate.ts'
 import { startStdoutSink } from '../record/sinks/stdout.ts'
-import type { SinkDefinition } from './config.ts'
-import { permitUrl } from './operator-permit.ts'
+import type { Config } from './config.ts'
+import type { SinkDefinition } from './sink-definition.ts'
+import type { SinkEnvironment } from './sink-secrets.ts'
+import { startHttp } from './sinks/http.ts'
+import { startElastic, startOtlp, startSplunk } from './sinks/receivers.ts'
+import { startNats } from './sinks/nats.ts'
+import { startSyslog } from './sinks/syslog.ts'
 
 /** What sinks are started with. */
 export interface SinkOptions {
-  readonly journal: Journal
-  readonly stateDir: string
+  readonly config: Pick<Config, 'sinks' | 'stateDir' | 'limits' | 'journal'>
+  readonly records: {
+    readonly journal: Journal
+    readonly gate: SinkGate
+    readonly checkpoints: Checkpoints
+  }
   readonly dialer: Dialer
-  readonly limits: Limits
+  readonly environment: SinkEnvironment
+  /** The program's version, for what says where records are from. */
+  readonly version: string
   readonly log: RecordLog
   readonly now: () => number
 }
 
-/** Starts every sink. */
+/** Of what the journal may hold. */
+const BACKLOG_SHARE_MAX = 0.75
+
+/** Starts every sink. @throws Error where a secret of one cannot be read, saying which and why */
 export function startSinks(
-  definitions: readonly SinkDefinition[],
-  options: SinkOptions,
+  config: SinkOptions['config'],
+  parts: Omit<SinkOptions, 'config'>,
 ): SinkFeed[] {
-  return definitions.map((definition) => startSink(definition, options))
+  return config.sinks.map((definition) => startSink(definition, { ...parts, config }))
 }
 
 function startSink(definition: SinkDefinition, options: SinkOptions): SinkFeed {
-  const { journal, stateDir, limits, log, now } = options
-  const feed = {
-    name: definition.name,
-    journal,
-    stateDir,
-    limits,
-    log,
-    now,
-    all: definition.all,
-    filter: definition.filter,
+  const { config, records, log, now } = options
+  const { stateDir, limits } = config
+  const { name, all, filter } = definition
+  const { journal, gate } = records
+  const backlog = backlogOf(definition, config, gate)
+  const feed = { name, journal, stateDir, limits, log, now, all, filter, backlog }
+  switch (definition.kind) {
+    case 'stdout':
+      return startStdoutSink(feed)
+    case 'file':
+      return startFileSink({
+        ...feed,
+        path: definition.path,
+        rotateBytes: definition.rotateBytes,
+        keep: definition.keep,
+      })
+    case 'http':
+      return startHttp(definition, feed, options)
+    case 'syslog':
+      return startSyslog(definition, feed, options)
+    case 'nats':
+      return startNats(definition, feed, options)
+    case 'otlp':
+      return startOtlp(definition, feed, options)
+    case 'splunk':
+      return startSplunk(definition, feed, options)
+    case 'elastic':
+    default:
+      return startElastic(definition, feed, options)
   }
-  if (definition.kind === 'stdout') return startStdoutSink(feed)
-  const url = new URL(definition.url)
-  const permit = permitUrl(`sinks.${definition.name}`, url)
-  const poster = new HttpPoster(options.dialer, permit, `${url.pathname}${url.search}`, limits)
-  return startHttpSink({
-    ...feed,
-    headers: definition.headers,
-    post: (body, headers, signal) => poster.post(body, headers, signal),
-  })
+}
+
+function backlogOf(
+  { backlogBytes, onBacklogFull }: SinkDefinition,
+  { journal, limits }: SinkOptions['config'],
+  gate: SinkGate,
+): BacklogOptions {
+  const bytesMax = backlogBytes ?? limits.sinkBacklogBytesMax
+  return {
+    // Beyond that the journal itself would refuse calls before the sink has its say.
+    bytesMax: Math.min(bytesMax, journal.maxBytes * BACKLOG_SHARE_MAX),
+    onFull: onBacklogFull,
+    gate,
+    journal,
+  }
 }

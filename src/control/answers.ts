@@ -224,8 +224,29 @@ export const credentialsAnswer: AnswerSchema<{ credentials: CredentialView[] }> 
 export const inventoryAnswer: AnswerSchema<Inventory> = z.object({
   tasks: count,
   sandboxes: texts,
+  identities: z.array(
+    z.object({
+      task: text,
+      state: z.enum(['pending', 'active', 'suspended', 'revoking', 'ended']),
+      agent: text,
+      instance: text,
+      owner: text,
+      sandbox: text,
+      subject: text.optional(),
+      credentials: texts,
+    }),
+  ),
+  more: z.boolean(),
+  credentials: texts,
   unknownClients: z.array(
-    z.object({ address: text, reason: text, firstSeen: time, lastSeen: time, count }),
+    z.object({
+      standing: z.literal('unknown-client'),
+      address: text,
+      reason: text,
+      firstSeen: time,
+      lastSeen: time,
+      count,
+    }),
   ),
 })
 

@@ -21,11 +21,28 @@ export interface ReadinessFacts {
   readonly hasPolicy: boolean
   /** Whether the rule files as they are now were refused. */
   readonly hasRefused: boolean
+  readonly sinks: readonly SinkFacts[]
+  /** Names of the self-checks that failed the last time, but for those that are told only. */
+  readonly failing: readonly string[]
 }
+
+/** How a sink stands. */
+interface SinkFacts {
+  /** The configuration's, which names no host. */
+  readonly name: string
+  readonly lagMs: number
+  /** Whether the backlog is at its bound. */
+  readonly isFull: boolean
+  /** Whether calls are refused because of it. */
+  readonly isDenying: boolean
+}
+
+/** Behind by more than this a sink lags. */
+const LAG_MS = 30_000
 
 /** Lists the conditions. */
 export function readinessOf(facts: ReadinessFacts): Readiness[] {
-  const { isRecording, task, hasRules, hasPolicy, hasRefused } = facts
+  const { isRecording, task, hasRules, hasPolicy, hasRefused, sinks, failing } = facts
   return [
     { name: 'journal', ready: isRecording },
     {
@@ -41,5 +58,22 @@ export function readinessOf(facts: ReadinessFacts): Readiness[] {
       ready: task === undefined || task === 'active',
       ...(task !== undefined && { detail: task }),
     },
+    ...sinks.map(sinkReadiness),
+    {
+      name: 'self-check',
+      ready: failing.length === 0,
+      ...(failing.length > 0 && { detail: failing.join(', ') }),
+    },
   ]
+}
+
+function sinkReadiness({ name, lagMs, isFull, isDenying }: SinkFacts): Readiness {
+  const detail = isDenying
+    ? 'the backlog is at its bound: calls are refused until it has drained'
+    : isFull
+      ? 'the backlog is at its bound: calls for regulated data are refused until it has drained'
+      : lagMs > LAG_MS
+        ? `records wait for ${Math.round(lagMs / 1000)} s`
+        : undefined
+  return { name: `sink-${name}`, ready: !isDenying, ...(detail !== undefined && { detail }) }
 }

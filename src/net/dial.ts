@@ -13,7 +13,7 @@ import { checkAddresses, type OwnListener } from './classify.ts'
 import { CallPermit, isPermit, type OperatorPermit } from './permit.ts'
 import type { Resolver } from './resolve.ts'
 import { codeOf, explainTlsFailure } from './tls-failure.ts'
-import { UpstreamTls } from './upstream-tls.ts'
+import { UpstreamTls, type TlsClient } from './upstream-tls.ts'
 
 /** A connection that is there. Its socket has an error listener already: an error nobody waits for ends nothing. */
 export interface Dialed {
@@ -46,6 +46,10 @@ export interface DialOptions {
   readonly tls: boolean
   /** Ends the attempt; a connection that is there is its caller's. */
   readonly signal: AbortSignal
+  /** What this side shows and offers by TLS; default: no certificate, HTTP/1.1. */
+  readonly client?: TlsClient
+  /** Waits for what a server says in the clear before TLS begins; nothing may be left unread in the socket. */
+  readonly beforeTls?: (raw: net.Socket) => Promise<void>
 }
 
 interface Attempt extends DialOptions {
@@ -180,11 +184,29 @@ export class Dialer {
         }
         clearTimeout(timer)
         timer = setTimeout(onTimeout, Math.max(1, attempt.deadline - performance.now()))
-        const holder = CallPermit.is(permit) ? permit.taskId : ''
-        socket = this.#tls.secure({ endpoint: permit.endpoint, holder }, raw, finish)
+        const secure = (): void => {
+          if (!raw.destroyed) socket = this.#secure(attempt, raw, finish)
+        }
+        if (attempt.beforeTls === undefined) secure()
+        else attempt.beforeTls(raw).then(secure, (error: Error) => finish(explainTlsFailure(error)))
       })
       signal.addEventListener('abort', onAbort)
     })
+  }
+
+  #secure(
+    { permit, client }: Attempt,
+    raw: net.Socket,
+    finish: (error: EgressError | undefined) => void,
+  ): net.Socket {
+    const holder = CallPermit.is(permit) ? permit.taskId : permit.purpose
+    try {
+      return this.#tls.secure({ endpoint: permit.endpoint, holder, client }, raw, finish)
+    } catch (error) {
+      // A certificate to show that does not fit its key.
+      finish(explainTlsFailure(error instanceof Error ? error : new Error(String(error))))
+      return raw
+    }
   }
 }
 

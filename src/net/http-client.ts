@@ -23,7 +23,12 @@ interface OperatorRequest {
   readonly headers: Readonly<Record<string, string>>
   readonly body?: Uint8Array
   readonly signal: AbortSignal
+  /** Another path than the client's own. */
+  readonly path?: string
 }
+
+/** Of a body that nobody asked for so much is read for the connection's sake. */
+const DROPPED_BYTES_MAX = 128 * 1024
 
 /** Asks one URL over a connection of its own. */
 class OperatorClient {
@@ -50,7 +55,7 @@ class OperatorClient {
     this.#client ??= this.#makeClient()
     const client = await this.#client
     const host = formatAuthority(this.#permit.endpoint, this.#permit.tls ? 443 : 80)
-    return client.request({ ...asked, path: this.#path, headers: { host, ...asked.headers } })
+    return client.request({ path: this.#path, ...asked, headers: { host, ...asked.headers } })
   }
 
   async #makeClient(): Promise<Client> {
@@ -74,6 +79,15 @@ class OperatorClient {
   }
 }
 
+/** What a receiver answered. */
+export interface PostAnswer {
+  readonly status: number
+  /** The field `Retry-After` as it was sent. */
+  readonly retryAfter?: string
+  /** What was to be kept of the body, cut where it was longer. */
+  readonly body: Buffer
+}
+
 /** Posts to one URL. */
 export class HttpPoster extends OperatorClient {
   /** @param path with its query */
@@ -87,18 +101,43 @@ export class HttpPoster extends OperatorClient {
   }
 
   /**
-   * Sends a body and waits for the status; the answer's body is read and dropped.
+   * Sends a body and waits for the answer; what is not kept of the answer's body is dropped.
+   * @param keep how many bytes of the answer's body are kept, by default none; another path than the poster's own
    * @throws EgressError of dialing; Error of the connection
    */
   async post(
     body: Uint8Array,
     headers: Record<string, string>,
     signal: AbortSignal,
-  ): Promise<{ status: number }> {
-    const answer = await this.request({ method: 'POST', headers, body, signal })
-    await answer.body.dump()
-    return { status: answer.statusCode }
+    keep: { readonly bytesMax?: number; readonly path?: string } = {},
+  ): Promise<PostAnswer> {
+    const { bytesMax = 0, path } = keep
+    const answer = await this.request({
+      method: 'POST',
+      headers,
+      body,
+      signal,
+      ...(path !== undefined && { path }),
+    })
+    const retryAfter = answer.headers['retry-after']
+    return {
+      status: answer.statusCode,
+      ...(typeof retryAfter === 'string' && { retryAfter }),
+      body: await readUpTo(answer.body, bytesMax),
+    }
   }
+}
+
+/** Reads the beginning of a body; a receiver that says more than is kept loses the connection for it. */
+async function readUpTo(body: Dispatcher.ResponseData['body'], bytesMax: number): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    if (bytes < bytesMax) chunks.push(chunk.subarray(0, bytesMax - bytes))
+    bytes += chunk.length
+    if (bytes > Math.max(bytesMax, DROPPED_BYTES_MAX)) break
+  }
+  return Buffer.concat(chunks)
 }
 
 /** Gets one URL. */

@@ -11,11 +11,29 @@ import type { EgressError } from '../errors.ts'
 import type { Endpoint } from '../wire/authority.ts'
 import { explainTlsFailure } from './tls-failure.ts'
 
+/** What this side shows, offers and trusts in a handshake; one object as long as nothing of it changes. */
+export interface TlsClient {
+  /** PEM of a certificate to show, the leaf first, and of its key. */
+  readonly certificate?: { readonly certPem: string; readonly keyPem: string } | undefined
+  /** PEM of roots trusted for this peer alone, besides the others. */
+  readonly roots?: readonly string[] | undefined
+  /** Names for ALPN; none are offered to a protocol that has no name. */
+  readonly protocols: readonly string[]
+}
+
 /** Whom a handshake is for. */
 export interface TlsPeer {
   readonly endpoint: Endpoint
-  /** Sessions are resumed only by the same holder: a task, or the operator. */
+  /** Sessions are resumed only by the same holder: a task, or a purpose of the operator's. */
   readonly holder: string
+  /** Default: no certificate, HTTP/1.1. */
+  readonly client?: TlsClient | undefined
+}
+
+interface Prepared {
+  readonly context: tls.SecureContext
+  /** Tells the sessions of one client from those of another. */
+  readonly number: number
 }
 
 interface Session {
@@ -25,12 +43,14 @@ interface Session {
 }
 
 const SESSIONS_MAX = 1000
+const HTTP: TlsClient = { protocols: ['http/1.1'] }
 const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
 
 /** The client side of TLS, one for all dials. */
 export class UpstreamTls {
   readonly #roots: readonly string[]
-  #secureContext: tls.SecureContext | undefined
+  readonly #prepared: WeakMap<TlsClient, Prepared> = new WeakMap()
+  #count = 0
   readonly #sessions: LRUCache<string, Session> = new LRUCache({ max: SESSIONS_MAX })
 
   /**
@@ -45,23 +65,25 @@ export class UpstreamTls {
   /**
    * Begins the handshake on a connected socket.
    * @param finish called once the peer is verified, or with why it is not; after that with every later error
+   * @throws Error where what the client is to show or trust cannot be read
    */
   secure(
     peer: TlsPeer,
     raw: Socket,
     finish: (error: EgressError | undefined) => void,
   ): tls.TLSSocket {
-    const { endpoint, holder } = peer
-    const key = `${holder} ${endpoint.host} ${endpoint.port}`
+    const { endpoint, holder, client = HTTP } = peer
+    const { context, number } = this.#prepare(client)
+    const key = `${holder} ${number} ${endpoint.host} ${endpoint.port}`
     const kept = this.#current(key)
     // Before the peer is verified its session is worth nothing: resumed, it would pass without a look at the name.
     let until: number | undefined
     let early: Buffer | undefined
     const secure = tls.connect({
       socket: raw,
-      secureContext: this.#context(),
+      secureContext: context,
       rejectUnauthorized: true,
-      ALPNProtocols: ['http/1.1'],
+      ...(client.protocols.length > 0 && { ALPNProtocols: [...client.protocols] }),
       checkServerIdentity: (_name, certificate) => checkIdentity(endpoint, certificate),
       ...(endpoint.kind === 'name' && { servername: endpoint.host }),
       ...(kept && { session: kept.ticket }),
@@ -84,13 +106,20 @@ export class UpstreamTls {
     return secure
   }
 
-  // One context for all, made by the first: parsing the list of roots takes milliseconds each time.
-  #context(): tls.SecureContext {
-    this.#secureContext ??= tls.createSecureContext({
-      ca: [...tls.rootCertificates, ...this.#roots],
-      minVersion: 'TLSv1.2',
-    })
-    return this.#secureContext
+  // One context for all calls, and one for each other client, made by the first: parsing the roots takes milliseconds.
+  #prepare(client: TlsClient): Prepared {
+    let prepared = this.#prepared.get(client)
+    if (prepared === undefined) {
+      const { certificate, roots = [] } = client
+      const context = tls.createSecureContext({
+        ca: [...tls.rootCertificates, ...this.#roots, ...roots],
+        minVersion: 'TLSv1.2',
+        ...(certificate && { cert: certificate.certPem, key: certificate.keyPem }),
+      })
+      prepared = { context, number: (this.#count += 1) }
+      this.#prepared.set(client, prepared)
+    }
+    return prepared
   }
 
   #current(key: string): Session | undefined {

@@ -5,6 +5,7 @@ import { normalizeHost } from '../wire/authority.ts'
 import type { Obligations } from './decision.ts'
 import { bindInside } from './inside.ts'
 import type { BoundHost, BoundRule, Dues, Entry } from './match.ts'
+import { oweStrictest } from './owe.ts'
 import { bindPath } from './path-pattern.ts'
 import type { HostPattern, Rule, RuleSet } from './rule-set.ts'
 import type { ParamValues } from './template.ts'
@@ -30,6 +31,7 @@ export function bindRule(
     credential: rule.credential,
     bodyBytesMax: rule.bodyBytesMax,
     data: rule.data,
+    regulation: rule.regulation,
     clientAuth: rule.clientAuth,
     placeholderInBody: rule.placeholderInBody,
     maxPackBytes: rule.inside?.git?.maxPackBytes,
@@ -96,13 +98,9 @@ function isFor(
 function oweAlone(dues: Dues): Obligations {
   return Object.freeze({
     ...(dues.credential !== undefined && { credential: dues.credential }),
-    ...(dues.bodyBytesMax !== undefined && { bodyBytesMax: dues.bodyBytesMax }),
-    data: dues.data ?? 'public',
+    ...oweStrictest([dues]),
     clientAuth: dues.clientAuth ?? 'drop',
     placeholderInBody: dues.placeholderInBody ?? 'pass',
-    ...(dues.maxPackBytes !== undefined && { maxPackBytes: dues.maxPackBytes }),
-    ...(dues.record && { record: dues.record }),
-    ...(dues.pins && { pins: dues.pins }),
   })
 }
 

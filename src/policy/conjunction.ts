@@ -5,7 +5,6 @@
 import { createHash } from 'node:crypto'
 
 import type { Reason } from '../errors.ts'
-import { DATA_CLASSES } from '../tasks/task.ts'
 import type { Endpoint } from '../wire/authority.ts'
 import type { Policy } from './compile.ts'
 import { decide, decideConnect } from './decide.ts'
@@ -99,12 +98,16 @@ export function oweTogether(all: readonly Obligations[]): Obligations {
   return {
     ...(credential !== undefined && { credential }),
     ...oweStrictest(all),
-    data: DATA_CLASSES.findLast((name) => all.some(({ data }) => data === name)) ?? 'public',
     clientAuth: all.every(({ clientAuth }) => clientAuth === 'pass') ? 'pass' : 'drop',
     placeholderInBody: all.some(({ placeholderInBody }) => placeholderInBody === 'refuse')
       ? 'refuse'
       : 'pass',
   }
+}
+
+/** The digest of a chain, as decisions name it. */
+export function policyDigestOf(policies: PolicyChain): string {
+  return policies.length === 1 ? policies[0].digest : digestOf(policies)
 }
 
 function digestOf(policies: PolicyChain): string {

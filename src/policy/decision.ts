@@ -38,7 +38,10 @@ export interface Obligations {
   readonly credential?: string
   /** Bytes of request body at the most, the smallest of all matching rules. */
   readonly bodyBytesMax?: number
-  readonly data: DataClass
+  /** Class of what comes back, the highest of all matching rules; absent where none of them names one. */
+  readonly data?: DataClass
+  /** Laws and standards that it falls under, of all matching rules, sorted; absent where none of them names one. */
+  readonly regulation?: readonly string[]
   /** `drop`: what the sandbox sends to authenticate is dropped where the destination is brokered. */
   readonly clientAuth: 'drop' | 'pass'
   readonly placeholderInBody: 'pass' | 'refuse'

@@ -30,6 +30,7 @@ import {
   port,
   re2,
   readBy,
+  regulations,
   size,
   text,
   type Alternatives,
@@ -58,6 +59,7 @@ export interface RuleSection extends SharedKeys {
   readonly addresses?: readonly Cidr[] | undefined
   readonly credential?: string | undefined
   readonly data?: DataClass | undefined
+  readonly regulation?: readonly string[] | undefined
   readonly limit?: { readonly bodyBytes?: number | undefined } | undefined
   readonly clientAuth?: 'drop' | 'pass' | undefined
   readonly placeholderInBody?: 'pass' | 'refuse' | undefined
@@ -136,6 +138,9 @@ const allowShape = {
     .describe('Special-purpose addresses that the name may resolve to.'),
   credential: identifier("a credential's name").optional().describe('Added to the call.'),
   data: oneOf(DATA_CLASSES).optional().describe('Class of what comes back.'),
+  regulation: regulations
+    .optional()
+    .describe('Laws and standards that what comes back falls under, such as gdpr: one or a list.'),
   limit: z
     .strictObject({ bodyBytes: size.optional() }, { error: mapping })
     .optional()

@@ -77,6 +77,7 @@ export interface Dues {
   readonly credential: string | undefined
   readonly bodyBytesMax: number | undefined
   readonly data: Obligations['data'] | undefined
+  readonly regulation: readonly string[] | undefined
   readonly clientAuth: 'drop' | 'pass' | undefined
   readonly placeholderInBody: 'pass' | 'refuse' | undefined
   readonly maxPackBytes: number | undefined

@@ -8,7 +8,6 @@ import { CONTENT_MODES, type ContentMode, type ContentModes } from './subject.ts
 
 /** What a call owes that no rule says anything about, or that is refused. */
 export const NOTHING_OWED: Obligations = Object.freeze({
-  data: 'public',
   clientAuth: 'drop',
   placeholderInBody: 'pass',
 })
@@ -29,25 +28,31 @@ export function oweTogether(allows: readonly Dues[], guards: readonly Dues[]): O
   return {
     ...(credential !== undefined && { credential }),
     ...oweStrictest(all),
-    data: DATA_CLASSES.findLast((name) => all.some(({ data }) => data === name)) ?? 'public',
     clientAuth: passes ? 'pass' : 'drop',
     placeholderInBody: all.some((dues) => dues.placeholderInBody === 'refuse') ? 'refuse' : 'pass',
   }
 }
 
-/** What rules may say in numbers and lists. */
-type Bounds = Partial<Pick<Dues, 'bodyBytesMax' | 'maxPackBytes' | 'record' | 'pins'>>
+/** What rules may say in numbers, lists and classes. */
+type Bounds = Partial<
+  Pick<Dues, 'bodyBytesMax' | 'data' | 'regulation' | 'maxPackBytes' | 'record' | 'pins'>
+>
 
-/** Puts together bounds and records: the smallest, the fullest, and of two definitions of one tool the first. */
-export function oweStrictest(
-  all: readonly Bounds[],
-): Pick<Obligations, 'bodyBytesMax' | 'maxPackBytes' | 'record' | 'pins'> {
+/**
+ * Puts together bounds, classes and records: the smallest, the highest, all regulations, the fullest, and of two definitions of
+ * one tool the first.
+ */
+export function oweStrictest(all: readonly Bounds[]): Pick<Obligations, keyof Bounds> {
   const bodyBytesMax = smallest(all.map((each) => each.bodyBytesMax))
   const maxPackBytes = smallest(all.map((each) => each.maxPackBytes))
+  const data = DATA_CLASSES.findLast((name) => all.some((each) => each.data === name))
+  const regulation = unionOf(all.map((each) => each.regulation))
   const record = fullest(all.map((each) => each.record))
   const pins = all.map((each) => each.pins).filter((each) => each !== undefined)
   return {
     ...(bodyBytesMax !== undefined && { bodyBytesMax }),
+    ...(data !== undefined && { data }),
+    ...(regulation && { regulation }),
     ...(maxPackBytes !== undefined && { maxPackBytes }),
     ...(record && { record }),
     ...(pins.length > 0 && { pins: new Map(pins.toReversed().flatMap((each) => [...each])) }),
@@ -57,6 +62,13 @@ export function oweStrictest(
 function smallest(bounds: readonly (number | undefined)[]): number | undefined {
   const written = bounds.filter((bound) => bound !== undefined)
   return written.length > 0 ? Math.min(...written) : undefined
+}
+
+// The list itself where only one rule has any: its text is made once.
+function unionOf(lists: readonly (readonly string[] | undefined)[]): readonly string[] | undefined {
+  const written = lists.filter((list) => list !== undefined)
+  const [first] = written
+  return written.length > 1 ? [...new Set(written.flat())].toSorted() : first
 }
 
 function fullest(

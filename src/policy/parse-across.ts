@@ -49,13 +49,20 @@ export function checkKeysTogether(
       'a destination of this rule has a path already',
       'write all of them under `paths:`',
     )
-  if (rule['observe'] === true && ['confidential', 'restricted'].includes(String(rule['data'])))
+  const guarded = rule['observe'] === true ? whyGuarded(rule) : undefined
+  if (guarded !== undefined)
     report.add(
       [...base, 'observe'],
       'key',
       'observe-guarded',
-      `\`observe\` is refused for ${String(rule['data'])} data`,
+      `\`observe\` is refused for ${guarded} data`,
     )
+}
+
+function whyGuarded(rule: RawMapping): string | undefined {
+  const data = String(rule['data'])
+  if (['confidential', 'restricted'].includes(data)) return data
+  return 'regulation' in rule ? 'regulated' : undefined
 }
 
 // Bytes are read as one kind, so that a rule with keys of two would match nothing.

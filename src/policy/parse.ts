@@ -185,6 +185,7 @@ function makeRule(read: RuleSection, verdict: 'allow' | 'deny', place: Rule['pla
     addresses: read.addresses ?? [],
     credential: read.credential,
     data: read.data,
+    regulation: read.regulation && [...new Set(read.regulation)].toSorted(),
     bodyBytesMax: read.limit?.bodyBytes,
     clientAuth: read.clientAuth,
     placeholderInBody: read.placeholderInBody,

@@ -18,8 +18,7 @@ export type Section =
 
 // prettier-ignore
 const RULE_KEYS = [
-  'hold', 'when', 'between', 'accepts', 'expires', 'ticket', 'category', 'regulation', 'profile', 'static', 'separate',
-  'reviewers',
+  'hold', 'when', 'between', 'accepts', 'expires', 'ticket', 'category', 'profile', 'static', 'separate', 'reviewers',
 ]
 
 // What a task is besides its environment: a test of a rule file says none of it.

@@ -58,6 +58,8 @@ export interface Rule {
   readonly addresses: readonly Cidr[]
   readonly credential: string | undefined
   readonly data: DataClass | undefined
+  /** Laws and standards that what comes back falls under. */
+  readonly regulation: readonly string[] | undefined
   readonly bodyBytesMax: number | undefined
   readonly clientAuth: 'drop' | 'pass' | undefined
   readonly placeholderInBody: 'pass' | 'refuse' | undefined

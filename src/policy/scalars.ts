@@ -27,6 +27,10 @@ const LABEL_MAX = 256
 const ENVIRONMENTS_MAX = 16
 const ENVIRONMENT_EXPECTED = 'expected an environment such as prod: put it in quotes'
 
+const REGULATION = /^[a-z0-9][a-z0-9-]{0,31}$/
+const REGULATIONS_MAX = 16
+const REGULATION_EXPECTED = 'expected short names in lower case such as gdpr, hipaa or pci-dss'
+
 /** Reads a value by a function that says what is wrong with it. */
 export function readBy<Value, Input>(
   source: z.ZodType<Input, Input>,
@@ -181,6 +185,22 @@ export const environments: z.ZodType<string[], string | string[]> = z.union(
       .max(ENVIRONMENTS_MAX, { error: `expected at most ${ENVIRONMENTS_MAX} environments` }),
   ],
   { error: 'expected an environment or a list of them, such as prod' },
+)
+
+const regulation = z.string({ error: REGULATION_EXPECTED }).regex(REGULATION, {
+  error: REGULATION_EXPECTED,
+})
+
+/** One law or standard, or a list of them. */
+export const regulations: z.ZodType<string[], string | string[]> = z.union(
+  [
+    regulation.transform((single) => [single]),
+    z
+      .array(regulation)
+      .min(1, { error: 'expected at least one: leave the key out where there is none' })
+      .max(REGULATIONS_MAX, { error: `expected at most ${REGULATIONS_MAX} names` }),
+  ],
+  { error: REGULATION_EXPECTED },
 )
 
 /** The value of a verdict. */

@@ -1,9 +1,13 @@
 // Records that wait for the next write, and the one promise that all of them share. Called by `journal.ts` only.
 
+import { NO_SECRETS, Redactor } from '../inspect/redactor.ts'
 import type { RecordBody, RecordChain } from './body.ts'
 import { eventRecord } from './ecs.ts'
 import type { TextParts } from './open-starts.ts'
+import { redactRecord } from './redact-record.ts'
 import { recordText } from './text.ts'
+
+const KNOWS_NONE = new Redactor(NO_SECRETS)
 
 /** A record on its way to the disk. */
 export interface QueuedRecord {
@@ -34,10 +38,13 @@ export function makeBatch(): Batch {
   return { written: promise, resolve, reject }
 }
 
-/** Turns a record into what is queued. */
-export function queuedRecord(record: RecordBody): QueuedRecord {
+/**
+ * Turns a record into what is queued: nothing is text before secrets are out of it.
+ * @param redactor default: one that knows none, and masks what looks like one
+ */
+export function queuedRecord(record: RecordBody, redactor: Redactor = KNOWS_NONE): QueuedRecord {
   return {
-    text: recordText(record),
+    text: recordText(redactRecord(record, redactor)),
     action: record.event.action,
     callId: record.sallyport.call?.id,
     taskId: record.sallyport.task?.id,
@@ -59,12 +66,13 @@ export function isOwed(action: string): boolean {
 
 /**
  * Tells whether a record is taken at any bound: there are no more ends than calls that were allowed to start, few keys, and
- * what tells that segments go is what makes room.
+ * what tells that segments go, or what a sink did not get, makes room.
  */
 export function isAlwaysTaken(action: string): boolean {
   return (
     action === 'call-ended' ||
     action.startsWith('task-') ||
+    action.startsWith('sink-') ||
     action === 'checkpoint-key' ||
     action === 'journal-segments-deleted'
   )
@@ -74,7 +82,7 @@ export function isAlwaysTaken(action: string): boolean {
 const COUNTED_BY: ReadonlyMap<string, string> = new Map([
   ['call-denied-repeated', 'reasons'],
   ['message-denied-repeated', 'reasons'],
-  ['tool-definition-changed-repeated', 'reasons'],
+  ['alerts-repeated', 'names'],
   ['message-allowed-repeated', 'kinds'],
 ])
 
@@ -87,11 +95,16 @@ export class RepeatedCounts {
     return this.#byAction.size === 0
   }
 
-  /** Counts one refused call or message, or all of a record that is itself a count. */
-  add({ event: { action, reason }, sallyport }: RecordBody): void {
+  /** Counts one refused call or message, one alert, or all of a record that is itself a count. */
+  add({ event: { action, kind, reason }, sallyport }: RecordBody): void {
     if (action === 'call-denied' || action === 'message-denied')
       this.#add(`${action}-repeated`, reason ?? 'internal', 1)
-    const counts: unknown = sallyport.detail?.[COUNTED_BY.get(action) ?? '']
+    const { detection, detail } = sallyport
+    if (detection !== undefined && kind === 'alert') {
+      const told = action === detection.name ? 1 : Number(detail?.['count'] ?? 1)
+      this.#add('alerts-repeated', detection.name, told)
+    }
+    const counts: unknown = detail?.[COUNTED_BY.get(action) ?? '']
     if (typeof counts !== 'object' || counts === null) return
     for (const [name, count] of Object.entries(counts)) this.#add(action, name, Number(count))
   }

@@ -69,6 +69,8 @@ export function callRecord(facts: CallFacts, action: CallAction, now: number): R
               policy: decision.policy,
               us: decision.us,
               would_deny: decision.wouldDeny,
+              data: decision.data,
+              regulation: decision.regulation,
             },
       credential,
       inspection: facts.inspection,
@@ -106,16 +108,16 @@ export interface EventFields {
   readonly type?: readonly string[]
   readonly kind?: 'event' | 'alert'
   readonly outcome?: 'success' | 'failure' | 'unknown'
-  readonly reason?: Reason
-  readonly task?: Task
+  readonly reason?: Reason | undefined
+  readonly task?: Task | undefined
   /** The call it belongs to. */
-  readonly callId?: string
-  readonly endpoint?: Endpoint
+  readonly callId?: string | undefined
+  readonly endpoint?: Endpoint | undefined
   /** Name of a credential, never its value. */
   readonly credential?: string
   readonly message?: string
   /** Further facts, never secrets. */
-  readonly detail?: Readonly<Record<string, unknown>>
+  readonly detail?: Readonly<Record<string, unknown>> | undefined
   /** Epoch milliseconds. */
   readonly now: number
 }
@@ -244,6 +246,13 @@ function makeTask(task: Task): RecordTask {
     principal: task.principal,
     autonomous: task.principal === undefined && task.delegation === undefined,
     delegation: task.delegation,
+    posture: {
+      proofs: task.proofs ?? [],
+      evidence: task.evidence,
+      image: task.sandbox.image,
+      environment: task.environment,
+      ceiling: task.ceiling,
+    },
   }
 }
 

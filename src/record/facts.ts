@@ -5,7 +5,7 @@ import type { Call, CallKind, Message, TraceContext } from '../call.ts'
 import type { Reason } from '../errors.ts'
 import type { InspectedFields } from '../inspect/fields.ts'
 import type { Decision, RuleRef } from '../policy/decision.ts'
-import type { Task } from '../tasks/task.ts'
+import type { DataClass, Task } from '../tasks/task.ts'
 import type { Endpoint } from '../wire/authority.ts'
 import { firstValue } from '../wire/headers.ts'
 import type { CanonicalRequest } from '../wire/receive.ts'
@@ -36,6 +36,8 @@ export interface CallFacts {
         /** Microseconds the decision took. */
         readonly us: number
         readonly wouldDeny?: Reason | undefined
+        readonly data?: DataClass | undefined
+        readonly regulation?: readonly string[] | undefined
       }
     | undefined
   /** How it ended, or `allowed` while it goes on. */
@@ -122,14 +124,25 @@ export function factsOf(call: Call): CallFacts {
 }
 
 function decisionOf(call: Call, decision: Decision): CallFacts['decision'] {
+  return decisionFacts(call.decisionId ?? '', decision, call.decisionUs)
+}
+
+/** What a record tells of a decision. @param us microseconds that it took */
+export function decisionFacts(
+  id: string,
+  decision: Message['decision'],
+  us: number,
+): NonNullable<CallFacts['decision']> {
   return {
-    id: call.decisionId ?? '',
+    id,
     verdict: decision.verdict,
     reason: decision.reason,
     rule: decision.rule,
     policy: decision.policy,
-    us: Math.round(call.decisionUs),
+    us: Math.round(us),
     wouldDeny: decision.wouldDeny,
+    data: decision.obligations.data,
+    regulation: decision.obligations.regulation,
   }
 }
 

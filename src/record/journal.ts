@@ -5,6 +5,7 @@
 import { mkdirSync } from 'node:fs'
 
 import { EgressError } from '../errors.ts'
+import type { Redactor } from '../inspect/redactor.ts'
 import type { Limits } from '../limits.ts'
 import {
   isAlwaysTaken,
@@ -41,11 +42,11 @@ export interface JournalOptions {
   readonly limits: Pick<Limits, 'recordsQueuedMax' | 'tasksMax' | 'tasksEndedMax'>
   readonly now: () => number
   readonly log: RecordLog
+  readonly redactor?: Redactor
 }
 
 const RETRY_MS = 1000
 const RETENTION_MS = 60_000
-
 /** Owed records that are tried first after a failure, so that a disk that is still full costs little. */
 const PROBE_RECORDS = 16
 
@@ -98,8 +99,7 @@ export class Journal {
     const recovered = recoverDirectory(options.dir)
     this.#writer = new ChainWriter(options, recovered)
     this.#recordRecovery(recovered)
-    this.#retentionTimer = setInterval(() => void this.deleteExpired(), RETENTION_MS)
-    this.#retentionTimer.unref()
+    this.#retentionTimer = setInterval(() => void this.deleteExpired(), RETENTION_MS).unref()
   }
 
   /** The directory of the segments. */
@@ -131,7 +131,9 @@ export class Journal {
    * @throws audit-unavailable as a rejection
    */
   append(record: RecordBody): Promise<void> {
-    if (this.#hasRoomFor(record.event.action)) return this.appendText(queuedRecord(record))
+    const { redactor } = this.#options
+    if (this.#hasRoomFor(record.event.action))
+      return this.appendText(queuedRecord(record, redactor))
     this.#repeated.add(record)
     return this.#refuse()
   }
@@ -276,24 +278,23 @@ export class Journal {
       this.#isFailing = true
       this.#options.log.error({ err: cause }, 'journal cannot be written: calls are refused')
       // Owed as well, so that there is something to try with, and the journal tells its own gap.
-      owed.push(queuedRecord(failureRecord(cause, this.#options.now())))
+      owed.push(queuedRecord(failureRecord(cause, this.#options.now()), this.#options.redactor))
     }
     this.#queue = [...owed, ...this.#queue]
     this.#owed = owed.length
     for (const { text } of owed) this.#queuedBytes += text.length
     clearTimeout(this.#retryTimer)
-    this.#retryTimer = setTimeout(() => this.#flush(), RETRY_MS)
-    this.#retryTimer.unref()
+    this.#retryTimer = setTimeout(() => this.#flush(), RETRY_MS).unref()
     batch.reject(new EgressError('audit-unavailable', { errors: this.#errors }, { cause }))
   }
 
   #recordRecovery(recovered: Recovered): void {
-    const { now, log } = this.#options
+    const { now, log, redactor } = this.#options
     const records = recoveryRecords(recovered, now())
     if (records.length === 0) return
     const { torn, openCalls } = recovered
     log.warn({ torn, openCalls: openCalls.size }, 'journal recovered after a crash')
-    this.#queue.push(...records.map(queuedRecord))
+    this.#queue.push(...records.map((record) => queuedRecord(record, redactor)))
     this.#flush()
   }
 }

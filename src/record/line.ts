@@ -2,6 +2,9 @@
 // JSON objects among it: what is looked for stands before the first of these, or behind the last. Pure. Called by
 // `open-calls.ts` and the sinks' filter.
 
+/** Where `event.action` of a record stands, at the latest, in characters. */
+export const ACTION_WITHIN = 512
+
 const ACTION = '"action":"'
 
 /** The `event.action` of a line, or of its beginning: nothing before it holds a quote without a backslash that is not ours. */

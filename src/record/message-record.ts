@@ -4,7 +4,7 @@
 import type { Call, Message } from '../call.ts'
 import type { RecordBody } from './body.ts'
 import { callRecord, eventRecord } from './ecs.ts'
-import { factsOf } from './facts.ts'
+import { decisionFacts, factsOf } from './facts.ts'
 
 const CATEGORY = ['web', 'api'] as const
 const ALLOWED = ['allowed', 'info'] as const
@@ -21,15 +21,7 @@ export function messageRecord(call: Call, message: Message, now: number): Record
     {
       ...factsOf(call),
       mode: decision.wouldDeny === undefined ? 'enforce' : 'observe',
-      decision: {
-        id: message.decisionId,
-        verdict: decision.verdict,
-        reason: decision.reason,
-        rule: decision.rule,
-        policy: decision.policy,
-        us: Math.round(message.decisionUs),
-        wouldDeny: decision.wouldDeny,
-      },
+      decision: decisionFacts(message.decisionId, decision, message.decisionUs),
       reason: decision.reason,
       request: undefined,
       response: undefined,

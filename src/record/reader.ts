@@ -38,14 +38,26 @@ export class JournalReader {
     this.#dir = dir
   }
 
-  /** Reads up to a number of whole lines; none where nothing new is there. */
-  async read(place: JournalPlace, linesMax: number, limit?: ReadLimit): Promise<ReadLines> {
+  /**
+   * Reads up to a number of whole lines of one segment; none where nothing new is there.
+   * @param bytesMax of all lines together, unless the first alone is longer
+   */
+  async read(
+    place: JournalPlace,
+    linesMax: number,
+    limit?: ReadLimit,
+    bytesMax: number = PIECE_BYTES,
+  ): Promise<ReadLines> {
+    const most = { linesMax, bytesMax }
     let at = place
     for (;;) {
-      const { lines, place: next } = await this.#readSegment(at, linesMax, limit)
+      const { lines, place: next } = await this.#readSegment(at, most, limit)
       if (lines.length > 0) return { lines, place: next }
       const segment = this.#segmentBehind(at, limit)
       if (segment === undefined) return { lines, place: next }
+      // It may have grown and been closed since its end was looked at; now that there is a next one it grows no more.
+      const rest = await this.#readSegment(next, most, limit)
+      if (rest.lines.length > 0) return rest
       at = { firstSeq: segment, offset: 0 }
     }
   }
@@ -60,7 +72,7 @@ export class JournalReader {
 
   async #readSegment(
     place: JournalPlace,
-    linesMax: number,
+    most: { readonly linesMax: number; readonly bytesMax: number },
     limit: ReadLimit | undefined,
   ): Promise<ReadLines> {
     const handle = await this.#open(place.firstSeq)
@@ -70,14 +82,14 @@ export class JournalReader {
         ? limit.bytes
         : (await handle.stat()).size
     // A line longer than a piece makes the piece longer: heads are bounded, so lines are.
-    for (let bytes = PIECE_BYTES; ; bytes *= 4) {
+    for (let bytes = most.bytesMax; ; bytes *= 4) {
       const length = Math.min(bytes, end - place.offset)
       // Bytes of a batch that failed may have been seen, and cut off again.
       if (length < 0) return { lines: [], place: { firstSeq: place.firstSeq, offset: end } }
       if (length === 0) return { lines: [], place }
       const buffer = Buffer.allocUnsafe(length)
       const { bytesRead } = await handle.read(buffer, 0, length, place.offset)
-      const { lines, used } = splitLines(buffer.subarray(0, bytesRead), linesMax)
+      const { lines, used } = splitLines(buffer.subarray(0, bytesRead), most)
       const isAll = place.offset + length >= end
       if (lines.length > 0 || isAll) {
         return { lines, place: { firstSeq: place.firstSeq, offset: place.offset + used } }
@@ -104,12 +116,15 @@ export class JournalReader {
 }
 
 /** Cuts whole lines off the front of some bytes. */
-function splitLines(bytes: Buffer, linesMax: number): { lines: Buffer[]; used: number } {
+function splitLines(
+  bytes: Buffer,
+  { linesMax, bytesMax }: { readonly linesMax: number; readonly bytesMax: number },
+): { lines: Buffer[]; used: number } {
   const lines: Buffer[] = []
   let used = 0
   while (lines.length < linesMax) {
     const newline = bytes.indexOf(0x0a, used)
-    if (newline < 0) break
+    if (newline < 0 || (newline >= bytesMax && lines.length > 0)) break
     lines.push(bytes.subarray(used, newline))
     used = newline + 1
   }

@@ -132,7 +132,8 @@ function durationText(nanoseconds: number): string {
   return ms < 10_000 ? `${ms.toFixed(0)}ms` : `${(ms / 1000).toFixed(1)}s`
 }
 
-function bytesText(bytes: number): string {
+/** A number of bytes in a few characters. */
+export function bytesText(bytes: number): string {
   if (bytes < 1000) return String(bytes)
   const units = ['k', 'M', 'G', 'T']
   let value = bytes

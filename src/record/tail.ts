@@ -26,6 +26,12 @@ export interface TailFilter {
   readonly credential?: string
   /** Epoch milliseconds. */
   readonly since?: number
+  /** Epoch milliseconds; records of that moment are left out. */
+  readonly until?: number
+  /** Only alerts, detections among them. */
+  readonly alerts?: boolean
+  /** The name of a detection; `*` stands for any characters. */
+  readonly detection?: string
   /** A regular expression (RE2) found anywhere in the record's JSON. */
   readonly grep?: string
   /** Also `call-started` and `call-progress`. */
@@ -43,6 +49,8 @@ export interface TailOptions {
   readonly filter: TailFilter
   /** Whether to wait for more at the end. */
   readonly follow: boolean
+  /** Begin with the last so many of those that are wanted. */
+  readonly last?: number
   readonly signal?: AbortSignal
   /** Told of a line that is no record; it is skipped. */
   readonly onBadLine?: (line: string) => void
@@ -62,7 +70,7 @@ export async function* tailRecords(
   const { filter, follow, signal } = options
   const accepts = recordFilter(filter)
   const reader = new JournalReader(dir)
-  let place = firstPlace(dir, filter.since)
+  let { place, skip } = await beginning(dir, options, accepts)
   try {
     for (;;) {
       if (signal?.aborted === true) return
@@ -72,7 +80,7 @@ export async function* tailRecords(
         const line = bytes.toString()
         const record = parseRecord(line)
         if (record === undefined) options.onBadLine?.(line)
-        else if (accepts(record, line)) yield { line, record }
+        else if (accepts(record, line) && --skip < 0) yield { line, record }
       }
       if (read.lines.length > 0) continue
       if (!follow) return
@@ -93,7 +101,7 @@ export async function latestRecords(
   let latest: RecordBody[] = []
   for (const { firstSeq } of listSegments(dir).toReversed()) {
     const found: RecordBody[] = []
-    for await (const record of segmentRecords(dir, firstSeq)) {
+    for await (const { record } of segmentRecords(dir, firstSeq)) {
       if (!accepts(record, '')) continue
       found.push(record)
       // A segment may hold a hundred thousand.
@@ -105,7 +113,7 @@ export async function latestRecords(
   return latest
 }
 
-async function* segmentRecords(dir: string, firstSeq: number): AsyncGenerator<RecordBody> {
+async function* segmentRecords(dir: string, firstSeq: number): AsyncGenerator<TailedRecord> {
   const reader = new JournalReader(dir)
   let place: JournalPlace = { firstSeq, offset: 0 }
   try {
@@ -114,8 +122,9 @@ async function* segmentRecords(dir: string, firstSeq: number): AsyncGenerator<Re
       if (read.lines.length === 0 || read.place.firstSeq !== firstSeq) return
       place = read.place
       for (const bytes of read.lines) {
-        const record = parseRecord(bytes.toString())
-        if (record !== undefined) yield record
+        const line = bytes.toString()
+        const record = parseRecord(line)
+        if (record !== undefined) yield { line, record }
       }
     }
   } finally {
@@ -127,11 +136,15 @@ async function* segmentRecords(dir: string, firstSeq: number): AsyncGenerator<Re
 function recordFilter(filter: TailFilter): (record: RecordBody, line: string) => boolean {
   const grep = filter.grep === undefined ? undefined : RE2JS.compile(filter.grep)
   const tool = filter.tool === undefined ? undefined : namePattern(filter.tool)
+  const detection = filter.detection === undefined ? undefined : namePattern(filter.detection)
   return (record, line) =>
     (filter.all === true || isTerminal(record)) &&
     (filter.since === undefined || Date.parse(record['@timestamp']) >= filter.since) &&
+    (filter.until === undefined || Date.parse(record['@timestamp']) < filter.until) &&
+    (filter.alerts !== true || record.event.kind === 'alert') &&
+    (detection === undefined || isNamed(record.sallyport.detection?.name, detection)) &&
     isOfCall(record, filter) &&
-    (tool === undefined || isTool(record.gen_ai?.tool?.name, tool)) &&
+    (tool === undefined || isNamed(record.gen_ai?.tool?.name, tool)) &&
     (grep === undefined || grep.matcher(line).find())
 }
 
@@ -141,7 +154,7 @@ function namePattern(glob: string): RE2JS {
   return RE2JS.compile(parts.join('.*'), RE2JS.DOTALL)
 }
 
-function isTool(name: string | undefined, wanted: RE2JS): boolean {
+function isNamed(name: string | undefined, wanted: RE2JS): boolean {
   return name !== undefined && wanted.matches(name)
 }
 
@@ -169,7 +182,8 @@ function isHost(host: string | undefined, wanted: string): boolean {
   return host === wanted
 }
 
-function parseRecord(line: string): RecordBody | undefined {
+/** Reads a line of a journal; undefined where it is no record. */
+export function parseRecord(line: string): RecordBody | undefined {
   try {
     const value: Partial<RecordBody> | null = JSON.parse(line)
     return value !== null && isRecord(value) ? value : undefined
@@ -184,6 +198,24 @@ function isRecord(value: Partial<RecordBody>): value is RecordBody {
     typeof value.event?.action === 'string' &&
     value.sallyport !== undefined
   )
+}
+
+/** Where to begin, and how many of the wanted records from there on are older than those asked for. */
+async function beginning(
+  dir: string,
+  { filter, last }: Pick<TailOptions, 'filter' | 'last'>,
+  accepts: (record: RecordBody, line: string) => boolean,
+): Promise<{ readonly place: JournalPlace; skip: number }> {
+  const first = firstPlace(dir, filter.since)
+  if (last === undefined) return { place: first, skip: 0 }
+  let found = 0
+  for (const { firstSeq } of listSegments(dir).toReversed()) {
+    if (firstSeq < first.firstSeq) break
+    for await (const { record, line } of segmentRecords(dir, firstSeq))
+      if (accepts(record, line)) found += 1
+    if (found >= last) return { place: { firstSeq, offset: 0 }, skip: found - last }
+  }
+  return { place: first, skip: 0 }
 }
 
 /** Segments whose last write is older than asked for need not be read; an empty journal begins with its first record. */

@@ -29,6 +29,10 @@ export interface JournalHead {
   readonly firstSeq: number
   /** Accepted bytes of the segment in use. */
   readonly bytes: number
+  /** Bytes accepted since the journal was opened: what lies between two looks at it. */
+  readonly written: number
+  /** Lower-case hex SHA-256 of the last accepted line without its newline. */
+  readonly hash: string
 }
 
 /** Numbers for metrics and `/readyz`. */
@@ -80,6 +84,7 @@ export class ChainWriter {
   readonly #taskHeads: TaskHeads
   #closed: readonly SegmentCount[]
   #closedBytes = 0
+  #writtenBytes = 0
   #segment: OpenSegment
   #lines: Buffer = Buffer.allocUnsafeSlow(LINES_BYTES_KEPT)
   #seq: number
@@ -106,7 +111,8 @@ export class ChainWriter {
 
   /** How far the files may be read. */
   get head(): JournalHead {
-    return { seq: this.#seq, firstSeq: this.#segment.firstSeq, bytes: this.#segment.bytes }
+    const { firstSeq, bytes } = this.#segment
+    return { seq: this.#seq, firstSeq, bytes, hash: this.#prev, written: this.#writtenBytes }
   }
 
   /** Accepted bytes of all segments. */
@@ -234,6 +240,7 @@ export class ChainWriter {
     this.#prev = written.prev
     this.#segment.bytes += written.bytes
     this.#taskHeads.commit()
+    this.#writtenBytes += written.bytes
     for (const { action, callId, text, parts } of written.entries) {
       if (callId === undefined) continue
       if (action === 'call-started') this.#openStarts.add({ callId, text, parts })

@@ -2,6 +2,7 @@
 // injected, journal and chain. Needs Linux (/proc) and nothing else. `--seconds N` a case, `--rounds N`, `--json`.
 // `npm run bench -- soak [--seconds N]`: one load for long, with its rate and the sidecar's memory as they go.
 // `npm run bench -- tasks [--tasks N]`: what many tasks cost.
+// `npm run bench -- record [--records N]`: what the record costs, how fast it is at a sink, and what a dead sink holds up.
 // `npm run bench -- inside [--seconds N] [--rounds N]`: what it costs to look inside MCP calls and streamed completions.
 
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -17,6 +18,7 @@ import {
   residentBytes,
   startParties,
 } from './parties.ts'
+import { measureRecord, printRecord } from './record.ts'
 import { measureStarts, printStarts } from './start.ts'
 import { measureTasks, printTasks } from './tasks.ts'
 
@@ -112,6 +114,7 @@ const { values, positionals } = parseArgs({
     seconds: { type: 'string' },
     rounds: { type: 'string' },
     tasks: { type: 'string' },
+    records: { type: 'string' },
     json: { type: 'boolean' },
   },
 })
@@ -129,6 +132,10 @@ try {
     const costs = await measureInside(seconds, rounds)
     if (values.json) console.log(JSON.stringify(costs))
     else printInside(costs)
+  } else if (positionals[0] === 'record') {
+    const costs = await measureRecord(Number(values.records ?? 1_000_000), seconds)
+    if (values.json) console.log(JSON.stringify(costs))
+    else printRecord(costs)
   } else {
     const results = await measure()
     const starts = await measureStarts(directory)

@@ -94,16 +94,19 @@ export async function startOrigin(cert: string, key: string): Promise<Ports> {
 export interface Sidecar {
   readonly pid: number
   readonly port: number
+  /** Of `/metrics`. */
+  readonly health: number
   readonly ca: string
 }
 
-/** Starts a sidecar with these rules. @param name of its directory; `inspect` has a credential */
+/** Starts a sidecar with these rules. @param name of its directory; `inspect` has a credential @param more of its configuration */
 export async function startSidecar(
   name: string,
   upstreamCa: string,
   host: string,
   rules: readonly string[],
   httpsPort: number,
+  more = '',
 ): Promise<Sidecar> {
   const port = await freePort()
   const health = await freePort()
@@ -118,7 +121,7 @@ export async function startSidecar(
     `${name}/sallyport.yaml`,
     `listen: { proxy: '127.0.0.1:${port}', health: '127.0.0.1:${health}' }
 upstream: { ca: [upstream.pem], hosts: { ${host}: ['127.0.0.1'] } }
-${credential}task:
+${credential}${more}task:
   intent: bench
   owner: { name: Bench, team: bench }
   agent: { account: bench, instance: bench/1 }
@@ -144,7 +147,8 @@ ${credential}task:
       ({ ok }) => ok,
       () => false,
     )
-    if (ready) return { pid: child.pid!, port, ca: path.join(directory, name, 'certs/ca.crt') }
+    if (ready)
+      return { pid: child.pid!, port, health, ca: path.join(directory, name, 'certs/ca.crt') }
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
   throw new Error('the sidecar did not get ready')

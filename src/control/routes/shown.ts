@@ -31,7 +31,14 @@ export function addShownRoutes(app: RouteApp, parts: ControlParts): void {
   app.openapi(inventory, (c) => {
     requireRole(c.env.principal, 'viewer', 'approver', 'operator')
     requireUnlimited(c.env.principal)
-    return c.json(parts.inventory(), 200)
+    const known = parts.inventory()
+    const shown = {
+      sandboxes: [...known.sandboxes],
+      identities: known.identities.map((one) => ({ ...one, credentials: [...one.credentials] })),
+      credentials: [...known.credentials],
+      unknownClients: [...known.unknownClients],
+    }
+    return c.json({ ...known, ...shown }, 200)
   })
 
   const keys = createRoute({

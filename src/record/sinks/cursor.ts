@@ -1,15 +1,31 @@
 // How far a sink has read the journal, durably: one small file a sink in the state directory, written beside and renamed
 // after each delivery, so that after a crash a sink repeats at most its last batch. Called by `feed.ts`.
 
+import { hash } from 'node:crypto'
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
 import type { JournalPlace } from '../reader.ts'
 
+/** Records that a sink was not given. */
+export interface Gap {
+  /** `event.id` of the record that tells of it: the same after a crash. */
+  readonly id: string
+  /** Sequence numbers of the first and the last record that were skipped. */
+  readonly from: number
+  readonly to: number
+  /** Those among them that the sink would have got. */
+  readonly count: number
+  /** The same by `event.action`. */
+  readonly actions: Readonly<Record<string, number>>
+}
+
 /** How far a sink is. */
 export interface SinkCursor extends JournalPlace {
   /** Sequence number of the last record that it needs no more, 0 for none. */
   readonly seq: number
+  /** Records that it was not given and that the journal does not tell of yet. */
+  readonly gaps?: readonly Gap[] | undefined
 }
 
 /** Where a sink's cursor lies; names are lower-case letters, digits and `-`. */
@@ -17,14 +33,20 @@ export function cursorPath(stateDir: string, sinkName: string): string {
   return join(stateDir, 'cursors', `${sinkName}.json`)
 }
 
-/** Reads a cursor; undefined where there is none, or none that can be read: the sink then begins at the beginning. */
+/**
+ * Reads a cursor; undefined where there is none, or none that can be trusted: the sink then begins at the beginning, because
+ * a number that a disk has changed would lose what lies before it.
+ */
 export function loadCursor(path: string): SinkCursor | undefined {
   try {
-    const { seq, firstSeq, offset }: SinkCursor = JSON.parse(readFileSync(path, 'utf8'))
-    if (![seq, firstSeq, offset].every((number) => Number.isSafeInteger(number) && number >= 0)) {
-      return undefined
-    }
-    return { seq, firstSeq, offset }
+    const { check, ...cursor }: SinkCursor & { check: unknown } = JSON.parse(
+      readFileSync(path, 'utf8'),
+    )
+    const { seq, firstSeq, offset } = cursor
+    const isSound = [seq, firstSeq, offset].every(
+      (number) => Number.isSafeInteger(number) && number >= 0,
+    )
+    return isSound && check === checkOf(cursor) ? cursor : undefined
   } catch {
     return undefined
   }
@@ -32,9 +54,17 @@ export function loadCursor(path: string): SinkCursor | undefined {
 
 /** Writes a cursor so that a crash leaves the old one or the new one. */
 export function saveCursor(path: string, cursor: SinkCursor): void {
-  const { seq, firstSeq, offset } = cursor
   const beside = `${path}.new`
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-  writeFileSync(beside, JSON.stringify({ seq, firstSeq, offset }), { mode: 0o600 })
+  const text = JSON.stringify({ ...canonical(cursor), check: checkOf(cursor) })
+  writeFileSync(beside, text, { mode: 0o600 })
   renameSync(beside, path)
+}
+
+function canonical({ seq, firstSeq, offset, gaps = [] }: SinkCursor): SinkCursor {
+  return { seq, firstSeq, offset, ...(gaps.length > 0 && { gaps }) }
+}
+
+function checkOf(cursor: SinkCursor): string {
+  return hash('sha256', JSON.stringify(canonical(cursor)), 'hex').slice(0, 16)
 }

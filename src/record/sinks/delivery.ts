@@ -21,12 +21,19 @@ export interface RefusedRecord {
 /** What became of one delivery. */
 export type Delivery =
   /** All are with the receiver, durably as far as its protocol tells, but those that it will never take. */
-  | { readonly outcome: 'taken'; readonly refused?: readonly RefusedRecord[] }
+  | {
+      readonly outcome: 'taken'
+      readonly refused?: readonly RefusedRecord[]
+      /** Further ones that it will never take, where its protocol does not say which; `detail` has its words. */
+      readonly refusedCount?: number
+      readonly detail?: string
+    }
   /** Tried again soon: all, or only those that are left, after the receiver's own wish where it has one. */
   | {
       readonly outcome: 'later'
       readonly left?: readonly SinkRecord[]
       readonly refused?: readonly RefusedRecord[]
+      readonly refusedCount?: number
       readonly afterMs?: number
       readonly detail?: string
     }

@@ -1,60 +1,30 @@
-// Feeds one sink from the journal: reads behind a durable cursor, in batches, at least once and in order, and keeps
-// trying for as long as it takes. Never in the way of the journal: it only reads its files. `http.ts` and `stdout.ts`
-// say how a batch is delivered. Started and closed by `sidecar.ts`.
+// Feeds one sink from the journal: reads behind a durable cursor, in batches, at least once and in order, and keeps trying
+// for as long as it takes. Never in the way of the journal: it only reads its files. How a batch is delivered is a `Deliver`;
+// how far a sink may be behind is `backlog.ts`, what it does not get is `skip.ts`. Started by `config/`, closed by `sidecar.ts`.
 
-import { setTimeout as sleep } from 'node:timers/promises'
-
-import type { Limits } from '../../limits.ts'
-import type { RecordLog } from '../journal.ts'
-import { JournalReader, type ReadLimit } from '../reader.ts'
-import { listSegments } from '../segments.ts'
 import { chainOf } from '../chain.ts'
-import { eventIdOf } from '../line.ts'
+import { JournalReader } from '../reader.ts'
+import { backOffMs, type Setback } from './back-off.ts'
+import { Backlog } from './backlog.ts'
 import { cursorPath, loadCursor, saveCursor, type SinkCursor } from './cursor.ts'
 import type { Deliver, Delivery, SinkRecord } from './delivery.ts'
-import { lineFilter, type SinkFilter } from './filter.ts'
+import { lineFilter } from './filter.ts'
+import type { FeedOptions, SinkStats } from './feed-options.ts'
+import { Pending } from './pending.ts'
+import { refusalRecord, type Refused } from './refusals.ts'
+import { gapRecord, planSkip } from './skip.ts'
+import { startingPlace } from './start.ts'
+import { Waits } from './waits.ts'
 
-/** What a sink sees of the journal. */
-interface JournalSource {
-  readonly dir: string
-  readonly head: ReadLimit & { readonly seq: number }
-  passed(sinkName: string, seq: number): void
-  onWritten(listener: () => void): () => void
-}
-
-/** How a sink is fed. */
-export interface FeedOptions {
-  /** Unique, lower-case letters, digits and `-`. */
-  readonly name: string
-  readonly journal: JournalSource
-  readonly stateDir: string
-  /** Also `call-started` and `call-progress`. */
-  readonly all?: boolean
-  readonly filter?: SinkFilter
-  readonly limits: Pick<Limits, 'sinkBatchMax'>
-  readonly log: RecordLog
-  readonly now: () => number
-}
-
-/** Numbers for metrics and `/readyz`. */
-export interface SinkStats {
-  readonly name: string
-  /** Records behind the cursor, those that the sink will not get included. */
-  readonly backlog: number
-  /** Age of the oldest record that is not delivered, 0 where there is none. */
-  readonly lagMs: number
-  /** Records delivered since the start. */
-  readonly sent: number
-  /** Deliveries that failed and are tried again. */
-  readonly failures: number
-  /** Deliveries that the sink refused as wrong; tried again slowly. */
-  readonly refusals: number
-}
+export type { FeedOptions, SinkStats } from './feed-options.ts'
 
 /** How long a first record waits for company; with the delivery it must stay far below a second. */
 const GATHER_MS = 100
-const BACKOFF_MIN_MS = 200
-const BACKOFF_MAX_MS = 30_000
+/** What is read for a batch is measured by the records that are usual: what is read beyond the batch is read again. */
+const RECORD_BYTES = 2048
+const BATCH_BYTES_MIN = 64 * 1024
+/** A single record up to this size that is too large for a receiver says that the receiver is set up wrongly. */
+const RECORD_BYTES_TAKEN = 16 * 1024
 
 /** One sink's way through the journal. */
 export class SinkFeed {
@@ -63,45 +33,60 @@ export class SinkFeed {
   readonly #reader: JournalReader
   readonly #accepts: (line: Buffer) => boolean
   readonly #path: string
+  readonly #backlog: Backlog
   readonly #stop = new AbortController()
+  readonly #waits = new Waits(this.#stop.signal)
   readonly #unsubscribe: () => void
   readonly #running: Promise<void>
   #cursor: SinkCursor
-  #linesMax: number
-  #wake: (() => void) | undefined
+  #pending: Pending | undefined
+  #recordsMax: number
+  /** A skip found a record in its way that must not be skipped, at this cursor. */
+  #blockedAt: number | undefined
   #isDraining = false
-  #isBackingOff = false
   #behindSince: number | undefined
-  #sent = 0
-  #failures = 0
-  #refusals = 0
   #attempt = 0
+  /** When the next attempt may be made, epoch milliseconds. */
+  #retryAt = 0
+  #counts = {
+    sent: 0,
+    sentBytes: 0,
+    failures: 0,
+    refusals: 0,
+    refusedRecords: 0,
+    gaps: 0,
+    skippedRecords: 0,
+  }
 
   constructor(options: FeedOptions, deliver: Deliver) {
+    const { name, journal, limits, stateDir, now, backlog } = options
     this.#options = options
     this.#deliver = deliver
-    this.#reader = new JournalReader(options.journal.dir)
+    this.#reader = new JournalReader(journal.dir)
     this.#accepts = lineFilter(options.all === true, options.filter)
-    this.#linesMax = options.limits.sinkBatchMax
-    this.#path = cursorPath(options.stateDir, options.name)
+    this.#recordsMax = limits.sinkBatchMax
+    this.#path = cursorPath(stateDir, name)
     this.#cursor = startingPlace(options, loadCursor(this.#path))
-    options.journal.passed(options.name, this.#cursor.seq)
+    this.#backlog = new Backlog(name, backlog, journal, now)
+    this.#backlog.measure(this.#cursor)
+    this.#tellPassed()
     this.#noticeWritten()
-    this.#unsubscribe = options.journal.onWritten(() => this.#noticeWritten())
-    this.#stop.signal.addEventListener('abort', () => this.#wake?.())
+    this.#unsubscribe = journal.onWritten(() => this.#noticeWritten())
     this.#running = this.#run()
   }
 
   /** Numbers as of now. */
   get stats(): SinkStats {
-    const lagMs = this.#behindSince === undefined ? 0 : this.#options.now() - this.#behindSince
+    const { name, journal, now } = this.#options
+    const lagMs = this.#behindSince === undefined ? 0 : now() - this.#behindSince
     return {
-      name: this.#options.name,
-      backlog: Math.max(0, this.#options.journal.head.seq - this.#cursor.seq),
+      name,
+      backlog: Math.max(0, journal.head.seq - this.#cursor.seq),
+      backlogBytes: this.#backlog.bytes,
+      isDenying: this.#backlog.isDenying,
+      isFull: this.#backlog.isFull,
       lagMs: Math.max(0, lagMs),
-      sent: this.#sent,
-      failures: this.#failures,
-      refusals: this.#refusals,
+      ...this.#counts,
     }
   }
 
@@ -110,148 +95,205 @@ export class SinkFeed {
     // What was appended within this turn of the event loop is written at its end.
     await new Promise((resolve) => setImmediate(resolve))
     this.#isDraining = true
-    this.#wake?.()
-    if (this.#isBackingOff) this.#stop.abort()
+    this.#waits.wake()
+    if (this.#waits.isBackingOff) this.#stop.abort()
     const timer = setTimeout(() => this.#stop.abort(), deadlineMs)
     await this.#running
     clearTimeout(timer)
     this.#unsubscribe()
+    this.#backlog.end()
     await this.#reader.close()
   }
 
   #noticeWritten(): void {
+    this.#backlog.check()
     if (this.#options.journal.head.seq <= this.#cursor.seq) return
     this.#behindSince ??= this.#options.now()
-    this.#wake?.()
+    this.#waits.wake()
+    // What has to be skipped does not wait until a dead receiver is asked again.
+    if (this.#waits.isBackingOff && this.#bytesToSkip() > 0) this.#waits.cutBackOff()
   }
 
   async #run(): Promise<void> {
     const { signal } = this.#stop
     while (!signal.aborted) {
       try {
+        const waitMs = this.#retryAt - this.#options.now()
+        if (waitMs > 0) await this.#waits.backOff(waitMs)
+        await this.#tellGaps()
+        for (let bytes = this.#bytesToSkip(); bytes > 0; bytes = this.#bytesToSkip())
+          await this.#skip(bytes)
+        // A skip does not bring the next attempt forward.
+        if (this.#retryAt > this.#options.now()) continue
         const waiting = this.#options.journal.head.seq - this.#cursor.seq
         if (waiting <= 0) {
           if (this.#isDraining) return
-          await this.#awaitRecords()
+          await this.#waits.forRecords()
           continue
         }
-        const isEarly = waiting < this.#linesMax && this.#attempt === 0 && !this.#isDraining
-        if (isEarly) await sleep(GATHER_MS, undefined, { signal })
+        const isEarly = waiting < this.#recordsMax && this.#attempt === 0 && !this.#isDraining
+        const ageMs = this.#options.now() - (this.#behindSince ?? 0)
+        if (isEarly && ageMs < GATHER_MS) await this.#waits.forMs(GATHER_MS - Math.max(0, ageMs))
         await this.#deliverNext()
       } catch (error) {
         if (signal.aborted) return
-        this.#failures += 1
-        await this.#backOff({ outcome: 'later' }, error)
+        this.#counts.failures += 1
+        this.#backOff({ outcome: 'later' }, error)
       }
     }
-  }
-
-  #awaitRecords(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#wake = () => {
-        this.#wake = undefined
-        resolve()
-      }
-    })
   }
 
   async #deliverNext(): Promise<void> {
-    const { journal, limits, name, log, now } = this.#options
-    const { lines, place } = await this.#reader.read(this.#cursor, this.#linesMax, journal.head)
-    const first = lines[0]
-    const last = lines.at(-1)
-    if (first === undefined || last === undefined) {
-      throw new Error('the journal is shorter than it was')
+    const pending = (this.#pending ??= await this.#readNext())
+    const piece = pending.first(this.#recordsMax)
+    if (piece.length > 0) {
+      this.#behindSince = pending.since ?? this.#options.now()
+      const delivery = await this.#deliver(piece, this.#stop.signal)
+      await this.#settle(delivery, pending, piece)
+      if (!pending.isEmpty) return
     }
+    this.#attempt = 0
+    this.#recordsMax = Math.min(this.#recordsMax * 2, this.#options.limits.sinkBatchMax)
+    this.#pending = undefined
+    this.#advance(pending.cursor, pending.bytes)
+  }
+
+  async #readNext(): Promise<Pending> {
+    const { journal, limits, name, log } = this.#options
+    const { sinkBatchMax, sinkBatchBytesMax = Infinity } = limits
+    const count = Math.min(sinkBatchMax, this.#recordsMax)
+    const bytesMax = Math.min(sinkBatchBytesMax, Math.max(BATCH_BYTES_MIN, count * RECORD_BYTES))
+    const read = await this.#reader.read(this.#cursor, count, journal.head, bytesMax)
+    const first = read.lines[0]
+    if (first === undefined) throw new Error('the journal is shorter than it was')
     const firstSeq = chainOf(first)?.seq
     if (firstSeq !== this.#cursor.seq + 1) {
       log.error({ sink: name, after: this.#cursor.seq, next: firstSeq }, 'records are missing')
+      this.#backlog.measure(this.#cursor)
     }
-    const wanted = lines.filter(this.#accepts).map(sinkRecord)
-    if (wanted.length > 0) {
-      this.#behindSince = timeOf(first) ?? now()
-      const delivery = await this.#deliver(wanted, this.#stop.signal)
-      if (delivery.outcome !== 'taken') {
-        await this.#notTaken(delivery)
-        return
-      }
-      this.#sent += wanted.length
-    }
-    this.#attempt = 0
-    this.#linesMax = Math.min(this.#linesMax * 2, limits.sinkBatchMax)
-    this.#advance({ ...place, seq: chainOf(last)?.seq ?? this.#cursor.seq + lines.length })
+    return new Pending(read, this.#cursor.seq, this.#accepts)
   }
 
-  async #notTaken(delivery: Delivery): Promise<void> {
-    if (delivery.outcome === 'smaller' && this.#linesMax > 1) {
-      this.#linesMax = Math.ceil(this.#linesMax / 2)
-      return
+  /** What a delivery came to; what is left of it is tried again. */
+  async #settle(delivery: Delivery, pending: Pending, piece: readonly SinkRecord[]): Promise<void> {
+    if (delivery.outcome === 'smaller') return this.#divide(pending, piece)
+    if (delivery.outcome === 'refused') {
+      this.#counts.refusals += 1
+      // Read again, with what has come by then: beside others it may show that it is a record and not the receiver.
+      if (pending.taken.size === 0) this.#pending = undefined
+      return this.#backOff(delivery)
     }
-    if (delivery.outcome === 'later') this.#failures += 1
-    else this.#refusals += 1
-    await this.#backOff(delivery, undefined)
+    const refused = delivery.refused ?? []
+    const gone = new Set(refused.map(({ seq }) => seq))
+    const left = delivery.outcome === 'taken' ? [] : (delivery.left ?? piece)
+    const leftSeqs = new Set(left.map(({ seq }) => seq).filter((seq) => !gone.has(seq)))
+    const settled = piece.filter(({ seq }) => !leftSeqs.has(seq))
+    const { refusedCount: unnamed = 0, detail } = delivery
+    await this.#tellRefused({ named: refused, unnamed, detail }, piece)
+    pending.settle(settled)
+    this.#counts.sent -= unnamed
+    for (const { seq, line } of settled) {
+      if (gone.has(seq)) continue
+      this.#counts.sent += 1
+      this.#counts.sentBytes += line.length + 1
+    }
+    if (settled.length > 0) this.#attempt = 0
+    if (delivery.outcome === 'taken') return undefined
+    this.#counts.failures += 1
+    return this.#backOff(delivery)
   }
 
-  /** Half of it jitter, so that many sidecars do not return to a recovered sink at once. */
-  async #backOff(delivery: Delivery, error: unknown): Promise<void> {
-    const { name, log } = this.#options
+  async #divide(pending: Pending, piece: readonly SinkRecord[]): Promise<void> {
+    const [first] = piece
+    if (piece.length > 1 || first === undefined) {
+      this.#recordsMax = Math.ceil(piece.length / 2)
+      return undefined
+    }
+    if (first.line.length <= RECORD_BYTES_TAKEN) {
+      this.#counts.refusals += 1
+      return this.#backOff({ outcome: 'refused' })
+    }
+    // The code in the sandbox makes records long: none of them may stop those behind it.
+    const { id, seq } = first
+    const named = [{ id, seq, detail: 'too large' }]
+    await this.#tellRefused({ named, unnamed: 0 }, piece)
+    pending.settle(piece)
+    return undefined
+  }
+
+  async #tellRefused(refused: Refused, piece: readonly SinkRecord[]): Promise<void> {
+    const count = refused.named.length + refused.unnamed
+    if (count === 0) return
+    const { name, journal, now, log } = this.#options
+    const record = refusalRecord(name, refused, piece, now())
+    if (record !== undefined) await journal.append(record)
+    this.#counts.refusedRecords += count
+    log.warn({ sink: name, count }, 'sink refuses records for good')
+  }
+
+  #bytesToSkip(): number {
+    return this.#blockedAt === this.#cursor.seq ? 0 : this.#backlog.bytesToSkip(this.#cursor)
+  }
+
+  /** The cursor moves together with what has to be told, and what has to be told is told before anything else is delivered. */
+  async #skip(bytes: number): Promise<void> {
+    const { name, journal, log, now } = this.#options
+    const taken = this.#pending?.taken ?? new Set()
+    const skip = await planSkip(this.#reader, {
+      sinkName: name,
+      cursor: this.#cursor,
+      end: journal.head,
+      bytes,
+      accepts: this.#accepts,
+      taken,
+      now: now(),
+    })
+    const { gaps } = skip
+    if (skip.isBlocked || skip.bytes === 0) this.#blockedAt = skip.cursor.seq
+    if (skip.bytes === 0) return
+    this.#pending = undefined
+    this.#counts.skippedRecords += skip.count
+    this.#advance({ ...skip.cursor, gaps }, skip.bytes)
+    for (const { from, to, count } of gaps)
+      log.error({ sink: name, from, to, count }, 'sink skips records')
+    await this.#tellGaps()
+  }
+
+  async #tellGaps(): Promise<void> {
+    const { name, journal, now } = this.#options
+    const [gap, ...others] = this.#cursor.gaps ?? []
+    if (gap === undefined) return
+    await journal.append(gapRecord(name, gap, now()))
+    this.#counts.gaps += 1
+    this.#advance({ ...this.#cursor, gaps: others }, 0)
+    journal.deleteExpired()
+    await this.#tellGaps()
+  }
+
+  #backOff(delivery: Setback, error?: unknown): void {
+    const { name, log, now } = this.#options
     if (this.#attempt === 0) {
-      const detail = { sink: name, backlog: this.stats.backlog, err: error }
-      if (delivery.outcome === 'later') log.warn(detail, 'sink does not take records; trying on')
-      else log.error(detail, 'sink refuses records; trying on slowly')
+      const { outcome, afterMs, detail } = delivery
+      const told = { sink: name, backlog: this.stats.backlog, afterMs, detail, err: error }
+      if (outcome === 'later') log.warn(told, 'sink does not take records; trying on')
+      else log.error(told, 'sink refuses records; trying on slowly')
     }
-    if (this.#isDraining) {
-      this.#stop.abort()
-      return
-    }
-    const ceiling = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** this.#attempt)
-    const waitMs =
-      delivery.outcome === 'later' ? ceiling * (0.5 + Math.random() / 2) : BACKOFF_MAX_MS
-    this.#attempt = Math.min(this.#attempt + 1, 16)
-    this.#isBackingOff = true
-    await sleep(waitMs, undefined, { signal: this.#stop.signal }).catch(() => undefined)
-    this.#isBackingOff = false
+    if (this.#isDraining) this.#stop.abort()
+    this.#retryAt = now() + backOffMs(delivery, this.#attempt)
+    this.#attempt += 1
   }
 
-  #advance(cursor: SinkCursor): void {
-    const { journal, name } = this.#options
+  #advance(cursor: SinkCursor, bytes: number): void {
     this.#cursor = cursor
     saveCursor(this.#path, cursor)
-    journal.passed(name, cursor.seq)
-    if (journal.head.seq <= cursor.seq) this.#behindSince = undefined
+    this.#backlog.advance(bytes)
+    this.#tellPassed()
+    if (this.#options.journal.head.seq <= cursor.seq) this.#behindSince = undefined
   }
-}
 
-/**
- * Where a sink goes on. Retention may have taken the segment that it had read to its end; of a cursor that fits nothing
- * (another journal's, a future one) the nearest beginning is taken: rather twice than never.
- */
-function startingPlace(options: FeedOptions, cursor: SinkCursor | undefined): SinkCursor {
-  const { journal, log, name } = options
-  const segments = listSegments(journal.dir)
-  const isKnown = cursor !== undefined && cursor.seq <= journal.head.seq
-  const isPlace = segments.some(
-    ({ firstSeq, bytes }) => firstSeq === cursor?.firstSeq && cursor.offset <= bytes,
-  )
-  if (isKnown && isPlace) return cursor
-  const next = isKnown ? cursor.seq + 1 : 0
-  const nearest = segments.findLast(({ firstSeq }) => firstSeq <= next) ?? segments[0]
-  const firstSeq = nearest?.firstSeq ?? 1
-  if (cursor !== undefined && firstSeq !== next) {
-    log.warn({ sink: name, cursor, from: firstSeq }, 'sink cursor does not fit the journal')
+  #tellPassed(): void {
+    const { journal, name, backlog } = this.#options
+    journal.passed(name, this.#cursor.seq)
+    backlog?.gate.passed(name, this.#cursor.seq)
   }
-  return { firstSeq, offset: 0, seq: firstSeq - 1 }
-}
-
-function sinkRecord(line: Buffer): SinkRecord {
-  return {
-    line,
-    seq: chainOf(line)?.seq ?? 0,
-    id: eventIdOf(line.toString('latin1', 0, 256)) ?? '',
-  }
-}
-
-function timeOf(line: Buffer): number | undefined {
-  const time = /^\{"@timestamp":"([^"]{20,30})"/.exec(line.toString('latin1', 0, 64))?.[1]
-  return time === undefined ? undefined : Date.parse(time)
 }

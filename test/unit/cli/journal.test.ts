@@ -75,6 +75,10 @@ void t.test('verify says whether a journal is whole, and tail shows it', async (
     out: /^\S+ \S+ DENY {2}→ tools\/call list_issues https:\/\/mcp.test\/mcp tool-not-allowed .*\n$/,
   })
   t.match(await run(['tail', journalDir, '--tool', 'list', '--verdict', 'deny']), { out: '' })
+  t.match((await run(['tail', journalDir, '-n', '1'])).out, /^[^\n]* DENY [^\n]*\n$/)
+  t.match(await run(['tail', journalDir, '-n', 'all']), { code: 2, err: /`--lines all`/ })
+  t.equal((await run(['tail', journalDir, '--until', '1h'])).out, '')
+  t.equal((await run(['tail', journalDir, '--alerts'])).out, '')
   const json = (await run(['tail', journalDir, '--json'])).out.split('\n')
   t.match(JSON.parse(json[0] ?? ''), {
     event: { action: 'rules-loaded' },
@@ -87,6 +91,25 @@ void t.test('verify says whether a journal is whole, and tail shows it', async (
   const edited = await run(['verify', journalDir])
   t.equal(edited.code, 1)
   t.match(edited.out, new RegExp(`^${segment}:2: .*\n1 problem: 4 records`))
+})
+
+void t.test('summary counts for a person and for scripts', async (t) => {
+  const dir = t.testdir({ 'sallyport.yaml': '' })
+  const config = ['--config', path.join(dir, 'sallyport.yaml')]
+  t.match(await run(['summary', ...config]), { code: 0, out: /nothing is on record/ })
+  await writeJournal(path.join(dir, 'journal'))
+  const { code, out } = await run(['summary', ...config])
+  t.equal(code, 0)
+  t.match(out, /^seen +\S+Z to \S+Z, 4 records\ncalls +0: 0 allowed, 0 denied\nmessages +1: /m)
+  t.match(out, /^tool +allowed {2}denied {2}failed\nmcp\.test:443 list_issues +- +1 +-$/m)
+  t.match(out, /^event +times\nrules-loaded +3$/m)
+  t.match(JSON.parse((await run(['summary', ...config, '--json'])).out), {
+    records: 4,
+    messages: { denied: 1 },
+    tools: { rows: [{ name: 'mcp.test:443 list_issues', counts: { denied: 1 } }] },
+  })
+  t.match(await run(['summary', ...config, '--task', 't_none']), { out: /nothing is on record/ })
+  t.match(await run(['summary', ...config, '--since', 'soon']), { code: 2, err: /`--since soon`/ })
 })
 
 void t.test('ca show prints what a client compares, and nothing secret', async (t) => {

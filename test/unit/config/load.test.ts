@@ -121,7 +121,7 @@ void t.test('keys that this version does not serve are refused by name', (t) => 
     'control.principals.0.oidc':
       'control: { principals: [{ name: a, tokenFile: t, roles: [viewer], oidc: {} }] }',
     'upstream.proxy': 'upstream: { proxy: { url: http://x:1 } }',
-    'sinks.0.otlp': 'sinks: [{ otlp: {}, stdout: {} }]',
+    'sinks.0.kafka': 'sinks: [{ kafka: {}, stdout: {} }]',
     'task.parent': `${TASK}  parent: t_1`,
     'task.identity.subject': `${TASK}  identity: { subject: spiffe://a }`,
     'task.credentials': `${TASK}  credentials: []`,
@@ -130,7 +130,7 @@ void t.test('keys that this version does not serve are refused by name', (t) => 
     'credentials.a.inject.json':
       'credentials: { a: { source: { env: A }, inject: { json: {}, bearer: true }, hosts: [a.test] } }',
   }
-  for (const name of ['reviewers', 'pdp', 'profiles', 'redact', 'fleet', 'console'])
+  for (const name of ['reviewers', 'pdp', 'profiles', 'fleet', 'console'])
     keys[name] = `${name}: {}`
   for (const [key, text] of Object.entries(keys)) {
     const { config, problems } = load(text)
@@ -403,17 +403,75 @@ void t.test('sinks are read with a name that their cursor is kept under', (t) =>
   )
   t.match(sinks, [
     { kind: 'http', name: /^http-[0-9a-f]{12}$/, all: false, filter: { verdict: 'deny' } },
-    { kind: 'stdout', name: 'stdout', all: true, filter: {} },
+    { kind: 'stdout', name: 'stdout', all: true, filter: {}, onBacklogFull: 'deny' },
   ])
-  t.match(found('sinks: [{ http: { url: "https://a.test", format: ocsf } }]'), [/only ndjson/])
-  t.match(
-    found('sinks: [{ http: { url: "https://a.test", onBacklogFull: drop-with-gap-record } }]'),
-    [/only deny/],
-  )
+  t.match(found('sinks: [{ http: { url: "https://a.test", format: cef } }]'), [
+    /sinks.0.http.format/,
+  ])
+  t.match(found('sinks: [{ http: { url: "https://a.test", onBacklogFull: drop } }]'), [
+    /onBacklogFull/,
+  ])
+  t.match(found('sinks: [{ http: { url: "https://a.test" }, stdout: {} }]'), [/expected one sink/])
+  t.match(found('sinks: [{}]'), [/expected one sink/])
   t.match(found('sinks: [{ http: { url: "https://u:p@a.test" } }]'), [/without user/])
   t.match(found('sinks: [{ stdout: {} }, { stdout: {} }]'), [/duplicate/])
   t.end()
 })
+
+void t.test(
+  'every kind of sink says what it needs, and its secrets and files in its own words',
+  (t) => {
+    const { sinks } = loaded(
+      `sinks:
+      - file: { path: out/records.ndjson, rotateBytes: 1MiB, name: kept, backlogBytes: 5MiB }
+      - http:
+          url: https://a.test/in
+          format: cloudevents
+          compress: gzip
+          headers: { Authorization: { env: SIEM }, X-B: { file: b.txt } }
+          onBacklogFull: drop-with-gap-record
+          filter: { host: ['*.API.test', b.test], tool: list_*, rule: set/id, action: call-denied, kind: alert, regulated: true }`,
+    )
+    t.match(sinks, [
+      {
+        kind: 'file',
+        name: 'kept',
+        path: path.join(dir, 'out/records.ndjson'),
+        rotateBytes: 1024 ** 2,
+        keep: 5,
+        backlogBytes: 5 * 1024 ** 2,
+      },
+      {
+        kind: 'http',
+        format: 'cloudevents',
+        compress: 'gzip',
+        headers: { Authorization: { env: 'SIEM' }, 'X-B': { file: path.join(dir, 'b.txt') } },
+        onBacklogFull: 'drop-with-gap-record',
+        filter: {
+          host: ['*.api.test', 'b.test'],
+          tool: ['list_*'],
+          rule: ['set/id'],
+          action: ['call-denied'],
+          kind: 'alert',
+          regulated: true,
+        },
+      },
+    ])
+    t.match(found('sinks: [{ file: {} }]'), [/sinks.0.file.path/])
+    t.match(found('sinks: [{ file: { path: a, name: A } }]'), [/lower-case/])
+    t.match(
+      found(
+        'sinks: [{ file: { path: a } }, { file: { path: b, name: x } }, { stdout: { name: x } }]',
+      ),
+      [/duplicate/],
+    )
+    t.match(found('sinks: [{ http: { url: "https://a.test", headers: { a: { vault: b } } } }]'), [
+      /expected printable ASCII, \{ env: NAME \} or \{ file: PATH \}/,
+    ])
+    t.match(found('sinks: [{ http: { url: "https://a.test", filter: { hosts: a } } }]'), [/host/])
+    t.end()
+  },
+)
 
 void t.test('what upstreams need is in normal form, and their roots are there', (t) => {
   writeFileSync(path.join(dir, 'root.pem'), '')

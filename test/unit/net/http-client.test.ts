@@ -109,7 +109,7 @@ void t.test('a batch arrives as it was sent, and one connection serves many', as
   const client = poster(t, 'siem.test', sink.port)
   const headers = { 'content-type': 'application/x-ndjson', authorization: 'Bearer s' }
   for (let round = 0; round < 3; round += 1)
-    t.strictSame(await client.post(body, headers, signal()), { status: 204 })
+    t.match(await client.post(body, headers, signal()), { status: 204 })
   t.equal(sink.connections(), 1)
   t.equal(sink.seen.length, 3)
   t.match(sink.seen[0], {
@@ -125,10 +125,9 @@ void t.test('an HTTPS sink is verified like any upstream', async (t) => {
   const good = await startSink(t, undefined, pki.issue({ names: ['siem.test'] }))
   const bad = await startSink(t, undefined, pki.issue({ names: ['other.test'] }))
   const roots = [pki.caPem]
-  t.strictSame(
-    await poster(t, 'siem.test', good.port, { tls: true, roots }).post(body, {}, signal()),
-    { status: 204 },
-  )
+  t.match(await poster(t, 'siem.test', good.port, { tls: true, roots }).post(body, {}, signal()), {
+    status: 204,
+  })
   t.equal(
     await reasonOf(poster(t, 'siem.test', bad.port, { tls: true, roots }).post(body, {}, signal())),
     'tls-untrusted',
@@ -145,7 +144,7 @@ void t.test('a redirect is an answer and is not followed', async (t) => {
   const sink = await startSink(t, (_request, response) =>
     response.writeHead(307, { location: `http://127.0.0.1:${target.port}/` }).end(),
   )
-  t.strictSame(await poster(t, 'siem.test', sink.port).post(body, {}, signal()), { status: 307 })
+  t.match(await poster(t, 'siem.test', sink.port).post(body, {}, signal()), { status: 307 })
   t.equal(target.connections(), 0)
 })
 
@@ -169,7 +168,7 @@ void t.test('proxy variables of the environment are not used', async (t) => {
     }),
   )
   const sink = await startSink(t)
-  t.strictSame(await poster(t, 'siem.test', sink.port).post(body, {}, signal()), { status: 204 })
+  t.match(await poster(t, 'siem.test', sink.port).post(body, {}, signal()), { status: 204 })
   t.equal(trap.connections(), 0)
 })
 
@@ -178,8 +177,8 @@ void t.test('statuses come back, and a large answer is read and dropped', async 
     response.writeHead(500).end(Buffer.alloc(1_000_000, 'x')),
   )
   const client = poster(t, 'siem.test', sink.port)
-  t.strictSame(await client.post(body, {}, signal()), { status: 500 })
-  t.strictSame(await client.post(body, {}, signal()), { status: 500 }, 'and the client goes on')
+  t.match(await client.post(body, {}, signal()), { status: 500 })
+  t.match(await client.post(body, {}, signal()), { status: 500 }, 'and the client goes on')
 })
 
 void t.test(
@@ -210,7 +209,7 @@ void t.test(
     setTimeout(() => abort.abort(), 50)
     await t.rejects(cut, { name: 'AbortError' })
     isSilent = false
-    t.strictSame(await client.post(body, {}, signal()), { status: 204 })
+    t.match(await client.post(body, {}, signal()), { status: 204 })
   },
 )
 
@@ -247,6 +246,51 @@ void t.test('a body that is too large, or takes too long, is not read to its end
   await t.rejects(client.get('chunked'))
   await t.rejects(client.get('drips'), { name: 'TimeoutError' })
   t.equal((await client.get('fits')).body.length, 20_000, 'the twin')
+})
+
+void t.test('other paths of the same endpoint are asked over the same connection', async (t) => {
+  const sink = await startSink(t, ({ url }, response) =>
+    response.writeHead(url === '/ack?a=1' ? 200 : 503).end(url),
+  )
+  const client = poster(t, 'siem.test', sink.port)
+  t.match(await client.post(body, { 'x-a': 'b' }, signal(), { path: '/ack?a=1' }), { status: 200 })
+  t.match(sink.seen[0], { method: 'POST', url: '/ack?a=1', body: body.toString() })
+  t.match(sink.seen[0]?.headers, { 'x-a': 'b', host: `siem.test:${sink.port}` })
+  t.match(await client.post(body, {}, signal(), { bytesMax: 100 }), {
+    status: 503,
+    body: Buffer.from('/ingest?source=a'),
+  })
+  t.equal(sink.connections(), 1)
+})
+
+void t.test('an answer that has no end is left, one that breaks off rejects', async (t) => {
+  let open = 0
+  const sink = await startSink(t, ({ headers }, response) => {
+    const pour = (text: string, everyMs: number): void => {
+      open += 1
+      const timer = setInterval(() => response.write(text), everyMs)
+      response.on('close', () => {
+        clearInterval(timer)
+        open -= 1
+      })
+    }
+    const how = headers['x-how']
+    if (how === 'fits') response.end('x'.repeat(1000))
+    else if (how === 'endless') pour('x'.repeat(60_000), 1)
+    else if (how === 'drips') pour('x', 10)
+    else {
+      response.writeHead(200, { 'content-length': '1000' }).write('x')
+      setTimeout(() => response.destroy(), 20)
+    }
+  })
+  const client = poster(t, 'siem.test', sink.port)
+  const ask = (how: string, ends = signal()): ReturnType<HttpPoster['post']> =>
+    client.post(body, { 'x-how': how }, ends, { bytesMax: 1000 })
+  t.equal((await ask('endless')).body.length, 1000)
+  await t.rejects(ask('cut'))
+  await t.rejects(ask('drips', AbortSignal.timeout(100)), { name: 'TimeoutError' })
+  t.ok(await until(() => open === 0), 'and the connections are gone')
+  t.equal((await ask('fits')).body.length, 1000, 'the twin')
 })
 
 void t.test('the connection of a closed client is gone', async (t) => {

@@ -8,7 +8,7 @@ import {
   decideTogether,
   type PolicyChain,
 } from '../../../src/policy/conjunction.ts'
-import type { ConnectDecision, Decision } from '../../../src/policy/decision.ts'
+import type { ConnectDecision, Decision, Obligations } from '../../../src/policy/decision.ts'
 import { CONTENT_MODES } from '../../../src/policy/subject.ts'
 import { DATA_CLASSES } from '../../../src/tasks/task.ts'
 import type { Asked } from '../../../src/policy/written-call.ts'
@@ -170,6 +170,10 @@ void t.test('R69: a call that is allowed to a child is allowed to every ancestor
   t.end()
 })
 
+function classOf({ data }: Obligations): number {
+  return data === undefined ? -1 : DATA_CLASSES.indexOf(data)
+}
+
 // Whether a decision gives nothing that another one would not give, and owes all that it would owe.
 function isWithin(question: Asked, given: Decision, other: Decision | ConnectDecision): boolean {
   const { obligations: mine } = given
@@ -180,7 +184,8 @@ function isWithin(question: Asked, given: Decision, other: Decision | ConnectDec
     !('mode' in given && (given.mode === 'inspect') !== isInspected) &&
     (mine.credential === undefined || mine.credential === theirs.credential) &&
     (theirs.bodyBytesMax === undefined || (mine.bodyBytesMax ?? Infinity) <= theirs.bodyBytesMax) &&
-    DATA_CLASSES.indexOf(mine.data) >= DATA_CLASSES.indexOf(theirs.data) &&
+    classOf(mine) >= classOf(theirs) &&
+    (theirs.regulation ?? []).every((name) => mine.regulation?.includes(name)) &&
     (mine.clientAuth === 'drop' || theirs.clientAuth === 'pass') &&
     (mine.placeholderInBody === 'refuse' || theirs.placeholderInBody === 'pass') &&
     (mine.maxPackBytes ?? Infinity) <= (theirs.maxPackBytes ?? Infinity) &&

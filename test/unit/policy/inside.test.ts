@@ -433,7 +433,6 @@ void t.test('the smallest pack, the fullest record and all pins are owed', (t) =
   t.strictSame(
     owed([pin(one, 'x', 'a'), pin(two, 'x', 'b'), pin(two, 'y', 'c')].join('\n'), item('tools x')),
     {
-      data: 'public',
       clientAuth: 'drop',
       placeholderInBody: 'pass',
       pins: new Map([

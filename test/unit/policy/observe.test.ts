@@ -35,7 +35,6 @@ void t.test('R80: an observed allow changes nothing for calls that are allowed a
   limit: { bodyBytes: 1 }
 ${ENFORCED}`)
   t.same(decisionOn(policy, 'GET https://a.test/x').obligations, {
-    data: 'public',
     clientAuth: 'drop',
     placeholderInBody: 'pass',
   })

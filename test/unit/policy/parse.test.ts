@@ -117,7 +117,7 @@ rules:
 
 // prettier-ignore
 const NOT_SERVED = [
-  'when', 'between', 'accepts', 'expires', 'ticket', 'category', 'regulation', 'profile', 'static', 'separate', 'reviewers',
+  'when', 'between', 'accepts', 'expires', 'ticket', 'category', 'profile', 'static', 'separate', 'reviewers',
 ]
 
 for (const key of NOT_SERVED)
@@ -206,8 +206,22 @@ void t.test('R80: observing is refused where data is guarded', (t) => {
   t.match(inRule('allow: https://a.test\nobserve: true\ndata: restricted'), [
     /^5:5 observe-guarded/,
   ])
+  t.match(inRule('allow: https://a.test\nobserve: true\nregulation: gdpr'), [
+    /^5:5 observe-guarded: `observe` is refused for regulated data/,
+  ])
   t.same(inRule('allow: https://a.test\nobserve: true\ndata: internal'), [])
+  t.same(inRule('allow: https://a.test\nregulation: gdpr'), [], 'its twin')
   t.same(inRule('deny: https://a.test\nobserve: true'), [])
+  t.end()
+})
+
+void t.test('`regulation` is a short list of short names in lower case', (t) => {
+  const read = (regulation: string): string[] =>
+    inRule(`allow: https://a.test\nregulation: ${regulation}`)
+  for (const good of ['gdpr', '[gdpr, hipaa, pci-dss]', '[eu-ai-act]']) t.same(read(good), [], good)
+  for (const bad of ['GDPR', '1.5', '[]', "''", '[a b]', '"a,b"', `[${'a, '.repeat(17)}]`, '{}'])
+    t.match(read(bad), [/^5:\d+ wrong-(?:value|type): expected/], bad)
+  t.match(inRule('deny: https://a.test\nregulation: gdpr'), [/^5:5 /], 'nothing comes back')
   t.end()
 })
 

@@ -71,10 +71,34 @@ void t.test('what all matching allows ask for is owed together', (t) => {
     placeholderInBody: 'pass',
   })
   t.same(decisionOn(policy, 'GET https://a.test/w').obligations, {
-    data: 'public',
     clientAuth: 'drop',
     placeholderInBody: 'pass',
   })
+  t.end()
+})
+
+void t.test('what a call falls under is what all rules that allow it say together', (t) => {
+  const policy = policyOf(
+    `
+- id: one
+  allow: https://a.test
+  regulation: [pci-dss, gdpr, gdpr]
+- id: two
+  allow: https://a.test
+  paths: [/x]
+  regulation: hipaa
+- id: three
+  allow: https://b.test`,
+    { always: ['- id: all\n  allow: "https://*"\n  paths: [/z]\n  regulation: dora'] },
+  )
+  const owed = (call: string): readonly string[] | undefined =>
+    decisionOn(policy, call).obligations.regulation
+  t.strictSame(owed('GET https://a.test/y'), ['gdpr', 'pci-dss'])
+  t.strictSame(owed('GET https://a.test/x'), ['gdpr', 'hipaa', 'pci-dss'])
+  t.strictSame(owed('GET https://a.test/z'), ['dora', 'gdpr', 'pci-dss'])
+  t.strictSame(owed('GET https://b.test/y'), undefined)
+  t.strictSame(owed('GET https://b.test/z'), ['dora'])
+  t.strictSame(owed('GET https://c.test/z'), undefined, 'what is refused brings nothing back')
   t.end()
 })
 
@@ -109,7 +133,6 @@ void t.test('sets that bind every task deny and limit, and do not allow', (t) =>
   t.equal(verdictOn(policy, 'GET https://a.test/'), 'allow r')
   t.same(decisionOn(policy, 'GET https://a.test/').obligations, {
     bodyBytesMax: 100,
-    data: 'public',
     clientAuth: 'pass',
     placeholderInBody: 'refuse',
   })

@@ -7,6 +7,7 @@ import { DenialLimiter } from '../../../src/record/flood.ts'
 import { MessageLimiter } from '../../../src/record/message-flood.ts'
 import { Metrics } from '../../../src/record/metrics.ts'
 import type { RecordBody } from '../../../src/record/body.ts'
+import { NO_SECRETS, Redactor } from '../../../src/inspect/redactor.ts'
 import { CallRecorder } from '../../../src/record/recorder.ts'
 import { verifyDirectory } from '../../../src/record/verify.ts'
 import {
@@ -17,6 +18,7 @@ import {
   openJournal,
   TASK,
   until,
+  openDetection,
 } from './support.ts'
 
 function openRecorder(dir: string, messageRecordsPerSecond = 50, recordsQueuedMax = 20_000) {
@@ -33,12 +35,29 @@ function openRecorder(dir: string, messageRecordsPerSecond = 50, recordsQueuedMa
       endings: { counts: [], sum: 0 },
     }),
     journal: () => journal.stats,
+    overrides: () => 4,
+    secrets: () => ({ count: 3, oldestSeconds: 60 }),
+    selfChecks: () => ({
+      at: 5000,
+      results: [
+        { name: 'clock', outcome: 'pass' },
+        { name: 'key-files', outcome: 'fail' },
+      ],
+      failing: ['key-files'],
+    }),
     sinks: () => [],
   })
   const lost: unknown[] = []
+  const append = (one: RecordBody): void => {
+    journal.append(one).catch(() => undefined)
+  }
+  const { alerts, detector } = openDetection({ stateDir: dir, append, now })
   const recorder = new CallRecorder({
+    redactor: new Redactor(NO_SECRETS),
     journal,
     denials,
+    alerts,
+    detector,
     metrics,
     now,
     limits: { messageRecordsPerSecond },
@@ -46,6 +65,8 @@ function openRecorder(dir: string, messageRecordsPerSecond = 50, recordsQueuedMa
   })
   const close = async (): Promise<void> => {
     denials.close()
+    detector.close()
+    alerts.close()
     await journal.close()
   }
   return { journal, recorder, metrics, lost, close }
@@ -123,6 +144,28 @@ void t.test('I4: a message is on record when it may be passed on', async (t) => 
   t.match(text, 'sallyport_messages_total{verdict="allow",reason="allowed"} 3')
   t.match(text, 'sallyport_messages_total{verdict="deny",reason="tool-not-allowed"} 1')
 })
+
+void t.test(
+  'a message and its call tell the class and the regulations that rules name',
+  async (t) => {
+    const dir = freshDir(t)
+    const { recorder, close } = openRecorder(dir)
+    const obligations = {
+      data: 'restricted',
+      regulation: ['gdpr', 'hipaa'],
+      clientAuth: 'drop',
+      placeholderInBody: 'pass',
+    } as const
+    await recorder.recordMessage(messageCall('CALL'), messageOf({ obligations }))
+    await recorder.recordMessage(messageCall('CALL'), messageOf())
+    await close()
+    const [named, silent] = journalRecords(dir)
+    t.strictSame(named?.sallyport.decision?.data, 'restricted')
+    t.strictSame(named?.sallyport.decision?.regulation, ['gdpr', 'hipaa'])
+    t.notOk(silent?.sallyport.decision?.data, 'what nobody wrote is not told')
+    t.notOk(silent?.sallyport.decision?.regulation)
+  },
+)
 
 void t.test('I5: a message that cannot be recorded must not be passed on', async (t) => {
   const dir = freshDir(t)

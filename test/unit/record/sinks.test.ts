@@ -10,8 +10,10 @@ import type { Journal } from '../../../src/record/journal.ts'
 import { listSegments } from '../../../src/record/segments.ts'
 import { cursorPath, loadCursor, saveCursor } from '../../../src/record/sinks/cursor.ts'
 import type { FeedOptions } from '../../../src/record/sinks/feed.ts'
-import { deliveryOf, startHttpSink, type Post } from '../../../src/record/sinks/http.ts'
+import { deliveryOf, startHttpSink } from '../../../src/record/sinks/http.ts'
+import type { ReceiverPost } from '../../../src/record/sinks/receiver.ts'
 import { startStdoutSink } from '../../../src/record/sinks/stdout.ts'
+import { jsonText } from '../../../src/wire/json-text.ts'
 import { facts, freshDir, journalRecords, memoryLog, openJournal, TASK, until } from './support.ts'
 
 /** A receiver of NDJSON whose answers can be told. */
@@ -64,12 +66,12 @@ async function startReceiver(t: { teardown: (fn: () => void) => void }): Promise
 }
 
 const postTo =
-  (url: string): Post =>
+  (url: string): ReceiverPost =>
   (body, headers, signal) =>
     new Promise((resolve, reject) => {
       const outgoing = request(url, { method: 'POST', headers, signal }, (response) => {
         response.resume()
-        resolve({ status: response.statusCode ?? 0 })
+        resolve({ status: response.statusCode ?? 0, body: Buffer.alloc(0) })
       })
       outgoing.on('error', reject)
       outgoing.end(body)
@@ -120,7 +122,7 @@ void t.test(
       authorization: 'Bearer operator',
     })
     await until(() => sink.stats.backlog === 0, 'the cursor is moved')
-    t.strictSame(sink.stats, {
+    t.match(sink.stats, {
       name: 'siem',
       backlog: 0,
       lagMs: 0,
@@ -160,10 +162,10 @@ void t.test('a sink that asks for all gets all, and a filter restricts', async (
   t.equal(await got({}), 4)
   t.equal(await got({ filter: { verdict: 'deny' } }), 1)
   t.equal(await got({ filter: { verdict: 'allow' } }), 2)
-  t.equal(await got({ filter: { reason: 'not-on-allowlist' } }), 1)
-  t.equal(await got({ filter: { task: 't_c' } }), 1)
-  t.equal(await got({ filter: { task: TASK.id } }), 3, 'children are of the task')
-  t.equal(await got({ filter: { task: 't_other' } }), 0)
+  t.equal(await got({ filter: { reason: ['not-on-allowlist'] } }), 1)
+  t.equal(await got({ filter: { task: ['t_c'] } }), 1)
+  t.equal(await got({ filter: { task: [TASK.id] } }), 3, 'children are of the task')
+  t.equal(await got({ filter: { task: ['t_other'] } }), 0)
   await journal.close()
 })
 
@@ -293,7 +295,7 @@ void t.test('statuses and what they mean', (t) => {
     100: 'later',
   }
   for (const [status, delivery] of Object.entries(meaning))
-    t.equal(deliveryOf(Number(status)).outcome, delivery, status)
+    t.equal(deliveryOf({ status: Number(status), afterMs: undefined }).outcome, delivery, status)
   t.end()
 })
 
@@ -394,7 +396,7 @@ void t.test('the stdout sink writes lines to its descriptor', async (t) => {
     lines.slice(0, -1).map((line) => JSON.parse(line).sallyport.call.id),
     ['é\u2028', 'B'],
   )
-  t.equal(lines[0], JSON.stringify(journalRecords(journal.dir)[1]))
+  t.equal(lines[0], jsonText(journalRecords(journal.dir)[1]))
   await journal.close()
 })
 

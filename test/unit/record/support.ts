@@ -6,9 +6,14 @@ import { join } from 'node:path'
 
 import { Call, type Message } from '../../../src/call.ts'
 import type { Reason } from '../../../src/errors.ts'
+import { DEFAULT_LIMITS, type Limits } from '../../../src/limits.ts'
+import { Alerts } from '../../../src/record/alerts.ts'
 import type { RecordBody } from '../../../src/record/body.ts'
+import type { DetectionName } from '../../../src/record/detections.ts'
+import { Detector } from '../../../src/record/detector.ts'
 import type { CallFacts } from '../../../src/record/facts.ts'
 import { Journal, type JournalOptions, type RecordLog } from '../../../src/record/journal.ts'
+import { KnownDestinations } from '../../../src/record/known-destinations.ts'
 import { listSegments } from '../../../src/record/segments.ts'
 import type { Task } from '../../../src/tasks/task.ts'
 
@@ -64,6 +69,35 @@ export function facts(more: Partial<CallFacts> = {}): CallFacts {
   }
 }
 
+/** What detects and tells, with bounds that can be moved, over whatever takes its records. */
+export function openDetection(options: {
+  readonly stateDir: string
+  readonly append: (record: RecordBody) => void
+  readonly now: () => number
+  readonly limits?: Partial<Limits>
+}): {
+  readonly alerts: Alerts
+  readonly detector: Detector
+  readonly detected: DetectionName[]
+  readonly close: () => void
+} {
+  const { stateDir, append, now } = options
+  const limits = { ...DEFAULT_LIMITS, ...options.limits }
+  const detected: DetectionName[] = []
+  const onDetected = (name: DetectionName): unknown => detected.push(name)
+  const alerts = new Alerts({ limits, append, onDetected, now })
+  const onProblem = (error: unknown): void => {
+    throw error
+  }
+  const destinations = new KnownDestinations({ stateDir, limits, onProblem, now })
+  const detector = new Detector({ alerts, destinations, limits, append, now })
+  const close = (): void => {
+    detector.close()
+    alerts.close()
+  }
+  return { alerts, detector, detected, close }
+}
+
 /** A call to an MCP server. */
 export function messageCall(id: string): Call {
   const call: Call = new Call({ id, kind: 'intercepted', startedAt: 0, client: {} })
@@ -89,9 +123,10 @@ export function messageOf(
     readonly verdict?: 'allow' | 'deny'
     readonly reason?: Reason
     readonly wouldDeny?: Reason
+    readonly obligations?: Message['decision']['obligations']
   } = {},
 ): Message {
-  const { verdict = 'allow', reason, wouldDeny, ...own } = more
+  const { verdict = 'allow', reason, wouldDeny, obligations, ...own } = more
   return {
     id: '01JMESSAGE0000000000000000',
     direction: 'to-server',
@@ -101,6 +136,7 @@ export function messageOf(
       reason: reason ?? (verdict === 'allow' ? 'allowed' : 'tool-not-allowed'),
       rule: { id: 'rule', ruleset: 'set', version: `sha256:${'b'.repeat(64)}` },
       policy: `sha256:${'c'.repeat(64)}`,
+      obligations: obligations ?? { clientAuth: 'drop', placeholderInBody: 'pass' },
       ...(wouldDeny && { wouldDeny }),
     },
     decisionId: '01JDECISION000000000000000',

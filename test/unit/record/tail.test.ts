@@ -80,6 +80,8 @@ void t.test('every filter lets its own through and nothing else', async (t) => {
   t.strictSame(await ids({ credential: 'github' }), ['ENDED', 'CHILD'])
   t.strictSame(await ids({ since: NOW + 2000 }), ['DENIED', 'rules-loaded', ...messages])
   t.strictSame(await ids({ grep: 'evil\\.(test|com)' }), ['DENIED'])
+  t.strictSame(await ids({ since: NOW + 1000, until: NOW + 3000 }), ['CHILD', 'DENIED'])
+  t.strictSame(await ids({ until: NOW }), [])
   await t.rejects(ids({ grep: '(' }))
   t.strictSame(await ids({ since: Date.now() + 1e9 }), [])
 })
@@ -115,6 +117,100 @@ void t.test('following goes on over segments and over lines that are no records'
   await following
   await journal.close()
   t.strictSame(bad, ['hello', 'null', '{"event":1}'])
+})
+
+void t.test('alerts are found, and detections by their name', async (t) => {
+  const dir = freshDir(t)
+  const journal = openJournal(dir)
+  const detected = eventRecord('denial-storm-detected', { now: NOW, kind: 'alert' })
+  const detection = { severity: 'high', asi: ['ASI02'], calls: ['C'], count: 3 } as const
+  await journal.append({
+    ...detected,
+    sallyport: { ...detected.sallyport, detection: { ...detection, name: 'denial-storm' } },
+  })
+  await journal.append(eventRecord('placeholder-misused', { now: NOW }))
+  await journal.append(eventRecord('rules-loaded', { now: NOW }))
+  await journal.append(callRecord(facts({ id: 'ENDED' }), 'call-ended', NOW))
+  await journal.close()
+  const actions = async (filter: TailFilter): Promise<string[]> => {
+    const seen: string[] = []
+    for await (const { record } of tailRecords(dir, { filter, follow: false }))
+      seen.push(record.event.action)
+    return seen
+  }
+  const alerts = ['denial-storm-detected', 'placeholder-misused']
+  t.strictSame(await actions({ alerts: true }), alerts)
+  t.strictSame(await actions({ detection: 'denial-*' }), alerts.slice(0, 1))
+  t.strictSame(await actions({ detection: 'denial' }), [])
+})
+
+void t.test('it begins with the last so many, over segments, and goes on from there', async (t) => {
+  const dir = freshDir(t)
+  const journal = openJournal(dir, { segmentBytes: 4000 })
+  const append = (id: string): Promise<void> =>
+    journal.append(callRecord(facts({ id }), 'call-ended', Date.now()))
+  for (let call = 0; call < 30; call++) await append(`C${call}`)
+  t.ok(listSegments(dir).length > 5)
+  const ids = async (last: number, filter: TailFilter = {}): Promise<string[]> => {
+    const seen: string[] = []
+    for await (const { record } of tailRecords(dir, { filter, follow: false, last }))
+      seen.push(record.sallyport.call?.id ?? '')
+    return seen
+  }
+  t.strictSame(await ids(3), ['C27', 'C28', 'C29'])
+  t.strictSame(await ids(0), [])
+  t.equal((await ids(20)).length, 20)
+  t.equal((await ids(100)).length, 30)
+  t.strictSame(await ids(2, { grep: 'C1\\d' }), ['C18', 'C19'])
+  t.strictSame(await ids(2, { since: Date.now() + 1e6 }), [])
+  const stop = new AbortController()
+  const seen: string[] = []
+  const following = (async () => {
+    const options = { filter: {}, follow: true, last: 1, signal: stop.signal }
+    for await (const { record } of tailRecords(dir, options))
+      seen.push(record.sallyport.call?.id ?? '')
+  })()
+  await until(() => seen.length === 1, 'the last one is seen')
+  await append('NEXT')
+  await until(() => seen.length === 2, 'the next one is seen')
+  stop.abort()
+  await following
+  await journal.close()
+  t.strictSame(seen, ['C29', 'NEXT'])
+})
+
+void t.test('following loses nothing while segments are closed and deleted under it', async (t) => {
+  const dir = freshDir(t)
+  let now = Date.now()
+  const journal = openJournal(dir, { segmentBytes: 2000, retainMs: 0, now: () => now })
+  const stop = new AbortController()
+  const seen: number[] = []
+  const following = (async () => {
+    const options = { filter: {}, follow: true, signal: stop.signal }
+    for await (const { record } of tailRecords(dir, options))
+      seen.push(record.sallyport.chain?.seq ?? 0)
+  })()
+  // Each read meets a journal that grows between its looks at it.
+  let written = 0
+  while (written < 1000) {
+    await journal.append(callRecord(facts({ id: `C${written}` }), 'call-ended', Date.now()))
+    written += 1
+    if (written % 200 === 0) {
+      await until(() => seen.length === journal.head.seq, 'it has caught up')
+      now = Date.now() + 1000
+      await journal.deleteExpired()
+    }
+  }
+  await until(() => seen.length === journal.head.seq, 'it has caught up')
+  stop.abort()
+  await following
+  const { segments } = journal.stats
+  await journal.close()
+  t.ok(segments < written / 4, 'segments were deleted')
+  t.strictSame(
+    seen,
+    seen.map((_, at) => at + 1),
+  )
 })
 
 void t.test('no journal is an empty one', async (t) => {
