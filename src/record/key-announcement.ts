@@ -24,7 +24,7 @@ export interface KeyAnnouncement {
 export type UnsignedAnnouncement = Omit<KeyAnnouncement, 'signature' | 'previousSignature'>
 
 /** The bytes that both keys sign, one member a line. */
-export function announcementText(announcement: UnsignedAnnouncement): string {
+function announcementText(announcement: UnsignedAnnouncement): string {
   const { journal, key, previous, from } = announcement
   const lines = [
     'sallyport checkpoint-key 1',
