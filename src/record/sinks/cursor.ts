@@ -6,7 +6,19 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
 import type { JournalPlace } from '../reader.ts'
-import type { Gap } from './skip.ts'
+
+/** Records that a sink was not given. */
+export interface Gap {
+  /** `event.id` of the record that tells of it: the same after a crash. */
+  readonly id: string
+  /** Sequence numbers of the first and the last record that were skipped. */
+  readonly from: number
+  readonly to: number
+  /** Those among them that the sink would have got. */
+  readonly count: number
+  /** The same by `event.action`. */
+  readonly actions: Readonly<Record<string, number>>
+}
 
 /** How far a sink is. */
 export interface SinkCursor extends JournalPlace {

@@ -7,21 +7,8 @@ import { chainOf } from '../chain.ts'
 import { eventRecord } from '../ecs.ts'
 import { actionOf, ACTION_WITHIN } from '../line.ts'
 import type { JournalReader, ReadLimit } from '../reader.ts'
-import type { SinkCursor } from './cursor.ts'
+import type { Gap, SinkCursor } from './cursor.ts'
 import { isRegulatedLine } from './filter.ts'
-
-/** Records that a sink was not given. */
-export interface Gap {
-  /** `event.id` of the record that tells of it: the same after a crash. */
-  readonly id: string
-  /** Sequence numbers of the first and the last record that were skipped. */
-  readonly from: number
-  readonly to: number
-  /** Those among them that the sink would have got. */
-  readonly count: number
-  /** The same by `event.action`. */
-  readonly actions: Readonly<Record<string, number>>
-}
 
 /** From where and how far a sink is to skip. */
 interface SkipOptions {
