@@ -189,6 +189,8 @@ export class Call {
   response?: { readonly status: number; readonly mimeType?: string }
   /** What a recogniser made of its bytes, for the record; grows until the call is over. */
   inspected?: InspectedFields
+  /** Fields of the request's head that records keep, by their names in lower case; redacted when they are recorded. */
+  recordedHeaders?: Readonly<Record<string, string>>
   /** Names of the tools that it calls just now, so that it can be cut with one of them. */
   tools?: Set<string>
   /** As the head says; not changed once the start is on record. */

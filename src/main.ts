@@ -8,6 +8,7 @@ import { runCommand } from './cli/command.ts'
 import type { CommandIo } from './cli/io.ts'
 import type { StartOptions } from './cli/start.ts'
 import { printWelcome } from './cli/welcome.ts'
+import type { LogGuard } from './config/secrets.ts'
 import { LOG_LEVELS, makeLog } from './record/log.ts'
 import type { Sidecar } from './sidecar.ts'
 
@@ -32,7 +33,9 @@ process.exitCode = await runCommand(process.argv.slice(2), io, runSidecar)
 
 async function runSidecar({ config, renew }: StartOptions): Promise<number> {
   const level = LOG_LEVELS.find((one) => one === env['SALLYPORT_LOG']) ?? 'info'
-  const log = makeLog({ level })
+  // Filled in as soon as there are secrets.
+  const guard: LogGuard = { mask: (line) => line }
+  const log = makeLog({ level, mask: (line) => guard.mask(line) })
   // An error that nobody awaited has failed its call closed already; the others go on.
   process.on('unhandledRejection', (error) =>
     log.error({ err: error }, 'an error that nobody awaited'),
@@ -50,6 +53,7 @@ async function runSidecar({ config, renew }: StartOptions): Promise<number> {
       environment: env,
       renew,
       log,
+      guard,
       version: io.version,
     })
   } catch (error) {

@@ -10,7 +10,7 @@ import { makeIdentifier } from './config/identifier.ts'
 import { readTrustBundle } from './config/identity.ts'
 import { openRules } from './config/open-rules.ts'
 import type { RuleWatch } from './config/rule-watch.ts'
-import { openSecrets } from './config/secrets.ts'
+import { openSecrets, type LogGuard, type Secrets } from './config/secrets.ts'
 import { startSinks } from './config/sinks.ts'
 import { makeTaskAuthorities } from './config/task-authorities.ts'
 import { endsWithTask, isKilled, isPaused } from './config/endings.ts'
@@ -21,14 +21,13 @@ import {
 } from './config/control-parts.ts'
 import { makeHooks } from './config/hooks.ts'
 import { openTaskTools, type TaskTools } from './config/task-tools.ts'
-import { socketDirOf, TaskRoom } from './config/task-room.ts'
-import { makeDialer, socketAddressOf } from './config/dialer.ts'
+import { TaskRoom } from './config/task-room.ts'
+import { makeDialer, socketAddressOf, socketDirOf } from './config/dialer.ts'
 import { HealthServer } from './control/health.ts'
 import type { ControlServer } from './control/server.ts'
 import { Oversight, type OversightParts } from './config/oversight.ts'
 import type { CredentialStore } from './credentials/store.ts'
 import { UpstreamPool } from './forward/pool.ts'
-import type { Redactor } from './inspect/redactor.ts'
 import { Strangers } from './identify/strangers.ts'
 import { OpenCalls } from './listen/open-calls.ts'
 import { ProxyServer } from './listen/server.ts'
@@ -52,6 +51,7 @@ export interface SidecarOptions {
   /** Start the static task anew even where it has ended. */
   readonly renew: boolean
   readonly log: Log
+  readonly guard: LogGuard
   /** The program's. */
   readonly version: string
 }
@@ -63,7 +63,7 @@ export class Sidecar {
   readonly #config: Config
   readonly #log: Log
   readonly #records: Records
-  readonly #credentials: CredentialStore
+  readonly #secrets: Secrets
   readonly #rules: RuleWatch
   readonly #openCalls: OpenCalls
   readonly #pool: UpstreamPool
@@ -95,7 +95,7 @@ export class Sidecar {
     return sidecar
   }
 
-  private constructor({ config, ca, environment, renew, log, version }: SidecarOptions) {
+  private constructor({ config, ca, environment, renew, log, guard, version }: SidecarOptions) {
     const { limits, stateDir } = config
     const now = Date.now
     this.#config = config
@@ -104,8 +104,8 @@ export class Sidecar {
     this.#ca = new CaWatch(ca, config, log)
     this.#authorities = makeTaskAuthorities(config, () => this.ca, log)
     this.#tools = openTaskTools(config, log)
-    const { credentials, redactor } = openSecrets(config, environment)
-    this.#credentials = credentials
+    this.#secrets = openSecrets(config, environment, guard)
+    const { credentials, redactor } = this.#secrets
     this.#records = openRecords(
       config,
       { log, redactor },
@@ -145,7 +145,7 @@ export class Sidecar {
     this.#room = this.#openRoom(renew, dialer, credentials, leafServers)
     const identifier = makeIdentifier({ config, room: this.#room, dialer, strangers })
     this.#proxy = new ProxyServer({
-      parts: this.#makeParts(dialer, redactor, identifier),
+      parts: this.#makeParts(dialer, identifier),
       openCalls: this.#openCalls,
       leafServers,
       now,
@@ -228,12 +228,11 @@ export class Sidecar {
     })
   }
 
-  #makeParts(dialer: Dialer, redactor: Redactor, identifier: Parts['identifier']): Parts {
+  #makeParts(dialer: Dialer, identifier: Parts['identifier']): Parts {
     return {
       limits: this.#config.limits,
       identifier,
-      credentials: this.#credentials,
-      redactor,
+      ...this.#secrets,
       dialer,
       pool: this.#pool,
       recorder: this.#records.recorder,
@@ -243,6 +242,7 @@ export class Sidecar {
       refuseConnect: this.#config.refusals.connect,
       tools: this.#tools,
       record: this.#config.record,
+      recordedHeaders: this.#config.redact.headers,
       onUnexpected: (error, call) => {
         this.#records.metrics.countAssertion()
         const detail = { err: error, call: call.id }
@@ -284,7 +284,7 @@ export class Sidecar {
   }
 
   async #listen(): Promise<void> {
-    await this.#credentials.readAll()
+    await this.#secrets.credentials.readAll()
     await this.#health.listen(socketAddressOf(this.#config.listen.health))
     await this.#control.listen(socketAddressOf(this.#config.control.listen))
     await this.#proxy.listen(socketAddressOf(this.#config.listen.proxy))

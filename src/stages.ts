@@ -70,6 +70,8 @@ export interface Parts {
   readonly tools: { readonly pins: ToolPins; readonly requests: OpenRequests }
   /** What records keep of prompts and tool calls where no rule says. */
   readonly record: ContentModes
+  /** Names of request header fields, in lower case, whose values records keep. */
+  readonly recordedHeaders: readonly string[]
   /** Takes secrets out of what records keep. */
   readonly redactor: Redactor
   /** Told of a credential that is about to be used for a task. */
@@ -114,7 +116,22 @@ export function receive(
   call.receive(readHead(call, head, scope, parts))
   const trace = readTrace(head.headers)
   if (trace) call.trace = trace
+  const kept = keepHeaders(head.headers, parts.recordedHeaders)
+  if (kept) call.recordedHeaders = kept
   return call
+}
+
+// Longer values are cut: stores of records ignore them.
+const HEADER_LENGTH_MAX = 1024
+
+function keepHeaders(
+  headers: RawHeaders,
+  names: readonly string[],
+): Readonly<Record<string, string>> | undefined {
+  const kept = names
+    .filter((name) => hasHeader(headers, name))
+    .map((name) => [name, valuesOf(headers, name).join(', ').slice(0, HEADER_LENGTH_MAX)])
+  return kept.length > 0 ? Object.fromEntries(kept) : undefined
 }
 
 // One that is there twice names no trace.

@@ -21,6 +21,7 @@ const VERBS: Readonly<Record<string, () => Promise<Register>>> = {
   summary: async () => (await import('./summary.ts')).registerSummary,
   export: async () => (await import('./export.ts')).registerExport,
   verify: async () => (await import('./verify.ts')).registerVerify,
+  evidence: async () => (await import('./evidence.ts')).registerEvidence,
   ca: async () => (await import('./ca.ts')).registerCa,
   'not served': async () => (await import('./not-served.ts')).registerNotServed,
 }

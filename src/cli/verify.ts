@@ -20,6 +20,7 @@ import {
 } from '../record/verify.ts'
 import { configFor, type CommonOptions } from './common.ts'
 import { EXIT_CODES, printJson, UsageError, type CommandIo } from './io.ts'
+import { isBundle, verifyBundleFile } from './verify-bundle.ts'
 import { printReport, printTaskReport } from './verify-text.ts'
 
 interface VerifyCommandOptions extends CommonOptions {
@@ -39,7 +40,7 @@ export function registerVerify(
     .description('check the hash chains and the checkpoints of a journal')
     .argument(
       '[PLACE]',
-      "a journal's directory, a file of records, or - for standard input; default: the configuration's journal",
+      "a journal's directory, a file of records, a bundle of evidence, or - for standard input; default: the configuration's journal",
     )
     .option('--task <id>', 'check the records of this task by themselves')
     .option(
@@ -63,6 +64,8 @@ function verifyPlace(
 ): number {
   const isStream = place === '-' || (existsSync(place) && statSync(place).isFile())
   if (!isStream && !existsSync(place)) throw new UsageError(`there is no directory ${place}`)
+  if (isStream && isBundle(place))
+    return verifyBundleFile(place, key === undefined ? [] : readKeys(key), json === true, io)
   const options: VerifyOptions = {
     ...(key !== undefined && { keys: readKeys(key) }),
     ...(anchor !== undefined && { anchor: readAnchor(anchor, task) }),

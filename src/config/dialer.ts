@@ -1,8 +1,10 @@
-// The dialer that a configuration describes: its resolver, its roots, and the listeners of our own that it must never reach.
+// The dialer that a configuration describes: its resolver, its roots, the listeners of our own that it must never reach, and
+// where those of tasks are.
 // Called by `sidecar.ts`.
 
 import { readFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
+import path from 'node:path'
 
 import type { OwnListener } from '../net/classify.ts'
 import { Dialer } from '../net/dial.ts'
@@ -49,4 +51,9 @@ export function socketAddressOf(
 
 function ownListener(address: ListenAddress): OwnListener[] {
   return address.kind === 'tcp' ? [{ host: address.host, port: address.port }] : []
+}
+
+/** The directory that the sockets of tasks are in. */
+export function socketDirOf({ stateDir }: Pick<Config, 'stateDir'>): string {
+  return path.join(stateDir, 'sockets')
 }

@@ -16,10 +16,16 @@ export interface Secrets {
   readonly redactor: Redactor
 }
 
+/** Takes secrets out of the lines of the log, once there are any. */
+export interface LogGuard {
+  mask: (line: string) => string
+}
+
 /** Makes both; values are known once they are read. */
 export function openSecrets(
   config: Pick<Config, 'credentials' | 'limits' | 'redact' | 'sinks' | 'stateDir'>,
   environment: Readonly<Record<string, string | undefined>>,
+  guard: LogGuard,
 ): Secrets {
   const known = new KnownSecrets()
   const credentials = new CredentialStore(config.credentials, {
@@ -36,6 +42,7 @@ export function openSecrets(
     patterns: config.redact.patterns.map(patternOf),
     query: [...config.redact.query, ...injected],
   })
+  guard.mask = (line) => redactor.known(line, undefined)
   return { credentials, redactor }
 }
 

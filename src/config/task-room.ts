@@ -1,8 +1,6 @@
 // The tasks room as a configuration describes it, with everything that hangs on a task's life: its rules, its CA, its
 // listener, its records. Made by `sidecar.ts`, which hands in what calls run through.
 
-import path from 'node:path'
-
 import type { Call, Identity } from '../call.ts'
 import type { CredentialStore } from '../credentials/store.ts'
 import type { KnownTasks } from '../identify/identify.ts'
@@ -28,7 +26,7 @@ import type { Records } from './records.ts'
 import type { LoadedRules } from './rules.ts'
 import { TaskCertificates } from './task-certificates.ts'
 import { TaskPolicies } from './task-policies.ts'
-import { BEGINNINGS, definitionOf } from './recorded-definition.ts'
+import { definitionAt, proofsOf } from './recorded-definition.ts'
 import { recordWidenings } from './widenings.ts'
 import { buildStaticTask } from './task.ts'
 
@@ -264,9 +262,8 @@ export class TaskRoom {
         actor,
         ...(reason !== undefined && { reason }),
         ...(cut > 0 && { cut }),
-        ...(from === undefined && kept.unproven.length > 0 && { unproven: kept.unproven }),
-        ...(cause === 'attested' && { evidence: kept.evidence }),
-        ...(BEGINNINGS.has(cause) && { definition: definitionOf(task) }),
+        ...proofsOf(transition, cause, kept),
+        ...definitionAt(cause, task),
       },
     })
     // The last of its records: its receipt is there by now.
@@ -294,9 +291,4 @@ export class TaskRoom {
       detail: { sandbox: sandbox.name, why: sandbox.detail ?? '' },
     })
   }
-}
-
-/** Where the sockets of tasks are. */
-export function socketDirOf({ stateDir }: Pick<Config, 'stateDir'>): string {
-  return path.join(stateDir, 'sockets')
 }

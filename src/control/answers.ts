@@ -3,7 +3,7 @@
 
 import { z } from '@hono/zod-openapi'
 
-import type { Kill, OverrideView, Receipt, TaskView } from '../tasks/view.ts'
+import type { Kill, Receipt, TaskView } from '../tasks/view.ts'
 import type {
   CheckpointDesk,
   CheckpointView,
@@ -186,27 +186,6 @@ export const ownerAnswer: AnswerSchema<{
 
 /** Owners who were disabled. */
 export const ownersAnswer: AnswerSchema<{ disabled: string[] }> = z.object({ disabled: texts })
-
-const override: AnswerSchema<OverrideView> = z
-  .object({
-    id: text,
-    kind: text,
-    about: text,
-    team: text.optional(),
-    by: texts,
-    count,
-    first: time,
-    last: time,
-  })
-  .openapi('Override')
-
-/** Overrides that wait for a review. */
-export const overridesAnswer: AnswerSchema<{ overrides: OverrideView[] }> = z.object({
-  overrides: z.array(override),
-})
-
-/** One that was reviewed. */
-export const overrideAnswer: AnswerSchema<OverrideView> = override
 
 /** Rule sets. */
 export const rulesAnswer: AnswerSchema<{ rules: RuleSetView[] }> = z.object({

@@ -10,6 +10,7 @@ import { readEvents, readProblem, readText } from './client-read.ts'
 import type { MadeTask, WrittenTask } from './client-task.ts'
 import { readTarget, type ClientTls, type Target } from './client-target.ts'
 import type {
+  CheckpointView,
   CredentialView,
   Inventory,
   ReceiptKey,
@@ -206,6 +207,11 @@ export class ControlClient {
   /** The keys that receipts are signed with. */
   async listKeys(): Promise<readonly ReceiptKey[]> {
     return (await this.#get<{ keys: ReceiptKey[] }>('/v1/keys')).keys
+  }
+
+  /** Puts on record how far the journal has come, or one task's part of it, signed. */
+  makeCheckpoint(task?: string): Promise<CheckpointView> {
+    return this.#send({ method: 'POST', path: '/v1/checkpoints', body: { ...(task && { task }) } })
   }
 
   #make(path: string, body: unknown, key: string | undefined): Promise<MadeTask> {

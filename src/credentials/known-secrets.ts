@@ -93,7 +93,8 @@ function formsOf(value: string): string[] {
 
 function placeholderForms([text, { placeholder }]: [string, Held]): [string, string][] {
   const derived = text.slice(placeholder.prefix.length)
-  return [text, derived, ...base64TracesOf(derived)].map((form) => [form, PLACEHOLDER])
+  const hex = Buffer.from(derived).toString('hex')
+  return [text, derived, hex, ...base64TracesOf(derived)].map((form) => [form, PLACEHOLDER])
 }
 
 function maskAll(text: string, finder: TextFinder<string>): string {

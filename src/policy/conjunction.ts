@@ -105,6 +105,11 @@ export function oweTogether(all: readonly Obligations[]): Obligations {
   }
 }
 
+/** The digest of a chain, as decisions name it. */
+export function policyDigestOf(policies: PolicyChain): string {
+  return policies.length === 1 ? policies[0].digest : digestOf(policies)
+}
+
 function digestOf(policies: PolicyChain): string {
   const known = digests.get(policies)
   if (known !== undefined) return known

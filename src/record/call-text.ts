@@ -25,7 +25,7 @@ import {
 } from './text.ts'
 import { urlTextOf } from './url.ts'
 
-/** An HTTP call that has been decided, of which nothing was read but its head. */
+/** An HTTP call that has been decided, of which nothing is kept but the usual parts of its head. */
 type DecidedRequest = Call & Received & Decided
 
 /** Tells whether a call's start or end can be made here. */
@@ -35,7 +35,8 @@ export function isDecidedRequest(call: Call): call is DecidedRequest {
     call.request !== undefined &&
     call.identity !== undefined &&
     call.decision !== undefined &&
-    call.inspected === undefined
+    call.inspected === undefined &&
+    call.recordedHeaders === undefined
   )
 }
 

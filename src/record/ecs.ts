@@ -74,6 +74,7 @@ export function callRecord(facts: CallFacts, action: CallAction, now: number): R
             },
       credential,
       inspection: facts.inspection,
+      headers: facts.headers,
       content: inspected?.content,
       upstream:
         upstream?.tlsVersion === undefined
@@ -246,6 +247,13 @@ function makeTask(task: Task): RecordTask {
     principal: task.principal,
     autonomous: task.principal === undefined && task.delegation === undefined,
     delegation: task.delegation,
+    posture: {
+      proofs: task.proofs ?? [],
+      evidence: task.evidence,
+      image: task.sandbox.image,
+      environment: task.environment,
+      ceiling: task.ceiling,
+    },
   }
 }
 

@@ -88,6 +88,8 @@ export interface CallFacts {
   readonly inspection: 'full' | 'connect' | 'none'
   /** Of a record of one of its messages. */
   readonly message?: Pick<Message, 'id' | 'direction' | 'kind'> | undefined
+  /** Fields of the request's head that are kept. */
+  readonly headers?: Readonly<Record<string, string>> | undefined
   /** What was read of its bytes, or of the message's. */
   readonly inspected?: InspectedFields | undefined
   readonly trace?: TraceContext | undefined
@@ -117,6 +119,7 @@ export function factsOf(call: Call): CallFacts {
     credential: call.credential,
     inspection: inspectionOf(call),
     message: undefined,
+    headers: call.recordedHeaders,
     inspected: call.inspected,
     trace: call.trace,
     detail: call.detail,

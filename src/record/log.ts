@@ -13,6 +13,7 @@ import {
   type LoggerOptions,
 } from 'pino'
 
+import { escapeHarmful } from '../wire/json-text.ts'
 import { escapeUnprintable } from './printable.ts'
 
 /** The operator's log. */
@@ -31,6 +32,8 @@ export interface LogOptions {
   readonly pretty?: boolean
   /** Default: where lines are readable and `NO_COLOR` is not set. */
   readonly color?: boolean
+  /** Takes known secrets out of a line. */
+  readonly mask?: (line: string) => string
   /** Takes whole lines; default: file descriptor 2. */
   readonly write?: (line: string) => void
 }
@@ -46,6 +49,7 @@ export function makeLog(options: LogOptions): Log {
     timestamp: stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
     serializers: { err: stdSerializers.err },
+    hooks: { streamWrite: (line) => harmlessLine(options.mask?.(line) ?? line) },
   }
   if (write === undefined) {
     const stderr = destination({ fd: 2, sync: true })
@@ -55,6 +59,10 @@ export function makeLog(options: LogOptions): Log {
   }
   const print = pretty ? (line: string) => write(prettyLine(line, color)) : write
   return pino(settings, { write: print })
+}
+
+function harmlessLine(line: string): string {
+  return `${escapeHarmful(line.trimEnd())}\n`
 }
 
 function writeStderr(line: string): void {

@@ -24,6 +24,7 @@ export function messageRecord(call: Call, message: Message, now: number): Record
       decision: decisionFacts(message.decisionId, decision, message.decisionUs),
       reason: decision.reason,
       request: undefined,
+      headers: undefined,
       response: undefined,
       clientTls: undefined,
       detail: message.detail,

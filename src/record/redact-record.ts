@@ -86,10 +86,11 @@ function redactOwn(
   redactor: Redactor,
   text: Redact,
 ): RecordBody['sallyport'] {
-  const { task, content, upstream, detection, detail } = own
+  const { task, headers, content, upstream, detection, detail } = own
   return {
     ...own,
     task: task === undefined ? undefined : redactTask(task, redactor),
+    ...(headers && { headers: redactDeep(headers, text) }),
     ...(content && { content: redactDeep(content, text) }),
     upstream: redactDeep(upstream, text),
     ...(detection && { detection: redactDeep(detection, text) }),

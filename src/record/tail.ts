@@ -182,7 +182,8 @@ function isHost(host: string | undefined, wanted: string): boolean {
   return host === wanted
 }
 
-function parseRecord(line: string): RecordBody | undefined {
+/** Reads a line of a journal; undefined where it is no record. */
+export function parseRecord(line: string): RecordBody | undefined {
   try {
     const value: Partial<RecordBody> | null = JSON.parse(line)
     return value !== null && isRecord(value) ? value : undefined

@@ -144,6 +144,7 @@ function sallyportText(own: RecordBody['sallyport']): string {
   if (credential !== undefined)
     text += `,"credential":{"name":${quote(credential.name)}${optional('action', credential.action)}}`
   if (own.inspection !== undefined) text += `,"inspection":"${own.inspection}"`
+  if (own.headers !== undefined) text += `,"headers":${jsonText(own.headers)}`
   if (own.content !== undefined) text += `,"content":${jsonText(own.content)}`
   if (upstream !== undefined) text += `,"upstream":{"tls":${quote(upstream.tls)}}`
   if (own.detection !== undefined) text += `,"detection":${jsonText(own.detection)}`

@@ -3,10 +3,27 @@
 import { createRoute, z } from '@hono/zod-openapi'
 
 import { boundedText } from '../../tasks/scalars.ts'
-import { overrideAnswer, overridesAnswer, REFUSALS } from '../answers.ts'
+import type { OverrideView } from '../../tasks/view.ts'
+import { REFUSALS, type AnswerSchema } from '../answers.ts'
 import { answers, body, type RouteApp } from '../context.ts'
 import type { ControlParts } from '../parts.ts'
 import { actorOf, requireRole, requireTeam, requireUnlimited } from '../roles.ts'
+
+const overrideAnswer: AnswerSchema<OverrideView> = z
+  .object({
+    id: z.string(),
+    kind: z.string(),
+    about: z.string(),
+    team: z.string().optional(),
+    by: z.array(z.string()),
+    count: z.int(),
+    first: z.iso.datetime(),
+    last: z.iso.datetime(),
+  })
+  .openapi('Override')
+const overridesAnswer: AnswerSchema<{ overrides: OverrideView[] }> = z.object({
+  overrides: z.array(overrideAnswer),
+})
 
 /** Adds the routes. */
 export function addOverrideRoutes(app: RouteApp, { overrides }: ControlParts): void {

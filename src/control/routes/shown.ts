@@ -31,14 +31,14 @@ export function addShownRoutes(app: RouteApp, parts: ControlParts): void {
   app.openapi(inventory, (c) => {
     requireRole(c.env.principal, 'viewer', 'approver', 'operator')
     requireUnlimited(c.env.principal)
-    const { sandboxes, identities, credentials, unknownClients, ...counts } = parts.inventory()
+    const known = parts.inventory()
     const shown = {
-      sandboxes: [...sandboxes],
-      identities: identities.map((one) => ({ ...one, credentials: [...one.credentials] })),
-      credentials: [...credentials],
-      unknownClients: [...unknownClients],
+      sandboxes: [...known.sandboxes],
+      identities: known.identities.map((one) => ({ ...one, credentials: [...one.credentials] })),
+      credentials: [...known.credentials],
+      unknownClients: [...known.unknownClients],
     }
-    return c.json({ ...counts, ...shown }, 200)
+    return c.json({ ...known, ...shown }, 200)
   })
 
   const keys = createRoute({

@@ -4,7 +4,7 @@
 
 import { chainOf } from '../chain.ts'
 import { JournalReader } from '../reader.ts'
-import { backOffMs } from './back-off.ts'
+import { backOffMs, type Setback } from './back-off.ts'
 import { Backlog } from './backlog.ts'
 import { cursorPath, loadCursor, saveCursor, type SinkCursor } from './cursor.ts'
 import type { Deliver, Delivery, SinkRecord } from './delivery.ts'
@@ -179,6 +179,8 @@ export class SinkFeed {
     if (delivery.outcome === 'smaller') return this.#divide(pending, piece)
     if (delivery.outcome === 'refused') {
       this.#counts.refusals += 1
+      // Read again, with what has come by then: beside others it may show that it is a record and not the receiver.
+      if (pending.taken.size === 0) this.#pending = undefined
       return this.#backOff(delivery)
     }
     const refused = delivery.refused ?? []
@@ -268,15 +270,13 @@ export class SinkFeed {
     await this.#tellGaps()
   }
 
-  #backOff(
-    delivery: Pick<Delivery, 'outcome'> & { readonly afterMs?: number },
-    error?: unknown,
-  ): void {
+  #backOff(delivery: Setback, error?: unknown): void {
     const { name, log, now } = this.#options
     if (this.#attempt === 0) {
-      const detail = { sink: name, backlog: this.stats.backlog, ...delivery, err: error }
-      if (delivery.outcome === 'later') log.warn(detail, 'sink does not take records; trying on')
-      else log.error(detail, 'sink refuses records; trying on slowly')
+      const { outcome, afterMs, detail } = delivery
+      const told = { sink: name, backlog: this.stats.backlog, afterMs, detail, err: error }
+      if (outcome === 'later') log.warn(told, 'sink does not take records; trying on')
+      else log.error(told, 'sink refuses records; trying on slowly')
     }
     if (this.#isDraining) this.#stop.abort()
     this.#retryAt = now() + backOffMs(delivery, this.#attempt)

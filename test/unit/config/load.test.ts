@@ -333,6 +333,35 @@ void t.test('what records keep of what is said is chosen for prompts and for too
   t.end()
 })
 
+void t.test(
+  '`redact` takes patterns and names, and refuses what would keep secrets or mask everything',
+  (t) => {
+    t.strictSame(loaded('').redact, { patterns: [], query: [], headers: [] })
+    t.strictSame(
+      loaded("redact: { patterns: ['EMP-\\d{6}'], query: [pin], headers: [X-Request-Id, Accept] }")
+        .redact,
+      { patterns: ['EMP-\\d{6}'], query: ['pin'], headers: ['x-request-id', 'accept'] },
+    )
+    for (const [written, expected] of [
+      ["patterns: ['(']", /not an RE2 expression/],
+      ["patterns: ['(?=a)']", /not an RE2 expression/],
+      ["patterns: ['x*']", /does not match nothing/],
+      ["patterns: ['']", /expected an RE2 expression/],
+      ['query: [""]', /name of a URL parameter/],
+      ['headers: [Authorization]', /a secret as a whole/],
+      ['headers: [Cookie]', /a secret as a whole/],
+      ['headers: [X-Api-Key]', /a secret as a whole/],
+      ['headers: [X-Amz-Security-Token]', /a secret as a whole/],
+      ['headers: ["a b"]', /name of a header field/],
+      ['header: []', /unknown key|header/],
+    ] as const) {
+      const { problems } = load(`redact: { ${written} }`)
+      t.match(problems, [{ message: expected }], written)
+    }
+    t.end()
+  },
+)
+
 void t.test('every bound of limits.ts can be set by file and by variable', (t) => {
   for (const name of Object.keys(DEFAULT_LIMITS)) {
     const variable = `SALLYPORT_LIMITS_${name.replaceAll(/(?=[A-Z])/g, '_').toUpperCase()}`

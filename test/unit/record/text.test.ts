@@ -94,6 +94,7 @@ const facts: fc.Arbitrary<CallFacts> = fc.record({
   ),
   inspection: fc.constantFrom('full' as const, 'connect' as const, 'none' as const),
   detail: maybe(fc.dictionary(name, fc.oneof(text, fc.integer()))),
+  headers: maybe(fc.dictionary(name, text)),
   message: maybe(
     fc.record({
       id: text,

@@ -227,3 +227,26 @@ void t.test(
     await journal.close()
   },
 )
+
+void t.test('a setback is told in words, never with the records that are left', async (t) => {
+  const { journal, start } = makeScene(t)
+  const told: string[] = []
+  const tell = (detail: object, message: string): void => {
+    told.push(`${message} ${JSON.stringify(detail)}`)
+  }
+  let failures = 1
+  await journal.append(ended('A'))
+  const sink = start(
+    (records) =>
+      Promise.resolve(
+        failures-- > 0
+          ? { outcome: 'later', left: records, detail: 'busy', afterMs: 10 }
+          : { outcome: 'taken' },
+      ),
+    { log: { info: tell, warn: tell, error: tell } },
+  )
+  await until(() => sink.stats.sent > 0, 'it is taken')
+  t.strictSame(told, [
+    'sink does not take records; trying on {"sink":"siem","backlog":1,"afterMs":10,"detail":"busy"}',
+  ])
+})
