@@ -166,7 +166,7 @@ void t.test('sinks', async (t) => {
   scenario(
     t,
     'R54: at the end of its backlog a sink stops calling out, says so, and lets go once it has drained',
-    options('backlogBytes: 20KiB'),
+    { ...options('all: false'), limits: 'sinkBacklogBytesMax: 20KiB' },
     async (cx, t) => {
       fresh()
       siem.answer = (_incoming, response) => response.writeHead(503).end()

@@ -14,7 +14,7 @@ interface JournalSource {
   readonly stats: { readonly bytes: number }
   append(record: RecordBody): Promise<void>
   passed(sinkName: string, seq: number): void
-  deleteExpired(): void
+  deleteExpired(): Promise<void>
   onWritten(listener: () => void): () => void
 }
 

@@ -266,7 +266,7 @@ export class SinkFeed {
     await journal.append(gapRecord(name, gap, now()))
     this.#counts.gaps += 1
     this.#advance({ ...this.#cursor, gaps: others }, 0)
-    journal.deleteExpired()
+    await journal.deleteExpired()
     await this.#tellGaps()
   }
 
