@@ -73,6 +73,7 @@ function startSink(definition: SinkDefinition, options: SinkOptions): SinkFeed {
     case 'splunk':
       return startSplunk(definition, feed, options)
     case 'elastic':
+    default:
       return startElastic(definition, feed, options)
   }
 }

@@ -21,6 +21,7 @@ export function buildStaticTask(definition: TaskDefinition, now: number): Task {
     ...defined,
     id,
     path: [id],
+    proofs: ['configuration'],
     intentDigest: `sha256:${createHash('sha256').update(definition.intent).digest('hex')}`,
     startsAt: now,
     expiresAt: now + lifetimeMs,

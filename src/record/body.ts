@@ -3,7 +3,7 @@
 
 import type { Message } from '../call.ts'
 import type { InspectedFields } from '../inspect/fields.ts'
-import type { DataClass, Delegation } from '../tasks/task.ts'
+import type { DataClass, Delegation, TaskProof } from '../tasks/task.ts'
 import type { Checkpoint } from './checkpoint.ts'
 
 /** ECS `event.*` of a record. */
@@ -37,6 +37,21 @@ export interface RecordTask {
   readonly autonomous: boolean
   /** Who asked whom, from the root task down to the parent. */
   readonly delegation: readonly Delegation[] | undefined
+  /** What is known of whether it may be trusted. */
+  readonly posture: RecordPosture
+}
+
+/** In what state a task is trusted: what proves it, what was shown of its sandbox, how far it may go. */
+export interface RecordPosture {
+  /** Each of them is enough. */
+  readonly proofs: readonly TaskProof[]
+  /** `sha256:` of the evidence that was accepted. */
+  readonly evidence: string | undefined
+  /** `sha256:` of the image that the sandbox was started from, as it was said. */
+  readonly image: string | undefined
+  readonly environment: string
+  /** The highest class of data it may touch. */
+  readonly ceiling: DataClass
 }
 
 /** Where a record stands in the chain; the journal alone makes it. */

@@ -246,6 +246,13 @@ function makeTask(task: Task): RecordTask {
     principal: task.principal,
     autonomous: task.principal === undefined && task.delegation === undefined,
     delegation: task.delegation,
+    posture: {
+      proofs: task.proofs ?? [],
+      evidence: task.evidence,
+      image: task.sandbox.image,
+      environment: task.environment,
+      ceiling: task.ceiling,
+    },
   }
 }
 

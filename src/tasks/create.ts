@@ -11,7 +11,7 @@ import { definitionDigest, makeTask } from './make-task.ts'
 import { SIDECAR, type TaskRegistry } from './registry.ts'
 import { processStart } from './sandbox.ts'
 import type { TaskDefinition } from './schema.ts'
-import type { Task } from './task.ts'
+import type { Task, TaskProof } from './task.ts'
 import type { Actor } from './view.ts'
 
 /** What making tasks needs. */
@@ -103,7 +103,7 @@ function keptFor(
   const started = sandbox.pid === undefined ? undefined : processStart(sandbox.pid)
   return {
     id: task.id,
-    task,
+    task: { ...task, proofs: proofsOf(identity, token) },
     state: requirement === undefined ? 'active' : 'pending',
     since: task.startsAt,
     cause: requirement === undefined ? 'created' : 'evidence-required',
@@ -125,6 +125,17 @@ function keptFor(
     ...(depth !== undefined && { depth }),
     ...(started !== undefined && { processStart: started }),
   }
+}
+
+function proofsOf(
+  { subject, listener }: TaskDefinition['identity'],
+  token: string | undefined,
+): readonly TaskProof[] {
+  const proofs: TaskProof[] = []
+  if (token !== undefined) proofs.push('token')
+  if (listener !== undefined) proofs.push('listener')
+  if (subject !== undefined) proofs.push('subject')
+  return proofs
 }
 
 function checkRoom({ registry, clock, limits }: CreateOptions): void {

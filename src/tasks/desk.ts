@@ -125,7 +125,9 @@ export class TaskDesk {
     if (bar) throw new ControlError('conflict', bar.detail)
     const digest = this.#accept(entry, evidence, actor)
     entry.lastBeat = this.#options.clock.monotonic()
-    this.#options.registry.move(entry, 'attested', actor, { change: { evidence: digest } })
+    this.#options.registry.move(entry, 'attested', actor, {
+      change: { evidence: digest, task: { ...entry.task, evidence: digest } },
+    })
     return this.#view(entry)
   }
 

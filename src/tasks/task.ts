@@ -19,6 +19,9 @@ export interface Delegation {
   readonly intent: string
 }
 
+/** What proves a task: the configuration itself, a token, a listener of its own, a workload identity. */
+export type TaskProof = 'configuration' | 'token' | 'listener' | 'subject'
+
 /** What is revoked together with a task. */
 export interface Sandbox {
   readonly id: string
@@ -59,6 +62,10 @@ export interface Task {
   readonly sources: readonly string[]
   /** What a workload token or certificate must name. */
   readonly subject?: string
+  /** Each of them is enough; absent on tasks that were kept before records told it. */
+  readonly proofs?: readonly TaskProof[]
+  /** `sha256:` of the evidence that was accepted before it became active. */
+  readonly evidence?: string
   /** Epoch milliseconds. */
   readonly startsAt: number
   /** Epoch milliseconds; never absent. */

@@ -41,8 +41,11 @@ export function projectCloudEvent(record: RecordBody, origin: Origin): JsonObjec
   }
 }
 
+// What most attributes are made of.
+const PLAIN = /^[ -~]{1,1024}$/
+
 function attribute(text: string | undefined): string | undefined {
-  if (text === undefined) return undefined
+  if (text === undefined || PLAIN.test(text)) return text
   const cut = text.slice(0, ATTRIBUTE_CHARACTERS_MAX).toWellFormed()
   return cut === '' ? undefined : Array.from(cut, allowed).join('')
 }

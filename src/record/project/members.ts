@@ -46,12 +46,6 @@ export function textsAt(value: unknown, ...path: readonly string[]): readonly st
     .map((item) => item.toWellFormed())
 }
 
-/** The objects of the list at a path. */
-export function objectsAt(value: unknown, ...path: readonly string[]): readonly JsonObject[] {
-  const found = valueAt(value, ...path)
-  return Array.isArray(found) ? found.filter(isObject) : []
-}
-
 /** The time of a record in epoch milliseconds; undefined where it has none that can be read. */
 export function timeOf(record: unknown): number | undefined {
   const text = textAt(record, '@timestamp')
@@ -62,6 +56,10 @@ export function timeOf(record: unknown): number | undefined {
 
 /** An object without its undefined members; undefined where none is left. */
 export function compact(members: JsonObject): JsonObject | undefined {
-  const kept = Object.entries(members).filter(([, value]) => value !== undefined)
-  return kept.length === 0 ? undefined : Object.fromEntries(kept)
+  let kept: Record<string, unknown> | undefined
+  for (const name of Object.keys(members)) {
+    const value = members[name]
+    if (value !== undefined) (kept ??= {})[name] = value
+  }
+  return kept
 }

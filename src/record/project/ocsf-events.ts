@@ -143,7 +143,7 @@ export function changePart(record: unknown, action: string): OcsfPart {
 
 function entityOf(record: unknown, action: string, detail: unknown): JsonObject {
   if (action.startsWith('rules-')) {
-    const uid = textAt(detail, 'policy') ?? textAt(detail, 'inForce')
+    const uid = textAt(detail, 'policy') ?? textAt(detail, 'digest')
     const policy = { name: 'rules', ...compact({ uid }) }
     return { ...policy, type_id: 5, type: 'Policy', policy }
   }

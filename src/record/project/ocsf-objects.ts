@@ -80,14 +80,18 @@ export function isHostName(name: string): boolean {
 }
 
 /** The URL of a call. */
-export function urlOf(record: unknown): JsonObject | undefined {
+function urlOf(record: unknown): JsonObject | undefined {
+  const text = textAt(record, 'url', 'full')
+  const path = textAt(record, 'url', 'path')
   const domain = textAt(record, 'url', 'domain')
+  // The schema demands one of them.
+  if (text === undefined && path === undefined) return undefined
   return compact({
-    url_string: textAt(record, 'url', 'full'),
+    url_string: text,
     scheme: textAt(record, 'url', 'scheme'),
     hostname: domain !== undefined && isHostName(domain) ? domain : undefined,
     port: portAt(record, 'url', 'port'),
-    path: textAt(record, 'url', 'path'),
+    path,
     query_string: textAt(record, 'url', 'query'),
   })
 }
@@ -117,7 +121,7 @@ export function responseOf(record: unknown): JsonObject | undefined {
 }
 
 /** The TLS of the client towards the proxy; undefined where its version is not known, which the schema demands. */
-export function clientTlsOf(record: unknown): JsonObject | undefined {
+function clientTlsOf(record: unknown): JsonObject | undefined {
   const version = textAt(record, 'tls', 'version')
   if (version === undefined) return undefined
   return compact({ version, sni: textAt(record, 'tls', 'client', 'server_name') })
@@ -173,19 +177,19 @@ export function ruleMembers(record: unknown): JsonObject {
 
 /** Pointers to what is searched for, by the schema's numbers of observables. */
 export function observablesOf(event: JsonObject): readonly JsonObject[] | undefined {
-  const found = OBSERVABLES.flatMap(([name, typeId, type]) => {
-    const value = textAt(event, ...name.split('.'))
+  const found = OBSERVABLES.flatMap(([name, path, typeId, type]) => {
+    const value = textAt(event, ...path)
     return value === undefined ? [] : [{ name, type_id: typeId, type, value }]
   })
   return found.length === 0 ? undefined : found
 }
 
 const OBSERVABLES = [
-  ['dst_endpoint.hostname', 1, 'Hostname'],
-  ['dst_endpoint.ip', 2, 'IP Address'],
-  ['src_endpoint.ip', 2, 'IP Address'],
-  ['http_request.url.url_string', 6, 'URL String'],
-  ['query.hostname', 1, 'Hostname'],
+  ['dst_endpoint.hostname', ['dst_endpoint', 'hostname'], 1, 'Hostname'],
+  ['dst_endpoint.ip', ['dst_endpoint', 'ip'], 2, 'IP Address'],
+  ['src_endpoint.ip', ['src_endpoint', 'ip'], 2, 'IP Address'],
+  ['http_request.url.url_string', ['http_request', 'url', 'url_string'], 6, 'URL String'],
+  ['query.hostname', ['query', 'hostname'], 1, 'Hostname'],
 ] as const
 
 /** The program as a product. */

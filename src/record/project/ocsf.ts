@@ -150,16 +150,20 @@ function profilesOf({ of }: OcsfPart, members: JsonObject): readonly string[] {
   const isOwn = category === IDENTITY_CATEGORY || of.uid === 6003
   const profiles = [
     ['ai_operation', 'ai_model' in members || 'message_context' in members],
-    [
-      'data_classification',
-      JSON.stringify(members['resources'] ?? '').includes('"data_classifications":'),
-    ],
+    ['data_classification', hasClassified(members['resources'])],
     ['host', !isOwn && 'actor' in members],
     ['network_proxy', category === NETWORK_CATEGORY && 'proxy_endpoint' in members],
     ['security_control', CONTROL.some((name) => name in members)],
     ['trace', 'trace' in members],
   ] as const
   return profiles.filter(([, isUsed]) => isUsed).map(([name]) => name)
+}
+
+function hasClassified(resources: unknown): boolean {
+  return (
+    Array.isArray(resources) &&
+    resources.some((one) => valueAt(one, 'data_classifications') !== undefined)
+  )
 }
 
 const MAPPED: ReadonlySet<string> = new Set([

@@ -140,7 +140,7 @@ function* httpAttributes(record: unknown): Generator<[string, unknown]> {
   yield ['network.protocol.version', textAt(record, 'http', 'version')]
 }
 
-const TEXTS = [
+const TEXTS = paths(
   'mcp.method.name',
   'mcp.protocol.version',
   'mcp.session.id',
@@ -154,24 +154,28 @@ const TEXTS = [
   'gen_ai.prompt.name',
   'gen_ai.tool.name',
   'gen_ai.tool.call.id',
-] as const
-const COUNTS = [
+)
+const COUNTS = paths(
   'gen_ai.request.max_tokens',
   'gen_ai.usage.input_tokens',
   'gen_ai.usage.output_tokens',
-] as const
+)
 // What was said, structured as it was.
-const CONTENTS = [
+const CONTENTS = paths(
   'gen_ai.tool.call.arguments',
   'gen_ai.tool.call.result',
   'gen_ai.input.messages',
   'gen_ai.output.messages',
-] as const
+)
+
+function paths(...names: readonly string[]): (readonly [string, readonly string[]])[] {
+  return names.map((name) => [name, name.split('.')])
+}
 
 function* contentAttributes(record: unknown): Generator<[string, unknown]> {
-  for (const name of TEXTS) yield [name, textAt(record, ...name.split('.'))]
-  for (const name of COUNTS) yield [name, countAt(record, ...name.split('.'))]
-  for (const name of CONTENTS) yield [name, valueAt(record, ...name.split('.'))]
+  for (const [name, path] of TEXTS) yield [name, textAt(record, ...path)]
+  for (const [name, path] of COUNTS) yield [name, countAt(record, ...path)]
+  for (const [name, path] of CONTENTS) yield [name, valueAt(record, ...path)]
   const isStreamed = valueAt(record, 'gen_ai', 'request', 'stream')
   if (typeof isStreamed === 'boolean') yield ['gen_ai.request.stream', isStreamed]
   const reasons = textsAt(record, 'gen_ai', 'response', 'finish_reasons')

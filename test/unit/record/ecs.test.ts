@@ -69,6 +69,7 @@ void t.test('the record of an ended call has the shape of the contract', (t) => 
         sandbox: 'c0ffee',
         intent: `sha256:${'a'.repeat(64)}`,
         autonomous: true,
+        posture: { proofs: [], environment: 'prod', ceiling: 'confidential' },
       },
       decision: {
         id: '01JDECISION000000000000000',

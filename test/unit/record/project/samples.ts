@@ -184,6 +184,7 @@ function events(): RecordBody[] {
     'task-revoked',
     'task-ended',
     'task-receipt',
+    'task-sealed',
     'teardown-unconfirmed',
   ]
   const reason = 'placeholder-misused'
@@ -207,7 +208,13 @@ function events(): RecordBody[] {
       'journal-failed',
       'checkpoint',
       'sink-gap',
-      'sink-refused',
+      'sink-records-refused',
+      'journal-segments-deleted',
+      'checkpoint-key',
+      'denial-storm-ended',
+      'alerts-repeated',
+      'override-made',
+      'override-reviewed',
       'self-check',
       'credential-leased',
       'credential-revoked',
@@ -242,8 +249,14 @@ function events(): RecordBody[] {
 }
 
 function detections(): RecordBody[] {
-  return (['low', 'medium', 'high'] as const).map((severity) => {
-    const record = eventRecord('denial-storm', { now: NOW, task: TASK, kind: 'alert' })
+  const found = [
+    ['denial-storm', 'low'],
+    ['first-seen-destination', 'medium'],
+    ['credential-echoed', 'high'],
+    ['bytes-out-spike-repeated', 'high'],
+  ] as const
+  return found.map(([name, severity]) => {
+    const record = eventRecord(name, { now: NOW, task: TASK, kind: 'alert' })
     return {
       ...record,
       threat: {
@@ -256,7 +269,7 @@ function detections(): RecordBody[] {
       sallyport: {
         ...record.sallyport,
         detection: {
-          name: 'denial-storm',
+          name,
           severity,
           asi: ['ASI02'],
           calls: ['01JCALL0000000000000000000'],
