@@ -46,7 +46,7 @@ void t.test('R54: the Elasticsearch sink', async (t) => {
     ),
     async (cx, t) => {
       picky.refuse = ({ url }) =>
-        JSON.stringify(url)?.includes('/bad') === true
+        JSON.stringify([url]).includes('/bad')
           ? { status: 400, type: 'document_parsing_exception', reason: `not with ${KEY}` }
           : undefined
       const host = `up.test:${upstream.port}`

@@ -33,7 +33,7 @@ export async function started<R extends HttpReceiver>(t: Test, receiver: R): Pro
 }
 
 /** The operator's client, as a sink gets it. */
-export function postTo(t: Test, port: number): ReceiverPost {
+function postTo(t: Test, port: number): ReceiverPost {
   const permit = issueOperatorPermit({
     purpose: 'sinks.siem',
     endpoint: { ...normalizeHost('siem.test'), port },
