@@ -3,6 +3,7 @@
 
 import assert from 'node:assert'
 
+import type { Secret } from './credentials/secret.ts'
 import type { Reason } from './errors.ts'
 import type { InspectedFields } from './inspect/fields.ts'
 import type { PolicyChain } from './policy/conjunction.ts'
@@ -55,6 +56,8 @@ export interface OutgoingHead {
   readonly headers: readonly string[]
   /** Path and query as sent. */
   readonly path: string
+  /** What it carries, where a credential was added. */
+  readonly secret?: Secret
 }
 
 /** The client's side of an HTTP call, made by a door and driven by the pipeline. */

@@ -85,10 +85,30 @@ export interface Limits {
   readonly recordedContentBytesMax: number
   /** Messages a call and second from a server's own initiative that get a record each; beyond, they are counted in one. */
   readonly messageRecordsPerSecond: number
+  /** Detections of one kind and task within `alertFoldMs` that get an alert each; beyond, they are told in one. */
+  readonly alertsPerTask: number
+  /** Alerts beyond the number are gathered for so long. */
+  readonly alertFoldMs: number
+  /** Refusals of a task within `denialStormMs` that are a storm: `denial-storm`. */
+  readonly denialStormCount: number
+  /** The window in which refusals are counted. */
+  readonly denialStormMs: number
+  /** Bytes a task sends within `bytesOutSpikeMs`; beyond: `bytes-out-spike`. */
+  readonly bytesOutSpikeBytes: number
+  /** The window in which bytes are counted. */
+  readonly bytesOutSpikeMs: number
+  /** Destinations remembered of one agent account; beyond, those not used for longest are forgotten, and new again. */
+  readonly destinationsRemembered: number
   /** Tools and servers of MCP that are remembered for a task, with their definitions; beyond, further ones are refused. */
   readonly toolsPinnedMax: number
   /** Records waiting to be written; beyond: `audit-unavailable`. */
   readonly recordsQueuedMax: number
+  /** Records after which the journal's head is signed, at the latest. */
+  readonly checkpointRecords: number
+  /** The journal's head is signed at the latest after this, where there is something new. */
+  readonly checkpointMs: number
+  /** A key that checkpoints are signed with is replaced after this. */
+  readonly checkpointKeyLifetimeMs: number
   /** Longest life of a task, from its making or its extending on. */
   readonly taskLifetimeMs: number
   /** Tasks that are not over; beyond: the making of one is refused with `busy`. */
@@ -117,6 +137,8 @@ export interface Limits {
   readonly progressMs: number
   /** `call-progress` after this many bytes, both directions together, and again each. */
   readonly progressBytes: number
+  /** The controls that run are looked at again after this; the first time soon after the start. */
+  readonly selfCheckMs: number
   /** Requests handled at once on the health listener. */
   readonly healthConnectionsMax: number
   /** Open connections to the control API; beyond, they are dropped. */
@@ -179,8 +201,18 @@ export const DEFAULT_LIMITS: Limits = {
   tapBytesMax: 4 * 1024 * 1024,
   recordedContentBytesMax: 32 * 1024,
   messageRecordsPerSecond: 50,
+  alertsPerTask: 20,
+  alertFoldMs: 60_000,
+  denialStormCount: 100,
+  denialStormMs: 60_000,
+  bytesOutSpikeBytes: 100 * 1024 * 1024,
+  bytesOutSpikeMs: 600_000,
+  destinationsRemembered: 1000,
   toolsPinnedMax: 5000,
   recordsQueuedMax: 20_000,
+  checkpointRecords: 10_000,
+  checkpointMs: 60_000,
+  checkpointKeyLifetimeMs: 30 * 86_400_000,
   taskLifetimeMs: 24 * 3_600_000,
   tasksMax: 20_000,
   tasksEndedMax: 20_000,
@@ -195,6 +227,7 @@ export const DEFAULT_LIMITS: Limits = {
   secretBytesMax: 64 * 1024,
   progressMs: 60_000,
   progressBytes: 10 * 1024 * 1024,
+  selfCheckMs: 300_000,
   healthConnectionsMax: 64,
   controlConnectionsMax: 256,
   controlRequestsPerSecond: 100,

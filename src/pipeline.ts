@@ -26,6 +26,7 @@ import {
   prepare,
   receive,
   screen,
+  watchEcho,
   type CallScope,
   type Parts,
 } from './stages.ts'
@@ -72,7 +73,7 @@ export async function runRequest(
     const prepared = await admit(call, head, scope, client, parts)
     const { request } = prepared
     if (request.expectsContinue) client.sendContinue()
-    const response = await sendRequest(prepared, {
+    const answered = await sendRequest(prepared, {
       pool: parts.pool,
       limits: parts.limits,
       permit: permitRequest(prepared),
@@ -80,6 +81,7 @@ export async function runRequest(
       body: guardBody(prepared, client, parts),
       onInformational: (status, headers) => client.sendInformational(status, headers),
     })
+    const response = watchEcho(prepared, answered, parts)
     call.noteResponse(response)
     const { inspection } = call
     await client.sendResponse(inspection ? await inspection.filterResponse(response) : response)

@@ -8,9 +8,9 @@ import type { Config } from './config/config.ts'
 import { CaWatch } from './config/ca-watch.ts'
 import { makeIdentifier } from './config/identifier.ts'
 import { readTrustBundle } from './config/identity.ts'
-import { placeholderKey } from './config/placeholder-key.ts'
 import { openRules } from './config/open-rules.ts'
 import type { RuleWatch } from './config/rule-watch.ts'
+import { openSecrets } from './config/secrets.ts'
 import { startSinks } from './config/sinks.ts'
 import { makeTaskAuthorities } from './config/task-authorities.ts'
 import { endsWithTask, isKilled, isPaused } from './config/endings.ts'
@@ -25,10 +25,10 @@ import { socketDirOf, TaskRoom } from './config/task-room.ts'
 import { makeDialer, socketAddressOf } from './config/dialer.ts'
 import { HealthServer } from './control/health.ts'
 import type { ControlServer } from './control/server.ts'
-import { readinessOf, type Readiness } from './control/readiness.ts'
-import { CredentialStore } from './credentials/store.ts'
+import { Oversight, type OversightParts } from './config/oversight.ts'
+import type { CredentialStore } from './credentials/store.ts'
 import { UpstreamPool } from './forward/pool.ts'
-import type { Identifier } from './identify/identify.ts'
+import type { Redactor } from './inspect/redactor.ts'
 import { Strangers } from './identify/strangers.ts'
 import { OpenCalls } from './listen/open-calls.ts'
 import { ProxyServer } from './listen/server.ts'
@@ -63,6 +63,7 @@ export class Sidecar {
   readonly #config: Config
   readonly #log: Log
   readonly #records: Records
+  readonly #credentials: CredentialStore
   readonly #rules: RuleWatch
   readonly #openCalls: OpenCalls
   readonly #pool: UpstreamPool
@@ -75,6 +76,7 @@ export class Sidecar {
   readonly #authorities: TaskAuthorities
   readonly #tools: TaskTools
   readonly #ca: CaWatch
+  readonly #oversight: Oversight
 
   /** The interception CA in use. */
   get ca(): Ca {
@@ -102,16 +104,17 @@ export class Sidecar {
     this.#ca = new CaWatch(ca, config, log)
     this.#authorities = makeTaskAuthorities(config, () => this.ca, log)
     this.#tools = openTaskTools(config, log)
+    const { credentials, redactor } = openSecrets(config, environment)
+    this.#credentials = credentials
     this.#records = openRecords(
       config,
-      log,
-      now,
-      {
-        openCalls: () => this.#openCalls.size,
-        openTunnels: () => this.#openCalls.tunnels,
-        tasks: () => this.#room.numbers(),
-        sinks: () => this.#sinks.map(({ stats }) => stats),
-      },
+      { log, redactor },
+      () => ({
+        calls: this.#openCalls,
+        room: this.#room,
+        sinks: this.#sinks,
+        own: this.#oversight,
+      }),
       (call, wasDenied) => this.#room.count(call, wasDenied),
     )
     const records = this.#records
@@ -121,7 +124,7 @@ export class Sidecar {
     this.#rules = openRules({
       config,
       log,
-      recorder,
+      records: this.#records,
       onChanged: (before) => this.#room.onRulesChanged(before),
     })
     const dialer = makeDialer(
@@ -131,11 +134,6 @@ export class Sidecar {
     )
     this.#pool = new UpstreamPool({ dialer, limits })
     this.#sinks = startSinks(config, { records, dialer, environment, version, log, now })
-    const credentials = new CredentialStore(config.credentials, {
-      environment,
-      limits,
-      placeholderKey: placeholderKey(stateDir),
-    })
     const leafServers = new LeafServers({
       authorityFor: (taskId) => this.#authorityFor(taskId),
       limits,
@@ -145,9 +143,9 @@ export class Sidecar {
     const strangers = new Strangers(now)
     this.#listeners = this.#makeListeners()
     this.#room = this.#openRoom(renew, dialer, credentials, leafServers)
-    const identifier = makeIdentifier({ config, room: this.#room, dialer, strangers, recorder })
+    const identifier = makeIdentifier({ config, room: this.#room, dialer, strangers })
     this.#proxy = new ProxyServer({
-      parts: this.#makeParts(dialer, credentials, identifier),
+      parts: this.#makeParts(dialer, redactor, identifier),
       openCalls: this.#openCalls,
       leafServers,
       now,
@@ -155,11 +153,18 @@ export class Sidecar {
     })
     this.#room.begin()
     this.#control = this.#makeControl({ credentials, strangers, version })
+    this.#oversight = this.#watchOver({ identifier, credentials })
     this.#health = new HealthServer({
       connectionsMax: limits.healthConnectionsMax,
-      readiness: () => this.#readiness(),
+      readiness: () => this.#oversight.readiness(),
       metrics: () => this.#records.metrics.render(),
     })
+  }
+
+  #watchOver(asked: Pick<OversightParts, 'identifier' | 'credentials'>): Oversight {
+    const parts = { ...asked, config: this.#config, log: this.#log, records: this.#records }
+    const [room, rules, ca, sinks] = [this.#room, this.#rules, this.#ca, this.#sinks]
+    return new Oversight({ ...parts, room, rules, ca, sinks, proxy: this.#proxy })
   }
 
   #makeListeners(): TaskListeners {
@@ -180,7 +185,7 @@ export class Sidecar {
       room: this.#room,
       rules: this.#rules,
       listeners: this.#listeners,
-      recorder: this.#records.recorder,
+      records: this.#records,
       proxyAddress: () => reachableAddress(this.#proxy.address()),
     }
     return makeControlServer(options, version, this.#log)
@@ -208,7 +213,7 @@ export class Sidecar {
       config,
       renew,
       log: this.#log,
-      recorder: this.#records.recorder,
+      records: this.#records,
       rules: () => this.#rules.inForce,
       hooks: makeHooks(config.hooks, dialer),
       participants: endsWithTask({
@@ -223,11 +228,12 @@ export class Sidecar {
     })
   }
 
-  #makeParts(dialer: Dialer, credentials: CredentialStore, identifier: Identifier): Parts {
+  #makeParts(dialer: Dialer, redactor: Redactor, identifier: Parts['identifier']): Parts {
     return {
       limits: this.#config.limits,
       identifier,
-      credentials,
+      credentials: this.#credentials,
+      redactor,
       dialer,
       pool: this.#pool,
       recorder: this.#records.recorder,
@@ -266,31 +272,22 @@ export class Sidecar {
     // What was cut writes its records before the journal closes.
     await this.#openCalls.drained(CUT_TIMEOUT_MS)
     this.#pool.stop()
+    this.#oversight.close()
     this.#rules.close()
     this.#room.close()
     this.#openCalls.close()
     this.#ca.close()
     this.#tools.close()
-    this.#records.denials.close()
+    await this.#records.settle()
     await Promise.all(this.#sinks.map((sink) => sink.close()))
     await this.#records.journal.close()
   }
 
   async #listen(): Promise<void> {
+    await this.#credentials.readAll()
     await this.#health.listen(socketAddressOf(this.#config.listen.health))
     await this.#control.listen(socketAddressOf(this.#config.control.listen))
     await this.#proxy.listen(socketAddressOf(this.#config.listen.proxy))
-  }
-
-  #readiness(): Readiness[] {
-    return readinessOf({
-      isRecording: this.#records.journal.stats.available,
-      task: this.#room.own?.state,
-      hasRules: this.#rules.inForce !== undefined,
-      hasPolicy: this.#rules.inForce?.policy !== undefined,
-      hasRefused: this.#rules.refusedProblems.length > 0,
-      sinks: this.#sinks.map(({ stats }) => stats),
-    })
   }
 
   // The task of the configuration has no CA of its own: one sidecar, one task, one CA.

@@ -4,7 +4,16 @@
 
 import type { Socket } from 'node:net'
 
-import type { Call, Cleared, ClientSide, Decided, Identified, Prepared, Received } from './call.ts'
+import type {
+  Call,
+  Cleared,
+  ClientSide,
+  Decided,
+  Identified,
+  Prepared,
+  Received,
+  UpstreamResponse,
+} from './call.ts'
 import type { CredentialStore } from './credentials/store.ts'
 import { EgressError, REASONS, type Reason } from './errors.ts'
 import type { UpstreamPool } from './forward/pool.ts'
@@ -12,9 +21,11 @@ import { TaskRefusal, type Identifier } from './identify/identify.ts'
 import { prepareHead } from './inject/prepare.ts'
 import { screenPlaceholders } from './inject/screen.ts'
 import { watchBody } from './inject/watch-body.ts'
+import { watchResponse } from './inject/watch-response.ts'
 import { limitBody, meetObligations } from './ledger/clear.ts'
 import type { OpenRequests } from './ledger/open-requests.ts'
 import type { ToolPins } from './ledger/tool-pins.ts'
+import type { Redactor } from './inspect/redactor.ts'
 import type { Limits } from './limits.ts'
 import type { Dialer } from './net/dial.ts'
 import type { CallPermit } from './net/permit.ts'
@@ -59,6 +70,8 @@ export interface Parts {
   readonly tools: { readonly pins: ToolPins; readonly requests: OpenRequests }
   /** What records keep of prompts and tool calls where no rule says. */
   readonly record: ContentModes
+  /** Takes secrets out of what records keep. */
+  readonly redactor: Redactor
   /** Told of a credential that is about to be used for a task. */
   readonly onCredential: (task: TaskStanding, name: string) => void
   /** `inside`: a refused CONNECT is accepted and each request in it answered with the refusal; nothing is dialed. */
@@ -162,8 +175,24 @@ export async function prepare<C extends Call & Received & Cleared>(
     ...(added && { credential: added }),
   })
   if (head.used) call.credential = head.used
-  call.prepare({ headers: head.headers, path: head.path })
+  const { headers, path } = head
+  call.prepare(added ? { headers, path, secret: added.secret } : { headers, path })
   return call
+}
+
+/** The response, looked through for the credential that was sent: finding it is told, and changes nothing. */
+export function watchEcho(
+  call: Call & Prepared,
+  response: UpstreamResponse,
+  parts: Parts,
+): UpstreamResponse {
+  const { secret } = call.outgoing
+  if (secret === undefined) return response
+  const { headers, body } = response
+  const watched = watchResponse(headers, body, secret, (place) =>
+    parts.recorder.recordEcho(call, secret.name, place),
+  )
+  return watched === body ? response : { ...response, body: watched }
 }
 
 /** Compares what the ClientHello names with where the tunnel goes. @throws authority-mismatch */

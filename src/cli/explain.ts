@@ -13,11 +13,12 @@ import { explainTogether } from '../policy/explain.ts'
 import { makeItem } from '../policy/inside-grammar.ts'
 import { askAbout, type Asked } from '../policy/written-call.ts'
 import type { ControlClient } from '../control/client.ts'
-import { configFor, shortPath, staticTaskFor, staticTaskOf, type CommonOptions } from './common.ts'
+import { configFor, staticTaskFor, staticTaskOf, type CommonOptions } from './common.ts'
 import { callControl } from './control.ts'
 import { readBodyContent, readBodyFile } from './explain-body.ts'
 import { EXIT_CODES, paintFor, printJson, UsageError, type CommandIo } from './io.ts'
 import { formatProblems } from './problems.ts'
+import { printTrace } from './trace.ts'
 
 interface ExplainFlags {
   readonly task?: string
@@ -29,6 +30,7 @@ interface ExplainFlags {
   readonly resource?: string
   readonly prompt?: string
   readonly body?: string
+  readonly call?: readonly string[]
 }
 
 interface Explained {
@@ -36,7 +38,7 @@ interface Explained {
   readonly trace: readonly TraceStep[]
 }
 
-const NOT_SERVED = ['--at <time>', '--call <id>']
+const NOT_SERVED = ['--at <time>']
 
 /** Adds the verb. */
 export function registerExplain(
@@ -57,6 +59,10 @@ export function registerExplain(
     .option('--tool <name>', 'as an MCP message that calls this tool')
     .option('--resource <uri>', 'as an MCP message that reads this resource')
     .option('--prompt <name>', 'as an MCP message that gets this prompt')
+    .option(
+      '--call <id...>',
+      'recorded calls or messages: as they were decided and as they would be',
+    )
     .option('--body <@file>', 'with the bytes of this file as its body, where rules look inside')
   for (const option of NOT_SERVED) verb.addOption(new Option(option).hideHelp())
   verb.action(
@@ -68,6 +74,11 @@ export function registerExplain(
     ) => {
       refuseNotServed(command)
       const options = command.optsWithGlobals<CommonOptions & ExplainFlags>()
+      if (options.call !== undefined) {
+        if (method !== undefined) throw new UsageError('give METHOD and URL, or `--call`, not both')
+        exit(await explainCalls(options.call, options, io))
+        return
+      }
       if (method === undefined || url === undefined)
         throw new UsageError(
           'explain needs METHOD and URL, such as: explain GET https://api.github.com/user',
@@ -90,6 +101,29 @@ export function registerExplain(
       exit(await callControl(options, io, run))
     },
   )
+}
+
+async function explainCalls(
+  ids: readonly string[],
+  options: CommonOptions,
+  io: CommandIo,
+): Promise<number> {
+  const config = configFor(options, io, false)
+  const showTask = async (taskId: string): Promise<TaskRules | undefined> => {
+    let shown: TaskRules | undefined
+    const quiet = { ...io, out: () => undefined, err: () => undefined }
+    await callControl(options, quiet, async (client) => {
+      shown = await client.showTask(taskId)
+      return EXIT_CODES.ok
+    })
+    return shown
+  }
+  const { explainRecorded } = await import('./explain-call.ts')
+  let code: number = EXIT_CODES.ok
+  for (const id of ids)
+    if ((await explainRecorded(config, id, showTask, options.json === true, io)) !== EXIT_CODES.ok)
+      code = EXIT_CODES.no
+  return code
 }
 
 function refuseNotServed(command: Command): void {
@@ -230,19 +264,7 @@ function printDecision(decision: Decision, trace: readonly TraceStep[], io: Comm
     io.out(`pack: ${obligations.maxPackBytes} bytes at the most\n`)
   if (inspectors)
     io.out(`${paint.yellow('by the head alone')}: rules look inside for ${inspectors.join(', ')}\n`)
-  for (const step of trace) {
-    const whose = step.ancestor === undefined ? '' : ` (of the task ${step.ancestor} above)`
-    const mark = step.matched
-      ? paint.bold('matched')
-      : paint.dim(`not by ${step.failedAt ?? 'condition'}`)
-    const at = step.at.replace(
-      /^(.*?)(:\d+:\d+)$/,
-      (_all, file: string, place: string) => `${shortPath(file)}${place}`,
-    )
-    io.out(
-      `  ${step.verdict.padEnd(5)} ${step.rule.ruleset}/${step.rule.id}${whose}  ${mark}  ${paint.dim(at)}\n`,
-    )
-  }
+  printTrace(trace, io)
 }
 
 function addParam(

@@ -3,6 +3,8 @@
 
 import { createColors } from 'picocolors'
 
+import { jsonText } from '../wire/json-text.ts'
+
 /** The outside of a command. */
 export interface CommandIo {
   /** Writes text to standard output as it is. */
@@ -30,5 +32,5 @@ export function paintFor(io: Pick<CommandIo, 'color'>): ReturnType<typeof create
 
 /** Prints a value as the JSON that scripts read. */
 export function printJson(io: CommandIo, value: unknown): void {
-  io.out(`${JSON.stringify(value, undefined, 2)}\n`)
+  io.out(`${jsonText(value, 2)}\n`)
 }

@@ -19,6 +19,7 @@ const VERBS: Readonly<Record<string, () => Promise<Register>>> = {
   rules: async () => (await import('./rules.ts')).registerRules,
   tail: async () => (await import('./tail.ts')).registerTail,
   summary: async () => (await import('./summary.ts')).registerSummary,
+  export: async () => (await import('./export.ts')).registerExport,
   verify: async () => (await import('./verify.ts')).registerVerify,
   ca: async () => (await import('./ca.ts')).registerCa,
   'not served': async () => (await import('./not-served.ts')).registerNotServed,

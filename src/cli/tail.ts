@@ -6,6 +6,7 @@ import { RE2JS } from 're2js'
 
 import { renderRecord } from '../record/render.ts'
 import { tailRecords, type TailFilter } from '../record/tail.ts'
+import { escapeHarmful } from '../wire/json-text.ts'
 import { configFor, type CommonOptions } from './common.ts'
 import { EXIT_CODES, UsageError, type CommandIo } from './io.ts'
 import { readPeriod } from './period.ts'
@@ -62,7 +63,7 @@ async function printRecords(
     onBadLine: () => io.err('a line of the journal is no record: see `sallyport verify`\n'),
   })
   for await (const { line, record } of records)
-    io.out(`${options.json === true ? line : renderRecord(record, io.color)}\n`)
+    io.out(`${options.json === true ? escapeHarmful(line) : renderRecord(record, io.color)}\n`)
   return EXIT_CODES.ok
 }
 

@@ -6,6 +6,7 @@ import type { ControlTls } from '../control/server.ts'
 import type { CredentialDefinition } from '../credentials/sources.ts'
 import type { Limits } from '../limits.ts'
 import type { ContentModes } from '../policy/subject.ts'
+import type { RedactSection } from './redact-schema.ts'
 import type { HookSection } from './hook-schema.ts'
 import type { SinkDefinition } from './sink-definition.ts'
 import type { Task } from '../tasks/task.ts'
@@ -81,6 +82,8 @@ export interface Config {
   }
   /** How much of what is said a record keeps, unless a rule says more. */
   readonly record: ContentModes
+  /** What is taken out of records, and which header fields are in them. */
+  readonly redact: RedactSection
   readonly sinks: readonly SinkDefinition[]
   readonly refusals: {
     /** `early`: a CONNECT is refused; `inside`: it is accepted and the requests in it are answered, nothing is dialed. */

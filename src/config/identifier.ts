@@ -3,9 +3,9 @@
 import { Identifier } from '../identify/identify.ts'
 import type { Strangers } from '../identify/strangers.ts'
 import type { Dialer } from '../net/dial.ts'
-import type { CallRecorder } from '../record/recorder.ts'
 import type { Config } from './config.ts'
 import { makeJwtVerifier } from './identity.ts'
+import { SELF_CHECK_CLIENT } from './self-checks.ts'
 import type { TaskRoom } from './task-room.ts'
 
 /** What identifying is made of. */
@@ -14,23 +14,18 @@ export interface IdentifierOptions {
   readonly room: TaskRoom
   readonly dialer: Dialer
   readonly strangers: Strangers
-  readonly recorder: CallRecorder
 }
 
 /** Makes the stage. */
 export function makeIdentifier(options: IdentifierOptions): Identifier {
-  const { config, room, dialer, strangers, recorder } = options
+  const { config, room, dialer, strangers } = options
   return new Identifier({
     tasks: room.known,
     jwt: makeJwtVerifier(config, dialer, Date.now),
     policiesFor: (task) => room.policies.chainOf(task),
     checkSwitches: (task) => room.switches.checkTask(task),
-    onShared: (task, { address }, seen) =>
-      recorder.recordShared(task, {
-        seen,
-        bound: task.subject ?? task.sources.join(' '),
-        from: address ?? 'unix socket',
-      }),
-    onStranger: ({ address }, reason) => strangers.note(address, reason),
+    onStranger: ({ address }, reason) => {
+      if (address !== SELF_CHECK_CLIENT) strangers.note(address, reason)
+    },
   })
 }

@@ -4,34 +4,46 @@ import type { Problem } from '../policy/problem.ts'
 import type { Log } from '../record/log.ts'
 import type { CallRecorder } from '../record/recorder.ts'
 import type { Config } from './config.ts'
+import { KeptRules } from './kept-rules.ts'
 import { RuleWatch } from './rule-watch.ts'
+import type { Records } from './records.ts'
 import type { LoadedRules } from './rules.ts'
 
 /** What watching rules needs. */
 export interface OpenRulesOptions {
-  readonly config: Pick<Config, 'rules' | 'limits' | 'task'>
+  readonly config: Pick<Config, 'rules' | 'limits' | 'task' | 'stateDir' | 'journal'>
   readonly log: Log
-  readonly recorder: CallRecorder
+  readonly records: Pick<Records, 'recorder' | 'overrides'>
   /** Called once others are in force than before. */
   readonly onChanged: (before: LoadedRules) => void
 }
 
 /** Loads the rules and begins to watch them. */
-export function openRules({ config, log, recorder, onChanged }: OpenRulesOptions): RuleWatch {
-  const { rules, limits, task } = config
+export function openRules({ config, log, records, onChanged }: OpenRulesOptions): RuleWatch {
+  const { rules, limits, task, stateDir, journal } = config
+  const { recorder, overrides } = records
+  const kept = new KeptRules({
+    stateDir,
+    journal,
+    now: Date.now,
+    onProblem: (error) =>
+      log.error({ err: error }, 'the rules in force could not be kept for evidence'),
+  })
   return new RuleWatch({
     dir: rules.dir,
     limits,
     always: rules.always,
     task,
-    onLoaded: (loaded, before) => {
+    onLoaded: (loaded, before, texts) => {
+      // First, so that no record names rules that are not kept.
+      kept.keep(texts)
       log.info(
         { sets: loaded.sets.size },
         before ? 'changed rules are in force' : 'rules are in force',
       )
       if (task && loaded.policy === undefined) logProblems(loaded.problems, log)
-      logObserved(loaded, log)
-      recordLoaded(loaded, before, recorder)
+      overrides.noteObserved(logObserved(loaded, log))
+      recordLoaded(loaded, before, rules.always, recorder)
       if (before) onChanged(before)
     },
     onRefused: (problems) => {
@@ -46,20 +58,25 @@ export function openRules({ config, log, recorder, onChanged }: OpenRulesOptions
         },
       })
     },
+    onClosed: () => kept.close(),
   })
 }
 
-function logObserved({ sets }: LoadedRules, log: Log): void {
-  for (const { name, rules } of sets.values()) {
+function logObserved({ sets }: LoadedRules, log: Log): string[] {
+  const observing: string[] = []
+  for (const { name, version, rules } of sets.values()) {
     const observed = rules.filter(({ observe }) => observe).map(({ id }) => id)
-    if (observed.length > 0)
-      log.warn({ set: name, rules: observed }, 'observe: what these rules refuse passes')
+    if (observed.length === 0) continue
+    observing.push(`${name}@${version}`)
+    log.warn({ set: name, rules: observed }, 'observe: what these rules refuse passes')
   }
+  return observing
 }
 
 function recordLoaded(
   { sets, digest, policy }: LoadedRules,
   before: LoadedRules | undefined,
+  always: readonly string[],
   recorder: CallRecorder,
 ): void {
   recorder.recordEvent('rules-loaded', {
@@ -68,6 +85,7 @@ function recordLoaded(
       ...(before && { before: before.digest }),
       ...(policy && { policy: policy.digest }),
       sets: [...sets.values()].map(({ name, version }) => `${name}@${version}`),
+      ...(always.length > 0 && { always }),
     },
   })
 }

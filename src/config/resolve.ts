@@ -42,6 +42,7 @@ export function resolveConfig(
     ),
     journal: { ...kept, dir: absolute(journal.dir), retainMs: retain },
     record: sections.record,
+    redact: sections.redact,
     sinks: sections.sinks.map((sink) => resolveSink(sink, absolute)),
     refusals: sections.refusals,
     upstream: {

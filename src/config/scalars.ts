@@ -26,6 +26,9 @@ export const size: z.ZodType<number, string | number> = z.union(
 // A Node timer holds a signed 32-bit count of milliseconds and fires at once beyond it.
 const TIMER_MAX_MS = 2 ** 31 - 1
 
+// These may be longer.
+const WATCHED_IN_STEPS = new Set(['taskLifetimeMs', 'checkpointKeyLifetimeMs'])
+
 /** A bound of `limits.ts` by its name: what ends in `Ms` may be a duration, what counts bytes a size. */
 export function limitValue(name: string): z.ZodType<number, string | number> {
   if (/Bytes/.test(name)) return size
@@ -33,8 +36,7 @@ export function limitValue(name: string): z.ZodType<number, string | number> {
   const either = z.union([positiveInteger, duration], {
     error: `${DURATION_EXPECTED}, or milliseconds`,
   })
-  // The longest life of a task is watched in steps, so it alone may be longer.
-  if (name === 'taskLifetimeMs') return either
+  if (WATCHED_IN_STEPS.has(name)) return either
   return either.refine((valueMs) => valueMs <= TIMER_MAX_MS, { error: 'expected at most 24d' })
 }
 

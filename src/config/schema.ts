@@ -13,6 +13,7 @@ import { controlSchema, type ControlSection } from './control-schema.ts'
 import { credentialSchema, type CredentialSection } from './credential-schema.ts'
 import { hooksSchema, type HookSection } from './hook-schema.ts'
 import { identitySchema, type IdentitySection } from './identity-schema.ts'
+import { redactSchema, type RedactSection } from './redact-schema.ts'
 import { address, hostName, limitValue, listenAddress, resolverAddress, size } from './scalars.ts'
 import type { SinkDefinition } from './sink-definition.ts'
 import { sinkSchema } from './sink-schema.ts'
@@ -45,6 +46,7 @@ export interface Sections {
   readonly credentials: Readonly<Record<string, CredentialSection>>
   readonly journal: Omit<Config['journal'], 'retainMs'> & { readonly retain: number }
   readonly record: Config['record']
+  readonly redact: RedactSection
   /** Paths are as written. */
   readonly sinks: readonly SinkDefinition[]
   readonly refusals: Config['refusals']
@@ -229,6 +231,7 @@ export const SECTIONS: { readonly [Name in keyof Sections]: z.ZodType<Sections[N
   credentials,
   journal,
   record,
+  redact: redactSchema,
   sinks,
   refusals,
   upstream,

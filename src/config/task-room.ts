@@ -9,7 +9,6 @@ import type { KnownTasks } from '../identify/identify.ts'
 import type { TaskListeners } from '../listen/task-listeners.ts'
 import { DurationCounts, ENDING_SECONDS, type TaskNumbers } from '../record/counts.ts'
 import type { Log } from '../record/log.ts'
-import type { CallRecorder } from '../record/recorder.ts'
 import { adoptStatic, endRedefined } from '../tasks/adopt.ts'
 import { TaskClock } from '../tasks/clock.ts'
 import { TaskDesk } from '../tasks/desk.ts'
@@ -25,9 +24,11 @@ import { TaskWatch } from '../tasks/watch.ts'
 import type { LeafServers } from '../tls/contexts.ts'
 import type { TaskAuthorities } from '../tls/task-ca.ts'
 import type { Config } from './config.ts'
+import type { Records } from './records.ts'
 import type { LoadedRules } from './rules.ts'
 import { TaskCertificates } from './task-certificates.ts'
 import { TaskPolicies } from './task-policies.ts'
+import { BEGINNINGS, definitionOf } from './recorded-definition.ts'
 import { recordWidenings } from './widenings.ts'
 import { buildStaticTask } from './task.ts'
 
@@ -36,7 +37,7 @@ export interface TaskRoomOptions {
   readonly config: Config
   readonly renew: boolean
   readonly log: Log
-  readonly recorder: CallRecorder
+  readonly records: Pick<Records, 'recorder' | 'checkpoints'>
   readonly rules: () => LoadedRules | undefined
   readonly hooks: ReadonlyMap<string, EndHook>
   readonly participants: readonly EndsWithTask[]
@@ -69,7 +70,8 @@ export class TaskRoom {
   /** @throws Error where what is kept of tasks cannot be read or written */
   constructor(options: TaskRoomOptions) {
     this.#options = options
-    const { config, log, participants, hooks, recorder } = options
+    const { config, log, participants, hooks, records } = options
+    const { recorder } = records
     const { stateDir, limits } = config
     const onProblem = (error: unknown): void =>
       log.error({ err: error }, 'what is kept of tasks could not be written; it is tried again')
@@ -178,7 +180,8 @@ export class TaskRoom {
   onRulesChanged(before: LoadedRules): void {
     const { live } = this.registry.entries
     this.certificates.certifyAll(live)
-    const { recorder, log } = this.#options
+    const { log } = this.#options
+    const { recorder } = this.#options.records
     const tasks = [...live].map(({ task }) => task)
     recordWidenings({ tasks, before, policies: this.policies, recorder }).catch((error: unknown) =>
       log.error({ err: error }, 'what the changed rules widen could not be told'),
@@ -218,7 +221,7 @@ export class TaskRoom {
   }
 
   #makeDesk(): TaskDesk {
-    const { config, hooks, recorder, listeners, openCalls } = this.#options
+    const { config, hooks, listeners, openCalls, records } = this.#options
     const { identity, limits } = config
     return new TaskDesk({
       registry: this.registry,
@@ -233,7 +236,7 @@ export class TaskRoom {
       barred: (task) => this.switches.barred(task),
       onMade: (entry) => this.#onMade(entry),
       onExtended: (entry) => this.certificates.certify(entry),
-      onEvent: (action, { task }, detail) => recorder.recordEvent(action, { task, detail }),
+      onEvent: (action, { task }, detail) => records.recorder.recordEvent(action, { task, detail }),
       credentialsOf: ({ task }) => this.policies.credentialsOf(task),
       openCalls,
       socketOf: (taskId) => listeners.pathOf(taskId),
@@ -246,13 +249,13 @@ export class TaskRoom {
   }
 
   #onMove({ entry, transition, cause, actor, reason }: Move): void {
-    const { recorder, log, pause } = this.#options
+    const { records, log, pause } = this.#options
     const { task, kept } = entry
     const { action, from, to } = transition
     // Its calls are refused by now; those that were let out before must not go on either.
     const cut = to === 'suspended' ? pause(task.id) : 0
     if (to === 'revoking') log.warn({ task: task.id, cause }, 'the task ends: nothing more leaves')
-    recorder.recordEvent(action, {
+    records.recorder.recordEvent(action, {
       task,
       detail: {
         ...(from !== undefined && { from }),
@@ -263,18 +266,24 @@ export class TaskRoom {
         ...(cut > 0 && { cut }),
         ...(from === undefined && kept.unproven.length > 0 && { unproven: kept.unproven }),
         ...(cause === 'attested' && { evidence: kept.evidence }),
+        ...(BEGINNINGS.has(cause) && { definition: definitionOf(task) }),
       },
     })
+    // The last of its records: its receipt is there by now.
+    if (to === 'ended') records.checkpoints.seal(task)
   }
 
-  #onReceipt({ task }: TaskEntry, receipt: Receipt): void {
-    const { recorder, log } = this.#options
+  #onReceipt({ task, ending }: TaskEntry, receipt: Receipt): void {
+    const { log, records } = this.#options
+    const { recorder, checkpoints } = records
     this.#endings.add((Date.parse(receipt.endedAt) - Date.parse(receipt.startedAt)) / 1000)
     recorder.recordEvent('task-receipt', {
       task,
       outcome: receipt.complete ? 'success' : 'failure',
       detail: { receipt },
     })
+    // One that comes after the end.
+    if (ending === undefined) checkpoints.seal(task)
     const sandbox = receipt.items.find(({ kind }) => kind === 'sandbox')
     if (sandbox?.outcome !== 'unconfirmed') return
     log.error({ task: task.id, sandbox: sandbox.name }, "a sandbox's end is not confirmed")

@@ -3,8 +3,10 @@
 
 import { z } from '@hono/zod-openapi'
 
-import type { Kill, Receipt, TaskView } from '../tasks/view.ts'
+import type { Kill, OverrideView, Receipt, TaskView } from '../tasks/view.ts'
 import type {
+  CheckpointDesk,
+  CheckpointView,
   CredentialView,
   Inventory,
   ReceiptKey,
@@ -185,6 +187,27 @@ export const ownerAnswer: AnswerSchema<{
 /** Owners who were disabled. */
 export const ownersAnswer: AnswerSchema<{ disabled: string[] }> = z.object({ disabled: texts })
 
+const override: AnswerSchema<OverrideView> = z
+  .object({
+    id: text,
+    kind: text,
+    about: text,
+    team: text.optional(),
+    by: texts,
+    count,
+    first: time,
+    last: time,
+  })
+  .openapi('Override')
+
+/** Overrides that wait for a review. */
+export const overridesAnswer: AnswerSchema<{ overrides: OverrideView[] }> = z.object({
+  overrides: z.array(override),
+})
+
+/** One that was reviewed. */
+export const overrideAnswer: AnswerSchema<OverrideView> = override
+
 /** Rule sets. */
 export const rulesAnswer: AnswerSchema<{ rules: RuleSetView[] }> = z.object({
   rules: z.array(
@@ -222,14 +245,60 @@ export const credentialsAnswer: AnswerSchema<{ credentials: CredentialView[] }> 
 export const inventoryAnswer: AnswerSchema<Inventory> = z.object({
   tasks: count,
   sandboxes: texts,
+  identities: z.array(
+    z.object({
+      task: text,
+      state: z.enum(['pending', 'active', 'suspended', 'revoking', 'ended']),
+      agent: text,
+      instance: text,
+      owner: text,
+      sandbox: text,
+      subject: text.optional(),
+      credentials: texts,
+    }),
+  ),
+  more: z.boolean(),
+  credentials: texts,
   unknownClients: z.array(
-    z.object({ address: text, reason: text, firstSeen: time, lastSeen: time, count }),
+    z.object({
+      standing: z.literal('unknown-client'),
+      address: text,
+      reason: text,
+      firstSeen: time,
+      lastSeen: time,
+      count,
+    }),
   ),
 })
 
 /** Receipt keys as a JWKS. */
 export const keysAnswer: AnswerSchema<{ keys: ReceiptKey[] }> = z.object({
   keys: z.array(z.object({ kty: text, crv: text, x: text, kid: text })),
+})
+
+const checkpoint = z
+  .object({
+    journal: text,
+    task: text.optional().describe("The task whose own chain it is; absent: the journal's."),
+    seq: count.describe('The last record that it covers.'),
+    hash: text.describe("SHA-256 of that record's line, in hex."),
+    time,
+    final: z.literal(true).optional().describe('The task has ended.'),
+    key: text,
+    signature: text.describe('base64url; see docs/proof.md for what is signed.'),
+  })
+  .openapi('Checkpoint')
+
+/** A checkpoint that was made. */
+export const checkpointAnswer: AnswerSchema<CheckpointView> = checkpoint
+
+/** Checkpoints and the keys that they are checked with. */
+export const checkpointsAnswer: AnswerSchema<ReturnType<CheckpointDesk['show']>> = z.object({
+  journal: text,
+  keys: z.array(
+    z.object({ kty: text, crv: text, x: text, kid: text, from: time, until: time.optional() }),
+  ),
+  checkpoints: z.array(checkpoint),
 })
 
 /** Records of calls, as they stand in the journal. */

@@ -15,6 +15,8 @@ import type { ControlParts } from './parts.ts'
 import { problemHeaders, problemOf } from './problems.ts'
 import type { Principal } from './roles.ts'
 import { addCallRoutes } from './routes/calls.ts'
+import { addCheckpointRoutes } from './routes/checkpoints.ts'
+import { addOverrideRoutes } from './routes/overrides.ts'
 import { addShownRoutes } from './routes/shown.ts'
 import { addKillRoutes, addOwnerRoutes, addRuleRoutes } from './routes/switches.ts'
 import { addTaskChangeRoutes } from './routes/task-changes.ts'
@@ -35,7 +37,7 @@ interface AppOptions {
   readonly onUnexpected: (error: unknown) => void
 }
 
-const NOT_SERVED = ['holds', 'checkpoints']
+const NOT_SERVED = ['holds']
 
 /** Makes the app. */
 export function makeControlApp({ parts, limits, version, onUnexpected }: AppOptions): ControlApp {
@@ -54,7 +56,9 @@ export function makeControlApp({ parts, limits, version, onUnexpected }: AppOpti
   addRuleRoutes(app, parts)
   addKillRoutes(app, parts)
   addOwnerRoutes(app, parts)
+  addOverrideRoutes(app, parts)
   addShownRoutes(app, parts)
+  addCheckpointRoutes(app, parts)
   addNotServed(app)
   app.doc31('/openapi.json', {
     openapi: '3.1.0',

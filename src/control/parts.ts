@@ -1,8 +1,17 @@
 // What the control API asks of the rest of the sidecar, as interfaces: it never imports the data path. `sidecar.ts` hands
 // the parts in.
 
+import type { TaskState } from '../tasks/task.ts'
 import type { TaskDefinition } from '../tasks/schema.ts'
-import type { Actor, Evidence, Kill, KillScope, Receipt, TaskView } from '../tasks/view.ts'
+import type {
+  Actor,
+  Evidence,
+  Kill,
+  KillScope,
+  OverrideView,
+  Receipt,
+  TaskView,
+} from '../tasks/view.ts'
 
 /** The tasks; every method throws ControlError where it refuses. */
 export interface TaskDesk {
@@ -43,6 +52,14 @@ export interface OwnerDesk {
   disabled(): readonly string[]
 }
 
+/** What lets something through beyond the rules, until somebody else has looked at it. */
+interface OverrideDesk {
+  /** Those that wait, the oldest first. */
+  list(): readonly OverrideView[]
+  /** @throws ControlError not-found; principal-not-allowed where it is the reviewer's own */
+  review(id: string, actor: Actor): OverrideView
+}
+
 /** What a task's sandbox is given. */
 export interface TaskEnvironment {
   /** The proxy URL; undefined where only a socket leads to it. */
@@ -75,9 +92,26 @@ export interface RulesReload {
 
 /** What is known of the sandboxes. */
 export interface Inventory {
+  /** That have not ended. */
   readonly tasks: number
   readonly sandboxes: readonly string[]
+  /** Who acts in each such task, the newest first, and what credentials its rules lead to; `more` where there are too many. */
+  readonly identities: readonly {
+    readonly task: string
+    readonly state: TaskState
+    readonly agent: string
+    readonly instance: string
+    readonly owner: string
+    readonly sandbox: string
+    /** What a workload token or certificate must name. */
+    readonly subject?: string
+    readonly credentials: readonly string[]
+  }[]
+  readonly more: boolean
+  /** Names of all that are configured. */
+  readonly credentials: readonly string[]
   readonly unknownClients: readonly {
+    readonly standing: 'unknown-client'
     readonly address: string
     readonly reason: string
     readonly firstSeen: string
@@ -103,6 +137,36 @@ export interface ReceiptKey {
   readonly kid: string
 }
 
+/** A signed statement of how far a chain has come. */
+export interface CheckpointView {
+  /** The id of the journal. */
+  readonly journal: string
+  /** The task whose own chain it is; absent: the journal's. */
+  readonly task?: string | undefined
+  readonly seq: number
+  /** Lower-case hex SHA-256 of that record's line. */
+  readonly hash: string
+  readonly time: string
+  readonly final?: true | undefined
+  /** `kid` of the key. */
+  readonly key: string
+  readonly signature: string
+}
+
+/** The checkpoints of the journal, and what they are checked with. */
+export interface CheckpointDesk {
+  show(): {
+    readonly journal: string
+    readonly keys: readonly (ReceiptKey & { readonly from: string; readonly until?: string })[]
+    /** The latest ones, newest last. */
+    readonly checkpoints: readonly CheckpointView[]
+  }
+  /** @throws EgressError audit-unavailable as a rejection */
+  make(): Promise<CheckpointView>
+  /** @returns undefined where there is no such task */
+  makeOf(taskId: string): Promise<CheckpointView> | undefined
+}
+
 /** Which records are asked for; members left out do not restrict. */
 export interface WantedRecords {
   /** A task's id; its children count as its own. */
@@ -116,6 +180,7 @@ export interface ControlParts {
   readonly tasks: TaskDesk
   readonly kills: KillDesk
   readonly owners: OwnerDesk
+  readonly overrides: OverrideDesk
   /** Proxy URL and environment of a task's sandbox; the token is undefined where it is not known any more. */
   environmentFor(taskId: string, token: string | undefined): TaskEnvironment
   readonly rules: { show(): readonly RuleSetView[]; reload(actor: Actor): RulesReload }
@@ -128,6 +193,7 @@ export interface ControlParts {
     follow(wanted: WantedRecords, onRecord: (record: unknown) => void): () => void
   }
   receiptKey(): ReceiptKey
+  readonly checkpoints: CheckpointDesk
   /** Puts a change on record with its principal. */
   record(action: string, detail: Readonly<Record<string, unknown>>): void
 }

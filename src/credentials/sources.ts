@@ -6,6 +6,7 @@ import { open, type FileHandle } from 'node:fs/promises'
 
 import { EgressError } from '../errors.ts'
 import type { Endpoint } from '../wire/authority.ts'
+import type { KnownSecrets } from './known-secrets.ts'
 import type { Secret } from './secret.ts'
 import { makeSecret } from './vault.ts'
 
@@ -57,21 +58,25 @@ const NEWLINE_BYTES_MAX = 2
 // File times move in ticks of some milliseconds: two writes within one are told apart by neither time nor size.
 const TICK_MS = 100
 
-/** Opens a credential's source; `NAME_FILE` stands in for a variable that is not set. */
+/**
+ * Opens a credential's source; `NAME_FILE` stands in for a variable that is not set.
+ * @param known told of every value that is read
+ */
 export function openSource(
   { name, source }: Pick<CredentialDefinition, 'name' | 'source'>,
   environment: Readonly<Record<string, string | undefined>>,
   bytesMax: number,
+  known?: KnownSecrets,
 ): SecretSource {
-  if ('file' in source) return new SecretFile(name, source.file, bytesMax)
+  if ('file' in source) return new SecretFile(name, source.file, bytesMax, known)
   const value = environment[source.env]
   const file = environment[`${source.env}_FILE`]
-  if (value === undefined && file !== undefined) return new SecretFile(name, file, bytesMax)
+  if (value === undefined && file !== undefined) return new SecretFile(name, file, bytesMax, known)
   let secret: Secret | undefined
   return {
     secret: async () => {
       if (value === undefined) throw unavailable(name, 'the variable is not set')
-      return (secret ??= keepValue(name, value, bytesMax))
+      return (secret ??= keepValue(name, value, bytesMax, known))
     },
   }
 }
@@ -80,13 +85,15 @@ class SecretFile implements SecretSource {
   readonly #name: string
   readonly #file: string
   readonly #bytesMax: number
+  readonly #known: KnownSecrets | undefined
   #kept: Kept | undefined
   #reading: Promise<Secret> | undefined
 
-  constructor(name: string, file: string, bytesMax: number) {
+  constructor(name: string, file: string, bytesMax: number, known: KnownSecrets | undefined) {
     this.#name = name
     this.#file = file
     this.#bytesMax = bytesMax
+    this.#known = known
   }
 
   async secret(): Promise<Secret> {
@@ -115,7 +122,7 @@ class SecretFile implements SecretSource {
       const stamp = await handle.stat()
       const settled =
         isSame(before, stamp) && Date.now() - Math.max(stamp.mtimeMs, stamp.ctimeMs) > TICK_MS
-      const secret = keepValue(this.#name, value, this.#bytesMax)
+      const secret = keepValue(this.#name, value, this.#bytesMax, this.#known)
       this.#kept = { stamp, settled, secret }
       return secret
     } finally {
@@ -146,13 +153,19 @@ async function readText(handle: FileHandle, bytesMax: number): Promise<string> {
   return text
 }
 
-function keepValue(name: string, text: string, bytesMax: number): Secret {
+function keepValue(
+  name: string,
+  text: string,
+  bytesMax: number,
+  known: KnownSecrets | undefined,
+): Secret {
   const value = text.replace(/\r?\n$/, '')
   if (value === '') throw unavailable(name, 'the value is empty')
   if (value.length > bytesMax) throw unavailable(name, 'the value is too long')
   // Anything else would break the head it stands in, or be changed on the way.
   if (!HEADER_TEXT.test(value))
     throw unavailable(name, 'the value has characters that no header may have')
+  known?.learn(name, value)
   return makeSecret(name, value)
 }
 

@@ -6,6 +6,7 @@ import { LRUCache } from 'lru-cache'
 import { EgressError } from '../errors.ts'
 import type { Limits } from '../limits.ts'
 import type { Endpoint } from '../wire/authority.ts'
+import type { KnownSecrets } from './known-secrets.ts'
 import { derivePlaceholder } from './placeholder.ts'
 import type { Secret } from './secret.ts'
 import { openSource, type CredentialDefinition, type SecretSource } from './sources.ts'
@@ -16,6 +17,8 @@ export interface CredentialStoreOptions {
   readonly limits: Pick<Limits, 'secretBytesMax'>
   /** 32 bytes, of the installation. */
   readonly placeholderKey: Uint8Array
+  /** Told of every value that is read, and where placeholders are. */
+  readonly known?: KnownSecrets
 }
 
 const NONE: readonly CredentialDefinition[] = []
@@ -32,16 +35,17 @@ export class CredentialStore {
     new LRUCache({ max: TASKS_KEPT_MAX })
 
   constructor(definitions: readonly CredentialDefinition[], options: CredentialStoreOptions) {
-    const { environment, limits, placeholderKey } = options
+    const { environment, limits, placeholderKey, known } = options
     this.#placeholderKey = placeholderKey
     this.#definitions = new Map(definitions.map((definition) => [definition.name, definition]))
     this.#byHost = groupByHost(definitions)
     this.#sources = new Map(
       definitions.map((definition) => [
         definition.name,
-        openSource(definition, environment, limits.secretBytesMax),
+        openSource(definition, environment, limits.secretBytesMax, known),
       ]),
     )
+    known?.usePlaceholders((taskId) => this.placeholders(taskId))
   }
 
   /** Names in the order of the configuration. */
@@ -64,6 +68,11 @@ export class CredentialStore {
     const source = this.#sources.get(name)
     if (source === undefined) throw unknown(name)
     return source.secret()
+  }
+
+  /** Reads every value that there is, so that it is known before anybody can say it. */
+  async readAll(): Promise<void> {
+    await Promise.all(this.names().map((name) => this.isAvailable(name)))
   }
 
   /** Tells whether there is a value now. */

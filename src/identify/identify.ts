@@ -40,8 +40,6 @@ export interface IdentifyOptions {
   readonly policiesFor: (task: Task) => PolicyChain | undefined
   /** @throws EgressError killed */
   readonly checkSwitches: (task: Task) => void
-  /** Told of a credential that came from where it must not. */
-  readonly onShared: (task: Task, client: ClientAddress, seen: string) => void
   /** Told of a client that proved no task. */
   readonly onStranger: (client: ClientAddress, reason: Reason) => void
 }
@@ -87,7 +85,7 @@ export class Identifier {
       : this.#provedBy(client, headers)
     const { task } = standing
     if (!this.#isKnownSource(task, client)) {
-      if (isPortable) throw this.#shared(task, client, client.address ?? 'a unix socket')
+      if (isPortable) throw shared(task, client.address ?? 'a unix socket')
       this.#options.onStranger(client, 'unknown-client')
       throw new TaskRefusal('unknown-client', task)
     }
@@ -112,7 +110,7 @@ export class Identifier {
       const { task } = shown.standing
       // Whoever shows two identities shows one that is not its own.
       if (client.certificateSubject !== undefined && certified !== shown.standing)
-        throw this.#shared(task, client, client.certificateSubject)
+        throw shared(task, client.certificateSubject)
       return shown
     }
     if (certified !== undefined) return { standing: certified, isPortable: false }
@@ -145,11 +143,6 @@ export class Identifier {
     return { standing, isPortable: true }
   }
 
-  #shared(task: Task, client: ClientAddress, seen: string): TaskRefusal {
-    this.#options.onShared(task, client, seen)
-    return new TaskRefusal('identity-shared', task, { seen })
-  }
-
   #isKnownSource(task: Task, client: ClientAddress): boolean {
     // A unix socket has no address: whoever may open it is the sandbox.
     if (task.sources.length === 0 || client.address === undefined) return true
@@ -162,4 +155,9 @@ export class Identifier {
     }
     return ranges.some((range) => contains(range, address))
   }
+}
+
+// A credential came from where it must not.
+function shared(task: Task, seen: string): TaskRefusal {
+  return new TaskRefusal('identity-shared', task, { seen })
 }

@@ -1,7 +1,7 @@
 // Finds placeholders in a body that streams by, across chunk borders, whatever way it is cut. Deliberately finds them as
 // they are, not encoded: in a body they are worthless and only worth an alert. Called by `watch-body.ts`.
 
-import { TextFinder } from './text-finder.ts'
+import { TextFinder } from '../wire/text-finder.ts'
 
 /** Looks for any of some placeholders in a stream of chunks. */
 export class PlaceholderScan {

@@ -2,8 +2,8 @@
 // is in docs/credentials.md, and a test holds the two together. Called by `prepare.ts`.
 
 import type { CredentialDefinition } from '../credentials/sources.ts'
+import { decodePercent } from '../wire/percent.ts'
 import { placeHeader } from './places.ts'
-import { decodePercent } from './query.ts'
 
 /** Header fields, lower case. */
 export const CLIENT_AUTH_HEADERS: readonly string[] = [

@@ -6,9 +6,10 @@ import type { CredentialDefinition } from '../credentials/sources.ts'
 import { EgressError } from '../errors.ts'
 import type { Endpoint } from '../wire/authority.ts'
 import type { RawHeaders } from '../wire/body.ts'
+import { decodePercent } from '../wire/percent.ts'
+import { base64TracesOf, TextFinder } from '../wire/text-finder.ts'
 import { isOwnHost, placeHeader, placeText } from './places.ts'
-import { decodePercent, splitQuery, type QueryPart } from './query.ts'
-import { TextFinder } from './text-finder.ts'
+import { splitQuery, type QueryPart } from './query.ts'
 
 /** A head and the placeholders of its task. */
 export interface ScreenInput {
@@ -120,17 +121,7 @@ function finderOf(placeholders: ReadonlyMap<string, CredentialDefinition>): Text
   return finder
 }
 
-/**
- * Lists texts of which one occurs wherever a placeholder's derived part does: itself, and what base64 makes of it at each of
- * the three ways in which it can lie across groups of three bytes, without the characters that its neighbours have a share
- * in. Of letters and digits base64 and base64url make the same.
- */
+// Of letters and digits base64 and base64url make the same.
 function tracesOf(derived: string): string[] {
-  const traces = [derived]
-  for (let before = 0; before < 3; before += 1) {
-    const length = before + derived.length
-    const encoded = Buffer.from(derived.padStart(length, ' ')).toString('base64')
-    traces.push(encoded.slice(Math.ceil((before * 8) / 6), Math.floor((length * 8) / 6)))
-  }
-  return traces
+  return [derived, ...base64TracesOf(derived)]
 }

@@ -16,12 +16,12 @@ export interface Keeper {
   keep(value: JsonValue, mode: ContentMode): KeptContent | undefined
 }
 
-/** Bounds and masks of a keeper. */
+/** What bounds a keeper, and what it never keeps. */
 export interface KeeperOptions {
   /** Bytes of a value that is kept; what is beyond is cut, and the record says so. */
   readonly bytesMax: number
-  /** Texts that `redacted` masks wherever they stand: the task's placeholders. */
-  readonly masks: readonly string[]
+  /** Takes out of a text what no mode keeps: known secrets and placeholders. */
+  readonly mask: (text: string) => string
 }
 
 /** Nesting beyond which a kept value is cut. */
@@ -39,7 +39,7 @@ export function makeKeeper(options: KeeperOptions): Keeper {
       const text = canonicalJson(value)
       const kept: KeptContent = { digest: digestOf(text), bytes: Buffer.byteLength(text) }
       if (mode === 'digest') return kept
-      const cutter = new Cutter(options.bytesMax, mode === 'redacted' ? options.masks : undefined)
+      const cutter = new Cutter(options.bytesMax, options.mask, mode === 'redacted')
       const cut = cutter.cut(value)
       return { ...kept, value: cut, ...(cutter.isCut && { truncated: true }) }
     },
@@ -54,13 +54,15 @@ function digestOf(canonical: string): string {
 // masked as it goes, so that what nobody keeps costs nothing.
 class Cutter {
   isCut = false
-  readonly #masks: readonly string[] | undefined
+  readonly #mask: (text: string) => string
+  readonly #isRedacted: boolean
   #left: number
 
-  /** @param masks undefined: nothing is masked */
-  constructor(bytesMax: number, masks: readonly string[] | undefined) {
+  /** @param isRedacted also what only looks like a secret is masked */
+  constructor(bytesMax: number, mask: (text: string) => string, isRedacted: boolean) {
     this.#left = bytesMax
-    this.#masks = masks
+    this.#mask = mask
+    this.#isRedacted = isRedacted
   }
 
   cut(value: JsonValue, depth = 0): JsonValue {
@@ -78,15 +80,19 @@ class Cutter {
 
   // Of a long text as much as is kept, and more behind it, so that no secret is cut through before it is seen as one.
   #show(text: string): string {
-    if (this.#masks === undefined) return text
     const lengthMax = this.#left + SEEN_BEHIND
-    if (text.length <= lengthMax) return redactText(text, this.#masks)
+    if (text.length <= lengthMax) return this.#redact(text)
     this.isCut = true
-    return redactText(text.slice(0, lengthMax), this.#masks).slice(0, -SEEN_BEHIND)
+    return this.#redact(text.slice(0, lengthMax)).slice(0, -SEEN_BEHIND)
+  }
+
+  #redact(text: string): string {
+    const masked = this.#mask(text)
+    return this.#isRedacted ? redactText(masked) : masked
   }
 
   #showMember(name: string, member: JsonValue): JsonValue {
-    const isSecret = this.#masks && typeof member === 'string' && isSecretMember(name, member)
+    const isSecret = this.#isRedacted && typeof member === 'string' && isSecretMember(name, member)
     return isSecret ? SECRET_VALUE : member
   }
 

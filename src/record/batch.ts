@@ -1,8 +1,13 @@
 // Records that wait for the next write, and the one promise that all of them share. Called by `journal.ts` only.
 
-import type { RecordBody } from './body.ts'
+import { NO_SECRETS, Redactor } from '../inspect/redactor.ts'
+import type { RecordBody, RecordChain } from './body.ts'
+import { eventRecord } from './ecs.ts'
 import type { TextParts } from './open-starts.ts'
+import { redactRecord } from './redact-record.ts'
 import { recordText } from './text.ts'
+
+const KNOWS_NONE = new Redactor(NO_SECRETS)
 
 /** A record on its way to the disk. */
 export interface QueuedRecord {
@@ -10,8 +15,12 @@ export interface QueuedRecord {
   readonly text: string
   readonly action: string
   readonly callId: string | undefined
+  /** The task in whose own chain it stands as well. */
+  readonly taskId: string | undefined
   /** For a start that `call-text.ts` made. */
   readonly parts: TextParts | undefined
+  /** Makes the text that is written instead, not much longer, where a record tells its own place; anew after a failure. */
+  readonly late: ((place: RecordChain) => string) | undefined
 }
 
 /** The shared promise of all records appended within one turn of the event loop. */
@@ -29,48 +38,51 @@ export function makeBatch(): Batch {
   return { written: promise, resolve, reject }
 }
 
-/** Turns a record into what is queued. */
-export function queuedRecord(record: RecordBody): QueuedRecord {
+/**
+ * Turns a record into what is queued: nothing is text before secrets are out of it.
+ * @param redactor default: one that knows none, and masks what looks like one
+ */
+export function queuedRecord(record: RecordBody, redactor: Redactor = KNOWS_NONE): QueuedRecord {
   return {
-    text: recordText(record),
+    text: recordText(redactRecord(record, redactor)),
     action: record.event.action,
     callId: record.sallyport.call?.id,
+    taskId: record.sallyport.task?.id,
     parts: undefined,
+    late: undefined,
   }
 }
+
+const NOT_OWED = new Set(['call-started', 'call-progress', 'message-allowed', 'checkpoint'])
 
 /**
  * Tells whether a record whose write failed is owed, that is kept and written as soon as the disk takes writes again.
- * A call that could not be recorded as started does not start, a message that could not be recorded is not passed on, and
- * progress is no loss.
+ * A call that could not be recorded as started does not start, a message that could not be recorded is not passed on,
+ * progress is no loss, and the next checkpoint says more than one that is late.
  */
 export function isOwed(action: string): boolean {
-  return action !== 'call-started' && action !== 'call-progress' && action !== 'message-allowed'
+  return !NOT_OWED.has(action)
 }
 
 /**
- * Tells whether a record is taken at any bound: there are no more ends than calls that were allowed to start, and what a sink
- * says of a gap makes room.
+ * Tells whether a record is taken at any bound: there are no more ends than calls that were allowed to start, few keys, and
+ * what tells that segments go, or what a sink did not get, makes room.
  */
 export function isAlwaysTaken(action: string): boolean {
-  return action === 'call-ended' || action.startsWith('task-') || action.startsWith('sink-')
-}
-
-/** What a `-repeated` record tells. */
-interface RepeatedCount {
-  readonly action: string
-  readonly detail: {
-    readonly count: number
-    /** By reason, or by what else its kind of record tells apart. */
-    readonly [by: string]: number | Readonly<Record<string, number>>
-  }
+  return (
+    action === 'call-ended' ||
+    action.startsWith('task-') ||
+    action.startsWith('sink-') ||
+    action === 'checkpoint-key' ||
+    action === 'journal-segments-deleted'
+  )
 }
 
 /** By which member of their detail counts are told apart. */
 const COUNTED_BY: ReadonlyMap<string, string> = new Map([
   ['call-denied-repeated', 'reasons'],
   ['message-denied-repeated', 'reasons'],
-  ['tool-definition-changed-repeated', 'reasons'],
+  ['alerts-repeated', 'names'],
   ['message-allowed-repeated', 'kinds'],
 ])
 
@@ -83,24 +95,27 @@ export class RepeatedCounts {
     return this.#byAction.size === 0
   }
 
-  /** Counts one refused call or message, or all of a record that is itself a count. */
-  add({ event: { action, reason }, sallyport }: RecordBody): void {
+  /** Counts one refused call or message, one alert, or all of a record that is itself a count. */
+  add({ event: { action, kind, reason }, sallyport }: RecordBody): void {
     if (action === 'call-denied' || action === 'message-denied')
       this.#add(`${action}-repeated`, reason ?? 'internal', 1)
-    const counts: unknown = sallyport.detail?.[COUNTED_BY.get(action) ?? '']
+    const { detection, detail } = sallyport
+    if (detection !== undefined && kind === 'alert') {
+      const told = action === detection.name ? 1 : Number(detail?.['count'] ?? 1)
+      this.#add('alerts-repeated', detection.name, told)
+    }
+    const counts: unknown = detail?.[COUNTED_BY.get(action) ?? '']
     if (typeof counts !== 'object' || counts === null) return
     for (const [name, count] of Object.entries(counts)) this.#add(action, name, Number(count))
   }
 
-  /** Hands the counts over and begins anew. */
-  take(): RepeatedCount[] {
-    const taken = [...this.#byAction].map(([action, counts]) => ({
-      action,
-      detail: {
-        count: [...counts.values()].reduce((sum, count) => sum + count, 0),
-        [COUNTED_BY.get(action) ?? 'reasons']: Object.fromEntries(counts),
-      },
-    }))
+  /** Makes the records that tell the counts, and begins anew. @param now epoch milliseconds */
+  take(now: number): QueuedRecord[] {
+    const taken = [...this.#byAction].map(([action, counts]) => {
+      const count = [...counts.values()].reduce((sum, one) => sum + one, 0)
+      const detail = { count, [COUNTED_BY.get(action) ?? 'reasons']: Object.fromEntries(counts) }
+      return queuedRecord(eventRecord(action, { now, detail }))
+    })
     this.#byAction = new Map()
     return taken
   }

@@ -2,14 +2,17 @@
 // `ecs.ts` and `text.ts` make of its facts, at a fraction of the cost, as the second repeats of the first what stays.
 // Deliberately for no other record: tunnels, progress, refusals and events are rarer. Called by `recorder.ts`.
 
-import type { Call, Decided, Received } from '../call.ts'
+import type { Call, Decided, Received, TraceContext } from '../call.ts'
 import type { Reason } from '../errors.ts'
+import type { Redactor } from '../inspect/redactor.ts'
 import { firstValue } from '../wire/headers.ts'
+import { jsonText } from '../wire/json-text.ts'
 import { makeUlid } from '../wire/ulid.ts'
 import type { QueuedRecord } from './batch.ts'
 import { agentOf, callEvent, ECS, isoTime, taskOf, tlsOf, tlsVersion } from './ecs.ts'
 import { targetOf } from './facts.ts'
 import type { TextParts } from './open-starts.ts'
+import { redactDeep, redactTask } from './redact-record.ts'
 import {
   eventText,
   inner,
@@ -37,46 +40,57 @@ export function isDecidedRequest(call: Call): call is DecidedRequest {
 }
 
 /** Makes the `call-started`. @param now epoch milliseconds */
-export function startedRecord(call: DecidedRequest, now: number): QueuedRecord {
+export function startedRecord(call: DecidedRequest, now: number, redactor: Redactor): QueuedRecord {
   const { arrival, request, decision } = call
   const { endpoint } = request
   const { address, port } = arrival.client
   const id = inner(arrival.id)
+  const { task } = call.identity
+  const host = redactor.text(endpoint.host, task.id)
   let text = beginning(now) + makeUlid(now) + eventEnding('call-started', call.reason)
   const ruleAt = text.length
   if (decision.rule !== undefined) text += `,"rule":${kept(decision.rule)}`
   if (address !== undefined) text += sourceText({ ip: address, port })
   text += ',"destination":{'
-  if (endpoint.kind === 'name') text += `"domain":"${inner(endpoint.host)}",`
+  if (endpoint.kind === 'name') text += `"domain":"${inner(host)}",`
   const addressAt = text.length
   text += addressText(call)
   const portAt = text.length
-  text += `"port":${numeral(endpoint.port)}}${urlTextOf(targetOf(request))}`
-  text += `,"http":{"version":"${inner(request.version)}","request":{"id":"${id}","method":"${inner(request.method)}","bytes":`
+  text += `"port":${numeral(endpoint.port)}}${urlTextOf(targetOf(request), host, redactor, task.id)}`
+  text += `,"http":{"version":"${inner(redactor.text(request.version, task.id))}","request":{"id":"${id}"`
+  text += `,"method":"${inner(redactor.text(request.method, task.id))}","bytes":`
   const bytesAt = text.length
-  text += trafficText(call)
+  text += trafficText(call, redactor)
   const agentAt = text.length
   const agent = firstValue(request.headers, 'user-agent')
-  if (agent !== undefined) text += `,"user_agent":{"original":"${inner(agentOf(agent).original)}"}`
-  if (call.trace !== undefined) text += traceText(call.trace.traceId, call.trace.parentId)
+  if (agent !== undefined)
+    text += `,"user_agent":{"original":"${inner(redactor.text(agentOf(agent).original, task.id))}"}`
+  if (call.trace !== undefined) text += redactedTraceText(call.trace, redactor, task.id)
   text += decision.wouldDeny === undefined ? ENFORCING : OBSERVING
   text += `${id}","kind":"${arrival.kind}"${optional('parent', arrival.parent)}}`
-  text += `,"task":${kept(taskOf(call.identity.task))}${decisionText(call)}`
+  text += `,"task":${kept(redactTask(taskOf(task), redactor))}${decisionText(call)}`
   const credentialAt = text.length
-  text += ending(call)
+  text += ending(call, redactor)
   const parts = { ruleAt, addressAt, portAt, bytesAt, agentAt, credentialAt }
-  return { text, action: 'call-started', callId: arrival.id, parts }
+  const taskId = call.identity.task.id
+  return { text, action: 'call-started', callId: arrival.id, taskId, parts, late: undefined }
+}
+
+/** The text of a call's start, and where its parts are. */
+interface StartedText {
+  readonly text: string
+  readonly parts: TextParts
 }
 
 /**
  * Makes the `call-ended`.
- * @param started text of the same call's start
+ * @param start of the same call
  * @param now epoch milliseconds
  */
 export function endedRecord(
   call: DecidedRequest,
-  started: string,
-  parts: TextParts,
+  { text: started, parts }: StartedText,
+  redactor: Redactor,
   now: number,
 ): QueuedRecord {
   const text =
@@ -87,10 +101,12 @@ export function endedRecord(
     started.slice(parts.ruleAt, parts.addressAt) +
     addressText(call) +
     started.slice(parts.portAt, parts.bytesAt) +
-    trafficText(call) +
+    trafficText(call, redactor) +
     started.slice(parts.agentAt, parts.credentialAt) +
-    ending(call)
-  return { text, action: 'call-ended', callId: call.arrival.id, parts: undefined }
+    ending(call, redactor)
+  const callId = call.arrival.id
+  const taskId = call.identity.task.id
+  return { text, action: 'call-ended', callId, taskId, parts: undefined, late: undefined }
 }
 
 const ENFORCING = ',"sallyport":{"schema":1,"mode":"enforce","call":{"id":"'
@@ -134,10 +150,35 @@ function addressText({ upstream, request: { endpoint } }: DecidedRequest): strin
   return endpoint.kind === 'name' ? '' : `"ip":"${inner(endpoint.host)}",`
 }
 
-function trafficText({ bytesOut, bytesIn, response, clientTls }: Call): string {
+function trafficText(call: DecidedRequest, redactor: Redactor): string {
+  const { bytesOut, bytesIn, response, clientTls } = call
+  const redact = (each: string): string => redactor.text(each, call.identity.task.id)
   let text = `${numeral(bytesOut)}}`
-  if (response !== undefined) text += responseText(response.status, bytesIn, response.mimeType)
-  return clientTls === undefined ? `${text}}` : `${text}},"tls":${JSON.stringify(tlsOf(clientTls))}`
+  if (response !== undefined) {
+    const { status, mimeType } = response
+    text += responseText(status, bytesIn, mimeType === undefined ? undefined : redact(mimeType))
+  }
+  if (clientTls === undefined) return `${text}}`
+  return `${text}},"tls":${tlsText(clientTls, redact)}`
+}
+
+function tlsText(
+  { serverName, version }: NonNullable<Call['clientTls']>,
+  redact: (text: string) => string,
+): string {
+  const of = tlsOf({
+    ...(serverName !== undefined && { serverName: redact(serverName) }),
+    ...(version !== undefined && { version }),
+  })
+  return jsonText(of)
+}
+
+function redactedTraceText(
+  { traceId, parentId }: TraceContext,
+  redactor: Redactor,
+  taskId: string,
+): string {
+  return traceText(redactor.text(traceId, taskId), redactor.text(parentId, taskId))
 }
 
 function decisionText({ decision, decisionId, decisionUs }: DecidedRequest): string {
@@ -150,12 +191,15 @@ function decisionText({ decision, decisionId, decisionUs }: DecidedRequest): str
   )
 }
 
-function ending({ credential, upstream, detail }: Call): string {
+function ending(call: DecidedRequest, redactor: Redactor): string {
+  const { credential, upstream, detail } = call
+  const redact = (each: string): string => redactor.text(each, call.identity.task.id)
   let text = ''
   if (credential !== undefined)
     text += `,"credential":{"name":"${inner(credential.name)}","action":"${credential.action}"}`
   text += ',"inspection":"full"'
   if (upstream?.tlsVersion !== undefined)
-    text += `,"upstream":{"tls":"${inner(tlsVersion(upstream.tlsVersion) ?? upstream.tlsVersion)}"}`
-  return detail === undefined ? `${text}}}` : `${text},"detail":${JSON.stringify(detail)}}}`
+    text += `,"upstream":{"tls":"${inner(redact(tlsVersion(upstream.tlsVersion) ?? upstream.tlsVersion))}"}`
+  if (detail === undefined) return `${text}}}`
+  return `${text},"detail":${jsonText(redactDeep(detail, redact))}}}`
 }

@@ -108,16 +108,16 @@ export interface EventFields {
   readonly type?: readonly string[]
   readonly kind?: 'event' | 'alert'
   readonly outcome?: 'success' | 'failure' | 'unknown'
-  readonly reason?: Reason
-  readonly task?: Task
+  readonly reason?: Reason | undefined
+  readonly task?: Task | undefined
   /** The call it belongs to. */
-  readonly callId?: string
-  readonly endpoint?: Endpoint
+  readonly callId?: string | undefined
+  readonly endpoint?: Endpoint | undefined
   /** Name of a credential, never its value. */
   readonly credential?: string
   readonly message?: string
   /** Further facts, never secrets. */
-  readonly detail?: Readonly<Record<string, unknown>>
+  readonly detail?: Readonly<Record<string, unknown>> | undefined
   /** Epoch milliseconds. */
   readonly now: number
 }

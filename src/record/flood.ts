@@ -15,7 +15,7 @@ export interface DenialLimiterOptions {
   readonly now: () => number
 }
 
-type DeniedAction = 'call-denied' | 'message-denied' | 'tool-definition-changed'
+type DeniedAction = 'call-denied' | 'message-denied'
 
 interface Window {
   readonly task: Task | undefined

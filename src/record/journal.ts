@@ -5,6 +5,7 @@
 import { mkdirSync } from 'node:fs'
 
 import { EgressError } from '../errors.ts'
+import type { Redactor } from '../inspect/redactor.ts'
 import type { Limits } from '../limits.ts'
 import {
   isAlwaysTaken,
@@ -16,11 +17,10 @@ import {
   type QueuedRecord,
 } from './batch.ts'
 import type { RecordBody } from './body.ts'
-import { eventRecord } from './ecs.ts'
 import { lockDirectory, type DirectoryLock } from './lock.ts'
 import type { OpenStart } from './open-starts.ts'
 import { failureRecord, recoverDirectory, recoveryRecords, type Recovered } from './recovery.ts'
-import { reserveBytes } from './retention.ts'
+import { deletionRecord, reserveBytes } from './retention.ts'
 import { ChainWriter, type JournalHead, type JournalStats } from './writer.ts'
 
 /** What a part of this room tells the operator; a pino logger is one. */
@@ -39,14 +39,14 @@ export interface JournalOptions {
   readonly segmentBytes: number
   readonly retainMs: number
   readonly maxBytes: number
-  readonly limits: Pick<Limits, 'recordsQueuedMax'>
+  readonly limits: Pick<Limits, 'recordsQueuedMax' | 'tasksMax' | 'tasksEndedMax'>
   readonly now: () => number
   readonly log: RecordLog
+  readonly redactor?: Redactor
 }
 
 const RETRY_MS = 1000
 const RETENTION_MS = 60_000
-
 /** Owed records that are tried first after a failure, so that a disk that is still full costs little. */
 const PROBE_RECORDS = 16
 
@@ -99,8 +99,7 @@ export class Journal {
     const recovered = recoverDirectory(options.dir)
     this.#writer = new ChainWriter(options, recovered)
     this.#recordRecovery(recovered)
-    this.#retentionTimer = setInterval(() => this.deleteExpired(), RETENTION_MS)
-    this.#retentionTimer.unref()
+    this.#retentionTimer = setInterval(() => void this.deleteExpired(), RETENTION_MS).unref()
   }
 
   /** The directory of the segments. */
@@ -132,7 +131,9 @@ export class Journal {
    * @throws audit-unavailable as a rejection
    */
   append(record: RecordBody): Promise<void> {
-    if (this.#hasRoomFor(record.event.action)) return this.appendText(queuedRecord(record))
+    const { redactor } = this.#options
+    if (this.#hasRoomFor(record.event.action))
+      return this.appendText(queuedRecord(record, redactor))
     this.#repeated.add(record)
     return this.#refuse()
   }
@@ -165,12 +166,15 @@ export class Journal {
   }
 
   /** Deletes segments that `retain` and every sink have passed; the journal does so by itself once a minute. */
-  deleteExpired(): void {
+  async deleteExpired(): Promise<void> {
     const { now, retainMs, log } = this.#options
     try {
-      const deleted = this.#writer.deleteExpired(this.#passed.values(), now() - retainMs)
-      if (deleted > 0)
-        log.info({ segments: deleted }, 'journal segments past their retention deleted')
+      const { expired, next } = this.#writer.expired(this.#passed.values(), now() - retainMs)
+      if (expired.length === 0) return
+      // At a full disk it is said once there is the room that this makes.
+      await this.append(deletionRecord(expired, next, now())).catch(() => undefined)
+      this.#writer.delete(expired)
+      log.info({ segments: expired.length }, 'journal segments past their retention deleted')
     } catch (error) {
       log.error({ err: error }, 'journal segments could not be deleted')
     }
@@ -200,8 +204,8 @@ export class Journal {
   }
 
   #refuse(): Promise<never> {
-    const detail = { queued: this.#queue.length, errors: this.#errors }
-    return Promise.reject(new EgressError('audit-unavailable', detail))
+    const { length: queued } = this.#queue
+    return Promise.reject(new EgressError('audit-unavailable', { queued, errors: this.#errors }))
   }
 
   #schedule(): void {
@@ -212,7 +216,7 @@ export class Journal {
 
   #flush(): void {
     this.#isScheduled = false
-    // Records that arrive until the disk has answered go out together after that.
+    // What arrives until the disk has answered goes out together after that.
     if (this.#syncing !== undefined || this.#queue.length === 0) return
     const batch = this.#batch
     let entries = this.#queue
@@ -263,9 +267,7 @@ export class Journal {
 
   #queueRepeated(): boolean {
     if (this.#repeated.isEmpty) return false
-    const now = this.#options.now()
-    for (const { action, detail } of this.#repeated.take())
-      this.#queue.push(queuedRecord(eventRecord(action, { now, detail })))
+    this.#queue.push(...this.#repeated.take(this.#options.now()))
     return true
   }
 
@@ -276,24 +278,23 @@ export class Journal {
       this.#isFailing = true
       this.#options.log.error({ err: cause }, 'journal cannot be written: calls are refused')
       // Owed as well, so that there is something to try with, and the journal tells its own gap.
-      owed.push(queuedRecord(failureRecord(cause, this.#options.now())))
+      owed.push(queuedRecord(failureRecord(cause, this.#options.now()), this.#options.redactor))
     }
     this.#queue = [...owed, ...this.#queue]
     this.#owed = owed.length
     for (const { text } of owed) this.#queuedBytes += text.length
     clearTimeout(this.#retryTimer)
-    this.#retryTimer = setTimeout(() => this.#flush(), RETRY_MS)
-    this.#retryTimer.unref()
+    this.#retryTimer = setTimeout(() => this.#flush(), RETRY_MS).unref()
     batch.reject(new EgressError('audit-unavailable', { errors: this.#errors }, { cause }))
   }
 
   #recordRecovery(recovered: Recovered): void {
-    const { now, log } = this.#options
+    const { now, log, redactor } = this.#options
     const records = recoveryRecords(recovered, now())
     if (records.length === 0) return
     const { torn, openCalls } = recovered
     log.warn({ torn, openCalls: openCalls.size }, 'journal recovered after a crash')
-    for (const record of records) this.#queue.push(queuedRecord(record))
+    this.#queue.push(...records.map((record) => queuedRecord(record, redactor)))
     this.#flush()
   }
 }

@@ -25,6 +25,26 @@ export function callIdOf(line: string): string | undefined {
   return CALL_ID.exec(line)?.[1]
 }
 
+const TASK_ID =
+  /,"sallyport":\{"schema":1(?:,"mode":"[a-z]+")?(?:,"call":\{[^{}]*\})?(?:,"message":\{[^{}]*\})?,"task":\{"id":("(?:[^"\\]|\\.)*")/y
+
+/** The id of the task of a line. */
+export function taskIdOf(line: string): string | undefined {
+  TASK_ID.lastIndex = Math.max(0, line.lastIndexOf(OWN))
+  const quoted = TASK_ID.exec(line)?.[1]
+  return quoted === undefined ? undefined : unquoted(quoted)
+}
+
+function unquoted(quoted: string): string | undefined {
+  if (!quoted.includes('\\')) return quoted.slice(1, -1)
+  try {
+    const text: unknown = JSON.parse(quoted)
+    return typeof text === 'string' ? text : undefined
+  } catch {
+    return undefined
+  }
+}
+
 const EVENT_ID = '"event":{"id":"'
 
 /** The `event.id` of a line, or of its beginning. */

@@ -5,6 +5,7 @@
 
 import type { Reason } from '../errors.ts'
 import { DECISION_SECONDS, DurationCounts, type DialOutcome, type MetricSources } from './counts.ts'
+import type { DetectionName } from './detections.ts'
 import type { Exposition } from './exposition.ts'
 
 /** Counts what happens. */
@@ -17,6 +18,7 @@ export class Metrics {
     inputTokens: 0,
     outputTokens: 0,
     decisions: this.#decisions,
+    detections: new Map<DetectionName, number>(),
     mints: 0,
     dialsConnected: 0,
     dialsFailed: 0,
@@ -42,6 +44,12 @@ export class Metrics {
   countTokens(input: number | undefined, output: number | undefined): void {
     if (isCount(input)) this.#counts.inputTokens += input
     if (isCount(output)) this.#counts.outputTokens += output
+  }
+
+  /** Counts a detection, those that are told together with others included. */
+  countDetection(name: DetectionName): void {
+    const { detections } = this.#counts
+    detections.set(name, (detections.get(name) ?? 0) + 1)
   }
 
   /** Counts a leaf certificate made. */

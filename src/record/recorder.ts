@@ -4,8 +4,10 @@
 
 import type { Call, Message } from '../call.ts'
 import { EgressError } from '../errors.ts'
+import type { Redactor } from '../inspect/redactor.ts'
 import type { Limits } from '../limits.ts'
-import type { Task } from '../tasks/task.ts'
+import type { Alerts, Detected } from './alerts.ts'
+import type { Detector } from './detector.ts'
 import { callRecord, eventRecord, type EventFields } from './ecs.ts'
 import { endedRecord, isDecidedRequest, startedRecord } from './call-text.ts'
 import { factsOf, type CallAction } from './facts.ts'
@@ -23,14 +25,23 @@ export interface RecorderOptions {
   /** Undefined: no sink holds a call back. */
   readonly gate?: SinkGate
   readonly denials: DenialLimiter
+  readonly alerts: Alerts
+  readonly detector: Detector
   readonly metrics: Metrics
   readonly now: () => number
   readonly limits: Pick<Limits, 'messageRecordsPerSecond'>
+  /** Takes secrets out of what is made past the journal's own. */
+  readonly redactor: Redactor
   /** Told of every call that is over. */
   readonly onEnd?: (call: Call, wasDenied: boolean) => void
+  /** Told of every event that is put on record beside the calls. */
+  readonly onEvent?: (action: string, fields: Omit<EventFields, 'now'>) => void
   /** Told, once a write, of records that could not be written after their calls had begun: there is nothing left to refuse. */
   readonly onLost: (error: unknown) => void
 }
+
+/** Of what a server names, as much as an alert that tells many repeats. */
+const ABOUT_CHARACTERS_MAX = 128
 
 /** The recorder of one sidecar. */
 export class CallRecorder {
@@ -51,18 +62,22 @@ export class CallRecorder {
 
   /** Resolves when `call-started` is written. @throws EgressError audit-unavailable */
   recordStart(call: Call): Promise<void> {
-    const { journal, now, gate } = this.#options
+    const { journal, detector, now, gate, redactor } = this.#options
     if (gate?.isOpen === false) {
       const sinks = gate.heldBy(isRegulatedCall(call))
       if (sinks.length > 0)
         return Promise.reject(new EgressError('audit-unavailable', { sinks: sinks.join(', ') }))
     }
-    if (!isDecidedRequest(call)) return journal.append(this.#record(call, 'call-started'))
-    return journal.appendText(startedRecord(call, now()))
+    const written = isDecidedRequest(call)
+      ? journal.appendText(startedRecord(call, now(), redactor))
+      : journal.append(this.#record(call, 'call-started'))
+    detector.noteStart(call)
+    return written
   }
 
   /** Writes what moved so far. */
   recordProgress(call: Call): void {
+    this.#options.detector.noteBytes(call, false)
     this.#append(call, 'call-progress')
   }
 
@@ -72,12 +87,13 @@ export class CallRecorder {
    * @throws EgressError audit-unavailable as a rejection: the message is not on record and must not be passed on
    */
   recordMessage(call: Call, message: Message): Promise<void> {
-    const { journal, metrics, denials, now } = this.#options
+    const { journal, metrics, denials, detector, now } = this.#options
     const { verdict, reason } = message.decision
     metrics.countMessage(verdict, reason, message.decisionUs / 1e6)
     if (verdict === 'deny') {
-      if (denials.admit(call.task, reason, now(), 'message-denied'))
-        this.#watch(journal.append(messageRecord(call, message, now())))
+      const isRecorded = denials.admit(call.task, reason, now(), 'message-denied')
+      detector.noteDenial(call.task, reason, call.id, isRecorded)
+      if (isRecorded) this.#watch(journal.append(messageRecord(call, message, now())))
       return Promise.resolve()
     }
     if (!this.#messages.admit(call, message)) return Promise.resolve()
@@ -87,27 +103,48 @@ export class CallRecorder {
   /** Writes the one terminal record of a call. */
   recordEnd(call: Call): void {
     const denied = call.cleared !== true
-    const { metrics, denials, now, onEnd } = this.#options
+    const { metrics, detector, onEnd } = this.#options
     this.#messages.endCall(call)
     const usage = call.inspected?.gen_ai?.usage
     if (usage !== undefined) metrics.countTokens(usage.input_tokens, usage.output_tokens)
     onEnd?.(call, denied)
     metrics.countCall(denied ? 'deny' : 'allow', call.reason, call.decisionUs / 1e6)
-    if (denied && !denials.admit(call.task, call.reason, now())) return
-    // One in a body has been told when it was seen.
-    if (call.reason === 'placeholder-misused' && call.detail?.['place'] !== 'body')
-      this.#event('placeholder-misused', call, {
-        credential: String(call.detail?.['credential'] ?? ''),
-      })
-    if (denied) this.#append(call, 'call-denied')
-    else this.#appendEnd(call)
+    if (!denied) {
+      detector.noteBytes(call, true)
+      this.#appendEnd(call)
+      return
+    }
+    const detected = this.#detectedIn(call)
+    const isRecorded = this.#isRecorded(call, detected)
+    detector.noteDenial(call.task, call.reason, call.id, isRecorded)
+    if (isRecorded) this.#append(call, 'call-denied')
+    if (detected) this.#options.alerts.raise({ ...detected, calls: isRecorded ? [call.id] : [] })
   }
 
   /** A placeholder travels in a body to a place where it is worthless: one alert a task and host. */
   recordPlaceholderInBody(call: Call, credential: string): void {
     const host = call.request?.endpoint.host ?? ''
     if (!this.#isFirst(`${call.task?.id} ${host}`)) return
-    this.#event('placeholder-misused', call, { credential, place: 'body', host })
+    const detail = { call: call.id, credential, place: 'body', host }
+    this.#options.alerts.raise({ ...placeholderMisused(call, credential), detail })
+  }
+
+  /** An upstream sends the credential back that it was sent. */
+  recordEcho(call: Call, credential: string, place: 'header' | 'body'): void {
+    const { task } = call
+    const host = call.request?.endpoint.host ?? ''
+    const detail = { credential, place, host }
+    const name = 'credential-echoed'
+    const about = `${credential} ${host}`
+    this.#options.alerts.raise({
+      name,
+      reason: name,
+      task,
+      calls: [call.id],
+      count: 1,
+      about,
+      detail,
+    })
   }
 
   /** A tool is not what it was when it was first seen: one alert a task and tool, until it is something else again. */
@@ -122,34 +159,19 @@ export class CallRecorder {
   ): void {
     const { task } = call
     if (task === undefined) return
-    if (!this.#isFirst(`${task.id} tool ${detail.server} ${detail.tool} ${detail.digest}`)) return
-    // A server names as many tools as it likes.
-    const { denials, now } = this.#options
-    const action = 'tool-definition-changed'
-    if (!denials.admit(task, action, now(), action)) return
-    this.recordEvent(action, {
-      kind: 'alert',
-      reason: action,
-      outcome: 'failure',
-      task,
-      callId: call.id,
-      ...(call.request && { endpoint: call.request.endpoint }),
-      detail,
-    })
-  }
-
-  /** A credential came from where it must not: one alert a task and place. */
-  recordShared(
-    task: Task,
-    detail: { readonly seen: string; readonly bound: string; readonly from: string },
-  ): void {
-    if (!this.#isFirst(`${task.id} shared ${detail.seen}`)) return
-    this.recordEvent('identity-shared', { task, reason: 'identity-shared', detail })
+    const { tool, server, digest } = detail
+    if (!this.#isFirst(`${task.id} tool ${server} ${tool} ${digest}`)) return
+    const name = 'tool-definition-changed'
+    const about = tool.slice(0, ABOUT_CHARACTERS_MAX)
+    const { endpoint } = call.request ?? {}
+    const made = { name, reason: name, task, calls: [call.id], count: 1, about, detail } as const
+    this.#options.alerts.raise(endpoint ? { ...made, endpoint } : made)
   }
 
   /** Writes an event that is no call. */
   recordEvent(action: string, fields: Omit<EventFields, 'now'>): void {
-    const { journal, now } = this.#options
+    const { journal, now, onEvent } = this.#options
+    onEvent?.(action, fields)
     this.#watch(journal.append(eventRecord(action, { ...fields, now: now() })))
   }
 
@@ -161,22 +183,33 @@ export class CallRecorder {
     return true
   }
 
-  #event(action: string, call: Call, detail: Record<string, string>): void {
-    const { task } = call
-    this.recordEvent(action, {
-      kind: 'alert',
-      reason: 'placeholder-misused',
-      outcome: 'failure',
-      ...(task && { task }),
-      detail: { call: call.id, ...detail },
-    })
+  // What is an alert is on record however many other refusals there are: no flood hides it.
+  #isRecorded({ task, reason }: Call, detected: Detected | undefined): boolean {
+    const { alerts, denials, now } = this.#options
+    if (detected !== undefined && alerts.hasRoom(detected.name, task)) return true
+    return denials.admit(task, reason, now())
+  }
+
+  #detectedIn(call: Call): Detected | undefined {
+    const { reason, detail, task } = call
+    // One in a body has been told when it was seen.
+    if (reason === 'placeholder-misused' && detail?.['place'] !== 'body')
+      return placeholderMisused(call, String(detail?.['credential'] ?? ''))
+    if (reason !== 'identity-shared' || task === undefined) return undefined
+    const seen = String(detail?.['seen'] ?? '')
+    // A credential came from where it must not: one alert a task and place.
+    if (!this.#isFirst(`${task.id} shared ${seen}`)) return undefined
+    const bound = task.subject ?? task.sources.join(' ')
+    const from = call.arrival.client.address ?? 'unix socket'
+    const found = { seen, bound, from }
+    return { name: reason, reason, task, calls: [call.id], count: 1, about: seen, detail: found }
   }
 
   #appendEnd(call: Call): void {
-    const { journal, now } = this.#options
-    const start = journal.startOf(call.id)
-    if (start?.parts !== undefined && isDecidedRequest(call))
-      this.#watch(journal.appendText(endedRecord(call, start.text, start.parts, now())))
+    const { journal, now, redactor } = this.#options
+    const { text = '', parts } = journal.startOf(call.id) ?? {}
+    if (parts !== undefined && isDecidedRequest(call))
+      this.#watch(journal.appendText(endedRecord(call, { text, parts }, redactor, now())))
     else this.#append(call, 'call-ended')
   }
 
@@ -200,4 +233,16 @@ function isRegulatedCall({ decision }: Call): boolean {
   return (
     decision !== undefined && 'obligations' in decision && isRegulatedData(decision.obligations)
   )
+}
+
+function placeholderMisused(call: Call, credential: string): Detected {
+  return {
+    name: 'placeholder-misused',
+    reason: 'placeholder-misused',
+    task: call.task,
+    calls: [call.id],
+    count: 1,
+    about: credential,
+    detail: { call: call.id, credential },
+  }
 }

@@ -7,9 +7,10 @@ import { basename } from 'node:path'
 import { CHAIN_START, chainOf, lineDigest } from './chain.ts'
 import type { RecordBody } from './body.ts'
 import { crashedCallRecord, eventRecord } from './ecs.ts'
-import { followLine, readOpenCalls } from './open-calls.ts'
+import { followLine, followTask, readOpen, type OpenNote } from './open-calls.ts'
 import { listSegments, type SegmentFile } from './segments.ts'
 import { systemErrorCode } from './system-error.ts'
+import type { NotedHead } from './task-heads.ts'
 
 /** The end of a segment that was not a whole record. */
 interface TornEnd {
@@ -31,6 +32,8 @@ export interface Recovered {
   readonly torn: TornEnd | undefined
   /** Call id to the line of its `call-started`, for calls without an end. */
   readonly openCalls: ReadonlyMap<string, string>
+  /** How far each task's own chain has come; first those that are to be forgotten first. */
+  readonly taskHeads: Iterable<NotedHead>
 }
 
 /** Reads and, at its torn end only, mends a journal directory. */
@@ -40,14 +43,16 @@ export function recoverDirectory(dir: string): Recovered {
   for (;;) {
     const last = segments.at(-1)
     if (last === undefined) {
-      return { segments: [], seq: 0, prev: CHAIN_START, torn, openCalls: new Map() }
+      return { segments: [], seq: 0, prev: CHAIN_START, torn, openCalls: new Map(), taskHeads: [] }
     }
     const bytes = readFileSync(last.path)
     const end = wholeLines(bytes)
     if (end < bytes.length) torn = moveAside(last, bytes.subarray(end), end)
     if (end > 0) {
       const place = lastPlace(bytes.subarray(0, end))
-      return { segments: listSegments(dir), ...place, torn, openCalls: openCallsOf(dir, segments) }
+      const { calls, tasks } = openOf(dir, segments)
+      const taskHeads = tasks.values()
+      return { segments: listSegments(dir), ...place, torn, openCalls: calls, taskHeads }
     }
     // Made for a record that never came whole; the chain goes on behind the segment before.
     rmSync(last.path)
@@ -94,23 +99,23 @@ function lastPlace(lines: Buffer): { seq: number; prev: string } {
 }
 
 /** The note tells what was open when its segment began; from there on the records do. */
-function openCallsOf(dir: string, segments: readonly SegmentFile[]): Map<string, string> {
-  const last = segments.at(-1)
-  if (last === undefined) return new Map()
-  const note = readOpenCalls(dir)
-  const from = note === undefined ? 0 : Math.min(note.firstSeq, last.firstSeq)
-  const calls = note?.calls ?? new Map<string, string>()
+function openOf(dir: string, segments: readonly SegmentFile[]): OpenNote {
+  const note = readOpen(dir) ?? { firstSeq: 0, calls: new Map(), tasks: new Map() }
+  const from = Math.min(note.firstSeq, segments.at(-1)?.firstSeq ?? 0)
   for (const segment of segments) {
     if (segment.firstSeq < from) continue
     const bytes = readFileSync(segment.path)
     for (let start = 0; start < bytes.length;) {
       const newline = bytes.indexOf(0x0a, start)
       const end = newline < 0 ? bytes.length : newline
-      followLine(calls, bytes.toString('utf8', start, end))
+      const line = bytes.subarray(start, end)
+      const text = line.toString()
+      followLine(note.calls, text)
+      followTask(note.tasks, line, text)
       start = end + 1
     }
   }
-  return calls
+  return note
 }
 
 /** Builds the records that tell what was found and close the calls that were open; none after an orderly end. */

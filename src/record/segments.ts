@@ -8,6 +8,7 @@ import {
   fsyncSync,
   ftruncateSync,
   openSync,
+  readSync,
   readdirSync,
   statSync,
   writeSync,
@@ -59,6 +60,26 @@ function namesIn(dir: string): string[] {
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return []
     throw error
+  }
+}
+
+const PIECE_BYTES = 64 * 1024
+
+/** The last whole line of a file, without its newline. @throws the system's error */
+export function lastLineOf(path: string): Buffer {
+  const fd = openSync(path, 'r')
+  try {
+    const { size } = fstatSync(fd)
+    for (let bytes = PIECE_BYTES; ; bytes *= 4) {
+      const length = Math.min(bytes, size)
+      const tail = Buffer.alloc(length)
+      readSync(fd, tail, 0, length, size - length)
+      const end = tail.lastIndexOf(0x0a)
+      const start = end <= 0 ? -1 : tail.lastIndexOf(0x0a, end - 1)
+      if (start >= 0 || length === size) return tail.subarray(start + 1, Math.max(0, end))
+    }
+  } finally {
+    closeSync(fd)
   }
 }
 

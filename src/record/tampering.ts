@@ -1,7 +1,7 @@
 // Finds where a chain breaks and says what was done there. A break shows only that two neighbours disagree; which of
-// them is wrong is told by the lines that follow. Pure; called by `verify.ts`.
+// them is wrong is told by the lines that follow. Pure; called by what verifies.
 
-import { CHAIN_START, lineDigest, withPrev } from './chain.ts'
+import { CHAIN_START, lineDigest, withPrev, type ChainScope } from './chain.ts'
 
 /** One thing that is wrong. */
 export interface ChainProblem {
@@ -33,12 +33,32 @@ export interface ChainLine {
 }
 
 const PROBLEMS_MAX = 100
+/** Gaps to which a record may still turn out to belong. */
+const GAPS_REMEMBERED = 1000
 /** Lines looked at to find where a broken chain goes on. */
 const WINDOW_LINES = 64
 
-/** Follows lines from a first sequence number and lists every break, at most 100. */
-export function findProblems(lines: Iterable<ChainLine>, from: number): ChainProblem[] {
-  return new ChainFollower(lines, from).follow()
+/** How a chain is followed. */
+export interface FollowOptions {
+  /** The number of the first record; undefined: whatever the first one says. */
+  readonly from: number | undefined
+  /** Which chain of its lines it is. */
+  readonly scope: ChainScope
+  /** Records may have been left out on purpose: what is missing is counted, and links are checked between neighbours. */
+  readonly allowsGaps: boolean
+}
+
+/** What following a chain showed. */
+export interface Followed {
+  /** Every break, in order; at most 100. */
+  readonly problems: readonly ChainProblem[]
+  /** Places where records were left out, and how many in all; 0 unless that is allowed. */
+  readonly gaps: { readonly count: number; readonly records: number }
+}
+
+/** Follows lines to their end, or to the hundredth break. */
+export function followChain(lines: Iterable<ChainLine>, options: FollowOptions): Followed {
+  return new ChainFollower(lines, options).follow()
 }
 
 type Problem = { -readonly [K in keyof ChainProblem]: ChainProblem[K] }
@@ -46,23 +66,27 @@ type Problem = { -readonly [K in keyof ChainProblem]: ChainProblem[K] }
 class ChainFollower {
   readonly #source: Iterator<ChainLine>
   readonly #ahead: ChainLine[] = []
+  readonly #options: FollowOptions
   readonly #problems: Problem[] = []
   /** Sequence numbers that were skipped, and the problem that says so: they may turn up later. */
   readonly #missing: { from: number; to: number; problem: Problem }[] = []
   /** Genuine lines that stood too early, by sequence number. */
   readonly #displaced = new Map<number, ChainLine>()
   #last: ChainLine | undefined
+  #gaps = 0
+  #leftOut = 0
   #expected: number
   /** Undefined before the first line of a journal whose beginning retention took. */
   #hash: string | undefined
 
-  constructor(lines: Iterable<ChainLine>, from: number) {
+  constructor(lines: Iterable<ChainLine>, options: FollowOptions) {
     this.#source = lines[Symbol.iterator]()
-    this.#expected = from
-    this.#hash = from === 1 ? CHAIN_START : undefined
+    this.#options = options
+    this.#expected = options.from ?? this.#firstSeq()
+    this.#hash = this.#expected === 1 ? CHAIN_START : undefined
   }
 
-  follow(): ChainProblem[] {
+  follow(): Followed {
     while (this.#problems.length < PROBLEMS_MAX) {
       this.#skipDisplaced()
       const line = this.#peek(0)
@@ -70,7 +94,16 @@ class ChainFollower {
       if (this.#fits(line)) this.#accept()
       else this.#explainBreak(line)
     }
-    return this.#problems
+    return { problems: this.#problems, gaps: { count: this.#gaps, records: this.#leftOut } }
+  }
+
+  #firstSeq(): number {
+    for (let line = this.#peek(0); line !== undefined; line = this.#peek(0)) {
+      if (line.seq > 0) return line.seq
+      this.#report(line, line.seq, 'this line does not end as a record does: edited')
+      this.#ahead.shift()
+    }
+    return 1
   }
 
   #peek(index: number): ChainLine | undefined {
@@ -88,7 +121,8 @@ class ChainFollower {
 
   #links(line: ChainLine, next: ChainLine | undefined): boolean {
     if (next === undefined) return line.seq > 0
-    return next.seq === line.seq + 1 && next.prev === line.hash
+    if (next.seq === line.seq + 1) return next.prev === line.hash
+    return this.#options.allowsGaps && line.seq > 0 && next.seq > line.seq
   }
 
   #accept(): void {
@@ -167,6 +201,7 @@ class ChainFollower {
   }
 
   #explainReturn(problem: Problem, line: ChainLine): void {
+    if (!this.#problems.includes(problem)) this.#problems.push(problem)
     problem.what = `record ${String(line.seq)} stands at ${line.file}:${String(line.line)} instead of here: reordered`
   }
 
@@ -205,8 +240,14 @@ class ChainFollower {
       line.begins === undefined
         ? 'missing here: dropped'
         : 'missing here: the segment was cut off, or a segment is missing'
-    const problem = this.#report(this.#last ?? line, from, `${records} ${how}`)
+    const place = this.#last ?? line
+    const problem = { file: place.file, line: place.line, seq: from, what: `${records} ${how}` }
+    if (this.#options.allowsGaps) {
+      this.#gaps += 1
+      this.#leftOut += to - from + 1
+    } else this.#problems.push(problem)
     this.#missing.push({ from, to, problem })
+    if (this.#missing.length > GAPS_REMEMBERED) this.#missing.shift()
   }
 
   /** Lines that agree neither with what came before nor with what follows. */
@@ -236,7 +277,7 @@ class ChainFollower {
   /** Whether more is wrong with a line than the hash that it names of the one before. */
   #isBehindEdited(line: ChainLine, next: ChainLine): boolean {
     if (this.#hash === undefined || line.prev === this.#hash) return false
-    return lineDigest(withPrev(line.bytes, this.#hash)) !== next.prev
+    return lineDigest(withPrev(line.bytes, this.#hash, this.#options.scope)) !== next.prev
   }
 
   #explainRuin(line: ChainLine): void {

@@ -3,9 +3,10 @@
 
 import { fdatasync, rmSync } from 'node:fs'
 
+import type { Limits } from '../limits.ts'
 import type { QueuedRecord } from './batch.ts'
 import { lineBytesMax, lineDigest, writeLine } from './chain.ts'
-import { noteOpenCalls } from './open-calls.ts'
+import { noteOpen } from './open-calls.ts'
 import { OpenStarts, type OpenStart } from './open-starts.ts'
 import type { Recovered } from './recovery.ts'
 import { expiredSegments, type SegmentCount } from './retention.ts'
@@ -18,6 +19,7 @@ import {
   writeWhole,
   type OpenSegment,
 } from './segments.ts'
+import { TaskHeads } from './task-heads.ts'
 
 /** How far the files of a journal may be read: what lies behind is not accepted yet. */
 export interface JournalHead {
@@ -29,6 +31,8 @@ export interface JournalHead {
   readonly bytes: number
   /** Bytes accepted since the journal was opened: what lies between two looks at it. */
   readonly written: number
+  /** Lower-case hex SHA-256 of the last accepted line without its newline. */
+  readonly hash: string
 }
 
 /** Numbers for metrics and `/readyz`. */
@@ -51,6 +55,7 @@ export interface WriterOptions {
   readonly dir: string
   readonly sync: 'process' | 'disk'
   readonly segmentBytes: number
+  readonly limits: Pick<Limits, 'tasksMax' | 'tasksEndedMax'>
   readonly now: () => number
 }
 
@@ -63,6 +68,9 @@ interface Written {
 
 const NEWLINE = 0x0a
 
+/** The most characters by which the text of a record that tells its own place outgrows the one it was queued with. */
+const LATE_CHARACTERS_MAX = 4096
+
 /** A batch is composed in one buffer; up to this size it is used again and again. */
 const LINES_BYTES_KEPT = 1024 * 1024
 
@@ -73,6 +81,7 @@ const SEGMENT_BYTES_MAX = 1024 * 1024 * 1024
 export class ChainWriter {
   readonly #options: WriterOptions
   readonly #openStarts = new OpenStarts()
+  readonly #taskHeads: TaskHeads
   #closed: readonly SegmentCount[]
   #closedBytes = 0
   #writtenBytes = 0
@@ -89,17 +98,21 @@ export class ChainWriter {
     this.#prev = recovered.prev
     for (const [callId, text] of recovered.openCalls)
       this.#openStarts.add({ callId, text, parts: undefined })
+    const { tasksMax, tasksEndedMax } = options.limits
+    // Room for those that an earlier state of the sidecar left unended.
+    const headsMax = { live: tasksMax * 2, sealed: tasksEndedMax }
+    this.#taskHeads = new TaskHeads(headsMax, recovered.taskHeads)
     this.#closed = recovered.segments.slice(0, -1)
     for (const segment of this.#closed) this.#closedBytes += segment.bytes
     const last = recovered.segments.at(-1)
-    if (last === undefined) noteOpenCalls(options.dir, 1, this.#openStarts)
+    if (last === undefined) noteOpen(options.dir, 1, this.#openStarts, this.#taskHeads)
     this.#segment = openSegment(options.dir, last?.firstSeq ?? recovered.seq + 1)
   }
 
   /** How far the files may be read. */
   get head(): JournalHead {
     const { firstSeq, bytes } = this.#segment
-    return { seq: this.#seq, firstSeq, bytes, written: this.#writtenBytes }
+    return { seq: this.#seq, firstSeq, bytes, hash: this.#prev, written: this.#writtenBytes }
   }
 
   /** Accepted bytes of all segments. */
@@ -155,15 +168,24 @@ export class ChainWriter {
     this.#commit(written)
   }
 
-  /** Deletes segments older than a time (epoch milliseconds) that every sink has passed; tells how many. */
-  deleteExpired(passed: Iterable<number>, oldestKept: number): number {
-    const expired = expiredSegments([...this.#closed, this.#current()], passed, oldestKept)
-    for (const segment of this.#closed.slice(0, expired)) {
+  /** Segments older than a time (epoch milliseconds) that every sink has passed, and the one behind them. */
+  expired(
+    passed: Iterable<number>,
+    oldestKept: number,
+  ): { readonly expired: readonly SegmentCount[]; readonly next: SegmentCount } {
+    const current = this.#current()
+    const count = expiredSegments([...this.#closed, current], passed, oldestKept)
+    return { expired: this.#closed.slice(0, count), next: this.#closed[count] ?? current }
+  }
+
+  /** Deletes closed segments. */
+  delete(segments: readonly SegmentCount[]): void {
+    for (const segment of segments) {
+      if (!this.#closed.includes(segment)) continue
       rmSync(segment.path, { force: true })
       this.#closedBytes -= segment.bytes
-      this.#closed = this.#closed.slice(1)
+      this.#closed = this.#closed.filter((other) => other !== segment)
     }
-    return expired
   }
 
   /** Closes the segment in use. */
@@ -189,8 +211,11 @@ export class ChainWriter {
   }
 
   #compose(entries: readonly QueuedRecord[]): Written {
+    const heads = this.#taskHeads
+    heads.rollBack()
     let bytesMax = 0
-    for (const { text } of entries) bytesMax += lineBytesMax(text.length)
+    for (const { text, late } of entries)
+      bytesMax += lineBytesMax(text.length + (late === undefined ? 0 : LATE_CHARACTERS_MAX))
     const isUsual = bytesMax <= LINES_BYTES_KEPT
     if (this.#lines.length < bytesMax || isUsual !== (this.#lines.length === LINES_BYTES_KEPT)) {
       this.#lines = Buffer.allocUnsafeSlow(isUsual ? LINES_BYTES_KEPT : bytesMax)
@@ -198,10 +223,12 @@ export class ChainWriter {
     let seq = this.#seq
     let prev = this.#prev
     let at = 0
-    for (const { text } of entries) {
+    for (const { text, taskId, action, late } of entries) {
       seq += 1
-      const end = writeLine(this.#lines, at, text, { seq, prev })
+      const place = taskId === undefined ? { seq, prev } : { seq, prev, task: heads.next(taskId) }
+      const end = writeLine(this.#lines, at, late === undefined ? text : late(place), place)
       prev = lineDigest(this.#lines.subarray(at, end))
+      if (taskId !== undefined) heads.advance(prev, action)
       this.#lines[end] = NEWLINE
       at = end + 1
     }
@@ -212,6 +239,7 @@ export class ChainWriter {
     this.#seq = written.seq
     this.#prev = written.prev
     this.#segment.bytes += written.bytes
+    this.#taskHeads.commit()
     this.#writtenBytes += written.bytes
     for (const { action, callId, text, parts } of written.entries) {
       if (callId === undefined) continue
@@ -223,7 +251,7 @@ export class ChainWriter {
   #beginSegment(): void {
     const { dir, sync } = this.#options
     const firstSeq = this.#seq + 1
-    noteOpenCalls(dir, firstSeq, this.#openStarts)
+    noteOpen(dir, firstSeq, this.#openStarts, this.#taskHeads)
     const next = openSegment(dir, firstSeq)
     if (sync === 'disk') syncDirectory(dir)
     closeSegment(this.#segment)

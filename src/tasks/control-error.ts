@@ -32,6 +32,7 @@ export type ControlErrorReason =
       | 'task-ended'
       | 'task-not-active'
       | 'attestation-failed'
+      | 'audit-unavailable'
       | 'authority-mismatch'
       | 'body-too-large'
       | 'quota-exceeded'

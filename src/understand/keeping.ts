@@ -1,5 +1,5 @@
-// What the records of one call keep of what is said: the rule's word, else the configuration's; the task's placeholders are
-// masked like secrets. Called by `model.ts` and `mcp-judge.ts`.
+// What the records of one call keep of what is said: the rule's word, else the configuration's; known secrets and the task's
+// placeholders are never kept. Called by `model.ts` and `mcp-judge.ts`.
 
 import type { Call, Decided } from '../call.ts'
 import { makeKeeper, type Keeper } from '../inspect/keep.ts'
@@ -11,7 +11,7 @@ import type { Parts } from '../stages.ts'
 export function keeperFor(call: Pick<Call & Decided, 'identity'>, parts: Parts): Keeper {
   return makeKeeper({
     bytesMax: parts.limits.recordedContentBytesMax,
-    masks: [...parts.credentials.placeholders(call.identity.task.id).keys()],
+    mask: (text) => parts.redactor.known(text, call.identity.task.id),
   })
 }
 

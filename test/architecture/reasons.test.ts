@@ -88,7 +88,6 @@ const NOT_YET: readonly Reason[] = [
   'approval-pending',
   'approval-denied',
   'approval-timeout',
-  'credential-echoed',
 ]
 
 void t.test(

@@ -28,7 +28,7 @@ const ACCEPT = 'Accept: application/json, text/event-stream'
 const options = {
   hosts: ['mcp.test'],
   rules: ruleSet(`id: mcp, allow: '${url}', tools: ['get_*'], addresses: [127.0.0.0/8]`),
-  limits: `messageRecordsPerSecond: ${PER_SECOND}`,
+  limits: `messageRecordsPerSecond: ${PER_SECOND}, alertsPerTask: ${PER_SECOND}, alertFoldMs: 1000`,
   config: `journal: { denialsPerTaskPerSecond: ${PER_SECOND} }`,
 }
 const answer = (id: number | null, result: string): string =>

@@ -6,6 +6,7 @@ import { streamSSE, type SSEStreamingApi } from 'hono/streaming'
 
 import { boundedText } from '../../tasks/scalars.ts'
 import { taskId } from '../../tasks/schema.ts'
+import { jsonText } from '../../wire/json-text.ts'
 import { callsAnswer, REFUSALS } from '../answers.ts'
 import { visibleTask, type RouteApp } from '../context.ts'
 import type { ControlParts } from '../parts.ts'
@@ -110,8 +111,7 @@ async function sendRecords(
   stream.onAbort(() => wake.call())
   while (!stream.aborted && !stream.closed) {
     const record = waiting.shift()
-    if (record !== undefined)
-      await stream.writeSSE({ event: 'record', data: JSON.stringify(record) })
+    if (record !== undefined) await stream.writeSSE({ event: 'record', data: jsonText(record) })
     else if (isOverrun()) return stream.writeSSE({ event: 'overrun', data: '{}' })
     else if (await isQuiet(wake, KEEP_ALIVE_MS)) await stream.write(': still here\n\n')
   }

@@ -51,7 +51,7 @@ function protocolFields(
     ...(about && { method: { name: about.method } }),
     ...(protocolVersion !== undefined && { protocol: { version: protocolVersion } }),
     ...(sessionId !== undefined && { session: { id: sessionId } }),
-    ...(uri !== undefined && { resource: { uri: redactText(uri, []) } }),
+    ...(uri !== undefined && { resource: { uri: redactText(uri) } }),
   }
   return Object.keys(mcp).length > 0 ? { mcp } : {}
 }

@@ -3,12 +3,15 @@
 
 import type { Format, Projection } from './format.ts'
 
-const LOADERS: Readonly<Partial<Record<Format, () => Promise<Projection>>>> = {
+const LOADERS: Readonly<Record<Format, () => Promise<Projection>>> = {
   ecs: async () => (await import('./ecs.ts')).projectEcs,
+  ocsf: async () => (await import('./ocsf.ts')).projectOcsf,
   otlp: async () => (await import('./otlp.ts')).projectOtlp,
+  cloudevents: async () => (await import('./cloudevents.ts')).projectCloudEvent,
+  'agents-net': async () => (await import('./agents-net.ts')).projectAgentsNet,
 }
 
-/** The projection of a form. @throws Error as a rejection where this version has none */
+/** The projection of a form. */
 export function projectionFor(format: Format): Promise<Projection> {
-  return LOADERS[format]?.() ?? Promise.reject(new Error(`no projection to ${format}`))
+  return LOADERS[format]()
 }

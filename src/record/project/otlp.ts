@@ -5,7 +5,7 @@ import type { RecordBody } from '../body.ts'
 import type { Origin } from './format.ts'
 import { countAt, portAt, textAt, textsAt, timeOf, valueAt } from './members.ts'
 import { attributes, flatten, type AnyValue, type KeyValue } from './otlp-value.ts'
-import { severityOf, type Severity } from './severity.ts'
+import { severityNumber } from './severity.ts'
 import { summaryOf } from './summary.ts'
 
 /** A `LogRecord`. Times are nanoseconds since the epoch, as text. */
@@ -38,14 +38,6 @@ export interface OtlpRequest {
   ]
 }
 
-// Numbers of the log data model: INFO, INFO2, WARN, ERROR.
-const SEVERITIES: Readonly<Record<Severity, readonly [number, string]>> = {
-  information: [9, 'INFO'],
-  low: [10, 'INFO2'],
-  medium: [13, 'WARN'],
-  high: [17, 'ERROR'],
-}
-
 /** Methods that `http.request.method` may have; another is `_OTHER`, with the real one beside it. */
 const METHODS: ReadonlySet<string> = new Set([
   'CONNECT',
@@ -63,13 +55,13 @@ const METHODS: ReadonlySet<string> = new Set([
 /** One record as one `LogRecord`. */
 export function projectOtlp(record: RecordBody, _origin: Origin): OtlpLogRecord {
   const time = nanoseconds(timeOf(record))
-  const [severityNumber, severityText] = SEVERITIES[severityOf(record)]
+  const [number, text] = severityNumber(record)
   const traceId = hexAt(record, 'trace', 32)
   const spanId = hexAt(record, 'span', 16)
   return {
     ...(time !== undefined && { timeUnixNano: time, observedTimeUnixNano: time }),
-    severityNumber,
-    severityText,
+    severityNumber: number,
+    severityText: text,
     eventName: `sallyport.${textAt(record, 'event', 'action') ?? 'unknown'}`,
     body: { stringValue: summaryOf(record) },
     attributes: attributes([

@@ -31,3 +31,16 @@ export function severityOf(record: unknown): Severity {
   if (isDenial(action)) return 'low'
   return textAt(record, 'event', 'outcome') === 'failure' ? 'low' : 'information'
 }
+
+// Numbers and texts of OpenTelemetry's log data model, one for each of ours.
+const NUMBERS: Readonly<Record<Severity, readonly [number, string]>> = {
+  information: [9, 'INFO'],
+  low: [10, 'INFO2'],
+  medium: [13, 'WARN'],
+  high: [17, 'ERROR'],
+}
+
+/** A record's severity as number and text of OpenTelemetry's log data model. */
+export function severityNumber(record: unknown): readonly [number, string] {
+  return NUMBERS[severityOf(record)]
+}

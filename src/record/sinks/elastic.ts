@@ -4,8 +4,9 @@
 
 import type { Limits } from '../../limits.ts'
 import { valueAt } from '../project/members.ts'
-import type { Delivery, RefusedRecord, SinkRecord } from './delivery.ts'
+import type { Deliver, Delivery, RefusedRecord, SinkRecord } from './delivery.ts'
 import { SinkFeed, type FeedOptions } from './feed.ts'
+import { Control } from './isolate.ts'
 import { later, Receiver, type Answer, type ReceiverOptions } from './receiver.ts'
 
 /** How an Elasticsearch sink is fed. */
@@ -42,17 +43,38 @@ export function bulkPath({ pathname, searchParams }: URL, index: string): string
 
 /** Starts a sink; the same record sent twice is refused as there already, which counts as taken. */
 export function startElasticSink(options: ElasticSinkOptions): SinkFeed {
+  return new SinkFeed(options, elasticDeliver(options))
+}
+
+/** Makes the delivery of batches. */
+export function elasticDeliver(options: ReceiverOptions & { readonly path: string }): Deliver {
   const receiver = new Receiver(options)
-  return new SinkFeed(options, async (records, closed) => {
+  const control = new Control()
+  const attempt = async (
+    records: readonly SinkRecord[],
+    closed: AbortSignal,
+    takesOthers: TakesOthers,
+  ): Promise<Delivery> => {
     const sent = {
       path: options.path,
       type: 'application/x-ndjson',
       body: bulkBody(records),
       answerBytesMax: ANSWER_BYTES_MIN + records.length * ANSWER_BYTES_PER_RECORD,
     }
-    return deliveryOf(records, await receiver.send(sent, closed), receiver)
-  })
+    return deliveryOf(records, await receiver.send(sent, closed), receiver, takesOthers)
+  }
+  const alone: Deliver = (records, closed) => attempt(records, closed, async () => false)
+  return async (records, closed) => {
+    const delivery = await attempt(records, closed, () => control.isTaken(alone, closed))
+    const [first] = records
+    if (delivery.outcome === 'taken' && first !== undefined && !delivery.refused)
+      control.remember(first)
+    return delivery
+  }
 }
+
+/** Finds out whether the receiver takes any record: one that it has is sent, which makes no second one of it. */
+type TakesOthers = () => Promise<boolean>
 
 /** `create` and not `index`: a data stream takes nothing else, and nothing that is there is ever replaced. */
 function bulkBody(records: readonly SinkRecord[]): Buffer {
@@ -67,24 +89,27 @@ function bulkBody(records: readonly SinkRecord[]): Buffer {
 
 const NEWLINE = Buffer.from('\n')
 
-function deliveryOf(records: readonly SinkRecord[], answer: Answer, receiver: Receiver): Delivery {
-  const { status } = answer
-  const [only] = records
-  if (status === 413 && records.length === 1 && only !== undefined)
-    return { outcome: 'taken', refused: [{ id: only.id, seq: only.seq, detail: 'too large' }] }
-  if (status === 413) return { outcome: 'smaller' }
-  if (status === 200) return itemsDelivery(records, answer, receiver)
-  const detail =
-    `status ${status} ${receiver.words(reasonOf(valueAt(answer.json, 'error')))}`.trim()
-  if (status === 408 || status === 429 || status >= 500) return later(detail, answer)
-  return { outcome: 'refused', detail }
-}
-
-function itemsDelivery(
+async function deliveryOf(
   records: readonly SinkRecord[],
   answer: Answer,
   receiver: Receiver,
-): Delivery {
+  takesOthers: TakesOthers,
+): Promise<Delivery> {
+  const { status } = answer
+  if (status === 413) return { outcome: 'smaller' }
+  if (status === 200) return itemsDelivery(records, answer, receiver, takesOthers)
+  const detail =
+    `status ${status} ${receiver.words(reasonOf(valueAt(answer.json, 'error')))}`.trim()
+  if (isBusy(status)) return later(detail, answer)
+  return { outcome: 'refused', detail }
+}
+
+async function itemsDelivery(
+  records: readonly SinkRecord[],
+  answer: Answer,
+  receiver: Receiver,
+  takesOthers: TakesOthers,
+): Promise<Delivery> {
   const items = valueAt(answer.json, 'items')
   // Fewer records make a shorter answer.
   if (answer.isCut && records.length > 1) return { outcome: 'smaller' }
@@ -96,7 +121,7 @@ function itemsDelivery(
     if (valueAt(item, '_id') !== record.id) return later('the answer is about other records')
     count(tally, record, item, receiver)
   }
-  return deliveryOfTally(tally, answer)
+  return deliveryOfTally(tally, answer, takesOthers)
 }
 
 /** A record that was refused for a reason that may be the receiver's, or its configuration's. */
@@ -114,8 +139,7 @@ interface Tally {
 function count(tally: Tally, record: SinkRecord, item: unknown, receiver: Receiver): void {
   const status = valueAt(item, 'status')
   const error = valueAt(item, 'error')
-  if (typeof status !== 'number' || status < 200 || status === 429 || status >= 500)
-    tally.left.push(record)
+  if (typeof status !== 'number' || status < 200 || isBusy(status)) tally.left.push(record)
   // 409: a record of this id is there, from an attempt whose answer was lost.
   else if (status < 300 || status === 409) tally.taken += 1
   else {
@@ -126,10 +150,14 @@ function count(tally: Tally, record: SinkRecord, item: unknown, receiver: Receiv
   }
 }
 
-function deliveryOfTally({ taken, left, refused, doubtful }: Tally, answer: Answer): Delivery {
+async function deliveryOfTally(
+  { taken, left, refused, doubtful }: Tally,
+  answer: Answer,
+  takesOthers: TakesOthers,
+): Promise<Delivery> {
   const detail = doubtful[0]?.detail
   // No right to write, no index, a full disk: refused by all, it is not the records.
-  if (taken === 0 && doubtful.length > 0) {
+  if (doubtful.length > 0 && taken === 0 && !(await takesOthers())) {
     if (left.length === 0 && refused.length === 0)
       return { outcome: 'refused', ...(detail !== undefined && { detail }) }
     left.push(...doubtful.map(({ record }) => record))
@@ -138,6 +166,10 @@ function deliveryOfTally({ taken, left, refused, doubtful }: Tally, answer: Answ
   const told = refused.length > 0 ? { refused } : {}
   if (left.length === 0) return { outcome: 'taken', ...told }
   return { ...later(detail ?? 'some records were not taken', answer), left, ...told }
+}
+
+function isBusy(status: number): boolean {
+  return status === 408 || status === 429 || status >= 500
 }
 
 /** `type: reason` of an error of either program. */

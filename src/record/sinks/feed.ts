@@ -274,7 +274,6 @@ export class SinkFeed {
   ): void {
     const { name, log, now } = this.#options
     if (this.#attempt === 0) {
-      // Never the delivery as it is: it may hold the records that are left.
       const { outcome, detail } = delivery
       const facts = { sink: name, backlog: this.stats.backlog, outcome, detail, err: error }
       if (outcome === 'later') log.warn(facts, 'sink does not take records; trying on')

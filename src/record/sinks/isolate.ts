@@ -1,6 +1,6 @@
 // Finds the records that a receiver will never take where it only says that there is one among many: the batch is sent in
-// pieces. A record is given up only where the same receiver has taken another in the same go: else it is the receiver, or
-// its configuration, and not the record. Called by `otlp.ts` and `splunk.ts`.
+// pieces. A record is given up only where the same receiver takes others, in the same go or one that it had before: else it
+// is the receiver, or its configuration, and not the record. Called by `otlp.ts` and `splunk.ts`.
 
 import type { Deliver, Delivery, RefusedRecord, SinkRecord } from './delivery.ts'
 
@@ -24,11 +24,31 @@ const ATTEMPTS_MAX = 64
 
 /** Makes a delivery of attempts. */
 export function isolating(attempt: Attempt): Deliver {
-  return (records, signal) => new Isolation(attempt, records).run(signal)
+  const control = new Control()
+  return (records, signal) => new Isolation(attempt, records, control).run(signal)
+}
+
+/** A record that a receiver is known to have taken, to be sent once more where it is in doubt whether it takes any. */
+export class Control {
+  #record: SinkRecord | undefined
+
+  /** Remembers one. */
+  remember({ line, seq, id }: SinkRecord): void {
+    // Of its own: the line is a part of all that was read with it.
+    this.#record = { line: Buffer.from(line), seq, id }
+  }
+
+  /** Tells whether it is taken still; false where there is none. @throws Error of the attempt */
+  async isTaken(attempt: Attempt, signal: AbortSignal): Promise<boolean> {
+    if (this.#record === undefined) return false
+    const result = await attempt([this.#record], signal)
+    return result.outcome === 'taken' && !result.refused && !result.refusedCount
+  }
 }
 
 class Isolation {
   readonly #attempt: Attempt
+  readonly #control: Control
   readonly #refused: RefusedRecord[] = []
   /** Refused too, if it turns out that the receiver takes others. */
   readonly #suspects: RefusedRecord[] = []
@@ -37,8 +57,9 @@ class Isolation {
   #refusedCount = 0
   #detail = ''
 
-  constructor(attempt: Attempt, records: readonly SinkRecord[]) {
+  constructor(attempt: Attempt, records: readonly SinkRecord[], control: Control) {
     this.#attempt = attempt
+    this.#control = control
     this.#pieces = [records]
   }
 
@@ -49,7 +70,7 @@ class Isolation {
       const ending = await this.#deliver(piece, attempts === 0, signal)
       if (ending !== undefined) return ending
     }
-    return this.#end({ outcome: 'later', afterMs: 0, detail: this.#detail })
+    return this.#end({ outcome: 'later', afterMs: 0, detail: this.#detail }, signal)
   }
 
   /** Gives the end of the whole delivery, or undefined where it goes on. */
@@ -64,34 +85,37 @@ class Isolation {
     } catch (error) {
       if (isFirst || signal.aborted) throw error
       this.#pieces.unshift(piece)
-      return this.#end({ outcome: 'later', detail: 'the connection failed' })
+      return this.#end({ outcome: 'later', detail: 'the connection failed' }, signal)
     }
     if (result.outcome === 'taken') {
       this.#taken += piece.length - (result.refused?.length ?? 0) - (result.refusedCount ?? 0)
+      const [first] = piece
+      if (first !== undefined && !result.refused && !result.refusedCount)
+        this.#control.remember(first)
       this.#refusedCount += result.refusedCount ?? 0
       this.#refused.push(...(result.refused ?? []))
       this.#detail = result.detail ?? this.#detail
       return undefined
     }
     if (result.outcome === 'unfit') {
-      this.#part(piece, result, this.#suspects)
+      this.#part(piece, result)
       return undefined
     }
-    // Of a batch that is too large the feed learns; a single record becomes no smaller by being sent again.
-    if (isFirst && (result.outcome !== 'smaller' || piece.length > 1)) return result
+    // Of what is too large the feed learns by itself, where it is all of the batch.
+    if (isFirst) return result
     if (result.outcome === 'smaller') {
-      this.#part(piece, { outcome: 'unfit', detail: 'too large' }, this.#refused)
+      this.#part(piece, { outcome: 'unfit', detail: 'too large' })
       return undefined
     }
     this.#pieces.unshift(piece)
-    return this.#end(result)
+    return this.#end(result, signal)
   }
 
-  #part(piece: readonly SinkRecord[], { at, detail }: Unfit, found: RefusedRecord[]): void {
+  #part(piece: readonly SinkRecord[], { at, detail }: Unfit): void {
     this.#detail = detail
     const only = piece.length === 1 ? piece[0] : undefined
     if (only !== undefined) {
-      found.push({ id: only.id, seq: only.seq, detail })
+      this.#suspects.push({ id: only.id, seq: only.seq, detail })
       return
     }
     const isNamed = at !== undefined && Number.isSafeInteger(at) && at >= 0 && at < piece.length
@@ -101,9 +125,10 @@ class Isolation {
   }
 
   /** @param stopped what it comes to where pieces are left */
-  #end(stopped: Stopped): Delivery {
+  async #end(stopped: Stopped, signal: AbortSignal): Promise<Delivery> {
     const left = this.#pieces.flat()
-    if (this.#taken === 0 && this.#suspects.length > 0)
+    const isDoubtful = this.#taken === 0 && this.#suspects.length > 0
+    if (isDoubtful && !(await this.#control.isTaken(this.#attempt, signal)))
       return { outcome: 'refused', detail: this.#detail }
     const refused = [...this.#refused, ...this.#suspects]
     const told = {

@@ -6,18 +6,21 @@ import type { RecordBody } from '../body.ts'
 import type { Origin } from '../project/format.ts'
 import { otlpRequest, projectOtlp } from '../project/otlp.ts'
 import { valueAt } from '../project/members.ts'
-import type { Delivery, SinkRecord } from './delivery.ts'
+import type { Deliver, Delivery, SinkRecord } from './delivery.ts'
 import { SinkFeed, type FeedOptions } from './feed.ts'
 import { isolating, type Unfit } from './isolate.ts'
 import { later, Receiver, type Answer, type ReceiverOptions } from './receiver.ts'
 
-/** How an OTLP sink is fed. */
-export interface OtlpSinkOptions extends FeedOptions, ReceiverOptions {
-  readonly limits: Pick<Limits, 'sinkBatchMax' | 'sinkTimeoutMs'>
-  readonly now: () => number
+interface Delivering extends ReceiverOptions {
   /** By `logsPath`. */
   readonly path: string
   readonly origin: Origin
+}
+
+/** How an OTLP sink is fed. */
+export interface OtlpSinkOptions extends FeedOptions, Delivering {
+  readonly limits: Pick<Limits, 'sinkBatchMax' | 'sinkTimeoutMs'>
+  readonly now: () => number
 }
 
 const ANSWER_BYTES_MAX = 64 * 1024
@@ -32,14 +35,18 @@ export function logsPath({ pathname, search }: URL): string {
 
 /** Starts a sink; the attribute that holds `event.id` tells repeated records apart. */
 export function startOtlpSink(options: OtlpSinkOptions): SinkFeed {
+  return new SinkFeed(options, otlpDeliver(options))
+}
+
+/** Makes the delivery of batches. */
+export function otlpDeliver(options: Delivering): Deliver {
   const receiver = new Receiver(options)
   const { path, origin } = options
-  const deliver = isolating(async (records, closed) => {
+  return isolating(async (records, closed) => {
     const body = Buffer.from(JSON.stringify(requestOf(records, origin)))
     const sent = { path, type: 'application/json', body, answerBytesMax: ANSWER_BYTES_MAX }
     return deliveryOf(records.length, await receiver.send(sent, closed), receiver)
   })
-  return new SinkFeed(options, deliver)
 }
 
 function requestOf(records: readonly SinkRecord[], origin: Origin): object {

@@ -134,8 +134,9 @@ function retryAfterMs(field: string | undefined, now: number): number | undefine
 // A receiver may repeat a value, a part of it, or what `Basic` holds.
 function secretsOf(value: string): string[] {
   const pieces = value.split(' ')
-  const decoded = pieces.flatMap((piece) =>
-    Buffer.from(piece, 'base64').toString('latin1').split(':'),
+  const decoded = pieces.map((piece) => Buffer.from(piece, 'base64').toString('latin1'))
+  const passwords = decoded.flatMap((text) => text.split(':'))
+  return [value, ...pieces, ...decoded, ...passwords].filter(
+    ({ length }) => length >= SECRET_CHARACTERS_MIN,
   )
-  return [value, ...pieces, ...decoded].filter(({ length }) => length >= SECRET_CHARACTERS_MIN)
 }

@@ -6,16 +6,14 @@ import { createHash } from 'node:crypto'
 import type { Limits } from '../../limits.ts'
 import { actionOf } from '../line.ts'
 import { valueAt } from '../project/members.ts'
-import type { Delivery, SinkRecord } from './delivery.ts'
+import type { Deliver, Delivery, SinkRecord } from './delivery.ts'
 import { SinkFeed, type FeedOptions } from './feed.ts'
 import { isolating, type Attempt, type Unfit } from './isolate.ts'
 import { later, Receiver, type Answer, type ReceiverOptions } from './receiver.ts'
 import { Acknowledger } from './splunk-acknowledge.ts'
 
-/** How a Splunk sink is fed. */
-export interface SplunkSinkOptions extends FeedOptions, Omit<ReceiverOptions, 'headers'> {
-  readonly limits: Pick<Limits, 'sinkBatchMax' | 'sinkTimeoutMs' | 'sinkAcknowledgeTimeoutMs'>
-  readonly now: () => number
+interface Delivering extends Omit<ReceiverOptions, 'headers'> {
+  readonly limits: Pick<Limits, 'sinkTimeoutMs' | 'sinkAcknowledgeTimeoutMs'>
   /** By `collectorPaths`. */
   readonly paths: CollectorPaths
   readonly token: string
@@ -25,6 +23,12 @@ export interface SplunkSinkOptions extends FeedOptions, Omit<ReceiverOptions, 'h
   readonly acknowledge: boolean
   readonly index?: string | undefined
   readonly sourcetype?: string | undefined
+}
+
+/** How a Splunk sink is fed. */
+export interface SplunkSinkOptions extends FeedOptions, Delivering {
+  readonly limits: Pick<Limits, 'sinkBatchMax' | 'sinkTimeoutMs' | 'sinkAcknowledgeTimeoutMs'>
+  readonly now: () => number
 }
 
 /** Where a collector is asked, with its query. */
@@ -63,6 +67,11 @@ export function channelOf(journal: string, sinkName: string): string {
 
 /** Starts a sink; `fields.event_id` tells repeated records apart. */
 export function startSplunkSink(options: SplunkSinkOptions): SinkFeed {
+  return new SinkFeed(options, splunkDeliver(options))
+}
+
+/** Makes the delivery of batches. */
+export function splunkDeliver(options: Delivering): Deliver {
   const { token, channel, paths, limits, acknowledge } = options
   const headers = { authorization: `Splunk ${token}`, 'x-splunk-request-channel': channel }
   const receiver = new Receiver({ ...options, headers })
@@ -84,10 +93,10 @@ export function startSplunkSink(options: SplunkSinkOptions): SinkFeed {
     if (!acknowledge) return { outcome: 'taken' }
     return acknowledger.await(valueAt(answer.json, 'ackId'), closed)
   }
-  return new SinkFeed(options, isolating(attempt))
+  return isolating(attempt)
 }
 
-function envelopeOf({ index, sourcetype = SOURCETYPE }: SplunkSinkOptions): string {
+function envelopeOf({ index, sourcetype = SOURCETYPE }: Delivering): string {
   const members = { source: 'sallyport', sourcetype, ...(index !== undefined && { index }) }
   return JSON.stringify(members).slice(0, -1)
 }

@@ -206,7 +206,7 @@ void t.test('scripts get the decision and its trace as JSON', async (t) => {
 })
 
 void t.test('what is not served is refused by name, and what is missing asked for', async (t) => {
-  for (const option of ['--at', '--call'])
+  for (const option of ['--at'])
     t.match(await explain('GET', ISSUES, option, 'x'), {
       code: 2,
       err: new RegExp(`\`${option}\` is not served`),

@@ -46,11 +46,14 @@ void t.test('verify says whether a journal is whole, and tail shows it', async (
   await writeJournal(journalDir)
 
   const whole = await run(['verify', ...config])
-  t.match(whole, { code: 0, out: /^intact: 4 records from 1, head 4 sha256:[0-9a-f]{64}\n$/ })
+  t.match(whole, {
+    code: 0,
+    out: /^intact: 4 records from 1, head 4 sha256:[0-9a-f]{64}\ntail-unanchored: no checkpoint is among them; .*\n$/,
+  })
   t.match(JSON.parse((await run(['verify', journalDir, '--json'])).out), { ok: true, records: 4 })
   t.match(await run(['verify', journalDir, '--anchor', 'x']), {
     code: 2,
-    err: /`--anchor` is not served/,
+    err: /neither a file with a checkpoint nor SEQ:HASH/,
   })
 
   const lines = (await run(['tail', ...config])).out.trimEnd().split('\n')

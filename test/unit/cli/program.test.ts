@@ -19,6 +19,7 @@ void t.test('help and version are answers, a wrong word is wrong usage', async (
     'kill',
     'rules',
     'tail',
+    'export',
     'verify',
     'ca',
   ])
@@ -38,7 +39,6 @@ void t.test(
       ['suggest', 'journal'],
       ['hold', 'list'],
       ['evidence', 't_1'],
-      ['export', '--format', 'ecs', 'x'],
       ['doctor', '--inside'],
     ]
     for (const words of commands) {

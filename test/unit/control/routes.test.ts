@@ -232,7 +232,7 @@ void t.test('an error of the program itself tells the principal nothing of it', 
 
 void t.test('what is not served yet says so by name', async (t) => {
   const control = await startControl(t)
-  for (const path of ['/v1/holds', '/v1/holds/1/approve', '/v1/checkpoints']) {
+  for (const path of ['/v1/holds', '/v1/holds/1/approve']) {
     const name = path.split('/')[2]!
     t.match(await control.ask('GET', path), {
       status: 501,
@@ -240,6 +240,31 @@ void t.test('what is not served yet says so by name', async (t) => {
     })
   }
 })
+
+void t.test(
+  'R56: checkpoints and their keys are shown to anyone, and made by whom it concerns',
+  async (t) => {
+    const control = await startControl(t)
+    t.match(await control.ask('GET', '/v1/checkpoints'), {
+      status: 200,
+      body: { journal: String, keys: [{ kid: 'kid', from: String }], checkpoints: [{ seq: 7 }] },
+    })
+    t.match(await control.ask('POST', '/v1/checkpoints'), { status: 200, body: { seq: 7 } })
+    const made = await control.ask('POST', '/v1/tasks', DEFINITION)
+    t.match(await control.ask('POST', '/v1/checkpoints', { task: made.body['id'] }), {
+      status: 200,
+      body: { seq: 7, task: made.body['id'] },
+    })
+    t.match(await control.ask('POST', '/v1/checkpoints', { task: `t_${'0'.repeat(25)}9` }), {
+      status: 404,
+      body: { reason: 'not-found', field: '/task' },
+    })
+    t.match(await control.ask('POST', '/v1/checkpoints', { tasks: 'x' }), {
+      status: 400,
+      body: { reason: 'definition-invalid' },
+    })
+  },
+)
 
 void t.test('a rule set is given only to the teams it is for', async (t) => {
   const control = await startControl(t)
@@ -347,11 +372,14 @@ void t.test('the document is made from the schemas that check', async (t) => {
   t.match(body, { openapi: '3.1.0', info: { version: '1.2.3' } })
   t.strictSame(Object.keys(paths).toSorted(), [
     '/v1/calls',
+    '/v1/checkpoints',
     '/v1/credentials',
     '/v1/inventory',
     '/v1/keys',
     '/v1/kill',
     '/v1/kill/{id}',
+    '/v1/overrides',
+    '/v1/overrides/{id}/review',
     '/v1/owners',
     '/v1/owners/{owner}',
     '/v1/rules',

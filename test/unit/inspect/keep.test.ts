@@ -9,7 +9,10 @@ import type { JsonValue } from '../../../src/inspect/fields.ts'
 import { makeKeeper } from '../../../src/inspect/keep.ts'
 import { redactText } from '../../../src/inspect/redact.ts'
 
-const keeper = makeKeeper({ bytesMax: 1024, masks: ['sallyport_github_0123456789'] })
+const keeper = makeKeeper({
+  bytesMax: 1024,
+  mask: (each) => each.replaceAll('sallyport_github_0123456789', '[secret:placeholder]'),
+})
 const SHRINKING = `ghp_${'a1B2'.repeat(100)}`
 const keptValue = (value: JsonValue, mode: 'redacted' | 'full' = 'redacted'): unknown =>
   keeper.keep(value, mode)?.value
@@ -36,7 +39,7 @@ void t.test('the digest does not depend on the order of members', (t) => {
 })
 
 void t.test('what is larger than a record keeps is cut, and says so', (t) => {
-  const small = makeKeeper({ bytesMax: 10, masks: [] })
+  const small = makeKeeper({ bytesMax: 10, mask: (each) => each })
   t.strictSame(small.keep('0123456789abc', 'full')?.value, '0123456789')
   t.equal(small.keep('0123456789abc', 'full')?.truncated, true)
   t.equal(small.keep('0123456789', 'full')?.truncated, undefined)
@@ -51,7 +54,7 @@ void t.test(
   'what is far beyond a record is not searched for secrets, and shows none that the cut goes through',
   (t) => {
     const many: JsonValue = Array.from({ length: 1_000_000 }, () => 'a')
-    const kept = makeKeeper({ bytesMax: 1000, masks: [] }).keep(many, 'redacted')
+    const kept = makeKeeper({ bytesMax: 1000, mask: (each) => each }).keep(many, 'redacted')
     t.strictSame(
       kept?.value,
       Array.from({ length: 500 }, () => 'a'),
@@ -63,7 +66,9 @@ void t.test(
       const text = `${`${SHRINKING} `.repeat(40)}${' '.repeat(before % 700)}https://agent:${password.repeat(30)}@host/ ${'x'.repeat(9000)}`
       const value: JsonValue = [text, { rest: text }]
       const bytesMax = 100 + before
-      const shown = JSON.stringify(makeKeeper({ bytesMax, masks: [] }).keep(value, 'redacted'))
+      const shown = JSON.stringify(
+        makeKeeper({ bytesMax, mask: (each) => each }).keep(value, 'redacted'),
+      )
       if (shown.includes('hunter')) t.fail(`a part of a secret is kept of ${bytesMax} bytes`)
       before += 10
     }
@@ -77,7 +82,7 @@ void t.test('a kept value is never larger than its bound allows', (t) => {
       jsonValue().map((value): JsonValue => JSON.parse(JSON.stringify(value))),
       integer({ min: 1, max: 200 }),
       (value, bytesMax) => {
-        const kept = makeKeeper({ bytesMax, masks: [] }).keep(value, 'full')
+        const kept = makeKeeper({ bytesMax, mask: (each) => each }).keep(value, 'full')
         const text = JSON.stringify(kept?.value)
         if (kept?.truncated === undefined) return JSON.stringify(value) === text
         // Escapes may make a kept text longer by six times.
@@ -124,7 +129,9 @@ void t.test('what looks like a secret is masked, and its kind is kept', (t) => {
     t.match(kept, `[secret:${kind}]`, secret)
     t.notMatch(kept, part, secret)
     t.ok(kept.startsWith('before '), kept)
-    t.equal(keptValue(`before ${secret} after it`, 'full'), `before ${secret} after it`)
+    const isKnown = kind === 'placeholder'
+    const full = keptValue(`before ${secret} after it`, 'full')
+    t.equal(full, isKnown ? 'before [secret:placeholder] after it' : `before ${secret} after it`)
   }
   t.end()
 })
@@ -148,7 +155,7 @@ void t.test('a private key behind a certificate is masked, the certificate is no
   const certificate = `-----BEGIN CERTIFICATE-----\n${'MIIB'.repeat(40)}\n-----END CERTIFICATE-----\n`
   const key = '-----BEGIN EC PRIVATE KEY-----\nMHcC\n-----END EC PRIVATE KEY-----'
   t.equal(
-    redactText(`${certificate}${key}\n${certificate}${key} end`, []),
+    redactText(`${certificate}${key}\n${certificate}${key} end`),
     `${certificate}[secret:private-key]\n${certificate}[secret:private-key] end`,
   )
   t.end()
@@ -207,7 +214,7 @@ void t.test('hostile texts take time that is linear in their length', (t) => {
     'AKIA',
     'AIza',
   ])
-    t.ok(redactText(unit.repeat(million / unit.length), ['aa']).length > 0, unit)
+    t.ok(redactText(unit.repeat(million / unit.length)).length > 0, unit)
   t.end()
 })
 

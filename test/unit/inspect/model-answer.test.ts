@@ -364,7 +364,7 @@ void t.test('nothing that an upstream sends makes reading fail', (t) => {
   const request = readModelRequest(CHAT, Buffer.from('{"model":"m","messages":[]}'), {
     strict: true,
   })
-  const keeper = makeKeeper({ bytesMax: 1000, masks: [] })
+  const keeper = makeKeeper({ bytesMax: 1000, mask: (each) => each })
   const fields = modelFields(request!, readAnswer(CHAT, [Buffer.from(deep)], { bytesMax: 1e6 }), {
     keeper,
     mode: 'redacted',
@@ -396,7 +396,7 @@ void t.test('each mode keeps of a conversation what it says', (t) => {
     CHAT,
     JSON.stringify({ choices: [{ message: { content: `done, ${key}` } }] }),
   )
-  const keeper = makeKeeper({ bytesMax: 1000, masks: [] })
+  const keeper = makeKeeper({ bytesMax: 1000, mask: (each) => each })
   const off = modelFields(request, answer, { keeper, mode: 'off' })
   t.strictSame(off.content, { server_tools: ['web_search'] })
   const digest = modelFields(request, answer, { keeper, mode: 'digest' })

@@ -26,7 +26,7 @@ interface Exchange {
   readonly fields: InspectedFields
 }
 
-const keeper = makeKeeper({ bytesMax: 64 * 1024, masks: [] })
+const keeper = makeKeeper({ bytesMax: 64 * 1024, mask: (each) => each })
 
 async function readBody(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = []

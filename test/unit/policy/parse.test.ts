@@ -218,8 +218,7 @@ void t.test('R80: observing is refused where data is guarded', (t) => {
 void t.test('`regulation` is a short list of short names in lower case', (t) => {
   const read = (regulation: string): string[] =>
     inRule(`allow: https://a.test\nregulation: ${regulation}`)
-  for (const good of ['gdpr', '[gdpr, hipaa, pci-dss]', '[eu-ai-act]'])
-    t.same(read(good), [], good)
+  for (const good of ['gdpr', '[gdpr, hipaa, pci-dss]', '[eu-ai-act]']) t.same(read(good), [], good)
   for (const bad of ['GDPR', '1.5', '[]', "''", '[a b]', '"a,b"', `[${'a, '.repeat(17)}]`, '{}'])
     t.match(read(bad), [/^5:\d+ wrong-(?:value|type): expected/], bad)
   t.match(inRule('deny: https://a.test\nregulation: gdpr'), [/^5:5 /], 'nothing comes back')

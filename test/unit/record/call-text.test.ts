@@ -4,25 +4,46 @@ import * as fc from 'fast-check'
 import t from 'tap'
 
 import { Call } from '../../../src/call.ts'
+import { KnownSecrets } from '../../../src/credentials/known-secrets.ts'
+import { Redactor } from '../../../src/inspect/redactor.ts'
 import type { Policy } from '../../../src/policy/compile.ts'
 import type { QueuedRecord } from '../../../src/record/batch.ts'
 import { endedRecord, isDecidedRequest, startedRecord } from '../../../src/record/call-text.ts'
 import { callRecord } from '../../../src/record/ecs.ts'
 import { factsOf, type CallAction } from '../../../src/record/facts.ts'
+import { redactRecord } from '../../../src/record/redact-record.ts'
 import { recordText } from '../../../src/record/text.ts'
 import { TASK } from './support.ts'
 
 const NOW = 1_700_000_000_000
 // Not used by a record.
 const policy: Policy = JSON.parse('{}')
+const SECRET = 'c4n4ry"secret/value+0123'
+const known = new KnownSecrets()
+known.learn('one', SECRET)
+known.learn('two', 'hunter2hunter2')
+const redactor = new Redactor(known, { patterns: [], query: ['mine'] })
+const hiding = fc.constantFrom(
+  SECRET,
+  `a${Buffer.from(SECRET).toString('base64')}`,
+  Buffer.from(SECRET).toString('hex'),
+  encodeURIComponent(encodeURIComponent(SECRET)),
+  `ghp_${'a1B2'.repeat(9)}`,
+  'AKIAIOSFODNN7EXAMPLE',
+  'token=hunter2hunter2',
+  'Bearer abcdefghijklmnop',
+  'postgres://admin:s3cr3t@db.test/app',
+)
 const addresses = { allowed: [], denied: [] }
 
 const text = fc.oneof(
   fc.string(),
   fc.string({ unit: 'binary' }),
+  hiding,
   fc.constantFrom('"', '\\', '\u2028', '\ud800', '\udc00', '\0', 'é', 'x'.repeat(2000)),
 )
 const latin1 = fc.oneof(
+  fc.tuple(fc.webPath(), hiding, fc.webPath()).map((parts) => parts.join('')),
   fc.webPath(),
   fc.uint8Array({ maxLength: 40 }).map((bytes) => `/${String.fromCharCode(...bytes)}`),
 )
@@ -68,7 +89,7 @@ const start = fc.record({
   hostKind: fc.constantFrom('name' as const, 'ipv4' as const, 'ipv6' as const),
   port: fc.oneof(fc.constantFrom(80, 443), fc.integer({ min: 1, max: 65_535 })),
   path: fc.oneof(latin1, text),
-  query: maybe(fc.oneof(latin1, text)),
+  query: maybe(fc.oneof(fc.webQueryParameters(), latin1, text, fc.constant('a=1&mine=x&code=y'))),
   trace: maybe(fc.record({ traceId: text, parentId: text })),
 })
 const progress = fc.record({
@@ -138,7 +159,7 @@ function steady(record: string): string {
 }
 
 function isAsEver(record: QueuedRecord, call: Call, action: CallAction, now: number): boolean {
-  const expected = recordText(callRecord(factsOf(call), action, now))
+  const expected = recordText(redactRecord(callRecord(factsOf(call), action, now), redactor))
   return (
     steady(record.text) === steady(expected) &&
     record.action === action &&
@@ -152,10 +173,11 @@ void t.test('the start and the end of a call', async (t) => {
       const call = callOf(from)
       moveOn(call, before)
       if (!isDecidedRequest(call)) return false
-      const started = startedRecord(call, NOW)
+      const started = startedRecord(call, NOW, redactor)
       if (!isAsEver(started, call, 'call-started', NOW) || !started.parts) return false
       moveOn(call, after)
-      const ended = endedRecord(call, started.text, started.parts, NOW + laterMs)
+      const begun = { text: started.text, parts: started.parts }
+      const ended = endedRecord(call, begun, redactor, NOW + laterMs)
       return isAsEver(ended, call, 'call-ended', NOW + laterMs)
     }),
     { numRuns: 1000 },

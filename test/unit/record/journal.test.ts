@@ -338,14 +338,14 @@ void t.test(
     t.ok(calls > 10)
     t.equal(journal.stats.available, false)
     for (let call = 0; call < calls; call++) await journal.append(ended(`C${String(call)}`))
-    journal.deleteExpired()
+    await journal.deleteExpired()
     await t.rejects(journal.append(started('X')), refused, 'nothing is older than retain')
     now += 61_000
     journal.passed('slow', 3)
-    journal.deleteExpired()
+    await journal.deleteExpired()
     await t.rejects(journal.append(started('X')), refused, 'a sink has yet to read')
     journal.passed('slow', journal.head.seq)
-    journal.deleteExpired()
+    await journal.deleteExpired()
     t.equal(journal.stats.segments, 1)
     t.equal(
       journal.stats.bytes,
@@ -373,7 +373,7 @@ void t.test('segments kept from an earlier run age by their last write', async (
   utimesSync(oldest?.path ?? '', past, past)
   const before = readdirSync(dir).length
   const second = openJournal(dir, { segmentBytes: 3000, retainMs: 60_000 })
-  second.deleteExpired()
+  await second.deleteExpired()
   await second.close()
   t.equal(readdirSync(dir).length, before - 1)
   t.notOk(existsSync(oldest?.path ?? ''))

@@ -7,6 +7,7 @@ import { DenialLimiter } from '../../../src/record/flood.ts'
 import { MessageLimiter } from '../../../src/record/message-flood.ts'
 import { Metrics } from '../../../src/record/metrics.ts'
 import type { RecordBody } from '../../../src/record/body.ts'
+import { NO_SECRETS, Redactor } from '../../../src/inspect/redactor.ts'
 import { CallRecorder } from '../../../src/record/recorder.ts'
 import { verifyDirectory } from '../../../src/record/verify.ts'
 import {
@@ -17,6 +18,7 @@ import {
   openJournal,
   TASK,
   until,
+  openDetection,
 } from './support.ts'
 
 function openRecorder(dir: string, messageRecordsPerSecond = 50, recordsQueuedMax = 20_000) {
@@ -33,12 +35,29 @@ function openRecorder(dir: string, messageRecordsPerSecond = 50, recordsQueuedMa
       endings: { counts: [], sum: 0 },
     }),
     journal: () => journal.stats,
+    overrides: () => 4,
+    secrets: () => ({ count: 3, oldestSeconds: 60 }),
+    selfChecks: () => ({
+      at: 5000,
+      results: [
+        { name: 'clock', outcome: 'pass' },
+        { name: 'key-files', outcome: 'fail' },
+      ],
+      failing: ['key-files'],
+    }),
     sinks: () => [],
   })
   const lost: unknown[] = []
+  const append = (one: RecordBody): void => {
+    journal.append(one).catch(() => undefined)
+  }
+  const { alerts, detector } = openDetection({ stateDir: dir, append, now })
   const recorder = new CallRecorder({
+    redactor: new Redactor(NO_SECRETS),
     journal,
     denials,
+    alerts,
+    detector,
     metrics,
     now,
     limits: { messageRecordsPerSecond },
@@ -46,6 +65,8 @@ function openRecorder(dir: string, messageRecordsPerSecond = 50, recordsQueuedMa
   })
   const close = async (): Promise<void> => {
     denials.close()
+    detector.close()
+    alerts.close()
     await journal.close()
   }
   return { journal, recorder, metrics, lost, close }

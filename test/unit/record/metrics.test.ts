@@ -32,6 +32,16 @@ void t.test(
           skippedRecords: 40,
         },
       ],
+      overrides: () => 4,
+      secrets: () => ({ count: 3, oldestSeconds: 60 }),
+      selfChecks: () => ({
+        at: 5000,
+        results: [
+          { name: 'clock', outcome: 'pass' },
+          { name: 'key-files', outcome: 'fail' },
+        ],
+        failing: ['key-files'],
+      }),
     })
     metrics.countCall('allow', 'allowed', 0.00003)
     metrics.countCall('allow', 'allowed', 0.2)
@@ -41,6 +51,7 @@ void t.test(
     metrics.countTokens(12, 34)
     metrics.countTokens(undefined, 1)
     metrics.countTokens(-1, Number.NaN)
+    metrics.countDetection('denial-storm')
     metrics.countMint()
     metrics.countDial('connected')
     metrics.countDial('connected')
@@ -54,6 +65,8 @@ void t.test(
         'sallyport_messages_total{verdict="deny",reason="tool-not-allowed"} 1',
         'sallyport_model_tokens_total{type="input"} 12',
         'sallyport_model_tokens_total{type="output"} 35',
+        'sallyport_detections_total{name="denial-storm"} 1',
+        'sallyport_detections_total{name="identity-shared"} 0',
         'sallyport_decision_seconds_count 2',
         'sallyport_decision_seconds_bucket{le="0.00005"} 1',
         'sallyport_upstream_dials_total{outcome="connected"} 2',
@@ -73,6 +86,12 @@ void t.test(
         'sallyport_journal_queued_records 3',
         'sallyport_journal_errors_total 1',
         'sallyport_journal_available 1',
+        'sallyport_static_secrets 3',
+        'sallyport_static_secret_age_seconds 60',
+        'sallyport_overrides_unreviewed 4',
+        'sallyport_self_check_passed{name="clock"} 1',
+        'sallyport_self_check_passed{name="key-files"} 0',
+        'sallyport_self_check_timestamp_seconds 5',
         'sallyport_sink_lag_seconds{sink="siem"} 1.5',
         'sallyport_sink_backlog_records{sink="siem"} 5',
         'sallyport_sink_records_total{sink="siem"} 9',
@@ -87,7 +106,10 @@ void t.test(
         t.ok(text.split('\n').includes(line), `${line} (${String(round)})`)
       }
       const labels = new Set([...text.matchAll(/[{,](\w+)="/g)].map((match) => match[1]))
-      t.strictSame(labels, new Set(['le', 'verdict', 'reason', 'type', 'outcome', 'state', 'sink']))
+      t.strictSame(
+        labels,
+        new Set(['le', 'verdict', 'reason', 'type', 'outcome', 'name', 'state', 'sink']),
+      )
     }
     t.match((await metrics.render()).contentType, /^text\/plain/)
     metrics.countAssertion()

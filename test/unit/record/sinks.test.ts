@@ -13,6 +13,7 @@ import type { FeedOptions } from '../../../src/record/sinks/feed.ts'
 import { deliveryOf, startHttpSink } from '../../../src/record/sinks/http.ts'
 import type { ReceiverPost } from '../../../src/record/sinks/receiver.ts'
 import { startStdoutSink } from '../../../src/record/sinks/stdout.ts'
+import { jsonText } from '../../../src/wire/json-text.ts'
 import { facts, freshDir, journalRecords, memoryLog, openJournal, TASK, until } from './support.ts'
 
 /** A receiver of NDJSON whose answers can be told. */
@@ -355,7 +356,7 @@ void t.test(
     for (let call = 0; call < 12; call++) await journal.append(denied(`C${String(call)}`))
     now += 60_000
     const before = listSegments(journal.dir).length
-    journal.deleteExpired()
+    await journal.deleteExpired()
     t.equal(listSegments(journal.dir).length, before)
     await sink.close()
     rmSync(listSegments(journal.dir)[0]?.path ?? '')
@@ -369,8 +370,11 @@ void t.test(
     })
     await until(() => next.stats.backlog === 0, 'it has read on')
     t.ok(log.lines.includes('warn sink cursor does not fit the journal'))
-    journal.deleteExpired()
-    t.equal(listSegments(journal.dir).length, 1)
+    const { seq } = journal.head
+    await journal.deleteExpired()
+    // What was in use is there, and where the record of it went, if there was no room in the first.
+    t.ok(listSegments(journal.dir).length <= 2)
+    t.ok(listSegments(journal.dir).every(({ firstSeq }) => firstSeq > seq - 5))
     await next.close()
     await journal.close()
   },
@@ -392,7 +396,7 @@ void t.test('the stdout sink writes lines to its descriptor', async (t) => {
     lines.slice(0, -1).map((line) => JSON.parse(line).sallyport.call.id),
     ['é\u2028', 'B'],
   )
-  t.equal(lines[0], JSON.stringify(journalRecords(journal.dir)[1]))
+  t.equal(lines[0], jsonText(journalRecords(journal.dir)[1]))
   await journal.close()
 })
 
@@ -453,7 +457,7 @@ void t.test(
     })
     journal.passed('siem', firstSeq - 1)
     now += 60_000
-    journal.deleteExpired()
+    await journal.deleteExpired()
     t.equal(journal.stats.segments, 1)
     const next = startHttpSink(options)
     await next.close()

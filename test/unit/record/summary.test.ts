@@ -1,6 +1,6 @@
 // Proves that a summary counts what is on record: each call once, floods exactly, names without bound in bounded memory.
 
-import fc from 'fast-check'
+import { array, assert, integer, nat, property, string, tuple } from 'fast-check'
 import t from 'tap'
 
 import type { Reason } from '../../../src/errors.ts'
@@ -156,10 +156,10 @@ void t.test('what a flood folded is added exactly, alerts and other events are t
 })
 
 void t.test('of names without end so many are kept apart, and nothing is lost in the sum', (t) => {
-  fc.assert(
-    fc.property(
-      fc.array(fc.tuple(fc.string({ maxLength: 3 }), fc.nat(1000))),
-      fc.integer({ min: 1, max: 5 }),
+  assert(
+    property(
+      array(tuple(string({ maxLength: 3 }), nat(1000))),
+      integer({ min: 1, max: 5 }),
       (added, namesMax) => {
         const tally = new Tally(namesMax)
         for (const [name, times] of added) tally.add(name, { times })

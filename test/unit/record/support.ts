@@ -6,9 +6,14 @@ import { join } from 'node:path'
 
 import { Call, type Message } from '../../../src/call.ts'
 import type { Reason } from '../../../src/errors.ts'
+import { DEFAULT_LIMITS, type Limits } from '../../../src/limits.ts'
+import { Alerts } from '../../../src/record/alerts.ts'
 import type { RecordBody } from '../../../src/record/body.ts'
+import type { DetectionName } from '../../../src/record/detections.ts'
+import { Detector } from '../../../src/record/detector.ts'
 import type { CallFacts } from '../../../src/record/facts.ts'
 import { Journal, type JournalOptions, type RecordLog } from '../../../src/record/journal.ts'
+import { KnownDestinations } from '../../../src/record/known-destinations.ts'
 import { listSegments } from '../../../src/record/segments.ts'
 import type { Task } from '../../../src/tasks/task.ts'
 
@@ -62,6 +67,35 @@ export function facts(more: Partial<CallFacts> = {}): CallFacts {
     inspection: 'full',
     ...more,
   }
+}
+
+/** What detects and tells, with bounds that can be moved, over whatever takes its records. */
+export function openDetection(options: {
+  readonly stateDir: string
+  readonly append: (record: RecordBody) => void
+  readonly now: () => number
+  readonly limits?: Partial<Limits>
+}): {
+  readonly alerts: Alerts
+  readonly detector: Detector
+  readonly detected: DetectionName[]
+  readonly close: () => void
+} {
+  const { stateDir, append, now } = options
+  const limits = { ...DEFAULT_LIMITS, ...options.limits }
+  const detected: DetectionName[] = []
+  const onDetected = (name: DetectionName): unknown => detected.push(name)
+  const alerts = new Alerts({ limits, append, onDetected, now })
+  const onProblem = (error: unknown): void => {
+    throw error
+  }
+  const destinations = new KnownDestinations({ stateDir, limits, onProblem, now })
+  const detector = new Detector({ alerts, destinations, limits, append, now })
+  const close = (): void => {
+    detector.close()
+    alerts.close()
+  }
+  return { alerts, detector, detected, close }
 }
 
 /** A call to an MCP server. */
@@ -129,14 +163,22 @@ export function freshDir(t: { teardown: (fn: () => void) => void }): string {
   return dir
 }
 
-export function openJournal(dir: string, more: Partial<JournalOptions> = {}): Journal {
+export function openJournal(
+  dir: string,
+  {
+    limits,
+    ...more
+  }: Partial<Omit<JournalOptions, 'limits'>> & {
+    readonly limits?: Partial<JournalOptions['limits']>
+  } = {},
+): Journal {
   return Journal.open({
     dir,
     sync: 'process',
     segmentBytes: 64 * 1024 * 1024,
     retainMs: 30 * 86_400_000,
     maxBytes: 4 * 1024 ** 3,
-    limits: { recordsQueuedMax: 20_000 },
+    limits: { recordsQueuedMax: 20_000, tasksMax: 100, tasksEndedMax: 100, ...limits },
     now: Date.now,
     log: memoryLog(),
     ...more,

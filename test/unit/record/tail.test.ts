@@ -199,7 +199,7 @@ void t.test('following loses nothing while segments are closed and deleted under
     if (written % 200 === 0) {
       await until(() => seen.length === written, 'it has caught up')
       now = Date.now() + 1000
-      journal.deleteExpired()
+      await journal.deleteExpired()
     }
   }
   await until(() => seen.length === written, 'it has caught up')

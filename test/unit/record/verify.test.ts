@@ -1,4 +1,12 @@
-import { cpSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { basename, join } from 'node:path'
 
 import * as fc from 'fast-check'
@@ -208,11 +216,21 @@ void t.test(
     const [first, second, third] = listSegments(dir)
     if (first === undefined || second === undefined || third === undefined)
       throw new Error('too few')
-    rmSync(first.path)
+    const robbed = freshDir(t)
+    cpSync(dir, robbed, { recursive: true })
+    rmSync(join(robbed, basename(first.path)))
+    t.match(verifyDirectory(robbed).problems, [
+      { file: basename(second.path), line: 1, seq: 1, what: /no record says that retention/ },
+    ])
+    const past = new Date(Date.now() - 90_000)
+    utimesSync(first.path, past, past)
+    const keeper = openJournal(dir, { segmentBytes: 12_000, retainMs: 60_000 })
+    await keeper.deleteExpired()
+    await keeper.close()
     t.match(verifyDirectory(dir), {
       ok: true,
       from: second.firstSeq,
-      records: RECORDS - second.firstSeq + 1,
+      records: RECORDS - second.firstSeq + 2,
     })
 
     const whole = readFileSync(second.path)

@@ -18,6 +18,8 @@ import type { SinkFeed } from '../../../../src/record/sinks/feed.ts'
 import { freshDir, memoryLog, openJournal, until } from '../support.ts'
 import { ended } from './scripted.ts'
 
+const parse = (line: string): RecordBody => JSON.parse(line)
+
 function startFile(
   t: Test,
   more: Partial<FileSinkOptions> = {},
@@ -40,7 +42,7 @@ function idsIn(...paths: string[]): (string | undefined)[] {
     return text
       .split('\n')
       .slice(0, -1)
-      .map((line) => (JSON.parse(line) as RecordBody).sallyport.call?.id)
+      .map((line) => parse(line).sallyport.call?.id)
   })
 }
 

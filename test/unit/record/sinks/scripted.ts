@@ -15,7 +15,7 @@ export interface Scene {
   readonly journal: Journal
   readonly log: ReturnType<typeof memoryLog>
   /** Starts a feed that delivers by a function. */
-  start(deliver: Deliver, more?: Partial<FeedOptions>): SinkFeed
+  readonly start: (deliver: Deliver, more?: Partial<FeedOptions>) => SinkFeed
 }
 
 export function makeScene(

@@ -1,5 +1,5 @@
 // Finds any of many random texts in a text, without case, in a fraction of a comparison per character. Knows nothing of
-// placeholders or heads. Called by `screen.ts` and `body-scan.ts`.
+// placeholders, secrets or heads. Called where placeholders are screened and where known secrets are masked.
 //
 // Of each text sought the four-character pieces at its beginning are kept; of the text searched only every n-th piece is
 // looked at, n being such that no text sought fits between two looks. A look that meets compares the whole.
@@ -7,8 +7,17 @@
 import assert from 'node:assert'
 
 const PIECE = 4
+/** Characters of a text that is sought, at the least. */
+export const SOUGHT_LENGTH_MIN = 8
 // ASCII letters of both cases become one; what else this bit makes equal is told from them nowhere in random texts.
 const CASE_BIT = 0x20
+
+/** Where a text that is sought stands. */
+export interface Found<T> {
+  readonly at: number
+  readonly length: number
+  readonly owner: T
+}
 
 interface Sighting<T> {
   readonly text: string
@@ -24,13 +33,13 @@ export class TextFinder<T> {
   readonly #stride: number
   readonly #sightings: ReadonlyMap<number, readonly Sighting<T>[]>
 
-  /** @param texts with their owners; each of 16 characters at least, and random enough not to be met by accident */
+  /** @param texts with their owners; each of 8 characters at least, and random enough not to be met by accident */
   constructor(texts: Iterable<readonly [text: string, owner: T]>) {
     const all = [...texts]
     const lengths = all.map(([text]) => text.length)
     this.lengthMax = Math.max(0, ...lengths)
     this.#lengthMin = Math.min(Number.MAX_SAFE_INTEGER, ...lengths)
-    assert(this.#lengthMin >= 16, 'texts long enough to be looked for by pieces')
+    assert(this.#lengthMin >= SOUGHT_LENGTH_MIN, 'texts long enough to be looked for by pieces')
     this.#stride = this.#lengthMin - PIECE + 1
     const sightings = new Map<number, Sighting<T>[]>()
     for (const [text, owner] of all)
@@ -45,15 +54,36 @@ export class TextFinder<T> {
 
   /** Finds the owner of the first text that occurs; undefined where none does. */
   find(text: string): T | undefined {
-    if (text.length < this.#lengthMin) return undefined
-    for (let at = 0; at + PIECE <= text.length; at += this.#stride) {
+    return this.locate(text)?.owner
+  }
+
+  /** Finds where the first of them stands, behind a place; of two that meet there the one that begins first, the longer one. */
+  locate(text: string, from = 0): Found<T> | undefined {
+    if (text.length - from < this.#lengthMin) return undefined
+    for (let at = from; at + PIECE <= text.length; at += this.#stride) {
       const sightings = this.#sightings.get(pieceAt(text, at))
-      if (sightings === undefined) continue
-      for (const sighting of sightings)
-        if (occursAt(text, at - sighting.offset, sighting.text)) return sighting.owner
+      const found = sightings && firstOf(sightings, text, at, from)
+      if (found !== undefined) return found
     }
     return undefined
   }
+}
+
+function firstOf<T>(
+  sightings: readonly Sighting<T>[],
+  text: string,
+  seenAt: number,
+  from: number,
+): Found<T> | undefined {
+  let first: Found<T> | undefined
+  for (const { text: sought, offset, owner } of sightings) {
+    const at = seenAt - offset
+    if (at < from || !occursAt(text, at, sought)) continue
+    const isFirst = first === undefined || at < first.at
+    if (isFirst || (at === first?.at && sought.length > first.length))
+      first = { at, length: sought.length, owner }
+  }
+  return first
 }
 
 function pieceAt(text: string, at: number): number {
@@ -70,4 +100,16 @@ function occursAt(text: string, from: number, sought: string): boolean {
   for (let at = 0; at < sought.length; at += 1)
     if ((text.charCodeAt(from + at) | CASE_BIT) !== (sought.charCodeAt(at) | CASE_BIT)) return false
   return true
+}
+
+/**
+ * Lists texts of which one occurs wherever another text does in base64: what base64 makes of it at each of the three ways in
+ * which it can lie across groups of three bytes, without the characters that its neighbours have a share in.
+ */
+export function base64TracesOf(text: string): string[] {
+  return [0, 1, 2].map((before) => {
+    const length = before + text.length
+    const encoded = Buffer.from(text.padStart(length, ' '), 'latin1').toString('base64')
+    return encoded.slice(Math.ceil((before * 8) / 6), Math.floor((length * 8) / 6))
+  })
 }

@@ -1,0 +1,23 @@
+// Every rule that was looked at, one line each. Called by `explain.ts` and `explain-call.ts`.
+
+import type { TraceStep } from '../policy/decision.ts'
+import { shortPath } from './common.ts'
+import { paintFor, type CommandIo } from './io.ts'
+
+/** Prints how far a call got with every rule, in order. */
+export function printTrace(trace: readonly TraceStep[], io: CommandIo): void {
+  const paint = paintFor(io)
+  for (const step of trace) {
+    const whose = step.ancestor === undefined ? '' : ` (of the task ${step.ancestor} above)`
+    const mark = step.matched
+      ? paint.bold('matched')
+      : paint.dim(`not by ${step.failedAt ?? 'condition'}`)
+    const at = step.at.replace(
+      /^(.*?)(:\d+:\d+)$/,
+      (_all, file: string, place: string) => `${shortPath(file)}${place}`,
+    )
+    io.out(
+      `  ${step.verdict.padEnd(5)} ${step.rule.ruleset}/${step.rule.id}${whose}  ${mark}  ${paint.dim(at)}\n`,
+    )
+  }
+}

@@ -1,0 +1,110 @@
+// The values that secrets have or had, so that they can be masked wherever text is written down: as they are and in the usual
+// encodings, and the placeholders that stand for them. Deliberately gives nothing out: a text goes in and comes back without
+// them. Filled by `sources.ts`; asked through the interface of `inspect/redactor.ts`.
+
+import { base64TracesOf, SOUGHT_LENGTH_MIN, TextFinder } from '../wire/text-finder.ts'
+
+// A file that is written anew all the time must not make the list grow.
+const VALUES_EACH_MAX = 4
+const CREDENTIAL = '[secret:credential]'
+const PLACEHOLDER = '[secret:placeholder]'
+
+/** What is known of a placeholder. */
+interface Held {
+  readonly placeholder: { readonly prefix: string }
+}
+
+/** The placeholders of a task by their text: the same map for the same task. */
+type Placeholders = ReadonlyMap<string, Held>
+
+/** Masks the values of secrets and what stands for them. */
+export class KnownSecrets {
+  readonly #values: Map<string, readonly string[]> = new Map()
+  readonly #placeholders: WeakMap<Placeholders, TextFinder<string>> = new WeakMap()
+  #placeholdersOf: ((taskId: string) => Placeholders) | undefined
+  #finder: TextFinder<string> | undefined
+  #last: { readonly taskId: string; readonly finder: TextFinder<string> } | undefined
+  #changes = 0
+
+  /** How often what is known has changed. */
+  get changes(): number {
+    return this.#changes
+  }
+
+  /** Says where the placeholders of a task are. */
+  usePlaceholders(placeholdersOf: (taskId: string) => Placeholders): void {
+    this.#placeholdersOf = placeholdersOf
+  }
+
+  /**
+   * Takes a value in. The last few of each name are known, as a value may come back after it was replaced. One of fewer than 8
+   * characters is not looked for: it would be found everywhere.
+   */
+  learn(name: string, value: string): void {
+    const known = this.#values.get(name) ?? []
+    if (value.length < SOUGHT_LENGTH_MIN || known.includes(value)) return
+    this.#values.set(name, [...known, value].slice(-VALUES_EACH_MAX))
+    this.#changes += 1
+    const texts = new Set([...this.#values.values()].flat().flatMap(formsOf))
+    this.#finder = new TextFinder([...texts].map((text) => [text, CREDENTIAL]))
+  }
+
+  /** A text without the values of credentials, in any of the usual encodings. */
+  maskValues(text: string): string {
+    return this.#finder === undefined ? text : maskAll(text, this.#finder)
+  }
+
+  /** A text without the placeholders of a task. */
+  maskPlaceholders(text: string, taskId: string): string {
+    const finder = this.#finderOf(taskId)
+    return finder === undefined ? text : maskAll(text, finder)
+  }
+
+  // What a task's placeholders are never changes, and the texts of one record are asked about one after the other.
+  #finderOf(taskId: string): TextFinder<string> | undefined {
+    if (this.#last?.taskId === taskId) return this.#last.finder
+    const placeholders = this.#placeholdersOf?.(taskId)
+    if (placeholders === undefined || placeholders.size === 0) return undefined
+    let finder = this.#placeholders.get(placeholders)
+    if (finder === undefined) {
+      finder = new TextFinder([...placeholders].flatMap(placeholderForms))
+      this.#placeholders.set(placeholders, finder)
+    }
+    this.#last = { taskId, finder }
+    return finder
+  }
+}
+
+// What stands in a text where a value does, but for percent escapes: whoever looks decodes these.
+function formsOf(value: string): string[] {
+  const json = JSON.stringify(value).slice(1, -1)
+  const base64 = base64TracesOf(value)
+  return [
+    value,
+    json,
+    json.replaceAll('/', '\\/'),
+    encodeURIComponent(value),
+    value.replaceAll(' ', '+'),
+    Buffer.from(value, 'latin1').toString('hex'),
+    ...base64,
+    ...base64.map((text) => text.replaceAll('+', '-').replaceAll('/', '_')),
+  ]
+}
+
+function placeholderForms([text, { placeholder }]: [string, Held]): [string, string][] {
+  const derived = text.slice(placeholder.prefix.length)
+  return [text, derived, ...base64TracesOf(derived)].map((form) => [form, PLACEHOLDER])
+}
+
+function maskAll(text: string, finder: TextFinder<string>): string {
+  let found = finder.locate(text)
+  if (found === undefined) return text
+  let masked = ''
+  let from = 0
+  while (found !== undefined) {
+    masked += text.slice(from, found.at) + found.owner
+    from = found.at + found.length
+    found = finder.locate(text, from)
+  }
+  return masked + text.slice(from)
+}

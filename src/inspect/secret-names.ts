@@ -1,0 +1,60 @@
+// The names by which URL parameters carry secrets. A closed list, so that it can be told beforehand what a record keeps of a
+// URL; an operator adds to it. Data only; used by `redactor.ts`, and docs/redaction.md has the same list.
+
+/** Names of parameters whose values are in no record; `_`, `-` and case make no difference. */
+export const DEFAULT_QUERY_NAMES: readonly string[] = [
+  'token',
+  'access_token',
+  'auth_token',
+  'api_token',
+  'refresh_token',
+  'id_token',
+  'id_token_hint',
+  'session_token',
+  'private_token',
+  'job_token',
+  'deploy_token',
+  'csrf_token',
+  'api_key',
+  'key',
+  'access_key',
+  'secret_key',
+  'private_key',
+  'subscription_key',
+  'secret',
+  'client_secret',
+  'client_assertion',
+  'assertion',
+  'password',
+  'passwd',
+  'passphrase',
+  'pwd',
+  'pass',
+  'auth',
+  'authorization',
+  'bearer',
+  'jwt',
+  'credential',
+  'credentials',
+  'code',
+  'code_verifier',
+  'device_code',
+  'otp',
+  'session_id',
+  'saml_response',
+  'sig',
+  'signature',
+  'hmac',
+  'x-amz-signature',
+  'x-amz-credential',
+  'x-amz-security-token',
+  'aws_access_key_id',
+  'x-goog-signature',
+  'x-goog-credential',
+  'shared_access_signature',
+]
+
+/** A name as names are compared. */
+export function readParameterName(name: string): string {
+  return name.toLowerCase().replaceAll(/[-_ +]/g, '')
+}

@@ -1,0 +1,150 @@
+// Decides a recorded call or message again: the question as its record has it, asked of rules that are handed in, by the code
+// that decides live traffic. Says what a record cannot tell instead of guessing. Pure. Called by `explain --call`.
+
+import { REASONS } from '../../errors.ts'
+import type { PolicyChain } from '../../policy/conjunction.ts'
+import type { Decision, TraceStep } from '../../policy/decision.ts'
+import { explainTogether, type Explanation } from '../../policy/explain.ts'
+import type { Asked } from '../../policy/written-call.ts'
+import type { RecordBody } from '../body.ts'
+import type { FoundCall } from './find.ts'
+import { askedOf, insideCall, insideMessage, isMasked, type ReadInside } from './inputs.ts'
+
+/** What decides is what these say. */
+export interface Outcome {
+  readonly verdict: 'allow' | 'deny'
+  readonly reason: string
+  /** `RULESET/ID` and the digest of its file; undefined where no rule decided. */
+  readonly rule: { readonly name: string; readonly version: string } | undefined
+  /** In observe mode: the reason for which it would have been refused. */
+  readonly wouldDeny: string | undefined
+}
+
+/** A recorded decision, made again. */
+export interface DecidedAgain {
+  /** Undefined where a record does not tell it: `missing` or `aside` says why. */
+  readonly outcome: Outcome | undefined
+  /** `sha256:` of the rules that were asked; undefined where none were. */
+  readonly policy: string | undefined
+  /** What a record cannot tell and the rules ask for. */
+  readonly missing: readonly string[]
+  /** Why it was not the rules that decided. */
+  readonly aside: string | undefined
+  readonly trace: readonly TraceStep[]
+}
+
+// What a message that the rules allow is refused for all the same.
+const BESIDE_RULES: ReadonlySet<string> = new Set(['killed', 'tool-definition-changed'])
+
+/** The decision as it was recorded; undefined where the call got to none. */
+export function recordedOutcome({ rule, sallyport }: RecordBody): Outcome | undefined {
+  const { decision } = sallyport
+  if (decision === undefined) return undefined
+  const { verdict, reason, would_deny: wouldDeny } = decision
+  return {
+    verdict,
+    reason,
+    rule: rule && { name: `${rule.ruleset}/${rule.id}`, version: rule.version },
+    wouldDeny,
+  }
+}
+
+/** Decides again. */
+export function decideAgain(
+  { record, messages, around }: FoundCall,
+  policies: PolicyChain,
+): DecidedAgain {
+  const aside = asideOf(record)
+  if (aside !== undefined) return untold([], aside)
+  const asked = askedOf(record, around)
+  if (asked === undefined) return untold(['the target of the call'])
+  const isMessage = record.sallyport.message !== undefined
+  const head = explainTogether(policies, asked)
+  if (!isMessage && (head.decision.verdict === 'deny' || head.decision.inspectors === undefined))
+    return conclude(record, [head], undefined)
+  if ('connect' in asked) return conclude(record, [head], undefined)
+  const { contents, missing } = isMessage
+    ? insideMessage(record)
+    : insideCall(record, head.decision.inspectors ?? [], messages)
+  if (contents.length === 0) return untold([missing ?? 'the body'])
+  return conclude(record, askEach(policies, asked, contents), missing)
+}
+
+function askEach(
+  policies: PolicyChain,
+  asked: Exclude<Asked, { readonly connect: unknown }>,
+  contents: ReadInside['contents'],
+): Explanation[] {
+  return contents.map((content) => explainTogether(policies, { ...asked, content }))
+}
+
+// Where all readings come to the same, it does not matter which it was.
+function conclude(
+  record: RecordBody,
+  readings: readonly Explanation[],
+  inside: string | undefined,
+): DecidedAgain {
+  const [first] = readings
+  if (first === undefined) return untold([])
+  const outcomes = readings.map(({ decision }) => outcomeOf(decision))
+  const isOne = outcomes.every((each) => isSameOutcome(each, outcomes[0]))
+  const missing = [
+    ...headersIn(readings),
+    ...(inside !== undefined && !isOne ? [inside] : []),
+    ...(isMasked(record) ? ['what is masked in its URL'] : []),
+    ...overrideIn(record),
+  ]
+  const { policy } = first.decision
+  const outcome = missing.length === 0 ? outcomes[0] : undefined
+  return { outcome, policy, missing, aside: undefined, trace: first.trace }
+}
+
+/** Whether two decisions are the same in everything that a record says of one. */
+export function isSameOutcome(one: Outcome | undefined, other: Outcome | undefined): boolean {
+  if (one === undefined || other === undefined) return false
+  return (
+    one.verdict === other.verdict &&
+    one.reason === other.reason &&
+    one.wouldDeny === other.wouldDeny &&
+    one.rule?.name === other.rule?.name &&
+    one.rule?.version === other.rule?.version
+  )
+}
+
+function outcomeOf({ verdict, reason, rule, wouldDeny }: Decision): Outcome {
+  const named = rule && { name: `${rule.ruleset}/${rule.id}`, version: rule.version }
+  return { verdict, reason, rule: named, wouldDeny }
+}
+
+function untold(missing: readonly string[], aside?: string): DecidedAgain {
+  return { outcome: undefined, policy: undefined, missing, aside, trace: [] }
+}
+
+// A record has no headers: a rule that got as far as its `headers` may or may not have matched.
+function headersIn(readings: readonly Explanation[]): string[] {
+  const names = readings.flatMap(({ trace }) =>
+    trace
+      .filter(({ failedAt }) => failedAt === 'headers')
+      .map(({ rule: { ruleset, id } }) => `the headers that ${ruleset}/${id} looks at`),
+  )
+  return [...new Set(names)]
+}
+
+function overrideIn({ sallyport: { decision, detail } }: RecordBody): string[] {
+  const name = detail?.['override']
+  if (decision?.verdict !== 'deny' || typeof name !== 'string') return []
+  return [`the method that its ${name} asks for`]
+}
+
+function asideOf({ event, sallyport: { decision, detail } }: RecordBody): string | undefined {
+  if (decision === undefined) {
+    const { reason = '' } = event
+    const rows: Readonly<Record<string, { readonly title: string }>> = REASONS
+    return `it was refused before any rule was asked: ${rows[reason]?.title ?? reason}`
+  }
+  if (decision.verdict === 'deny' && BESIDE_RULES.has(decision.reason))
+    return 'the rules allow it; a kill switch or a pinned definition does not'
+  if (detail?.['batch'] === 'refused') return 'it was refused with others of its batch'
+  if (detail?.['call'] === 'refused') return 'it was refused with its call'
+  return undefined
+}
