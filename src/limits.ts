@@ -137,6 +137,8 @@ export interface Limits {
   readonly progressMs: number
   /** `call-progress` after this many bytes, both directions together, and again each. */
   readonly progressBytes: number
+  /** The controls that run are looked at again after this; the first time soon after the start. */
+  readonly selfCheckMs: number
   /** Requests handled at once on the health listener. */
   readonly healthConnectionsMax: number
   /** Open connections to the control API; beyond, they are dropped. */
@@ -225,6 +227,7 @@ export const DEFAULT_LIMITS: Limits = {
   secretBytesMax: 64 * 1024,
   progressMs: 60_000,
   progressBytes: 10 * 1024 * 1024,
+  selfCheckMs: 300_000,
   healthConnectionsMax: 64,
   controlConnectionsMax: 256,
   controlRequestsPerSecond: 100,

@@ -25,11 +25,10 @@ import { socketDirOf, TaskRoom } from './config/task-room.ts'
 import { makeDialer, socketAddressOf } from './config/dialer.ts'
 import { HealthServer } from './control/health.ts'
 import type { ControlServer } from './control/server.ts'
-import { readinessOf, type Readiness } from './control/readiness.ts'
+import { Oversight, type OversightParts } from './config/oversight.ts'
 import type { CredentialStore } from './credentials/store.ts'
 import { UpstreamPool } from './forward/pool.ts'
 import type { Redactor } from './inspect/redactor.ts'
-import type { Identifier } from './identify/identify.ts'
 import { Strangers } from './identify/strangers.ts'
 import { OpenCalls } from './listen/open-calls.ts'
 import { ProxyServer } from './listen/server.ts'
@@ -77,6 +76,7 @@ export class Sidecar {
   readonly #authorities: TaskAuthorities
   readonly #tools: TaskTools
   readonly #ca: CaWatch
+  readonly #oversight: Oversight
 
   /** The interception CA in use. */
   get ca(): Ca {
@@ -108,13 +108,13 @@ export class Sidecar {
     this.#credentials = credentials
     this.#records = openRecords(
       config,
-      { log, now, redactor },
-      {
-        openCalls: () => this.#openCalls.size,
-        openTunnels: () => this.#openCalls.tunnels,
-        tasks: () => this.#room.numbers(),
-        sinks: () => this.#sinks.map(({ stats }) => stats),
-      },
+      { log, redactor },
+      () => ({
+        calls: this.#openCalls,
+        room: this.#room,
+        sinks: this.#sinks,
+        own: this.#oversight,
+      }),
       (call, wasDenied) => this.#room.count(call, wasDenied),
     )
     const records = this.#records
@@ -124,7 +124,7 @@ export class Sidecar {
     this.#rules = openRules({
       config,
       log,
-      recorder,
+      records: this.#records,
       onChanged: (before) => this.#room.onRulesChanged(before),
     })
     const dialer = makeDialer(
@@ -153,11 +153,18 @@ export class Sidecar {
     })
     this.#room.begin()
     this.#control = this.#makeControl({ credentials, strangers, version })
+    this.#oversight = this.#watchOver({ identifier, credentials })
     this.#health = new HealthServer({
       connectionsMax: limits.healthConnectionsMax,
-      readiness: () => this.#readiness(),
+      readiness: () => this.#oversight.readiness(),
       metrics: () => this.#records.metrics.render(),
     })
+  }
+
+  #watchOver(asked: Pick<OversightParts, 'identifier' | 'credentials'>): Oversight {
+    const parts = { ...asked, config: this.#config, log: this.#log, records: this.#records }
+    const [room, rules, ca, sinks] = [this.#room, this.#rules, this.#ca, this.#sinks]
+    return new Oversight({ ...parts, room, rules, ca, sinks, proxy: this.#proxy })
   }
 
   #makeListeners(): TaskListeners {
@@ -221,7 +228,7 @@ export class Sidecar {
     })
   }
 
-  #makeParts(dialer: Dialer, redactor: Redactor, identifier: Identifier): Parts {
+  #makeParts(dialer: Dialer, redactor: Redactor, identifier: Parts['identifier']): Parts {
     return {
       limits: this.#config.limits,
       identifier,
@@ -265,6 +272,7 @@ export class Sidecar {
     // What was cut writes its records before the journal closes.
     await this.#openCalls.drained(CUT_TIMEOUT_MS)
     this.#pool.stop()
+    this.#oversight.close()
     this.#rules.close()
     this.#room.close()
     this.#openCalls.close()
@@ -280,17 +288,6 @@ export class Sidecar {
     await this.#health.listen(socketAddressOf(this.#config.listen.health))
     await this.#control.listen(socketAddressOf(this.#config.control.listen))
     await this.#proxy.listen(socketAddressOf(this.#config.listen.proxy))
-  }
-
-  #readiness(): Readiness[] {
-    return readinessOf({
-      isRecording: this.#records.journal.stats.available,
-      task: this.#room.own?.state,
-      hasRules: this.#rules.inForce !== undefined,
-      hasPolicy: this.#rules.inForce?.policy !== undefined,
-      hasRefused: this.#rules.refusedProblems.length > 0,
-      sinks: this.#sinks.map(({ stats }) => stats),
-    })
   }
 
   // The task of the configuration has no CA of its own: one sidecar, one task, one CA.

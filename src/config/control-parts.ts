@@ -7,6 +7,7 @@ import path from 'node:path'
 import type {
   ControlParts,
   CredentialView,
+  Inventory,
   TaskEnvironment,
   WantedRecords,
 } from '../control/parts.ts'
@@ -30,10 +31,12 @@ export interface ControlPartsOptions {
   readonly credentials: CredentialStore
   readonly listeners: TaskListeners
   readonly strangers: Strangers
-  readonly records: Pick<Records, 'recorder' | 'checkpoints'>
+  readonly records: Pick<Records, 'recorder' | 'checkpoints' | 'overrides'>
   /** Where the explicit proxy listens, a port that the system chose included; undefined on a unix socket. */
   readonly proxyAddress: () => { readonly host: string; readonly port: number } | undefined
 }
+
+const IDENTITIES_MAX = 10_000
 
 /** Makes the control API's listener. */
 export function makeControlServer(
@@ -56,27 +59,18 @@ export function makeControlServer(
 }
 
 function makeControlParts(options: ControlPartsOptions): ControlParts {
-  const { config, room, strangers, records } = options
-  const { recorder, checkpoints } = records
+  const { config, room, records } = options
+  const { recorder, checkpoints, overrides } = records
   const { dir } = config.journal
   return {
     tasks: room.desk,
     kills: room.switches,
     owners: room.switches,
+    overrides,
     environmentFor: (taskId, token) => environmentOf(taskId, token, options),
     rules: rulesOf(options),
     credentials: () => credentialsOf(options),
-    inventory: () => ({
-      tasks: room.registry.entries.live.size,
-      sandboxes: [...new Set([...room.registry.entries.live].map(({ task }) => task.sandbox.id))],
-      unknownClients: strangers.list().map(({ address, reason, firstSeen, lastSeen, count }) => ({
-        address,
-        reason,
-        firstSeen: new Date(firstSeen).toISOString(),
-        lastSeen: new Date(lastSeen).toISOString(),
-        count,
-      })),
-    }),
+    inventory: () => inventoryOf(options),
     calls: {
       recent: async (limit, wanted) => (await loadTail()).latestRecords(dir, limit, wanted),
       follow: (wanted, onRecord) => follow(dir, wanted, onRecord),
@@ -91,6 +85,34 @@ function makeControlParts(options: ControlPartsOptions): ControlParts {
       },
     },
     record: (action, detail) => recorder.recordEvent(action, { detail }),
+  }
+}
+
+function inventoryOf({ room, config, strangers }: ControlPartsOptions): Inventory {
+  const live = [...room.registry.entries.live].toReversed()
+  return {
+    tasks: live.length,
+    sandboxes: [...new Set(live.map(({ task }) => task.sandbox.id))],
+    identities: live.slice(0, IDENTITIES_MAX).map(({ task, state }) => ({
+      task: task.id,
+      state,
+      agent: task.agent.account,
+      instance: task.agent.instance,
+      owner: task.owner.name,
+      sandbox: task.sandbox.id,
+      ...(task.subject !== undefined && { subject: task.subject }),
+      credentials: [...room.policies.credentialsOf(task)],
+    })),
+    more: live.length > IDENTITIES_MAX,
+    credentials: config.credentials.map(({ name }) => name),
+    unknownClients: strangers.list().map(({ address, reason, firstSeen, lastSeen, count }) => ({
+      standing: 'unknown-client',
+      address,
+      reason,
+      firstSeen: new Date(firstSeen).toISOString(),
+      lastSeen: new Date(lastSeen).toISOString(),
+      count,
+    })),
   }
 }
 

@@ -5,6 +5,7 @@ import type { Strangers } from '../identify/strangers.ts'
 import type { Dialer } from '../net/dial.ts'
 import type { Config } from './config.ts'
 import { makeJwtVerifier } from './identity.ts'
+import { SELF_CHECK_CLIENT } from './self-checks.ts'
 import type { TaskRoom } from './task-room.ts'
 
 /** What identifying is made of. */
@@ -23,6 +24,8 @@ export function makeIdentifier(options: IdentifierOptions): Identifier {
     jwt: makeJwtVerifier(config, dialer, Date.now),
     policiesFor: (task) => room.policies.chainOf(task),
     checkSwitches: (task) => room.switches.checkTask(task),
-    onStranger: ({ address }, reason) => strangers.note(address, reason),
+    onStranger: ({ address }, reason) => {
+      if (address !== SELF_CHECK_CLIENT) strangers.note(address, reason)
+    },
   })
 }

@@ -6,20 +6,22 @@ import type { CallRecorder } from '../record/recorder.ts'
 import type { Config } from './config.ts'
 import { KeptRules } from './kept-rules.ts'
 import { RuleWatch } from './rule-watch.ts'
+import type { Records } from './records.ts'
 import type { LoadedRules } from './rules.ts'
 
 /** What watching rules needs. */
 export interface OpenRulesOptions {
   readonly config: Pick<Config, 'rules' | 'limits' | 'task' | 'stateDir' | 'journal'>
   readonly log: Log
-  readonly recorder: CallRecorder
+  readonly records: Pick<Records, 'recorder' | 'overrides'>
   /** Called once others are in force than before. */
   readonly onChanged: (before: LoadedRules) => void
 }
 
 /** Loads the rules and begins to watch them. */
-export function openRules({ config, log, recorder, onChanged }: OpenRulesOptions): RuleWatch {
+export function openRules({ config, log, records, onChanged }: OpenRulesOptions): RuleWatch {
   const { rules, limits, task, stateDir, journal } = config
+  const { recorder, overrides } = records
   const kept = new KeptRules({
     stateDir,
     journal,
@@ -40,7 +42,7 @@ export function openRules({ config, log, recorder, onChanged }: OpenRulesOptions
         before ? 'changed rules are in force' : 'rules are in force',
       )
       if (task && loaded.policy === undefined) logProblems(loaded.problems, log)
-      logObserved(loaded, log)
+      overrides.noteObserved(logObserved(loaded, log))
       recordLoaded(loaded, before, rules.always, recorder)
       if (before) onChanged(before)
     },
@@ -60,12 +62,15 @@ export function openRules({ config, log, recorder, onChanged }: OpenRulesOptions
   })
 }
 
-function logObserved({ sets }: LoadedRules, log: Log): void {
-  for (const { name, rules } of sets.values()) {
+function logObserved({ sets }: LoadedRules, log: Log): string[] {
+  const observing: string[] = []
+  for (const { name, version, rules } of sets.values()) {
     const observed = rules.filter(({ observe }) => observe).map(({ id }) => id)
-    if (observed.length > 0)
-      log.warn({ set: name, rules: observed }, 'observe: what these rules refuse passes')
+    if (observed.length === 0) continue
+    observing.push(`${name}@${version}`)
+    log.warn({ set: name, rules: observed }, 'observe: what these rules refuse passes')
   }
+  return observing
 }
 
 function recordLoaded(

@@ -12,11 +12,25 @@ import { KnownDestinations } from '../record/known-destinations.ts'
 import { Journal } from '../record/journal.ts'
 import type { RecordBody } from '../record/body.ts'
 import type { Log } from '../record/log.ts'
-import type { MetricSources } from '../record/counts.ts'
+import type { MetricSources, TaskNumbers } from '../record/counts.ts'
+import type { SelfCheckState } from '../record/self-check.ts'
+import type { SinkFeed } from '../record/sinks/feed.ts'
 import { Metrics } from '../record/metrics.ts'
-import { CallRecorder } from '../record/recorder.ts'
+import { CallRecorder, type RecorderOptions } from '../record/recorder.ts'
 import { SinkGate } from '../record/sinks/gate.ts'
+import { Overrides } from '../tasks/overrides.ts'
 import type { Config } from './config.ts'
+
+/** Those whose numbers metrics show. */
+export interface Counted {
+  readonly calls: { readonly size: number; readonly tunnels: number }
+  readonly room: { numbers(): TaskNumbers }
+  readonly sinks: readonly SinkFeed[]
+  readonly own: {
+    readonly secrets: ReturnType<MetricSources['secrets']>
+    readonly selfChecks: SelfCheckState
+  }
+}
 
 /** Everything that records. */
 export interface Records {
@@ -26,6 +40,7 @@ export interface Records {
   readonly gate: SinkGate
   readonly metrics: Metrics
   readonly recorder: CallRecorder
+  readonly overrides: Overrides
   /** Puts on record what is counted, and covers all of it with a checkpoint; the journal stays open. */
   settle(): Promise<void>
 }
@@ -33,28 +48,43 @@ export interface Records {
 /** What recording needs besides the configuration. */
 export interface RecordsOptions {
   readonly log: Log
-  readonly now: () => number
   readonly redactor: Redactor
 }
 
 /**
  * Opens the journal and what writes to it.
- * @param sources numbers that others keep
+ * @param counted those whose numbers metrics show, once they are there
  * @param onEnd told of every call that is over
  * @throws audit-unavailable where the journal cannot be opened, Error where the keys of checkpoints cannot be used
  */
 export function openRecords(
   config: Pick<Config, 'journal' | 'limits' | 'stateDir'>,
-  { log, now, redactor }: RecordsOptions,
-  sources: Omit<MetricSources, 'journal'>,
+  { log, redactor }: RecordsOptions,
+  counted: () => Counted,
   onEnd: (call: Call, wasDenied: boolean) => void,
 ): Records {
   const { limits, stateDir } = config
+  const now = Date.now
   const keys = new CheckpointKeys(stateDir, now())
   const journal = Journal.open({ ...config.journal, limits, now, log, redactor })
   const checkpoints = new Checkpoints({ journal, keys, limits, now, log })
   const gate = new SinkGate()
-  const metrics = new Metrics({ ...sources, journal: () => journal.stats })
+  const overrides = new Overrides({
+    stateDir,
+    onReviewed: (detail) => recorder.recordEvent('override-reviewed', { detail }),
+    onProblem: (error) => log.error({ err: error }, 'an override could not be written down'),
+    now,
+  })
+  const metrics = new Metrics({
+    openCalls: () => counted().calls.size,
+    openTunnels: () => counted().calls.tunnels,
+    tasks: () => counted().room.numbers(),
+    sinks: () => counted().sinks.map(({ stats }) => stats),
+    secrets: () => counted().own.secrets,
+    selfChecks: () => counted().own.selfChecks,
+    journal: () => journal.stats,
+    overrides: () => overrides.unreviewed,
+  })
   const denials = new DenialLimiter({
     perSecond: config.journal.denialsPerTaskPerSecond,
     append: (record) => journal.append(record),
@@ -73,24 +103,37 @@ export function openRecords(
     now,
   })
   const destinations = new KnownDestinations({
-    stateDir: config.stateDir,
+    stateDir,
     limits,
     onProblem: (error) => log.error({ err: error }, 'destinations of agents are not remembered'),
     now,
   })
   const detector = new Detector({ alerts, destinations, limits, append, now })
-  const parts = { journal, gate, denials, alerts, detector, metrics, now, limits, onLost, onEnd }
+  const onEvent: RecorderOptions['onEvent'] = (action, { task, detail }) =>
+    overrides.noteEvent(action, task, actorIn(detail))
+  const told = { metrics, now, limits, redactor, onLost, onEnd, onEvent }
+  const recorder = new CallRecorder({ journal, gate, denials, alerts, detector, ...told })
   return {
     journal,
     gate,
     checkpoints,
     metrics,
-    recorder: new CallRecorder({ ...parts, redactor }),
+    recorder,
+    overrides,
     settle: () => {
       denials.close()
       detector.close()
       alerts.close()
+      overrides.close()
       return checkpoints.close()
     },
   }
+}
+
+// Principals are named; what the files of the installation bring about is nobody's by name.
+function actorIn(detail: Readonly<Record<string, unknown>> | undefined): string | undefined {
+  const actor = detail?.['actor']
+  if (typeof actor !== 'string' || actor === 'sidecar' || actor === 'configuration')
+    return undefined
+  return actor
 }

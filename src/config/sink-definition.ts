@@ -31,12 +31,12 @@ export type SinkCompression = 'none' | 'gzip'
 export type SinkFormat = 'ndjson' | Format
 
 /** Records on standard output. */
-export interface StdoutSinkDefinition extends SinkCommon {
+interface StdoutSinkDefinition extends SinkCommon {
   readonly kind: 'stdout'
 }
 
 /** Records in a file. */
-export interface FileSinkDefinition extends SinkCommon {
+interface FileSinkDefinition extends SinkCommon {
   readonly kind: 'file'
   /** Absolute. */
   readonly path: string

@@ -3,6 +3,7 @@
 // `sidecar.ts`.
 
 import type { Dialer } from '../net/dial.ts'
+import type { Checkpoints } from '../record/checkpoints.ts'
 import type { Journal, RecordLog } from '../record/journal.ts'
 import type { BacklogOptions } from '../record/sinks/backlog.ts'
 import type { SinkFeed } from '../record/sinks/feed.ts'
@@ -20,7 +21,11 @@ import { startSyslog } from './sinks/syslog.ts'
 /** What sinks are started with. */
 export interface SinkOptions {
   readonly config: Pick<Config, 'sinks' | 'stateDir' | 'limits' | 'journal'>
-  readonly records: { readonly journal: Journal; readonly gate: SinkGate }
+  readonly records: {
+    readonly journal: Journal
+    readonly gate: SinkGate
+    readonly checkpoints: Checkpoints
+  }
   readonly dialer: Dialer
   readonly environment: SinkEnvironment
   /** The program's version, for what says where records are from. */
@@ -68,6 +73,7 @@ function startSink(definition: SinkDefinition, options: SinkOptions): SinkFeed {
     case 'splunk':
       return startSplunk(definition, feed, options)
     case 'elastic':
+    default:
       return startElastic(definition, feed, options)
   }
 }

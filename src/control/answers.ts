@@ -3,7 +3,7 @@
 
 import { z } from '@hono/zod-openapi'
 
-import type { Kill, Receipt, TaskView } from '../tasks/view.ts'
+import type { Kill, OverrideView, Receipt, TaskView } from '../tasks/view.ts'
 import type {
   CheckpointDesk,
   CheckpointView,
@@ -187,6 +187,27 @@ export const ownerAnswer: AnswerSchema<{
 /** Owners who were disabled. */
 export const ownersAnswer: AnswerSchema<{ disabled: string[] }> = z.object({ disabled: texts })
 
+const override: AnswerSchema<OverrideView> = z
+  .object({
+    id: text,
+    kind: text,
+    about: text,
+    team: text.optional(),
+    by: texts,
+    count,
+    first: time,
+    last: time,
+  })
+  .openapi('Override')
+
+/** Overrides that wait for a review. */
+export const overridesAnswer: AnswerSchema<{ overrides: OverrideView[] }> = z.object({
+  overrides: z.array(override),
+})
+
+/** One that was reviewed. */
+export const overrideAnswer: AnswerSchema<OverrideView> = override
+
 /** Rule sets. */
 export const rulesAnswer: AnswerSchema<{ rules: RuleSetView[] }> = z.object({
   rules: z.array(
@@ -224,8 +245,29 @@ export const credentialsAnswer: AnswerSchema<{ credentials: CredentialView[] }> 
 export const inventoryAnswer: AnswerSchema<Inventory> = z.object({
   tasks: count,
   sandboxes: texts,
+  identities: z.array(
+    z.object({
+      task: text,
+      state: z.enum(['pending', 'active', 'suspended', 'revoking', 'ended']),
+      agent: text,
+      instance: text,
+      owner: text,
+      sandbox: text,
+      subject: text.optional(),
+      credentials: texts,
+    }),
+  ),
+  more: z.boolean(),
+  credentials: texts,
   unknownClients: z.array(
-    z.object({ address: text, reason: text, firstSeen: time, lastSeen: time, count }),
+    z.object({
+      standing: z.literal('unknown-client'),
+      address: text,
+      reason: text,
+      firstSeen: time,
+      lastSeen: time,
+      count,
+    }),
   ),
 })
 

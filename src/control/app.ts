@@ -16,6 +16,7 @@ import { problemHeaders, problemOf } from './problems.ts'
 import type { Principal } from './roles.ts'
 import { addCallRoutes } from './routes/calls.ts'
 import { addCheckpointRoutes } from './routes/checkpoints.ts'
+import { addOverrideRoutes } from './routes/overrides.ts'
 import { addShownRoutes } from './routes/shown.ts'
 import { addKillRoutes, addOwnerRoutes, addRuleRoutes } from './routes/switches.ts'
 import { addTaskChangeRoutes } from './routes/task-changes.ts'
@@ -55,6 +56,7 @@ export function makeControlApp({ parts, limits, version, onUnexpected }: AppOpti
   addRuleRoutes(app, parts)
   addKillRoutes(app, parts)
   addOwnerRoutes(app, parts)
+  addOverrideRoutes(app, parts)
   addShownRoutes(app, parts)
   addCheckpointRoutes(app, parts)
   addNotServed(app)

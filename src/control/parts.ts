@@ -1,8 +1,17 @@
 // What the control API asks of the rest of the sidecar, as interfaces: it never imports the data path. `sidecar.ts` hands
 // the parts in.
 
+import type { TaskState } from '../tasks/task.ts'
 import type { TaskDefinition } from '../tasks/schema.ts'
-import type { Actor, Evidence, Kill, KillScope, Receipt, TaskView } from '../tasks/view.ts'
+import type {
+  Actor,
+  Evidence,
+  Kill,
+  KillScope,
+  OverrideView,
+  Receipt,
+  TaskView,
+} from '../tasks/view.ts'
 
 /** The tasks; every method throws ControlError where it refuses. */
 export interface TaskDesk {
@@ -43,6 +52,14 @@ export interface OwnerDesk {
   disabled(): readonly string[]
 }
 
+/** What lets something through beyond the rules, until somebody else has looked at it. */
+interface OverrideDesk {
+  /** Those that wait, the oldest first. */
+  list(): readonly OverrideView[]
+  /** @throws ControlError not-found; principal-not-allowed where it is the reviewer's own */
+  review(id: string, actor: Actor): OverrideView
+}
+
 /** What a task's sandbox is given. */
 export interface TaskEnvironment {
   /** The proxy URL; undefined where only a socket leads to it. */
@@ -75,9 +92,26 @@ export interface RulesReload {
 
 /** What is known of the sandboxes. */
 export interface Inventory {
+  /** That have not ended. */
   readonly tasks: number
   readonly sandboxes: readonly string[]
+  /** Who acts in each such task, the newest first, and what credentials its rules lead to; `more` where there are too many. */
+  readonly identities: readonly {
+    readonly task: string
+    readonly state: TaskState
+    readonly agent: string
+    readonly instance: string
+    readonly owner: string
+    readonly sandbox: string
+    /** What a workload token or certificate must name. */
+    readonly subject?: string
+    readonly credentials: readonly string[]
+  }[]
+  readonly more: boolean
+  /** Names of all that are configured. */
+  readonly credentials: readonly string[]
   readonly unknownClients: readonly {
+    readonly standing: 'unknown-client'
     readonly address: string
     readonly reason: string
     readonly firstSeen: string
@@ -146,6 +180,7 @@ export interface ControlParts {
   readonly tasks: TaskDesk
   readonly kills: KillDesk
   readonly owners: OwnerDesk
+  readonly overrides: OverrideDesk
   /** Proxy URL and environment of a task's sandbox; the token is undefined where it is not known any more. */
   environmentFor(taskId: string, token: string | undefined): TaskEnvironment
   readonly rules: { show(): readonly RuleSetView[]; reload(actor: Actor): RulesReload }

@@ -22,6 +22,8 @@ export interface ReadinessFacts {
   /** Whether the rule files as they are now were refused. */
   readonly hasRefused: boolean
   readonly sinks: readonly SinkFacts[]
+  /** Names of the self-checks that failed the last time, but for those that are told only. */
+  readonly failing: readonly string[]
 }
 
 /** How a sink stands. */
@@ -40,7 +42,7 @@ const LAG_MS = 30_000
 
 /** Lists the conditions. */
 export function readinessOf(facts: ReadinessFacts): Readiness[] {
-  const { isRecording, task, hasRules, hasPolicy, hasRefused, sinks } = facts
+  const { isRecording, task, hasRules, hasPolicy, hasRefused, sinks, failing } = facts
   return [
     { name: 'journal', ready: isRecording },
     {
@@ -57,6 +59,11 @@ export function readinessOf(facts: ReadinessFacts): Readiness[] {
       ...(task !== undefined && { detail: task }),
     },
     ...sinks.map(sinkReadiness),
+    {
+      name: 'self-check',
+      ready: failing.length === 0,
+      ...(failing.length > 0 && { detail: failing.join(', ') }),
+    },
   ]
 }
 

@@ -3,12 +3,16 @@
 
 import type { Reason } from '../errors.ts'
 import type { DetectionName } from './detections.ts'
+import type { SelfCheckState } from './self-check.ts'
 
 /** Numbers that others keep and that are asked for when somebody looks. */
 export interface MetricSources {
   readonly openCalls: () => number
   readonly openTunnels: () => number
   readonly tasks: () => TaskNumbers
+  readonly overrides: () => number
+  readonly secrets: () => { readonly count: number; readonly oldestSeconds: number }
+  readonly selfChecks: () => SelfCheckState
   readonly journal: () => {
     readonly available: boolean
     readonly bytes: number

@@ -25,6 +25,7 @@ export class Exposition {
   constructor(counts: Counts, sources: MetricSources) {
     registerCounters(this.#registry, counts)
     registerGauges(this.#registry, sources)
+    registerOversight(this.#registry, sources)
     registerSinks(this.#registry, sources)
   }
 
@@ -194,6 +195,39 @@ const SINK_COUNTERS: typeof SINK_GAUGES = [
   ['gaps_total', 'Gaps told by records.', ({ gaps }) => gaps],
   ['skipped_records_total', 'Records a sink was not given.', (sink) => sink.skippedRecords],
 ]
+function registerOversight(registry: Registry, sources: MetricSources): void {
+  const { overrides, secrets, selfChecks } = sources
+  gauge(registry, 'sallyport_static_secrets', 'Credentials whose value nobody mints.', (add) => {
+    add({}, secrets().count)
+  })
+  gauge(
+    registry,
+    'sallyport_static_secret_age_seconds',
+    'Since the oldest value of a static credential is what it is.',
+    (add) => add({}, secrets().oldestSeconds),
+  )
+  gauge(
+    registry,
+    'sallyport_overrides_unreviewed',
+    'What lets something through beyond the rules and was not reviewed.',
+    (add) => add({}, overrides()),
+  )
+  gauge(
+    registry,
+    'sallyport_self_check_passed',
+    '1 where a control held at the last look.',
+    (add) => {
+      for (const { name, outcome } of selfChecks().results)
+        add({ name }, Number(outcome === 'pass'))
+    },
+  )
+  gauge(
+    registry,
+    'sallyport_self_check_timestamp_seconds',
+    'When the controls were looked at last; 0 before the first time.',
+    (add) => add({}, (selfChecks().at ?? 0) / 1000),
+  )
+}
 
 function registerSinks(registry: Registry, { sinks }: MetricSources): void {
   const register = (make: typeof gauge, numbers: typeof SINK_GAUGES): void => {

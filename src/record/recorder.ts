@@ -34,6 +34,8 @@ export interface RecorderOptions {
   readonly redactor: Redactor
   /** Told of every call that is over. */
   readonly onEnd?: (call: Call, wasDenied: boolean) => void
+  /** Told of every event that is put on record beside the calls. */
+  readonly onEvent?: (action: string, fields: Omit<EventFields, 'now'>) => void
   /** Told, once a write, of records that could not be written after their calls had begun: there is nothing left to refuse. */
   readonly onLost: (error: unknown) => void
 }
@@ -168,7 +170,8 @@ export class CallRecorder {
 
   /** Writes an event that is no call. */
   recordEvent(action: string, fields: Omit<EventFields, 'now'>): void {
-    const { journal, now } = this.#options
+    const { journal, now, onEvent } = this.#options
+    onEvent?.(action, fields)
     this.#watch(journal.append(eventRecord(action, { ...fields, now: now() })))
   }
 

@@ -31,6 +31,8 @@ export interface JournalHead {
   readonly bytes: number
   /** Bytes accepted since the journal was opened: what lies between two looks at it. */
   readonly written: number
+  /** Lower-case hex SHA-256 of the last accepted line without its newline. */
+  readonly hash: string
 }
 
 /** Numbers for metrics and `/readyz`. */
@@ -110,7 +112,7 @@ export class ChainWriter {
   /** How far the files may be read. */
   get head(): JournalHead {
     const { firstSeq, bytes } = this.#segment
-    return { seq: this.#seq, firstSeq, bytes, written: this.#writtenBytes }
+    return { seq: this.#seq, firstSeq, bytes, hash: this.#prev, written: this.#writtenBytes }
   }
 
   /** Accepted bytes of all segments. */

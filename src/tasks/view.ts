@@ -115,3 +115,20 @@ export interface Kill {
   readonly by: string
   readonly at: string
 }
+
+/** What let something through beyond the rules and tasks as they were, and waits for a review. */
+export interface OverrideView {
+  readonly id: string
+  /** `task-extended`, `task-widened`, `task-renewed`, or `observe`: rules that refuse nothing. */
+  readonly kind: string
+  /** A task's id, or a rule set as `name@version`. */
+  readonly about: string
+  /** Of the task's owner; absent where it concerns every team. */
+  readonly team?: string
+  /** Names of the principals who made it; empty: whoever edits the files of the installation. */
+  readonly by: readonly string[]
+  /** How often it was made since the last review. */
+  readonly count: number
+  readonly first: string
+  readonly last: string
+}

@@ -233,6 +233,7 @@ void t.test('what a stream takes', { skip: noNats }, async (t) => {
     async (cx, t) => {
       await callRefused(cx, 3)
       await logged(cx, 'no stream takes this subject')
+      t.notMatch(cx.log(), /"left"|"data"/, 'what is left is not in the log')
       await late.reader.addStream('other', ['other.>'])
       await until(
         async () => (await late.reader.count('other')) >= wantedIds(cx).length,

@@ -244,7 +244,32 @@ void t.test('tasks are told apart', async (t) => {
       const { body } = await api(cx, 'GET', '/v1/inventory')
       t.equal(body.tasks, 40)
       t.equal(body.sandboxes.length, 40)
-      t.match(body.unknownClients, [{ address: '127.0.0.1', reason: 'identity-missing', count: 1 }])
+      t.equal(new Set(body.sandboxes).size, 40)
+      t.match(body.unknownClients, [
+        { standing: 'unknown-client', address: '127.0.0.1', reason: 'identity-missing', count: 1 },
+      ])
+      type Identity = { readonly task: string; readonly sandbox: string; readonly state: string }
+      const identities: Identity[] = body.identities
+      t.strictSame(
+        identities.map(({ task }) => task).toSorted(),
+        tasks
+          .slice(10)
+          .map(({ id }) => id)
+          .toSorted(),
+        'an identity a live task',
+      )
+      t.strictSame(
+        identities.map(({ sandbox }) => sandbox).toSorted(),
+        body.sandboxes.toSorted(),
+        'each in its sandbox',
+      )
+      t.ok(identities.every(({ state }) => state === 'active'))
+      t.strictSame(
+        body.credentials,
+        (await api(cx, 'GET', '/v1/credentials')).body.credentials.map(
+          ({ name }: { name: string }) => name,
+        ),
+      )
       const listed = (await api(cx, 'GET', '/v1/tasks?state=active')).body.tasks
       t.strictSame(
         listed.map(({ id }: { id: string }) => id).toSorted(),

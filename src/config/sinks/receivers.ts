@@ -1,11 +1,10 @@
 // Starts the sinks for receivers that answer by a protocol of their own over HTTP: OTLP, Splunk, Elasticsearch. Each gets an
 // operator's permit for the endpoint of its URL alone. Called by `sinks.ts`.
 
-import { createHash } from 'node:crypto'
-
 import type { Limits } from '../../limits.ts'
 import type { Dialer } from '../../net/dial.ts'
 import { HttpPoster } from '../../net/http-client.ts'
+import type { Checkpoints } from '../../record/checkpoints.ts'
 import type { Origin } from '../../record/project/format.ts'
 import { bulkPath, startElasticSink } from '../../record/sinks/elastic.ts'
 import type { FeedOptions, SinkFeed } from '../../record/sinks/feed.ts'
@@ -25,7 +24,8 @@ export interface ReceiverParts {
   readonly dialer: Dialer
   readonly environment: SinkEnvironment
   readonly version: string
-  readonly config: { readonly limits: Limits; readonly stateDir: string }
+  readonly config: { readonly limits: Limits }
+  readonly records: { readonly checkpoints: Pick<Checkpoints, 'view'> }
 }
 
 /** Starts an OTLP sink. @throws Error where a secret cannot be read */
@@ -99,10 +99,7 @@ export function postTo(key: string, url: string, { dialer, config }: ReceiverPar
   return (body, headers, signal, keep) => poster.post(body, headers, signal, keep)
 }
 
-/** What a form says of where records are from. */
-export function originOf({ version, config }: ReceiverParts): Origin {
-  return {
-    version,
-    journal: createHash('sha256').update(config.stateDir).digest('hex').slice(0, 26),
-  }
+/** Where records are from, as those forms say it that leave the sidecar. */
+export function originOf({ version, records }: ReceiverParts): Origin {
+  return { version, journal: records.checkpoints.view.journal }
 }

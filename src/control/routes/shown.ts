@@ -31,7 +31,14 @@ export function addShownRoutes(app: RouteApp, parts: ControlParts): void {
   app.openapi(inventory, (c) => {
     requireRole(c.env.principal, 'viewer', 'approver', 'operator')
     requireUnlimited(c.env.principal)
-    return c.json(parts.inventory(), 200)
+    const { sandboxes, identities, credentials, unknownClients, ...counts } = parts.inventory()
+    const shown = {
+      sandboxes: [...sandboxes],
+      identities: identities.map((one) => ({ ...one, credentials: [...one.credentials] })),
+      credentials: [...credentials],
+      unknownClients: [...unknownClients],
+    }
+    return c.json({ ...counts, ...shown }, 200)
   })
 
   const keys = createRoute({

@@ -2,6 +2,13 @@
 
 import type { Delivery } from './delivery.ts'
 
+/** A delivery that has to be made again. */
+export interface Setback {
+  readonly outcome: Delivery['outcome']
+  readonly afterMs?: number
+  readonly detail?: string
+}
+
 const WAIT_MIN_MS = 200
 const WAIT_MAX_MS = 30_000
 /** A receiver's own wish is heeded up to here: it must not silence its sink for good. */
@@ -12,10 +19,7 @@ const WISH_MAX_MS = 300_000
  * receiver at once; never before the receiver's own wish.
  * @param attempt how many failed since the last success, 0 for none
  */
-export function backOffMs(
-  delivery: Pick<Delivery, 'outcome'> & { readonly afterMs?: number },
-  attempt: number,
-): number {
+export function backOffMs(delivery: Setback, attempt: number): number {
   if (delivery.outcome === 'refused') return WAIT_MAX_MS
   const ceiling = Math.min(WAIT_MAX_MS, WAIT_MIN_MS * 2 ** Math.min(attempt, 16))
   const own = ceiling * (0.5 + Math.random() / 2)

@@ -123,12 +123,17 @@ export class Backlog {
     const { stats, dir } = this.#journal
     if (stats.bytes < (maxBytes - reserveBytes(maxBytes)) * JOURNAL_FULL) return 0
     const segments = listSegments(dir)
-    const at = segments.findIndex((segment) => segment.firstSeq === firstSeq)
+    // The one that the cursor stands at the end of may be gone.
+    const at = segments.findIndex(
+      (segment) =>
+        segment.firstSeq > firstSeq || (segment.firstSeq === firstSeq && segment.bytes > offset),
+    )
     const segment = segments[at]
     const next = segments[at + 1]
     if (segment === undefined || next === undefined) return 0
     const isKept = segment.writtenAt >= this.#now() - retainMs
     const isHeldByOthers = gate.slowestBut(this.#name) < next.firstSeq - 1
-    return isKept || isHeldByOthers ? 0 : segment.bytes - offset
+    if (isKept || isHeldByOthers) return 0
+    return segment.firstSeq === firstSeq ? segment.bytes - offset : segment.bytes
   }
 }

@@ -6,14 +6,26 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
 import type { JournalPlace } from '../reader.ts'
-import type { Gap } from './skip.ts'
+
+/** Records that a sink was not given. */
+export interface Gap {
+  /** `event.id` of the record that tells of it: the same after a crash. */
+  readonly id: string
+  /** Sequence numbers of the first and the last record that were skipped. */
+  readonly from: number
+  readonly to: number
+  /** Those among them that the sink would have got. */
+  readonly count: number
+  /** The same by `event.action`. */
+  readonly actions: Readonly<Record<string, number>>
+}
 
 /** How far a sink is. */
 export interface SinkCursor extends JournalPlace {
   /** Sequence number of the last record that it needs no more, 0 for none. */
   readonly seq: number
   /** Records that it was not given and that the journal does not tell of yet. */
-  readonly gap?: Gap | undefined
+  readonly gaps?: readonly Gap[] | undefined
 }
 
 /** Where a sink's cursor lies; names are lower-case letters, digits and `-`. */
@@ -49,8 +61,8 @@ export function saveCursor(path: string, cursor: SinkCursor): void {
   renameSync(beside, path)
 }
 
-function canonical({ seq, firstSeq, offset, gap }: SinkCursor): SinkCursor {
-  return { seq, firstSeq, offset, ...(gap !== undefined && { gap }) }
+function canonical({ seq, firstSeq, offset, gaps = [] }: SinkCursor): SinkCursor {
+  return { seq, firstSeq, offset, ...(gaps.length > 0 && { gaps }) }
 }
 
 function checkOf(cursor: SinkCursor): string {

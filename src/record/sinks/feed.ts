@@ -4,7 +4,7 @@
 
 import { chainOf } from '../chain.ts'
 import { JournalReader } from '../reader.ts'
-import { backOffMs } from './back-off.ts'
+import { backOffMs, type Setback } from './back-off.ts'
 import { Backlog } from './backlog.ts'
 import { cursorPath, loadCursor, saveCursor, type SinkCursor } from './cursor.ts'
 import type { Deliver, Delivery, SinkRecord } from './delivery.ts'
@@ -12,7 +12,7 @@ import { lineFilter } from './filter.ts'
 import type { FeedOptions, SinkStats } from './feed-options.ts'
 import { Pending } from './pending.ts'
 import { refusalRecord, type Refused } from './refusals.ts'
-import { gapRecord, planSkip, type Gap } from './skip.ts'
+import { gapRecord, planSkip } from './skip.ts'
 import { startingPlace } from './start.ts'
 import { Waits } from './waits.ts'
 
@@ -46,6 +46,8 @@ export class SinkFeed {
   #isDraining = false
   #behindSince: number | undefined
   #attempt = 0
+  /** When the next attempt may be made, epoch milliseconds. */
+  #retryAt = 0
   #counts = {
     sent: 0,
     sentBytes: 0,
@@ -116,9 +118,13 @@ export class SinkFeed {
     const { signal } = this.#stop
     while (!signal.aborted) {
       try {
-        if (this.#cursor.gap !== undefined) await this.#tellGap(this.#cursor.gap)
-        const skipBytes = this.#bytesToSkip()
-        if (skipBytes > 0) await this.#skip(skipBytes)
+        const waitMs = this.#retryAt - this.#options.now()
+        if (waitMs > 0) await this.#waits.backOff(waitMs)
+        await this.#tellGaps()
+        for (let bytes = this.#bytesToSkip(); bytes > 0; bytes = this.#bytesToSkip())
+          await this.#skip(bytes)
+        // A skip does not bring the next attempt forward.
+        if (this.#retryAt > this.#options.now()) continue
         const waiting = this.#options.journal.head.seq - this.#cursor.seq
         if (waiting <= 0) {
           if (this.#isDraining) return
@@ -132,7 +138,7 @@ export class SinkFeed {
       } catch (error) {
         if (signal.aborted) return
         this.#counts.failures += 1
-        await this.#backOff({ outcome: 'later' }, error)
+        this.#backOff({ outcome: 'later' }, error)
       }
     }
   }
@@ -173,7 +179,9 @@ export class SinkFeed {
     if (delivery.outcome === 'smaller') return this.#divide(pending, piece)
     if (delivery.outcome === 'refused') {
       this.#counts.refusals += 1
-      return this.#backOff(delivery, undefined)
+      // Read again, with what has come by then: beside others it may show that it is a record and not the receiver.
+      if (pending.taken.size === 0) this.#pending = undefined
+      return this.#backOff(delivery)
     }
     const refused = delivery.refused ?? []
     const gone = new Set(refused.map(({ seq }) => seq))
@@ -192,7 +200,7 @@ export class SinkFeed {
     if (settled.length > 0) this.#attempt = 0
     if (delivery.outcome === 'taken') return undefined
     this.#counts.failures += 1
-    return this.#backOff(delivery, undefined)
+    return this.#backOff(delivery)
   }
 
   async #divide(pending: Pending, piece: readonly SinkRecord[]): Promise<void> {
@@ -203,7 +211,7 @@ export class SinkFeed {
     }
     if (first.line.length <= RECORD_BYTES_TAKEN) {
       this.#counts.refusals += 1
-      return this.#backOff({ outcome: 'refused' }, undefined)
+      return this.#backOff({ outcome: 'refused' })
     }
     // The code in the sandbox makes records long: none of them may stop those behind it.
     const { id, seq } = first
@@ -240,42 +248,39 @@ export class SinkFeed {
       taken,
       now: now(),
     })
-    if (skip.isBlocked) this.#blockedAt = skip.cursor.seq
-    if (skip.cursor.seq === this.#cursor.seq) return
-    const { gap } = skip
+    const { gaps } = skip
+    if (skip.isBlocked || skip.bytes === 0) this.#blockedAt = skip.cursor.seq
+    if (skip.bytes === 0) return
     this.#pending = undefined
-    this.#advance({ ...skip.cursor, gap }, skip.bytes)
-    if (gap === undefined) return
-    log.error({ sink: name, from: gap.from, to: gap.to, count: gap.count }, 'sink skips records')
-    this.#counts.skippedRecords += gap.count
-    await this.#tellGap(gap)
+    this.#counts.skippedRecords += skip.count
+    this.#advance({ ...skip.cursor, gaps }, skip.bytes)
+    for (const { from, to, count } of gaps)
+      log.error({ sink: name, from, to, count }, 'sink skips records')
+    await this.#tellGaps()
   }
 
-  async #tellGap(gap: Gap): Promise<void> {
+  async #tellGaps(): Promise<void> {
     const { name, journal, now } = this.#options
+    const [gap, ...others] = this.#cursor.gaps ?? []
+    if (gap === undefined) return
     await journal.append(gapRecord(name, gap, now()))
     this.#counts.gaps += 1
-    this.#advance({ ...this.#cursor, gap: undefined }, 0)
+    this.#advance({ ...this.#cursor, gaps: others }, 0)
     journal.deleteExpired()
+    await this.#tellGaps()
   }
 
-  async #backOff(
-    delivery: Pick<Delivery, 'outcome'> & { readonly afterMs?: number },
-    error: unknown,
-  ): Promise<void> {
-    const { name, log } = this.#options
+  #backOff(delivery: Setback, error?: unknown): void {
+    const { name, log, now } = this.#options
     if (this.#attempt === 0) {
-      const detail = { sink: name, backlog: this.stats.backlog, ...delivery, err: error }
-      if (delivery.outcome === 'later') log.warn(detail, 'sink does not take records; trying on')
-      else log.error(detail, 'sink refuses records; trying on slowly')
+      const { outcome, afterMs, detail } = delivery
+      const told = { sink: name, backlog: this.stats.backlog, afterMs, detail, err: error }
+      if (outcome === 'later') log.warn(told, 'sink does not take records; trying on')
+      else log.error(told, 'sink refuses records; trying on slowly')
     }
-    if (this.#isDraining) {
-      this.#stop.abort()
-      return
-    }
-    const waitMs = backOffMs(delivery, this.#attempt)
+    if (this.#isDraining) this.#stop.abort()
+    this.#retryAt = now() + backOffMs(delivery, this.#attempt)
     this.#attempt += 1
-    await this.#waits.backOff(waitMs)
   }
 
   #advance(cursor: SinkCursor, bytes: number): void {

@@ -4,9 +4,7 @@
 /** What a server says of itself, as far as it is believed. */
 export interface ServerInfo {
   readonly headers: boolean
-  readonly jetstream: boolean
   readonly tlsRequired: boolean
-  readonly authRequired: boolean
   /** Bytes of a message with its headers. */
   readonly maxPayload: number
   readonly nonce: string | undefined
@@ -115,9 +113,7 @@ function readInfo(text: string): ServerInfo {
   const { max_payload: maxPayload, nonce } = info
   return {
     headers: info['headers'] === true,
-    jetstream: info['jetstream'] === true,
     tlsRequired: info['tls_required'] === true,
-    authRequired: info['auth_required'] === true,
     maxPayload: typeof maxPayload === 'number' && maxPayload > 0 ? maxPayload : MAX_PAYLOAD_USUAL,
     nonce: typeof nonce === 'string' ? nonce : undefined,
   }

@@ -7,21 +7,8 @@ import { chainOf } from '../chain.ts'
 import { eventRecord } from '../ecs.ts'
 import { actionOf, ACTION_WITHIN } from '../line.ts'
 import type { JournalReader, ReadLimit } from '../reader.ts'
-import type { SinkCursor } from './cursor.ts'
+import type { Gap, SinkCursor } from './cursor.ts'
 import { isRegulatedLine } from './filter.ts'
-
-/** Records that a sink was not given. */
-export interface Gap {
-  /** `event.id` of the record that tells of it: the same after a crash. */
-  readonly id: string
-  /** Sequence numbers of the first and the last record that were skipped. */
-  readonly from: number
-  readonly to: number
-  /** Those among them that the sink would have got. */
-  readonly count: number
-  /** The same by `event.action`. */
-  readonly actions: Readonly<Record<string, number>>
-}
 
 /** From where and how far a sink is to skip. */
 interface SkipOptions {
@@ -40,8 +27,10 @@ interface SkipOptions {
 export interface Skip {
   readonly cursor: SinkCursor
   readonly bytes: number
-  /** Undefined where nothing was skipped that the sink wanted. */
-  readonly gap: Gap | undefined
+  /** What is to be told, none of them bordering on another; none where nothing was skipped that the sink wanted. */
+  readonly gaps: readonly Gap[]
+  /** Records that were skipped and that the sink wanted. */
+  readonly count: number
   /** Whether a record stands in the way that must not be skipped. */
   readonly isBlocked: boolean
 }
@@ -74,7 +63,13 @@ export async function planSkip(reader: JournalReader, options: SkipOptions): Pro
     firstSeq = place.firstSeq
     offset = at
   }
-  return { cursor: { seq, firstSeq, offset }, bytes, gap: lost.gapTo(seq), isBlocked }
+  return {
+    cursor: { seq, firstSeq, offset },
+    bytes,
+    gaps: lost.gapsTo(seq),
+    count: lost.count,
+    isBlocked,
+  }
 }
 
 /** The record that tells of a gap; every sink gets it. */
@@ -85,41 +80,72 @@ export function gapRecord(sinkName: string, gap: Gap, now: number): RecordBody {
   return { ...record, event: { ...record.event, id } }
 }
 
-/** Counts what is skipped. An earlier gap of the same sink that it was never told of becomes part of this one. */
+/** Counts what is skipped. A gap that its sink was not told of yet is told again, or is part of the one it borders on. */
 class LostRecords {
-  readonly #sinkName: string
-  readonly #now: number
+  readonly #options: SkipOptions
   readonly #actions = new Map<string, number>()
-  #from: number
+  readonly #untold: Gap[] = []
 
-  constructor({ sinkName, cursor, now }: SkipOptions) {
-    this.#sinkName = sinkName
-    this.#now = now
-    this.#from = cursor.seq + 1
+  constructor(options: SkipOptions) {
+    this.#options = options
   }
 
   add(line: Buffer): void {
     const action = actionOf(line.toString('latin1', 0, ACTION_WITHIN)) ?? ''
-    if (action !== 'sink-gap' || !this.#isMerged(line)) this.#count(action, 1)
+    const untold = action === 'sink-gap' ? this.#ownGap(line) : undefined
+    if (untold === undefined) this.#actions.set(action, (this.#actions.get(action) ?? 0) + 1)
+    else this.#untold.push(untold)
   }
 
-  gapTo(to: number): Gap | undefined {
-    const count = [...this.#actions.values()].reduce((sum, each) => sum + each, 0)
-    if (count === 0) return undefined
+  get count(): number {
+    return [...this.#actions.values()].reduce((sum, each) => sum + each, 0)
+  }
+
+  gapsTo(to: number): Gap[] {
+    const { cursor, now } = this.#options
     const actions = Object.fromEntries(this.#actions)
-    return { id: makeUlid(this.#now), from: this.#from, to, count, actions }
+    const { count } = this
+    const gaps = [...this.#untold]
+    if (count > 0) gaps.push({ id: makeUlid(now), from: cursor.seq + 1, to, count, actions })
+    const joined: Gap[] = []
+    for (const gap of gaps.toSorted((one, other) => one.from - other.from)) {
+      const before = joined.at(-1)
+      if (before === undefined || before.to + 1 < gap.from) joined.push(gap)
+      else joined.splice(-1, 1, joinGaps(before, gap, now))
+    }
+    return joined
   }
 
-  #isMerged(line: Buffer): boolean {
-    const { sallyport }: RecordBody = JSON.parse(line.toString())
-    const { sink, from, actions } = sallyport.detail ?? {}
-    if (sink !== this.#sinkName || typeof from !== 'number') return false
-    this.#from = Math.min(this.#from, from)
-    for (const [action, count] of Object.entries(actions ?? {})) this.#count(action, Number(count))
-    return true
+  #ownGap(line: Buffer): Gap | undefined {
+    const { event, sallyport }: RecordBody = JSON.parse(line.toString())
+    const { sink, from, to, count, actions } = sallyport.detail ?? {}
+    if (sink !== this.#options.sinkName || actions === null || typeof actions !== 'object')
+      return undefined
+    const counts = Object.entries(actions).map(([name, each]): [string, number] => [
+      name,
+      Number(each),
+    ])
+    return {
+      id: event.id,
+      from: Number(from),
+      to: Number(to),
+      count: Number(count),
+      actions: Object.fromEntries(counts),
+    }
   }
+}
 
-  #count(action: string, count: number): void {
-    this.#actions.set(action, (this.#actions.get(action) ?? 0) + count)
+function joinGaps(one: Gap, other: Gap, now: number): Gap {
+  // The same one, told twice.
+  if (one.from === other.from && one.to === other.to) return one
+  const actions: Record<string, number> = { ...one.actions }
+  for (const [action, count] of Object.entries(other.actions))
+    actions[action] = (actions[action] ?? 0) + count
+  return {
+    id: makeUlid(now),
+    from: one.from,
+    to: other.to,
+    count: one.count + other.count,
+    actions,
   }
 }

@@ -31,5 +31,5 @@ export function startingPlace(
   if (cursor !== undefined && firstSeq !== next) {
     log.warn({ sink: name, cursor, from: firstSeq }, 'sink cursor does not fit the journal')
   }
-  return { firstSeq, offset: 0, seq: firstSeq - 1, gap: cursor?.gap }
+  return { firstSeq, offset: 0, seq: firstSeq - 1, gaps: cursor?.gaps }
 }

@@ -378,6 +378,8 @@ void t.test('the document is made from the schemas that check', async (t) => {
     '/v1/keys',
     '/v1/kill',
     '/v1/kill/{id}',
+    '/v1/overrides',
+    '/v1/overrides/{id}/review',
     '/v1/owners',
     '/v1/owners/{owner}',
     '/v1/rules',

@@ -35,6 +35,16 @@ function openRecorder(dir: string, messageRecordsPerSecond = 50, recordsQueuedMa
       endings: { counts: [], sum: 0 },
     }),
     journal: () => journal.stats,
+    overrides: () => 4,
+    secrets: () => ({ count: 3, oldestSeconds: 60 }),
+    selfChecks: () => ({
+      at: 5000,
+      results: [
+        { name: 'clock', outcome: 'pass' },
+        { name: 'key-files', outcome: 'fail' },
+      ],
+      failing: ['key-files'],
+    }),
     sinks: () => [],
   })
   const lost: unknown[] = []

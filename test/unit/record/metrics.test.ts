@@ -32,6 +32,16 @@ void t.test(
           skippedRecords: 40,
         },
       ],
+      overrides: () => 4,
+      secrets: () => ({ count: 3, oldestSeconds: 60 }),
+      selfChecks: () => ({
+        at: 5000,
+        results: [
+          { name: 'clock', outcome: 'pass' },
+          { name: 'key-files', outcome: 'fail' },
+        ],
+        failing: ['key-files'],
+      }),
     })
     metrics.countCall('allow', 'allowed', 0.00003)
     metrics.countCall('allow', 'allowed', 0.2)
@@ -76,6 +86,12 @@ void t.test(
         'sallyport_journal_queued_records 3',
         'sallyport_journal_errors_total 1',
         'sallyport_journal_available 1',
+        'sallyport_static_secrets 3',
+        'sallyport_static_secret_age_seconds 60',
+        'sallyport_overrides_unreviewed 4',
+        'sallyport_self_check_passed{name="clock"} 1',
+        'sallyport_self_check_passed{name="key-files"} 0',
+        'sallyport_self_check_timestamp_seconds 5',
         'sallyport_sink_lag_seconds{sink="siem"} 1.5',
         'sallyport_sink_backlog_records{sink="siem"} 5',
         'sallyport_sink_records_total{sink="siem"} 9',

@@ -22,7 +22,7 @@ export interface Setting {
   readonly open: OpenStream
   readonly log: ReturnType<typeof memoryLog>
   /** Writes records of refused calls, each to its own path. */
-  write(paths: readonly string[]): Promise<void>
+  readonly write: (paths: readonly string[]) => Promise<void>
 }
 
 /** Makes a setting around a server on a port of loopback. */

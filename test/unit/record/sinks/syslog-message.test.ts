@@ -2,7 +2,7 @@ import { array, assert, property, record as recordOf, string, uint8Array } from 
 import t from 'tap'
 
 import type { RecordBody } from '../../../../src/record/body.ts'
-import { callRecord, eventRecord } from '../../../../src/record/ecs.ts'
+import { callRecord, eventRecord, taskOf } from '../../../../src/record/ecs.ts'
 import {
   headerName,
   structuredData,
@@ -77,12 +77,13 @@ void t.test('R54: no text breaks a frame, or is another one when it is read', as
       (written) => {
         const stream = Buffer.concat(
           written.map(({ id, action, reason, task, time, hostname, appName, content }, at) => {
-            const record = {
+            const own = taskOf({ ...TASK, id: task })
+            const record: RecordBody = {
               ...denied,
               '@timestamp': time,
               event: { ...denied.event, id, action, reason },
-              sallyport: { ...denied.sallyport, task: { ...denied.sallyport.task, id: task } },
-            } as RecordBody
+              sallyport: { ...denied.sallyport, task: own },
+            }
             return syslogFrame(record, at, content, { facility: 23, hostname, appName })
           }),
         )

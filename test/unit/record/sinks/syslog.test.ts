@@ -98,7 +98,9 @@ void t.test('a receiver that is slow but reads is waited for', async (t) => {
 })
 
 void t.test('a form that has no word for a record passes it', async (t) => {
-  const { port } = await listen(t, { onSocket: (socket) => obedient(socket.resume(), Buffer.of) })
+  const { port } = await listen(t, {
+    onSocket: (socket) => socket.resume().on('end', () => socket.end()),
+  })
   const { feed, open, write, journal } = makeSetting(t, port)
   const sink = startSyslogSink({
     ...feed,

@@ -1,0 +1,223 @@
+// The controls of a running sidecar that are looked at again and again, each by the very part that keeps it. Made by
+// `sidecar.ts`; how they are told, `record/self-check.ts` says.
+
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import path from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+
+import type { Arrival } from '../call.ts'
+import type { SecretAges } from '../credentials/ages.ts'
+import { EgressError } from '../errors.ts'
+import type { Identifier } from '../identify/identify.ts'
+import type { ProxyServer } from '../listen/server.ts'
+import { checkAddresses } from '../net/classify.ts'
+import { decideTogether } from '../policy/conjunction.ts'
+import type { Question } from '../policy/decision.ts'
+import type { Log } from '../record/log.ts'
+import { SelfChecks, type SelfCheck } from '../record/self-check.ts'
+import { findTailTampering } from '../record/tail-check.ts'
+import type { SinkFeed } from '../record/sinks/feed.ts'
+import type { Ca } from '../tls/ca.ts'
+import { parseCidr } from '../wire/address.ts'
+import { readPath } from '../wire/path.ts'
+import { makeUlid } from '../wire/ulid.ts'
+import type { CaWatch } from './ca-watch.ts'
+import type { Config } from './config.ts'
+import type { Records } from './records.ts'
+import { RuleFileReader } from './rule-files.ts'
+import type { RuleWatch } from './rule-watch.ts'
+import type { TaskRoom } from './task-room.ts'
+
+/** What the checks look at. */
+export interface SelfCheckParts {
+  readonly config: Config
+  readonly log: Log
+  readonly records: Pick<Records, 'journal' | 'recorder'>
+  readonly room: TaskRoom
+  readonly rules: RuleWatch
+  readonly identifier: Identifier
+  readonly ages: SecretAges
+  readonly ca: Pick<CaWatch, 'current'>
+  readonly sinks: readonly Pick<SinkFeed, 'stats'>[]
+  /** Its address is null while it does not listen. */
+  readonly proxy: Pick<ProxyServer, 'address'>
+}
+
+/** What a client calls itself that is none: the inventory leaves it out. */
+export const SELF_CHECK_CLIENT = 'self-check'
+
+/** Tasks whose rules are asked at each look. */
+const TASKS_ASKED = 100
+/** A change of the rule files counts after two readings half a second apart. */
+const RULES_SETTLE_MS = 1500
+const CLOCK_TOLERANCE_MS = 2000
+const OTHERS_MASK = 0o007
+const CONTROL_MODE_MASK = 0o007
+const METADATA_ADDRESSES = ['169.254.169.254', 'fd00:ec2::254', '100.100.100.200']
+
+/** Begins to look. */
+export function startSelfChecks(parts: SelfCheckParts): SelfChecks {
+  const { config, log, records, room } = parts
+  return new SelfChecks({
+    checks: selfChecksOf(parts),
+    everyMs: config.limits.selfCheckMs,
+    sign: (text) => room.signer.signText(text),
+    record: (action, fields) => records.recorder.recordEvent(action, fields),
+    onFailed: (names) => log.error({ checks: names }, 'self-checks fail that did not fail before'),
+    now: Date.now,
+  })
+}
+
+function selfChecksOf(parts: SelfCheckParts): readonly SelfCheck[] {
+  const { config, records, ca, sinks, ages } = parts
+  return [
+    { name: 'journal-tail', find: () => findTailTampering(records.journal) },
+    { name: 'deny-by-default', find: () => findAllowedByDefault(parts) },
+    { name: 'unknown-client', find: () => findTrustedStranger(parts) },
+    { name: 'metadata-addresses', find: () => findOpenAddress(parts) },
+    // The last good rules stay in force, and calls are judged by them.
+    { name: 'rules-in-force', isAdvisory: true, find: () => findStaleRules(parts) },
+    { name: 'key-files', find: () => findReadableKey(config) },
+    { name: 'ca-certificate', find: () => findWrongCa(ca.current, config) },
+    { name: 'control-socket', find: () => findOpenControl(config) },
+    { name: 'clock', find: makeClockCheck() },
+    { name: 'sinks', isAdvisory: true, find: makeSinkCheck(sinks) },
+    { name: 'credentials', isAdvisory: true, find: () => findAbsentCredential(ages) },
+  ]
+}
+
+// What no rule names: a name that does not exist, a port and a method nobody asks for.
+function questionOf(host: string): Question {
+  return {
+    endpoint: { host, kind: 'name', port: 1, literal: host },
+    scheme: 'http',
+    upgrade: false,
+    method: 'SELF-CHECK',
+    path: readPath('/'),
+    query: undefined,
+    headers: ['Host', host],
+  }
+}
+
+function findAllowedByDefault({ room }: SelfCheckParts): string | undefined {
+  const question = questionOf(`${makeUlid(Date.now()).toLowerCase()}.invalid`)
+  let asked = 0
+  for (const { task } of room.registry.entries.live) {
+    if (asked >= TASKS_ASKED) break
+    const policies = room.policies.chainOf(task)
+    // I5: a task without rules lets nothing out.
+    if (policies === undefined) continue
+    asked += 1
+    const { verdict, rule } = decideTogether(policies, question)
+    // A rule that names every host, port and method is a rule; what passes without one is none.
+    if (verdict === 'allow' && rule === undefined) return 'a call that no rule allows is let out'
+  }
+  return undefined
+}
+
+function findTrustedStranger({ identifier, room, proxy }: SelfCheckParts): string | undefined {
+  if (proxy.address() === null) return 'the proxy does not listen'
+  const now = Date.now()
+  const client = { address: SELF_CHECK_CLIENT }
+  const arrival: Arrival = { id: makeUlid(now), kind: 'forward', startedAt: now, client }
+  const login = Buffer.from(`t_nobody:${makeUlid(now)}`).toString('base64')
+  try {
+    const { task } = identifier.identify(arrival, ['Proxy-Authorization', `Basic ${login}`])
+    // Whoever reaches the listener of one task is that task.
+    return task.id === room.own?.id ? undefined : 'a client with a made-up credential is a task'
+  } catch (error) {
+    if (error instanceof EgressError) return undefined
+    throw error
+  }
+}
+
+function findOpenAddress({ config, proxy }: SelfCheckParts): string | undefined {
+  const allowed = config.upstream.allowAddresses.flatMap((text) => parseCidr(text) ?? [])
+  const policy = { allowed: [], denied: [] }
+  const isOpen = (
+    address: string,
+    port: number,
+    own: { host: string; port: number }[],
+  ): boolean => {
+    try {
+      return (
+        checkAddresses({ endpoint: { kind: 'name', port }, policy, own, allowed }, [address])
+          .length > 0
+      )
+    } catch (error) {
+      if (error instanceof EgressError) return false
+      throw error
+    }
+  }
+  if (METADATA_ADDRESSES.some((address) => isOpen(address, 80, [])))
+    return 'an address of cloud metadata may be dialed'
+  const bound = proxy.address()
+  if (typeof bound !== 'object' || bound === null) return undefined
+  const { address: host, port } = bound
+  return isOpen(host, port, [{ host, port }]) ? 'the proxy may be dialed by itself' : undefined
+}
+
+async function findStaleRules({ rules, config }: SelfCheckParts): Promise<string | undefined> {
+  const reader = new RuleFileReader([config.rules.dir], config.limits.ruleFileBytesMax)
+  const isInForce = (): boolean => reader.read().digest === rules.inForce?.digest
+  if (isInForce()) return undefined
+  await delay(RULES_SETTLE_MS)
+  if (isInForce()) return undefined
+  return rules.refusedProblems.length > 0
+    ? 'the rule files were refused; what was in force stays so'
+    : 'the rules in force are not those of the files'
+}
+
+// Its own group may read: volumes of orchestrators belong to one.
+function findReadableKey({ stateDir, ca }: Config): string | undefined {
+  const names = readdirSync(stateDir).filter((name) => /\.key$|-keys\.json$/.test(name))
+  for (const file of new Set([...names.map((name) => path.join(stateDir, name)), ca.keyFile])) {
+    const { mode } = statSync(file)
+    if ((mode & OTHERS_MASK) !== 0)
+      return `${path.basename(file)} may be read or written by others: mode ${(mode & 0o777).toString(8)}`
+  }
+  return undefined
+}
+
+function findWrongCa(ca: Ca, config: Config): string | undefined {
+  if (ca.notAfter <= Date.now()) return 'the interception CA has expired'
+  const published = readFileSync(path.join(config.ca.dir, 'ca.crt'), 'utf8')
+  return published.trim() === ca.certPem.trim()
+    ? undefined
+    : 'ca.crt is not the certificate of the CA in use'
+}
+
+function findOpenControl({ control: { listen } }: Config): string | undefined {
+  if (listen.kind === 'tcp') return undefined
+  const stats = statSync(listen.path)
+  if (!stats.isSocket()) return 'the control socket is gone'
+  return (stats.mode & CONTROL_MODE_MASK) === 0 ? undefined : 'the control socket is open to others'
+}
+
+// The time of day against the time since the start: what goes back lets what has ended go on.
+function makeClockCheck(): SelfCheck['find'] {
+  let latest = -Infinity
+  return () => {
+    const offset = Date.now() - performance.now()
+    const isBack = offset < latest - CLOCK_TOLERANCE_MS
+    latest = offset
+    return isBack ? 'the clock went back' : undefined
+  }
+}
+
+function makeSinkCheck(sinks: SelfCheckParts['sinks']): SelfCheck['find'] {
+  const before = new Map<string, number>()
+  return () => {
+    const stuck: string[] = []
+    for (const { name, backlog, sent } of sinks.map(({ stats }) => stats)) {
+      if (backlog > 0 && before.get(name) === sent) stuck.push(name)
+      before.set(name, sent)
+    }
+    return stuck.length === 0 ? undefined : `no progress: ${stuck.join(', ')}`
+  }
+}
+
+async function findAbsentCredential(ages: SecretAges): Promise<string | undefined> {
+  const absent = await ages.look()
+  return absent.length === 0 ? undefined : `without a value: ${absent.join(', ')}`
+}
