@@ -92,6 +92,9 @@ scenario(t, 'R57: a run of everything keeps every vocabulary’s rules', options
     sandbox: { id: 'box-1', image: `sha256:${'a'.repeat(64)}` },
   })
   const stage = await makeTask(cx, { expires: '10m' }, task.id)
+  const shown = { image: `sha256:${'b'.repeat(64)}` }
+  const pending = await makeTask(cx, { require: shown })
+  await api(cx, 'POST', `/v1/tasks/${pending.id}/attest`, shown)
   await callEverything(cx, t, task)
   await getAs(cx, stage, 'http://refused.test/')
   await changeEverything(cx, task, stage)
@@ -105,6 +108,12 @@ scenario(t, 'R57: a run of everything keeps every vocabulary’s rules', options
   const classes = checkExports(cx, t, records.length)
   for (const uid of [4001, 4002, 4003, 6003, 3002, 2004, 3004]) t.ok(classes.has(uid), String(uid))
   checkPosture(cx, t, task)
+  const activated = records.find(({ event }) => event.action === 'task-activated')
+  t.match(activated?.sallyport.task, {
+    id: pending.id,
+    autonomous: true,
+    posture: { proofs: ['token'], evidence: /^sha256:[0-9a-f]{64}$/ },
+  })
 })
 
 const EXPECTED = [

@@ -41,27 +41,51 @@ function numberValue(value: number): AnyValue | undefined {
   return Number.isFinite(value) ? { doubleValue: value } : undefined
 }
 
-function keyValues(entries: Iterable<readonly [string, unknown]>, depth: number): KeyValue[] {
-  const found = new Map<string, AnyValue>()
-  for (const [name, item] of entries) {
-    const key = name.toWellFormed()
-    const value = anyValue(item, depth)
-    if (key !== '' && value !== undefined && !found.has(key)) found.set(key, value)
-  }
-  return Array.from(found, ([key, value]) => ({ key, value }))
+function keyValues(entries: readonly (readonly [string, unknown])[], depth: number): KeyValue[] {
+  const list = new AttributeList()
+  for (const [name, item] of entries) list.add(name.toWellFormed(), anyValue(item, depth))
+  return list.found
 }
 
-/** Attributes of their names and values; undefined values are left out, and of two of one name the first counts. */
-export function attributes(entries: Iterable<readonly [string, unknown]>): readonly KeyValue[] {
+/** Attributes of their names and values. */
+export function attributes(entries: readonly (readonly [string, unknown])[]): readonly KeyValue[] {
   return keyValues(entries, 0)
 }
 
-/** Names with dots for the members of an object, objects within it opened, lists left whole. */
-export function* flatten(prefix: string, value: unknown, depth = 0): Generator<[string, unknown]> {
-  if (!isObject(value) || depth >= DEPTH_MAX) {
-    yield [prefix, value]
-    return
+/** Attributes as they are found: undefined values are left out, and of two of one name the first counts. */
+export class AttributeList {
+  readonly found: KeyValue[] = []
+  readonly #names = new Set<string>()
+
+  /** Adds a value as it is in OTLP. */
+  add(key: string, value: AnyValue | undefined): void {
+    if (value === undefined || key === '' || this.#names.has(key)) return
+    this.#names.add(key)
+    this.found.push({ key, value })
   }
-  for (const [name, item] of Object.entries(value))
-    yield* flatten(`${prefix}.${name}`, item, depth + 1)
+
+  /** Adds a text that is well formed. */
+  text(key: string, value: string | undefined): void {
+    if (value !== undefined) this.add(key, { stringValue: value })
+  }
+
+  /** Adds a whole number. */
+  count(key: string, value: number | undefined): void {
+    if (value !== undefined) this.add(key, { intValue: String(value) })
+  }
+
+  /** Adds a value of JSON with all that is in it. */
+  whole(key: string, value: unknown): void {
+    this.add(key, anyValue(value))
+  }
+
+  /** Adds the members of an object under names with dots, objects within it opened, lists left whole. */
+  opened(prefix: string, value: unknown, depth = 0): void {
+    if (!isObject(value) || depth >= DEPTH_MAX) {
+      this.add(prefix, anyValue(value))
+      return
+    }
+    for (const name of Object.keys(value))
+      this.opened(`${prefix}.${name.toWellFormed()}`, value[name], depth + 1)
+  }
 }

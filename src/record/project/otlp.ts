@@ -4,7 +4,7 @@
 import type { RecordBody } from '../body.ts'
 import type { Origin } from './format.ts'
 import { countAt, portAt, textAt, textsAt, timeOf, valueAt } from './members.ts'
-import { attributes, flatten, type AnyValue, type KeyValue } from './otlp-value.ts'
+import { AttributeList, attributes, type AnyValue, type KeyValue } from './otlp-value.ts'
 import { severityNumber } from './severity.ts'
 import { summaryOf } from './summary.ts'
 
@@ -64,12 +64,7 @@ export function projectOtlp(record: RecordBody, _origin: Origin): OtlpLogRecord 
     severityText: text,
     eventName: `sallyport.${textAt(record, 'event', 'action') ?? 'unknown'}`,
     body: { stringValue: summaryOf(record) },
-    attributes: attributes([
-      ...networkAttributes(record),
-      ...httpAttributes(record),
-      ...contentAttributes(record),
-      ...ownAttributes(record),
-    ]),
+    attributes: attributesOf(record),
     ...(traceId !== undefined && { traceId }),
     ...(traceId !== undefined && spanId !== undefined && { spanId }),
   }
@@ -103,43 +98,55 @@ function hexAt(record: unknown, member: string, length: number): string | undefi
   return id?.length === length && /^[0-9a-f]+$/.test(id) && !/^0+$/.test(id) ? id : undefined
 }
 
-function* networkAttributes(record: unknown): Generator<[string, unknown]> {
-  const address = textAt(record, 'destination', 'ip')
-  const port = portAt(record, 'destination', 'port')
-  yield ['server.address', textAt(record, 'destination', 'domain') ?? address]
-  yield ['server.port', port]
-  if (address !== undefined) {
-    yield ['network.peer.address', address]
-    yield ['network.peer.port', port]
-  }
-  yield ['client.address', textAt(record, 'source', 'ip')]
-  yield ['client.port', portAt(record, 'source', 'port')]
-  if (valueAt(record, 'destination') !== undefined) yield ['network.transport', 'tcp']
-  if (valueAt(record, 'tls') !== undefined) {
-    yield ['tls.established', valueAt(record, 'tls', 'established') === true]
-    yield ['tls.protocol.name', 'tls']
-    yield ['tls.protocol.version', textAt(record, 'tls', 'version')]
-    yield ['sallyport.tls.server_name', textAt(record, 'tls', 'client', 'server_name')]
-  }
+function attributesOf(record: unknown): readonly KeyValue[] {
+  const list = new AttributeList()
+  addNetwork(list, record)
+  addHttp(list, record)
+  addContent(list, record)
+  addOwn(list, record)
+  return list.found
 }
 
-function* httpAttributes(record: unknown): Generator<[string, unknown]> {
-  for (const name of ['full', 'scheme', 'domain', 'path', 'query'])
-    yield [`url.${name}`, textAt(record, 'url', name)]
-  yield ['url.port', portAt(record, 'url', 'port')]
-  yield ['user_agent.original', textAt(record, 'user_agent', 'original')]
+function addNetwork(list: AttributeList, record: unknown): void {
+  const address = textAt(record, 'destination', 'ip')
+  const port = portAt(record, 'destination', 'port')
+  list.text('server.address', textAt(record, 'destination', 'domain') ?? address)
+  list.count('server.port', port)
+  if (address !== undefined) {
+    list.text('network.peer.address', address)
+    list.count('network.peer.port', port)
+  }
+  list.text('client.address', textAt(record, 'source', 'ip'))
+  list.count('client.port', portAt(record, 'source', 'port'))
+  if (valueAt(record, 'destination') !== undefined) list.text('network.transport', 'tcp')
+  if (valueAt(record, 'tls') === undefined) return
+  list.whole('tls.established', valueAt(record, 'tls', 'established') === true)
+  list.text('tls.protocol.name', 'tls')
+  list.text('tls.protocol.version', textAt(record, 'tls', 'version'))
+  list.text('sallyport.tls.server_name', textAt(record, 'tls', 'client', 'server_name'))
+}
+
+function addHttp(list: AttributeList, record: unknown): void {
+  for (const [name, path] of URL_TEXTS) list.text(name, textAt(record, ...path))
+  list.count('url.port', portAt(record, 'url', 'port'))
+  list.text('user_agent.original', textAt(record, 'user_agent', 'original'))
   if (valueAt(record, 'http') === undefined) return
   const method = textAt(record, 'http', 'request', 'method')
   const isKnown = method === undefined || METHODS.has(method)
-  yield ['http.request.method', isKnown ? method : '_OTHER']
-  if (!isKnown) yield ['http.request.method_original', method]
-  yield ['http.request.body.size', countAt(record, 'http', 'request', 'bytes')]
-  yield ['http.response.status_code', countAt(record, 'http', 'response', 'status_code')]
-  yield ['http.response.body.size', countAt(record, 'http', 'response', 'bytes')]
-  yield ['network.protocol.name', 'http']
-  yield ['network.protocol.version', textAt(record, 'http', 'version')]
+  list.text('http.request.method', isKnown ? method : '_OTHER')
+  if (!isKnown) list.text('http.request.method_original', method)
+  list.count('http.request.body.size', countAt(record, 'http', 'request', 'bytes'))
+  list.count('http.response.status_code', countAt(record, 'http', 'response', 'status_code'))
+  list.count('http.response.body.size', countAt(record, 'http', 'response', 'bytes'))
+  list.text('network.protocol.name', 'http')
+  list.text('network.protocol.version', textAt(record, 'http', 'version'))
 }
 
+function paths(...names: readonly string[]): (readonly [string, readonly string[]])[] {
+  return names.map((name) => [name, name.split('.')])
+}
+
+const URL_TEXTS = paths('url.full', 'url.scheme', 'url.domain', 'url.path', 'url.query')
 const TEXTS = paths(
   'mcp.method.name',
   'mcp.protocol.version',
@@ -154,6 +161,7 @@ const TEXTS = paths(
   'gen_ai.prompt.name',
   'gen_ai.tool.name',
   'gen_ai.tool.call.id',
+  'rpc.response.status_code',
 )
 const COUNTS = paths(
   'gen_ai.request.max_tokens',
@@ -168,22 +176,17 @@ const CONTENTS = paths(
   'gen_ai.output.messages',
 )
 
-function paths(...names: readonly string[]): (readonly [string, readonly string[]])[] {
-  return names.map((name) => [name, name.split('.')])
-}
-
-function* contentAttributes(record: unknown): Generator<[string, unknown]> {
-  for (const [name, path] of TEXTS) yield [name, textAt(record, ...path)]
-  for (const [name, path] of COUNTS) yield [name, countAt(record, ...path)]
-  for (const [name, path] of CONTENTS) yield [name, valueAt(record, ...path)]
+function addContent(list: AttributeList, record: unknown): void {
+  for (const [name, path] of TEXTS) list.text(name, textAt(record, ...path))
+  for (const [name, path] of COUNTS) list.count(name, countAt(record, ...path))
+  for (const [name, path] of CONTENTS) list.whole(name, valueAt(record, ...path))
   const isStreamed = valueAt(record, 'gen_ai', 'request', 'stream')
-  if (typeof isStreamed === 'boolean') yield ['gen_ai.request.stream', isStreamed]
+  if (typeof isStreamed === 'boolean') list.whole('gen_ai.request.stream', isStreamed)
   const reasons = textsAt(record, 'gen_ai', 'response', 'finish_reasons')
-  if (reasons.length > 0) yield ['gen_ai.response.finish_reasons', reasons]
-  yield ['rpc.response.status_code', textAt(record, 'rpc', 'response', 'status_code')]
-  yield ['error.type', errorTypeOf(record)]
-  yield ['gen_ai.agent.id', textAt(record, 'sallyport', 'task', 'instance')]
-  yield ['gen_ai.agent.name', textAt(record, 'sallyport', 'task', 'agent')]
+  if (reasons.length > 0) list.whole('gen_ai.response.finish_reasons', reasons)
+  list.text('error.type', errorTypeOf(record))
+  list.text('gen_ai.agent.id', textAt(record, 'sallyport', 'task', 'instance'))
+  list.text('gen_ai.agent.name', textAt(record, 'sallyport', 'task', 'agent'))
 }
 
 // What failed by our own word has the token of it: few, and the same everywhere.
@@ -193,16 +196,18 @@ function errorTypeOf(record: unknown): string | undefined {
   return textAt(record, 'event', 'reason')
 }
 
-function* ownAttributes(record: unknown): Generator<[string, unknown]> {
-  yield ['log.record.uid', textAt(record, 'event', 'id')]
-  yield ['security_rule.name', textAt(record, 'rule', 'id')]
-  yield ['security_rule.ruleset.name', textAt(record, 'rule', 'ruleset')]
-  yield ['security_rule.version', textAt(record, 'rule', 'version')]
-  for (const name of ['kind', 'action', 'outcome', 'reason'])
-    yield [`sallyport.event.${name}`, textAt(record, 'event', name)]
-  yield ['sallyport.event.category', textsAt(record, 'event', 'category')]
-  yield ['sallyport.event.type', textsAt(record, 'event', 'type')]
-  yield ['sallyport.event.duration', countAt(record, 'event', 'duration')]
-  yield* flatten('sallyport.threat', valueAt(record, 'threat'))
-  yield* flatten('sallyport', valueAt(record, 'sallyport'))
+function addOwn(list: AttributeList, record: unknown): void {
+  list.text('log.record.uid', textAt(record, 'event', 'id'))
+  list.text('security_rule.name', textAt(record, 'rule', 'id'))
+  list.text('security_rule.ruleset.name', textAt(record, 'rule', 'ruleset'))
+  list.text('security_rule.version', textAt(record, 'rule', 'version'))
+  list.text('sallyport.event.kind', textAt(record, 'event', 'kind'))
+  list.text('sallyport.event.action', textAt(record, 'event', 'action'))
+  list.text('sallyport.event.outcome', textAt(record, 'event', 'outcome'))
+  list.text('sallyport.event.reason', textAt(record, 'event', 'reason'))
+  list.whole('sallyport.event.category', textsAt(record, 'event', 'category'))
+  list.whole('sallyport.event.type', textsAt(record, 'event', 'type'))
+  list.count('sallyport.event.duration', countAt(record, 'event', 'duration'))
+  list.opened('sallyport.threat', valueAt(record, 'threat'))
+  list.opened('sallyport', valueAt(record, 'sallyport'))
 }
