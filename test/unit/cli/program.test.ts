@@ -37,7 +37,6 @@ void t.test(
       ['replay', 'journal', '--rules', 'x'],
       ['suggest', 'journal'],
       ['hold', 'list'],
-      ['evidence', 't_1'],
       ['export', '--format', 'ecs', 'x'],
       ['doctor', '--inside'],
     ]
