@@ -16,7 +16,7 @@ export function printReport(report: VerifyReport, options: VerifyOptions, io: Co
     io.out(`${countOf(repeats, 'record')} came again, as delivery is at least once\n`)
   if (gaps.count > 0)
     io.out(
-      `${countOf(gaps.records, 'record')} in ${countOf(gaps.count, 'gap')} are not here: of them nothing is said\n`,
+      `left out: ${countOf(gaps.records, 'record')} in ${countOf(gaps.count, 'gap')}, of which nothing is said\n`,
     )
   const ended = head === undefined ? '' : `, head ${head.seq} sha256:${head.hash}`
   io.out(`${verdictOf(report.problems, io)}: ${countOf(records, 'record')} from ${from}${ended}\n`)

@@ -65,11 +65,21 @@ export function signCheckpoint(
   return { ...statement, key: kid, signature }
 }
 
+// Many checkpoints in turn are signed by one key.
+let lastKey: { readonly x: string; readonly object: KeyObject } | undefined
+
+function keyObjectOf(key: Omit<CheckpointKey, 'kid'>): KeyObject {
+  if (lastKey?.x === key.x) return lastKey.object
+  const object = createPublicKey({ key: { ...key }, format: 'jwk' })
+  lastKey = { x: key.x, object }
+  return object
+}
+
 /** Tells whether a checkpoint is signed by this key. Never throws: what is malformed is not signed. */
 export function isSignedBy(checkpoint: Checkpoint, { kty, crv, x, kid }: CheckpointKey): boolean {
   if (checkpoint.key !== kid) return false
   try {
-    const key = createPublicKey({ key: { kty, crv, x }, format: 'jwk' })
+    const key = keyObjectOf({ kty, crv, x })
     const signature = Buffer.from(checkpoint.signature, 'base64url')
     return verify(null, Buffer.from(checkpointText(checkpoint)), key, signature)
   } catch {

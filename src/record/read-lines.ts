@@ -1,7 +1,7 @@
 // Reads the lines of a file, or of standard input, one after the other and without waiting for anybody. Called by what
 // verifies.
 
-import { closeSync, openSync, readSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 
 import { systemErrorCode } from './system-error.ts'
 
@@ -21,7 +21,8 @@ const AGAIN_MS = 10
 export function* readLines(path: string): Generator<ReadLine> {
   const fd = path === '-' ? STDIN : openSync(path, 'r')
   try {
-    const piece = Buffer.allocUnsafe(PIECE_BYTES)
+    const { size } = fstatSync(fd)
+    const piece = Buffer.allocUnsafe(size === 0 ? PIECE_BYTES : Math.min(size, PIECE_BYTES))
     let rest: Buffer = Buffer.alloc(0)
     for (let read = readPiece(fd, piece); read > 0; read = readPiece(fd, piece)) {
       // Lines are kept for a while by the caller, so they must not be views of the reused piece.
@@ -40,14 +41,13 @@ export function* readLines(path: string): Generator<ReadLine> {
 }
 
 function readPiece(fd: number, piece: Buffer): number {
-  const sleeper = new Int32Array(new SharedArrayBuffer(4))
   for (;;) {
     try {
       return readSync(fd, piece)
     } catch (error) {
       if (systemErrorCode(error) === 'EOF') return 0
       if (systemErrorCode(error) !== 'EAGAIN') throw error
-      Atomics.wait(sleeper, 0, 0, AGAIN_MS)
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, AGAIN_MS)
     }
   }
 }

@@ -259,6 +259,8 @@ class ChainFollower {
     const last = this.#last
     if (first.seq === expected && last !== undefined && this.#isBehindEdited(first, next)) {
       this.#report(last, last.seq, 'this record or the next one, or both, were edited')
+    } else if (this.#options.allowsGaps && first.seq > next.seq) {
+      this.#report(first, next.seq, 'this record stands before its place: reordered')
     } else if (!first.isWhole) {
       this.#report(first, expected, 'this record and what followed it in its segment are cut off')
     } else if (next.seq > expected + edited.length) {
