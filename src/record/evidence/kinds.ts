@@ -66,7 +66,6 @@ const BY_REASON: Readonly<Record<string, readonly Kind[]>> = {
   'ip-not-on-allowlist': ['address'],
   'scoped-ip': ['address'],
   'placeholder-misused': ['placeholder'],
-  'credential-echoed': ['credential'],
   'tool-definition-changed': ['tool-changed'],
   killed: ['kill'],
   busy: ['bound'],

@@ -38,7 +38,6 @@ void t.test(
       ['replay', 'journal', '--rules', 'x'],
       ['suggest', 'journal'],
       ['hold', 'list'],
-      ['evidence', 't_1'],
       ['doctor', '--inside'],
     ]
     for (const words of commands) {
