@@ -200,3 +200,18 @@ scenario(
     await nextLook(cx, [])
   },
 )
+
+scenario(
+  t,
+  'R78: a sink that takes nothing is told, and keeps nothing from being ready',
+  {
+    rules: options.rules,
+    limits: options.limits,
+    config: "sinks: [ { http: { url: 'http://127.0.0.1:9/nobody' } } ]\n",
+  },
+  async (cx, t) => {
+    const record = await nextLook(cx, ['sinks'])
+    t.equal(record.event.kind, 'alert')
+    t.equal((await ready(cx)).status, 200)
+  },
+)
