@@ -70,6 +70,6 @@ function faultOf(written: string): string | undefined {
   if ('fault' in compiled) return `not an RE2 expression: ${compiled.fault}`
   // It would find nothing at each place of every text.
   return compiled.matcher('').find()
-    ? 'expected an expression that does not match nothing'
+    ? 'expected an expression that does not match the empty text'
     : undefined
 }

@@ -1,10 +1,13 @@
 // What the redactor takes out of texts and URLs, and what it leaves byte for byte.
 
+import { readFileSync } from 'node:fs'
+
 import * as fc from 'fast-check'
 import t from 'tap'
 
 import { KnownSecrets } from '../../../src/credentials/known-secrets.ts'
 import { NO_SECRETS, Redactor } from '../../../src/inspect/redactor.ts'
+import { DEFAULT_QUERY_NAMES } from '../../../src/inspect/secret-names.ts'
 
 const VALUE = 'p4ss/w0rd+c4n4ry"='
 const known = new KnownSecrets()
@@ -84,6 +87,12 @@ const QUERIES: readonly (readonly [written: string, shown: string])[] = [
 
 void t.test('R55: parameters that carry secrets are masked by their names', (t) => {
   for (const [written, shown] of QUERIES) t.equal(query(written), shown, written)
+  t.end()
+})
+
+void t.test('the page names every parameter that is masked', (t) => {
+  const page = readFileSync('docs/redaction.md', 'utf8')
+  for (const name of DEFAULT_QUERY_NAMES) t.match(page, `\`${name}\``)
   t.end()
 })
 
