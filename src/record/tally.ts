@@ -5,7 +5,7 @@
 export type Counts = Record<string, number>
 
 /** One name with its counts. */
-export interface TallyRow {
+interface TallyRow {
   readonly name: string
   readonly counts: Readonly<Counts>
 }

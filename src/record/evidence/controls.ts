@@ -6,7 +6,7 @@ import { CONTROLS, FRAMEWORKS, type ControlLevel, type Framework } from './contr
 import { KINDS, kindsOf, type Kind } from './kinds.ts'
 
 /** How many records are of a kind, and which the first of them are. */
-export interface KindCount {
+interface KindCount {
   readonly records: number
   /** `event.id` of the first ones. */
   readonly first: readonly string[]

@@ -5,7 +5,7 @@ import type { RecordBody, RecordTask } from '../body.ts'
 import { SummaryCounter, type Summary } from '../summary.ts'
 
 /** One step in a task's life. */
-export interface LifeStep {
+interface LifeStep {
   readonly time: string
   readonly action: string
   readonly to: string | undefined
@@ -15,7 +15,7 @@ export interface LifeStep {
 }
 
 /** A task with what is bound to it. */
-export interface InventoryTask {
+interface InventoryTask {
   readonly id: string
   readonly parent: string | undefined
   readonly path: readonly string[]

@@ -10,7 +10,7 @@ import type { EvidenceScope } from './derive.ts'
 export const BUNDLE = 'sallyport evidence 1'
 
 /** A member by its name, its size and its hash. */
-export interface ManifestMember {
+interface ManifestMember {
   readonly name: string
   readonly bytes: number
   /** Lower-case hex. */
@@ -111,7 +111,7 @@ export function isObject(value: unknown): value is Readonly<Record<string, unkno
 }
 
 /** Reads JSON; undefined where it is none. */
-export function readJson(text: string): unknown {
+function readJson(text: string): unknown {
   try {
     const value: unknown = JSON.parse(text)
     return value

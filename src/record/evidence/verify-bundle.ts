@@ -16,7 +16,7 @@ import { isReceiptSigned } from './receipt.ts'
 import { linesIn, pieces, readTarEntries, type TarEntry } from './tar.ts'
 
 /** Something that is not as it was written. */
-export interface BundleProblem {
+interface BundleProblem {
   /** The member; empty where it is the file as a whole. */
   readonly member: string
   /** The line in it, counted from 1. */
