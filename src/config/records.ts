@@ -96,19 +96,7 @@ export function openRecords(
   const append = (record: RecordBody): void => {
     journal.append(record).catch(onLost)
   }
-  const alerts = new Alerts({
-    limits,
-    append,
-    onDetected: (name) => metrics.countDetection(name),
-    now,
-  })
-  const destinations = new KnownDestinations({
-    stateDir,
-    limits,
-    onProblem: (error) => log.error({ err: error }, 'destinations of agents are not remembered'),
-    now,
-  })
-  const detector = new Detector({ alerts, destinations, limits, append, now })
+  const { alerts, detector } = openDetections({ stateDir, limits, log, now, append, metrics })
   const onEvent: RecorderOptions['onEvent'] = (action, { task, detail }) =>
     overrides.noteEvent(action, task, actorIn(detail))
   const told = { metrics, now, limits, redactor, onLost, onEnd, onEvent }
@@ -128,6 +116,24 @@ export function openRecords(
       return checkpoints.close()
     },
   }
+}
+
+interface DetectionsOptions extends Pick<Config, 'limits' | 'stateDir'> {
+  readonly log: Log
+  readonly now: () => number
+  readonly append: (record: RecordBody) => void
+  readonly metrics: Metrics
+}
+
+function openDetections({ stateDir, log, metrics, ...parts }: DetectionsOptions): {
+  readonly alerts: Alerts
+  readonly detector: Detector
+} {
+  const alerts = new Alerts({ ...parts, onDetected: (name) => metrics.countDetection(name) })
+  const onProblem = (error: unknown): void =>
+    log.error({ err: error }, 'destinations of agents are not remembered')
+  const destinations = new KnownDestinations({ ...parts, stateDir, onProblem })
+  return { alerts, detector: new Detector({ ...parts, alerts, destinations }) }
 }
 
 // Principals are named; what the files of the installation bring about is nobody's by name.

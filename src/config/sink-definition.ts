@@ -28,7 +28,7 @@ export interface SinkCommon {
 export type SinkCompression = 'none' | 'gzip'
 
 /** The form of the records that a sink is sent: `ndjson` is the journal's own lines as they are. */
-export type SinkFormat = 'ndjson' | Format
+type SinkFormat = 'ndjson' | Format
 
 /** Records on standard output. */
 interface StdoutSinkDefinition extends SinkCommon {

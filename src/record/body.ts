@@ -42,7 +42,7 @@ export interface RecordTask {
 }
 
 /** In what state a task is trusted: what proves it, what was shown of its sandbox, how far it may go. */
-export interface RecordPosture {
+interface RecordPosture {
   /** Each of them is enough. */
   readonly proofs: readonly TaskProof[]
   /** `sha256:` of the evidence that was accepted. */
