@@ -58,7 +58,9 @@ void t.test('rsyslogd killed', { skip: noRsyslog }, async (t) => {
     await rsyslog.program.end('SIGKILL')
     rsyslog.setQueue(queue)
     await rsyslog.program.start()
+    const before = wantedIds(cx).length
     await callRefused(cx, 1)
+    await until(() => wantedIds(cx).length > before, 'it is on record')
     const last = wantedIds(cx).at(-1) ?? ''
     await until(() => idsOf(rsyslog).includes(last), 'what comes later is written')
     const arrived = new Set(idsOf(rsyslog))
