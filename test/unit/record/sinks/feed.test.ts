@@ -1,6 +1,6 @@
 // Proves what a feed does with each thing that a receiver can say, and that damage to its own state repeats, never loses.
 
-import { readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 import t from 'tap'
@@ -250,3 +250,27 @@ void t.test('a setback is told in words, never with the records that are left', 
     'sink does not take records; trying on {"sink":"siem","backlog":1,"afterMs":10,"detail":"busy"}',
   ])
 })
+
+void t.test(
+  'R54: while its cursor cannot be written a sink neither moves nor repeats, and then counts right',
+  async (t) => {
+    const { dir, journal, start } = makeScene(t)
+    const got: string[] = []
+    const sink = start(async (records) => {
+      got.push(...namesOf(records))
+      return { outcome: 'taken' }
+    })
+    const beside = `${cursorPath(dir, 'siem')}.new`
+    mkdirSync(beside, { recursive: true })
+    for (const id of ['A', 'B', 'C']) await journal.append(ended(id))
+    await until(() => sink.stats.failures >= 2, 'it was tried again')
+    t.match(sink.stats, { sent: 3, backlog: 3, backlogBytes: journal.stats.bytes })
+    rmSync(beside, { recursive: true })
+    await until(() => sink.stats.backlog === 0, 'the cursor is written')
+    t.strictSame(got, ['A', 'B', 'C'], 'nothing came twice')
+    t.equal(sink.stats.backlogBytes, 0)
+    t.match(loadCursor(cursorPath(dir, 'siem')), { seq: 3, offset: journal.stats.bytes })
+    await sink.close()
+    await journal.close()
+  },
+)
