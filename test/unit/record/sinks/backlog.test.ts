@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import t from 'tap'
 
 import type { RecordBody } from '../../../../src/record/body.ts'
+import { lineDigest } from '../../../../src/record/chain.ts'
 import { listSegments } from '../../../../src/record/segments.ts'
 import type { BacklogOptions } from '../../../../src/record/sinks/backlog.ts'
 import { cursorPath, loadCursor, saveCursor } from '../../../../src/record/sinks/cursor.ts'
@@ -222,7 +223,8 @@ void t.test(
       actions: { 'call-ended': 2 },
     }
     const offset = (lines[0]?.length ?? 0) + (lines[1]?.length ?? 0) + 2
-    saveCursor(cursorPath(dir, 'siem'), { seq: 2, firstSeq: 1, offset, gaps: [gap] })
+    const hash = lineDigest(lines[1] ?? '')
+    saveCursor(cursorPath(dir, 'siem'), { seq: 2, firstSeq: 1, offset, hash, gaps: [gap] })
     const receiver = makeReceiver()
     receiver.isThere = true
     const sink = start(receiver.deliver)
