@@ -5,7 +5,7 @@
 import type { Dialer } from '../net/dial.ts'
 import type { Checkpoints } from '../record/checkpoints.ts'
 import type { Journal, RecordLog } from '../record/journal.ts'
-import type { BacklogOptions } from '../record/sinks/backlog.ts'
+import { backlogBytesMax, type BacklogOptions } from '../record/sinks/backlog.ts'
 import type { SinkFeed } from '../record/sinks/feed.ts'
 import { startFileSink } from '../record/sinks/file.ts'
 import type { SinkGate } from '../record/sinks/gate.ts'
@@ -33,9 +33,6 @@ export interface SinkOptions {
   readonly log: RecordLog
   readonly now: () => number
 }
-
-/** Of what the journal may hold. */
-const BACKLOG_SHARE_MAX = 0.75
 
 /** Starts every sink. @throws Error where a secret of one cannot be read, saying which and why */
 export function startSinks(
@@ -80,13 +77,13 @@ function startSink(definition: SinkDefinition, options: SinkOptions): SinkFeed {
 
 function backlogOf(
   { backlogBytes, onBacklogFull }: SinkDefinition,
-  { journal, limits }: SinkOptions['config'],
+  { journal, limits, sinks }: SinkOptions['config'],
   gate: SinkGate,
 ): BacklogOptions {
-  const bytesMax = backlogBytes ?? limits.sinkBacklogBytesMax
+  const wanted = backlogBytes ?? limits.sinkBacklogBytesMax
+  const skipping = sinks.filter((sink) => sink.onBacklogFull === 'drop-with-gap-record').length
   return {
-    // Beyond that the journal itself would refuse calls before the sink has its say.
-    bytesMax: Math.min(bytesMax, journal.maxBytes * BACKLOG_SHARE_MAX),
+    bytesMax: backlogBytesMax(wanted, journal.maxBytes, onBacklogFull === 'deny' ? 0 : skipping),
     onFull: onBacklogFull,
     gate,
     journal,
