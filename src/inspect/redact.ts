@@ -27,6 +27,12 @@ const TOKENS: readonly Pattern[] = [
   ['jwt', /(?<![\w-])eyJ[\w-]{8,}\.[\w-]{2,}\.[\w-]*/g],
 ]
 
+// The beginning of one where a text was cut. A long end is looked at in part, as each dot begins anew.
+const CUT_TOKEN =
+  /(?<![\w-])(?:sk-|gh[pousr]_|github_pat_|glpat-|xox[a-z]-|AIza|ya29\.|[rs]k_(?:live|test)_|npm_|hf_|SG\.|hv[sb]\.|pypi-|spt_|eyJ)[\w.-]{8,}$/
+const CUT_LENGTH_MIN = 128
+const CUT_LOOKED_AT = 512
+
 const HEADER_VALUE = /(?<!\w)(Bearer|Basic|Digest)[ \t]{1,8}(?!\[secret:)[\w.~+/=-]{8,}/gi
 const URL_USER = /(?<![a-z0-9+.-])([a-z][a-z0-9+.-]{0,20}:\/\/)[^\s/@]{1,512}@/gi
 
@@ -61,7 +67,7 @@ export const SECRET_VALUE = '[secret:value]'
 
 /** A text without what looks like a secret; each stands as `[secret:KIND]`. */
 export function redactText(text: string): string {
-  const redacted = redactTokens(text)
+  const redacted = redactCut(redactTokens(text), text.length)
   if (!HAS_NAME.test(redacted)) return redacted
   return redacted.replace(QUOTED, '$1[secret:value]').replace(BARE, '$1[secret:value]')
 }
@@ -74,6 +80,12 @@ export function redactTokens(text: string): string {
   return redacted
     .replace(HEADER_VALUE, '$1 [secret:header]')
     .replace(URL_USER, '$1[secret:url-user]@')
+}
+
+function redactCut(redacted: string, length: number): string {
+  if (length < CUT_LENGTH_MIN) return redacted
+  const at = Math.max(0, redacted.length - CUT_LOOKED_AT)
+  return redacted.slice(0, at) + redacted.slice(at).replace(CUT_TOKEN, '[secret:cut]')
 }
 
 /** Whether a string is a secret because the name of the member that has it says so. */

@@ -59,6 +59,11 @@ export class Redactor {
     this.#names = new Set([...DEFAULT_QUERY_NAMES, ...rules.query].map(readParameterName))
   }
 
+  /** A text without the values of credentials: for words of the sidecar's own, which no pattern is meant for. */
+  values(text: string): string {
+    return this.#known.maskValues(text)
+  }
+
   /** A text without what is known to be secret: for words that are to be kept as they are otherwise. */
   known(text: string, taskId: string | undefined): string {
     let redacted = this.#known.maskValues(text)
