@@ -12,7 +12,7 @@ import type { QueuedRecord } from './batch.ts'
 import { agentOf, callEvent, ECS, isoTime, taskOf, tlsVersion } from './ecs.ts'
 import { targetOf } from './facts.ts'
 import type { TextParts } from './open-starts.ts'
-import { redactDeep, redactTask } from './redact-record.ts'
+import { redactDetail, redactTask } from './redact-record.ts'
 import {
   eventText,
   inner,
@@ -201,5 +201,5 @@ function ending(call: DecidedRequest, redactor: Redactor): string {
   if (upstream?.tlsVersion !== undefined)
     text += `,"upstream":{"tls":"${inner(redact(tlsVersion(upstream.tlsVersion) ?? upstream.tlsVersion))}"}`
   if (detail === undefined) return `${text}}}`
-  return `${text},"detail":${jsonText(redactDeep(detail, redact))}}}`
+  return `${text},"detail":${jsonText(redactDetail(detail, 'call-ended', redactor, redact))}}}`
 }

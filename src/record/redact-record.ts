@@ -95,7 +95,7 @@ function redactOwn(
   text: Redact,
 ): RecordBody['sallyport'] {
   const { task, headers, content, upstream, detection, detail } = own
-  const ours: Redact = (each) => (DIGEST_OR_TIME.test(each) ? redactor.values(each) : text(each))
+  const ours = sparingOurs(redactor, text)
   return {
     ...own,
     task: task === undefined ? undefined : redactTask(task, redactor),
@@ -103,18 +103,27 @@ function redactOwn(
     ...(content && { content: redactDeep(content, ours) }),
     upstream: redactDeep(upstream, text),
     ...(detection && { detection: redactDeep(detection, text) }),
-    detail: detail && redactDetail(detail, action, redactor, ours),
+    detail: detail && redactDetail(detail, action, redactor, text),
   }
 }
 
-// A receipt is signed as it is: only what no record may have goes before that.
-function redactDetail(
+function sparingOurs(redactor: Redactor, text: Redact): Redact {
+  return (each) => (DIGEST_OR_TIME.test(each) ? redactor.values(each) : text(each))
+}
+
+/**
+ * The details of a record without secrets. A receipt is signed as it is: only what no record may have goes before that.
+ * @param action of the record
+ * @param redact what takes secrets out of one text
+ */
+export function redactDetail(
   detail: NonNullable<RecordBody['sallyport']['detail']>,
   action: string,
   redactor: Redactor,
-  text: Redact,
+  redact: Redact,
 ): RecordBody['sallyport']['detail'] {
   if (OWN_DETAIL.has(action)) return detail
+  const text = sparingOurs(redactor, redact)
   const known: Redact = (each) => redactor.known(each, undefined)
   // The names are the sidecar's.
   const members = Object.entries(detail).map(([name, value]): [string, unknown] => {
