@@ -32,7 +32,7 @@ import type { TaskRoom } from './task-room.ts'
 export interface SelfCheckParts {
   readonly config: Config
   readonly log: Log
-  readonly records: Pick<Records, 'journal' | 'recorder'>
+  readonly records: Pick<Records, 'checkpoints' | 'journal' | 'recorder'>
   readonly room: TaskRoom
   readonly rules: RuleWatch
   readonly identifier: Identifier
@@ -57,11 +57,11 @@ const METADATA_ADDRESSES = ['169.254.169.254', 'fd00:ec2::254', '100.100.100.200
 
 /** Begins to look. */
 export function startSelfChecks(parts: SelfCheckParts): SelfChecks {
-  const { config, log, records, room } = parts
+  const { config, log, records } = parts
   return new SelfChecks({
     checks: selfChecksOf(parts),
     everyMs: config.limits.selfCheckMs,
-    sign: (text) => room.signer.signText(text),
+    sign: (text) => records.checkpoints.signText(text),
     record: (action, fields) => records.recorder.recordEvent(action, fields),
     onFailed: (names) => log.error({ checks: names }, 'self-checks fail that did not fail before'),
     now: Date.now,
