@@ -1,8 +1,6 @@
 // The secrets of a sidecar as its configuration describes them: the store of credentials, and what keeps their values out of all
 // that is written down. Called by `sidecar.ts`.
 
-import { readFileSync } from 'node:fs'
-
 import { KnownSecrets } from '../credentials/known-secrets.ts'
 import { CredentialStore } from '../credentials/store.ts'
 import { Redactor } from '../inspect/redactor.ts'
@@ -48,52 +46,32 @@ export function openSecrets(
   return { credentials, redactor }
 }
 
-// What cannot be read is told when its sink starts.
+// Of a header that says `Bearer …`, the last word is what matters. What cannot be read is told when its sink starts.
 function learnSinkSecrets(
   sinks: Config['sinks'],
   environment: SinkEnvironment,
   known: KnownSecrets,
 ): void {
   for (const sink of sinks)
-    for (const [key, read] of secretsOf(sink, environment)) {
+    for (const [key, secret] of secretsOf(sink)) {
       try {
-        for (const [at, part] of read().entries()) known.learn(`${sink.name} ${key} ${at}`, part)
+        const value = readSinkSecret(key, secret, environment)
+        known.learn(`${sink.name} ${key}`, value.split(' ').at(-1) ?? '')
       } catch {
         continue
       }
     }
 }
 
-function secretsOf(
-  sink: SinkDefinition,
-  environment: SinkEnvironment,
-): [key: string, read: () => string[]][] {
+function secretsOf(sink: SinkDefinition): [key: string, secret: SinkSecret][] {
   const named = Object.entries('headers' in sink ? sink.headers : {}).filter(([name]) =>
-    /auth|token|key|secret|cookie/i.test(name),
+    /auth|token|key|secret/i.test(name),
   )
   for (const key of ['token', 'apiKey', 'password'] as const) {
     const secret: SinkSecret | undefined = Reflect.get(sink, key)
     if (secret !== undefined) named.push([key, secret])
   }
-  const reads = named.map(([key, secret]): [string, () => string[]] => [
-    key,
-    () => secretParts(readSinkSecret(key, secret, environment)),
-  ])
-  const file = sink.kind === 'nats' ? sink.credentialsFile : undefined
-  if (file !== undefined)
-    reads.push(['credentialsFile', () => readFileSync(file, 'utf8').match(NATS_SEED) ?? []])
-  return reads
-}
-
-const NATS_SEED = /^S[A-Z2-7]{57}$/gm
-
-/** Of `Bearer …` the last word matters, of `Basic …` the password too, of cookies each value. */
-function secretParts(value: string): string[] {
-  const last = value.split(' ').at(-1) ?? ''
-  const cookies = [...value.matchAll(/=([^;]+)/g)].map(([, cookie = '']) => cookie)
-  if (!/^basic /i.test(value)) return [last, ...cookies]
-  const pair = Buffer.from(last, 'base64').toString()
-  return [last, pair.slice(pair.indexOf(':') + 1)]
+  return named
 }
 
 // What is empty where it is found is no find.
