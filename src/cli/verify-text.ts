@@ -91,7 +91,7 @@ function printTail(
   }
   const covered =
     last === undefined
-      ? 'no checkpoint is among them'
+      ? 'no checkpoint covers the whole'
       : `the last checkpoint covers record ${last.seq}`
   const why =
     anchor === undefined
