@@ -105,6 +105,8 @@ function decisionLine(record: RecordBody): string | undefined {
     rule: rule && `${rule.ruleset}/${rule.id}`,
     version: rule?.version,
     policy: decision?.policy,
+    data: decision?.data,
+    regulation: decision?.regulation,
     refusedFor: detail?.['refusedFor'],
     credential: credential?.name,
     credentialAction: credential?.action,
