@@ -5,7 +5,7 @@ import { createColors } from 'picocolors'
 
 import type { RecordBody } from './body.ts'
 import { escapeUnprintable } from './printable.ts'
-import { isDenial } from './usual.ts'
+import { bytesOf, isDenial } from './usual.ts'
 
 type Paint = (text: string) => string
 
@@ -69,13 +69,15 @@ function verdictPaint(
 }
 
 function callParts(
-  { http, url, event, gen_ai: model }: RecordBody,
+  record: RecordBody,
   paint: Record<'bold' | 'dim', Paint>,
 ): [text: string | undefined, paint: Paint][] {
+  const { http, url, event, gen_ai: model } = record
+  const { bytesOut, bytesIn } = bytesOf(record)
   const numbers: string[] = []
   if (event.duration !== undefined) numbers.push(durationText(event.duration))
-  if (http?.request.bytes !== undefined) numbers.push(`↑${bytesText(http.request.bytes)}`)
-  if (http?.response !== undefined) numbers.push(`↓${bytesText(http.response.bytes)}`)
+  if (bytesOut !== undefined) numbers.push(`↑${bytesText(bytesOut)}`)
+  if (bytesIn !== undefined) numbers.push(`↓${bytesText(bytesIn)}`)
   return [
     [String(http?.response?.status_code ?? '-').padEnd(3), String],
     [http?.request.method ?? '-', paint.bold],

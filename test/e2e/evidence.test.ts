@@ -293,6 +293,8 @@ scenario(
       }
       t.end()
     })
+    // Connections that were closed while the verbs above ran are noticed now.
+    await sleep(50)
   },
 )
 
