@@ -1,5 +1,5 @@
 // The controls of a running sidecar that are looked at again and again, each by the very part that keeps it. Made by
-// `sidecar.ts`; how they are told, `record/self-check.ts` says.
+// `oversight.ts`; how they are told, `record/self-check.ts` says.
 
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import path from 'node:path'
