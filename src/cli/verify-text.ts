@@ -119,7 +119,7 @@ function printTail(
   }
   const covered =
     last === undefined
-      ? `no checkpoint${unchecked > 0 ? ' that could be checked' : ''} is among them`
+      ? `no checkpoint${unchecked > 0 ? ' that could be checked' : ''} covers the whole`
       : `the last checkpoint covers record ${last.seq}`
   const why =
     anchor === undefined

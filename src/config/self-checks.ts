@@ -1,5 +1,5 @@
 // The controls of a running sidecar that are looked at again and again, each by the very part that keeps it. Made by
-// `sidecar.ts`; how they are told, `record/self-check.ts` says.
+// `oversight.ts`; how they are told, `record/self-check.ts` says.
 
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import path from 'node:path'
@@ -20,7 +20,6 @@ import { SelfChecks, type SelfCheck } from '../record/self-check.ts'
 import { findTailTampering } from '../record/tail-check.ts'
 import type { SinkFeed } from '../record/sinks/feed.ts'
 import type { TaskEntry } from '../tasks/entry.ts'
-import type { ReceiptSigner } from '../tasks/receipt.ts'
 import type { Ca } from '../tls/ca.ts'
 import { readPath } from '../wire/path.ts'
 import { makeUlid } from '../wire/ulid.ts'
@@ -35,12 +34,11 @@ import type { TaskPolicies } from './task-policies.ts'
 export interface SelfCheckParts {
   readonly config: Config
   readonly log: Log
-  readonly records: Pick<Records, 'journal' | 'recorder'>
+  readonly records: Pick<Records, 'checkpoints' | 'journal' | 'recorder'>
   readonly room: {
     readonly own: Pick<TaskEntry, 'id' | 'state'> | undefined
     readonly registry: { readonly entries: { readonly live: Iterable<Pick<TaskEntry, 'task'>> } }
     readonly policies: Pick<TaskPolicies, 'chainOf'>
-    readonly signer: Pick<ReceiptSigner, 'signText'>
   }
   readonly rules: RuleWatch
   readonly identifier: Pick<Identifier, 'identify'>
@@ -78,11 +76,11 @@ const METADATA_ADDRESSES = ['169.254.169.254', 'fd00:ec2::254', '100.100.100.200
 
 /** Begins to look. */
 export function startSelfChecks(parts: SelfCheckParts): SelfChecks {
-  const { config, log, records, room } = parts
+  const { config, log, records } = parts
   return new SelfChecks({
     checks: selfChecksOf(parts),
     everyMs: config.limits.selfCheckMs,
-    sign: (text) => room.signer.signText(text),
+    sign: (text) => records.checkpoints.signText(text),
     record: (action, fields) => records.recorder.recordEvent(action, fields),
     onFailed: (names) => log.error({ checks: names }, 'self-checks fail that did not fail before'),
     now: Date.now,

@@ -1,5 +1,5 @@
 // A record without secrets: everything in it that strangers choose goes through the redactor before it is text. What operators
-// wrote (tasks, rules, names of credentials) is theirs, but holds no known secret either. Pure. Called by `journal.ts` for every
+// wrote (tasks, rules, names of credentials) is theirs, but holds no known secret either. Pure. Called by `batch.ts` for every
 // record that is appended; the two of most calls are made redacted by `call-text.ts`.
 
 import type { Redactor } from '../inspect/redactor.ts'

@@ -112,15 +112,27 @@ function messageParts(
   ]
 }
 
+/** What nobody reads at a terminal; `--json` has it. */
+const FOR_MACHINES: ReadonlySet<string> = new Set(['signature', 'previousSignature', 'checks'])
+const DETAIL_LENGTH_MAX = 200
+
 function eventText({ event, message, destination, sallyport }: RecordBody): string {
   const parts = [event.action]
   if (message !== undefined) parts.push(message)
   const host = destination?.domain ?? destination?.ip
   if (host !== undefined) parts.push(`${host}:${String(destination?.port)}`)
   for (const [name, value] of Object.entries(sallyport.detail ?? {})) {
-    parts.push(`${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
+    if (FOR_MACHINES.has(name)) continue
+    parts.push(`${name}=${detailText(value)}`)
   }
   return parts.join(' ')
+}
+
+function detailText(value: unknown): string {
+  if (typeof value === 'string') return value
+  const isKey = typeof value === 'object' && value !== null && 'kid' in value
+  const text = JSON.stringify(isKey ? value.kid : value)
+  return text.length > DETAIL_LENGTH_MAX ? `${text.slice(0, DETAIL_LENGTH_MAX)}…` : text
 }
 
 function credentialText({ sallyport }: RecordBody): string {

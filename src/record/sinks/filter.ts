@@ -26,7 +26,13 @@ export interface SinkFilter {
 }
 
 /** What every sink gets whatever it asks for: others prove by it that nothing is missing. */
-const ALWAYS: ReadonlySet<string> = new Set(['checkpoint', 'checkpoint-key', 'sink-gap'])
+const ALWAYS: ReadonlySet<string> = new Set([
+  'checkpoint',
+  'checkpoint-key',
+  'task-sealed',
+  'journal-segments-deleted',
+  'sink-gap',
+])
 
 /** What only a sink gets that asks for all. */
 const NOT_TERMINAL: ReadonlySet<string> = new Set(['call-started', 'call-progress'])

@@ -18,6 +18,7 @@ import { writeBundle, type BundleOptions } from '../../../src/record/evidence/wr
 import { publicKeyOf } from '../../../src/record/key-announcement.ts'
 import { ReceiptSigner } from '../../../src/tasks/receipt.ts'
 import { facts, freshDir, memoryLog, openJournal, TASK } from './support.ts'
+import { pack, unpack, type TarMember } from '../../fixtures/tar.ts'
 
 const NOW = Date.UTC(2026, 0, 2, 3, 4, 5, 678)
 const RULES = 'ruleset: github-triage\nrules: []\n'
@@ -97,40 +98,12 @@ async function make(t: Test, isSealed = true): Promise<Made> {
   return { dir, bundle: options.out, key: keys.shown[0]!, options }
 }
 
-interface Member {
-  readonly name: string
-  readonly bytes: Buffer
-}
-
-function unpack(tar: Buffer): Member[] {
-  const members: Member[] = []
-  for (let offset = 0; tar[offset] !== 0;) {
-    const name = tar.toString('latin1', offset, offset + 100).replace(/\0.*$/s, '')
-    const size = Number.parseInt(tar.toString('latin1', offset + 124, offset + 135), 8)
-    members.push({ name, bytes: tar.subarray(offset + 512, offset + 512 + size) })
-    offset += 512 + Math.ceil(size / 512) * 512
-  }
-  return members
-}
-
-function pack(members: readonly Member[], type = '0'): Buffer {
-  const parts = members.flatMap(({ name, bytes }) => {
-    const head = Buffer.alloc(512)
-    head.write(name, 0, 'latin1')
-    head.write('0000644\0', 100)
-    head.write(`${bytes.length.toString(8).padStart(11, '0')}\0`, 124)
-    head.write(type, 156)
-    head.write('ustar\u000000', 257)
-    head.write('        ', 148)
-    const sum = head.reduce((all, byte) => all + byte, 0)
-    head.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148)
-    return [head, bytes, Buffer.alloc((512 - (bytes.length % 512)) % 512)]
-  })
-  return Buffer.concat([...parts, Buffer.alloc(1024)])
-}
-
 /** Members with one exchanged, and a manifest that agrees: what whoever tampers would do. */
-function forge(members: readonly Member[], name: string, change: (text: string) => string): Buffer {
+function forge(
+  members: readonly TarMember[],
+  name: string,
+  change: (text: string) => string,
+): Buffer {
   const own = members.find((member) => member.name === name)!
   const text = change(own.bytes.toString())
   if (text === own.bytes.toString()) throw new Error(`nothing is changed in ${name}`)
