@@ -158,10 +158,8 @@ export class SinkFeed {
   async #readNext(): Promise<Pending> {
     const { journal, limits, name, log } = this.#options
     const { sinkBatchBytesMax = Infinity } = limits
-    const bytesMax = Math.min(
-      sinkBatchBytesMax,
-      Math.max(BATCH_BYTES_MIN, this.#recordsMax * RECORD_BYTES),
-    )
+    const usualBytes = Math.max(BATCH_BYTES_MIN, this.#recordsMax * RECORD_BYTES)
+    const bytesMax = Math.min(sinkBatchBytesMax, usualBytes)
     const read = await this.#reader.read(this.#cursor, this.#recordsMax, journal.head, bytesMax)
     const first = read.lines[0]
     if (first === undefined) throw new Error('the journal is shorter than it was')
@@ -287,8 +285,7 @@ export class SinkFeed {
   }
 
   #advance(cursor: SinkCursor, bytes: number): void {
-    // First: where this fails nothing has moved, and only this is tried again.
-    saveCursor(this.#path, cursor)
+    saveCursor(this.#path, cursor) // Where this fails nothing has moved, and only this is tried again.
     this.#cursor = cursor
     this.#backlog.advance(bytes)
     this.#tellPassed()
