@@ -1,7 +1,8 @@
 // Sinks seen from outside, with the real program and a real receiver: outages, slowness, crashes, and the end of a backlog.
 // Nothing is lost, repeated records are told by `event.id`, and a sink delays nobody.
 
-import { readFileSync } from 'node:fs'
+import { spawn, spawnSync } from 'node:child_process'
+import { closeSync, openSync, readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import path from 'node:path'
 import { gunzipSync } from 'node:zlib'
@@ -10,12 +11,13 @@ import t, { type Test } from 'tap'
 
 import { portOf } from '../fixtures/port.ts'
 import {
+  freePort,
   request,
   ruleSet,
+  Scenario,
   scenario,
   until,
   type JournalRecord,
-  type Scenario,
   type ScenarioOptions,
 } from '../fixtures/scenario.ts'
 import { startHttp } from '../fixtures/upstreams.ts'
@@ -262,4 +264,30 @@ void t.test('sinks', async (t) => {
       await until(() => siem.calls().length === 40, 'the slow one has all once it is quick')
     },
   )
+
+  void t.test('R54: SIGTERM ends it although nobody reads its standard output', async (t) => {
+    const cx = new Scenario({ hosts: ['plain.test'], rules, config: 'sinks: [{ stdout: {} }]' })
+    t.teardown(() => cx.finish(t))
+    cx.proxyPort = await freePort()
+    cx.healthPort = await freePort()
+    cx.writeConfig()
+    const pipe = path.join(cx.directory, 'pipe')
+    t.equal(spawnSync('mkfifo', [pipe]).status, 0)
+    const unread = openSync(pipe, 'r+')
+    const words = ['bin/sallyport.js', 'start', '--config', cx.configFile]
+    const child = spawn('env', ['-u', 'NODE_OPTIONS', process.execPath, ...words], {
+      cwd: path.join(import.meta.dirname, '../..'),
+      stdio: ['ignore', unread, 'ignore'],
+    })
+    closeSync(unread)
+    t.teardown(() => child.kill('SIGKILL'))
+    const ended = new Promise<number | null>((resolve) => child.once('exit', resolve))
+    const waiting = (): Promise<number> =>
+      cx.metric('sallyport_sink_backlog_records').catch(() => Number.NaN)
+    await until(async () => (await waiting()) >= 0, 'it listens')
+    for (let at = 0; at < 80; at += 1) await call(cx)
+    await until(async () => (await waiting()) > 0, 'the pipe is full')
+    child.kill('SIGTERM')
+    t.equal(await ended, 0)
+  })
 })

@@ -11,8 +11,9 @@ import type { Deliver, Delivery, SinkRecord } from './delivery.ts'
 import { lineFilter } from './filter.ts'
 import type { FeedOptions, SinkStats } from './feed-options.ts'
 import { Pending } from './pending.ts'
-import { refusalRecord, type Refused } from './refusals.ts'
+import { refusalRecord, refusedAs, type Refused } from './refusals.ts'
 import { gapRecord, planSkip } from './skip.ts'
+import { startCounts } from './sink-counts.ts'
 import { startingPlace } from './start.ts'
 import { Waits } from './waits.ts'
 
@@ -48,15 +49,9 @@ export class SinkFeed {
   #attempt = 0
   /** When the next attempt may be made, epoch milliseconds. */
   #retryAt = 0
-  #counts = {
-    sent: 0,
-    sentBytes: 0,
-    failures: 0,
-    refusals: 0,
-    refusedRecords: 0,
-    gaps: 0,
-    skippedRecords: 0,
-  }
+  /** Something was no JSON: a line of the journal, perhaps. */
+  #isSuspicious = false
+  readonly #counts = startCounts()
 
   constructor(options: FeedOptions, deliver: Deliver) {
     const { name, journal, limits, stateDir, now, backlog } = options
@@ -138,6 +133,7 @@ export class SinkFeed {
       } catch (error) {
         if (signal.aborted) return
         this.#counts.failures += 1
+        this.#isSuspicious = error instanceof SyntaxError
         this.#backOff({ outcome: 'later' }, error)
       }
     }
@@ -145,6 +141,7 @@ export class SinkFeed {
 
   async #deliverNext(): Promise<void> {
     const pending = (this.#pending ??= await this.#readNext())
+    if (this.#isSuspicious) await this.#passDamaged(pending)
     const piece = pending.first(this.#recordsMax)
     if (piece.length > 0) {
       this.#behindSince = pending.since ?? this.#options.now()
@@ -160,10 +157,10 @@ export class SinkFeed {
 
   async #readNext(): Promise<Pending> {
     const { journal, limits, name, log } = this.#options
-    const { sinkBatchMax, sinkBatchBytesMax = Infinity } = limits
-    const count = Math.min(sinkBatchMax, this.#recordsMax)
-    const bytesMax = Math.min(sinkBatchBytesMax, Math.max(BATCH_BYTES_MIN, count * RECORD_BYTES))
-    const read = await this.#reader.read(this.#cursor, count, journal.head, bytesMax)
+    const { sinkBatchBytesMax = Infinity } = limits
+    const usualBytes = Math.max(BATCH_BYTES_MIN, this.#recordsMax * RECORD_BYTES)
+    const bytesMax = Math.min(sinkBatchBytesMax, usualBytes)
+    const read = await this.#reader.read(this.#cursor, this.#recordsMax, journal.head, bytesMax)
     const first = read.lines[0]
     if (first === undefined) throw new Error('the journal is shorter than it was')
     const firstSeq = chainOf(first)?.seq
@@ -214,9 +211,7 @@ export class SinkFeed {
       return this.#backOff({ outcome: 'refused' })
     }
     // The code in the sandbox makes records long: none of them may stop those behind it.
-    const { id, seq } = first
-    const named = [{ id, seq, detail: 'too large' }]
-    await this.#tellRefused({ named, unnamed: 0 }, piece)
+    await this.#tellRefused(refusedAs('too large', piece), piece)
     pending.settle(piece)
     return undefined
   }
@@ -231,6 +226,14 @@ export class SinkFeed {
     log.warn({ sink: name, count }, 'sink refuses records for good')
   }
 
+  /** What the disk has damaged cannot be told to anybody: it is named instead, and does not stop what is behind it. */
+  async #passDamaged(pending: Pending): Promise<void> {
+    const damaged = pending.damaged()
+    await this.#tellRefused(refusedAs('damaged in the journal', damaged), damaged)
+    pending.settle(damaged)
+    this.#isSuspicious = false
+  }
+
   #bytesToSkip(): number {
     return this.#blockedAt === this.#cursor.seq ? 0 : this.#backlog.bytesToSkip(this.#cursor)
   }
@@ -238,23 +241,21 @@ export class SinkFeed {
   /** The cursor moves together with what has to be told, and what has to be told is told before anything else is delivered. */
   async #skip(bytes: number): Promise<void> {
     const { name, journal, log, now } = this.#options
-    const taken = this.#pending?.taken ?? new Set()
     const skip = await planSkip(this.#reader, {
       sinkName: name,
       cursor: this.#cursor,
       end: journal.head,
       bytes,
       accepts: this.#accepts,
-      taken,
+      taken: this.#pending?.taken ?? new Set(),
       now: now(),
     })
-    const { gaps } = skip
     if (skip.isBlocked || skip.bytes === 0) this.#blockedAt = skip.cursor.seq
     if (skip.bytes === 0) return
-    this.#advance({ ...skip.cursor, gaps }, skip.bytes)
+    this.#advance({ ...skip.cursor, gaps: skip.gaps }, skip.bytes)
     this.#pending = undefined
     this.#counts.skippedRecords += skip.count
-    for (const { from, to, count } of gaps)
+    for (const { from, to, count } of skip.gaps)
       log.error({ sink: name, from, to, count }, 'sink skips records')
     await this.#tellGaps()
   }
@@ -284,8 +285,7 @@ export class SinkFeed {
   }
 
   #advance(cursor: SinkCursor, bytes: number): void {
-    // First: where this fails nothing has moved, and only this is tried again.
-    saveCursor(this.#path, cursor)
+    saveCursor(this.#path, cursor) // Where this fails nothing has moved, and only this is tried again.
     this.#cursor = cursor
     this.#backlog.advance(bytes)
     this.#tellPassed()

@@ -51,8 +51,9 @@ export function lineFilter(all: boolean, filter: SinkFilter = {}): (line: Buffer
     if (ALWAYS.has(action)) return true
     if (!all && NOT_TERMINAL.has(action)) return false
     if (tests.length === 0) return true
-    const record: RecordBody = parseJson(line.toString())
-    return tests.every((test) => test(record))
+    const record = readRecord(line)
+    // Whether it was wanted nobody can tell any more.
+    return record === undefined || tests.every((test) => test(record))
   }
 }
 
@@ -69,9 +70,19 @@ const REGULATED_WORDS = ['"regulation":["', '"data":"confidential"', '"data":"re
 
 /** Whether a line is the record of such data; few lines are parsed for it. */
 export function isRegulatedLine(line: Buffer): boolean {
-  return (
-    REGULATED_WORDS.some((word) => line.includes(word)) && isRegulated(JSON.parse(line.toString()))
-  )
+  if (!REGULATED_WORDS.some((word) => line.includes(word))) return false
+  const record = readRecord(line)
+  return record === undefined || isRegulated(record)
+}
+
+/** Reads a line; undefined where the disk has damaged it. */
+export function readRecord(line: Buffer): RecordBody | undefined {
+  try {
+    const record: RecordBody = parseJson(line.toString())
+    return record
+  } catch {
+    return undefined
+  }
 }
 
 function isRegulated({ sallyport: { decision } }: RecordBody): boolean {

@@ -7,6 +7,7 @@ import type { RecordBody } from '../body.ts'
 import { joinLines, type Delivery, type SinkRecord } from './delivery.ts'
 import { SinkFeed, type FeedOptions } from './feed.ts'
 import { later, Receiver, type Answer, type ReceiverPost } from './receiver.ts'
+import { makeInTurns } from './turns.ts'
 
 /** How records are written into a body. */
 export interface HttpForm {
@@ -70,11 +71,12 @@ function writer({ framing, load }: HttpForm): Write {
   return async (records) => {
     project ??= load()
     const projected = await project
-    const texts = records.flatMap(({ line }) => {
+    const made = await makeInTurns(records, ({ line }) => {
       const record: RecordBody = parseJson(line.toString())
       const value = projected(record)
       return value === undefined ? [] : [JSON.stringify(value)]
     })
+    const texts = made.flat()
     if (texts.length === 0) return undefined
     return Buffer.from(framing === 'array' ? `[${texts.join(',')}]` : `${texts.join('\n')}\n`)
   }

@@ -1,8 +1,6 @@
 // The sink for receivers of OTLP: batches of log records by HTTP, in JSON. What a record becomes is in
 // `project/otlp.ts`; here is what the receiver makes of it. Started by `config/`.
 
-import { setImmediate } from 'node:timers/promises'
-
 import type { Limits } from '../../limits.ts'
 import { parseJson } from '../../wire/parse-json.ts'
 import type { RecordBody } from '../body.ts'
@@ -13,6 +11,7 @@ import type { Deliver, Delivery, SinkRecord } from './delivery.ts'
 import { SinkFeed, type FeedOptions } from './feed.ts'
 import { isolating, type Unfit } from './isolate.ts'
 import { later, Receiver, type Answer, type ReceiverOptions } from './receiver.ts'
+import { makeInTurns } from './turns.ts'
 
 interface Delivering extends ReceiverOptions {
   /** By `logsPath`. */
@@ -52,16 +51,11 @@ export function otlpDeliver(options: Delivering): Deliver {
   })
 }
 
-/** So many records are told anew in one turn of the event loop, which serves calls too: about a millisecond. */
-const RECORDS_PER_TURN = 32
-
 async function requestBody(records: readonly SinkRecord[], origin: Origin): Promise<Buffer> {
-  const texts: string[] = []
-  for (const [at, { line }] of records.entries()) {
-    if (at > 0 && at % RECORDS_PER_TURN === 0) await setImmediate()
+  const texts = await makeInTurns(records, ({ line }) => {
     const record: RecordBody = parseJson(line.toString())
-    texts.push(JSON.stringify(projectOtlp(record, origin)))
-  }
+    return JSON.stringify(projectOtlp(record, origin))
+  })
   // The list of log records is the only empty one.
   const envelope = JSON.stringify(otlpRequest([], origin))
   const cut = envelope.lastIndexOf('[]') + 1

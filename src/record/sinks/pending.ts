@@ -5,6 +5,7 @@ import { eventIdOf } from '../line.ts'
 import type { ReadLines } from '../reader.ts'
 import type { SinkCursor } from './cursor.ts'
 import type { SinkRecord } from './delivery.ts'
+import { readRecord } from './filter.ts'
 
 /** Records on their way; the cursor moves behind them once none is left. */
 export class Pending {
@@ -35,6 +36,11 @@ export class Pending {
   /** The next ones, in order, so many at the most. */
   first(count: number): readonly SinkRecord[] {
     return this.#records.slice(0, count)
+  }
+
+  /** Those that are no JSON any more. */
+  damaged(): readonly SinkRecord[] {
+    return this.#records.filter(({ line }) => readRecord(line) === undefined)
   }
 
   /** Takes those out that the sink has, or never wants. */

@@ -19,6 +19,11 @@ export interface Refused {
   readonly detail?: string | undefined
 }
 
+/** Says of each record by name why it is refused. */
+export function refusedAs(detail: string, records: readonly SinkRecord[]): Refused {
+  return { named: records.map(({ id, seq }) => ({ id, seq, detail })), unnamed: 0 }
+}
+
 /** Makes the record that tells which records of a delivery were refused; undefined where there is nothing to tell. */
 export function refusalRecord(
   sinkName: string,

@@ -8,7 +8,7 @@ import { eventRecord } from '../ecs.ts'
 import { actionOf, ACTION_WITHIN } from '../line.ts'
 import type { JournalReader, ReadLimit } from '../reader.ts'
 import type { Gap, SinkCursor } from './cursor.ts'
-import { isRegulatedLine } from './filter.ts'
+import { isRegulatedLine, readRecord } from './filter.ts'
 
 /** From where and how far a sink is to skip. */
 interface SkipOptions {
@@ -120,7 +120,9 @@ class LostRecords {
   }
 
   #ownGap(line: Buffer): Gap | undefined {
-    const { event, sallyport }: RecordBody = JSON.parse(line.toString())
+    const record = readRecord(line)
+    if (record === undefined) return undefined
+    const { event, sallyport } = record
     const { sink, from, to, count, actions } = sallyport.detail ?? {}
     if (sink !== this.#options.sinkName || actions === null || typeof actions !== 'object')
       return undefined

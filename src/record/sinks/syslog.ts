@@ -12,6 +12,7 @@ import type { Delivery, SinkRecord } from './delivery.ts'
 import { SinkFeed, type FeedOptions } from './feed.ts'
 import { joinPieces, wait, type Patience } from './patience.ts'
 import { syslogFrame, type SyslogSender } from './syslog-message.ts'
+import { makeInTurns } from './turns.ts'
 
 type Form = (record: RecordBody) => object | undefined
 
@@ -37,7 +38,7 @@ export function startSyslogSink(options: SyslogSinkOptions): SinkFeed {
   return new SinkFeed(options, async (records, closed) => {
     const { sinkTimeoutMs: timeoutMs } = limits
     form ??= loadForm?.()
-    const frames = [...framesOf(records, sender, await form)]
+    const frames = await framesOf(records, sender, await form)
     if (frames.length === 0) return { outcome: 'taken' }
     const openedAt = performance.now()
     const stream = await options.open(AbortSignal.any([closed, AbortSignal.timeout(timeoutMs)]))
@@ -51,18 +52,18 @@ export function startSyslogSink(options: SyslogSinkOptions): SinkFeed {
   })
 }
 
-function* framesOf(
+async function framesOf(
   records: readonly SinkRecord[],
   sender: SyslogSender,
   form: Form | undefined,
-): Generator<Buffer> {
-  for (const { line, seq } of records) {
+): Promise<Buffer[]> {
+  const frames = await makeInTurns(records, ({ line, seq }) => {
     const record: RecordBody = parseJson(line.toString())
-    const shown = form?.(record)
-    if (form === undefined) yield syslogFrame(record, seq, line, sender)
-    else if (shown !== undefined)
-      yield syslogFrame(record, seq, Buffer.from(JSON.stringify(shown)), sender)
-  }
+    if (form === undefined) return syslogFrame(record, seq, line, sender)
+    const shown = form(record)
+    return shown && syslogFrame(record, seq, Buffer.from(JSON.stringify(shown)), sender)
+  })
+  return frames.filter((frame) => frame !== undefined)
 }
 
 async function send(

@@ -310,3 +310,34 @@ void t.test(
     }
   },
 )
+
+void t.test(
+  'R54: a line that the disk has damaged is told, and stops nothing that is behind it',
+  async (t) => {
+    const { journal, start } = makeScene(t)
+    for (const id of ['A', 'B', 'C']) await journal.append(ended(id))
+    const path = listSegments(journal.dir)[0]?.path ?? ''
+    const bytes = readFileSync(path)
+    bytes.fill(0, bytes.indexOf(0x0a) + 1, bytes.indexOf(0x0a) + 100)
+    writeFileSync(path, bytes)
+    const got: string[] = []
+    const deliver: Deliver = async (records) => {
+      got.push(...namesOf(records))
+      return { outcome: 'taken' }
+    }
+    const sinks = [start(deliver), start(deliver, { name: 'some', filter: { kind: 'event' } })]
+    await until(() => sinks.every(({ stats }) => stats.refusedRecords === 1), 'it is told')
+    await until(() => sinks.every(({ stats }) => stats.backlog === 0), 'all is there')
+    t.strictSame(got.filter((name) => name === 'A' || name === 'C').toSorted(), [
+      ...['A', 'A'],
+      ...['C', 'C'],
+    ])
+    await Promise.all(sinks.map((sink) => sink.close()))
+    await journal.close()
+    const told = readFileSync(path, 'utf8').split('\n').slice(3, -1)
+    t.match(
+      told.map((line) => JSON.parse(line).sallyport.detail),
+      ['siem', 'some'].map(() => ({ count: 1, records: [{ detail: 'damaged in the journal' }] })),
+    )
+  },
+)
