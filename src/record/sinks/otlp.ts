@@ -4,6 +4,7 @@
 import { setImmediate } from 'node:timers/promises'
 
 import type { Limits } from '../../limits.ts'
+import { jsonText } from '../../wire/json-text.ts'
 import { parseJson } from '../../wire/parse-json.ts'
 import type { RecordBody } from '../body.ts'
 import type { Origin } from '../project/format.ts'
@@ -60,7 +61,7 @@ async function requestBody(records: readonly SinkRecord[], origin: Origin): Prom
   for (const [at, { line }] of records.entries()) {
     if (at > 0 && at % RECORDS_PER_TURN === 0) await setImmediate()
     const record: RecordBody = parseJson(line.toString())
-    texts.push(JSON.stringify(projectOtlp(record, origin)))
+    texts.push(jsonText(projectOtlp(record, origin)))
   }
   // The list of log records is the only empty one.
   const envelope = JSON.stringify(otlpRequest([], origin))
