@@ -416,6 +416,10 @@ void t.test('the control map says what it can, level by level', (t) => {
       ids.flatMap((id) => new RegExp(`^${prefix}0?(\\d+)`).exec(id)?.[1] ?? []).map(Number),
       [1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
     )
+  t.notOk(
+    ids.includes('AML.M0029') || ids.includes('AML.M0030'),
+    'nobody is asked, and no data is followed, before a call goes',
+  )
   t.ok(ids.includes('AML.T0086') && ids.includes('PR.PS-04') && ids.includes('MANAGE 2.4'))
   t.end()
 })
