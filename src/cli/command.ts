@@ -4,6 +4,8 @@
 
 import { parseArgs } from 'node:util'
 
+import { escapeUnprintable } from '../record/printable.ts'
+import { systemErrorCode } from '../record/system-error.ts'
 import { EXIT_CODES, UsageError, type CommandIo } from './io.ts'
 import { runStart, type RunSidecar, type StartFlags } from './start.ts'
 
@@ -23,10 +25,16 @@ export async function runCommand(
     const { runProgram } = await import('./program.ts')
     return await runProgram(words, io, runSidecar)
   } catch (error) {
-    if (!(error instanceof UsageError)) throw error
-    io.err(`sallyport: ${error.message}\n`)
+    if (isOfSystem(error)) io.err(`sallyport: ${escapeUnprintable(error.message)}\n`)
+    else if (error instanceof UsageError) io.err(`sallyport: ${error.message}\n`)
+    else throw error
     return EXIT_CODES.usage
   }
+}
+
+// A file that cannot be read or written is no answer to what was asked.
+function isOfSystem(error: unknown): error is Error {
+  return systemErrorCode(error) !== undefined && error instanceof Error && 'syscall' in error
 }
 
 /** The flags of a start that holds nothing else. */

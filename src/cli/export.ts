@@ -10,6 +10,7 @@ import { FORMATS, type Format, type Origin } from '../record/project/format.ts'
 import { projectionFor } from '../record/project/load.ts'
 import { otlpRequest, projectOtlp, type OtlpLogRecord } from '../record/project/otlp.ts'
 import { tailRecords, type TailedRecord, type TailOptions } from '../record/tail.ts'
+import { jsonText } from '../wire/json-text.ts'
 import { configFor, type CommonOptions } from './common.ts'
 import { EXIT_CODES, UsageError, type CommandIo } from './io.ts'
 import { readPeriod } from './period.ts'
@@ -82,7 +83,7 @@ async function printProjected(
     const projected = project(record, origin)
     // The journal's own line is what its chain is made of.
     if (projected === record) io.out(`${line}\n`)
-    else if (projected !== undefined) io.out(`${JSON.stringify(projected)}\n`)
+    else if (projected !== undefined) io.out(`${jsonText(projected)}\n`)
   }
 }
 
@@ -93,7 +94,7 @@ async function printRequests(
 ): Promise<void> {
   let batch: OtlpLogRecord[] = []
   const print = (): void => {
-    if (batch.length > 0) io.out(`${JSON.stringify(otlpRequest(batch, origin))}\n`)
+    if (batch.length > 0) io.out(`${jsonText(otlpRequest(batch, origin))}\n`)
     batch = []
   }
   for await (const { record } of records) {

@@ -114,7 +114,7 @@ class TaskFollower {
       if (this.#ahead !== undefined && !this.#saysSealed) this.#reportUnsealed()
     }
     const { problems: wrong, isSealed, ...checkpoints } = this.#check.finish(false)
-    this.#addFurther([...wrong, ...(this.#anchorCheck?.finish(true, this.#ring) ?? [])])
+    this.#addFurther([...(this.#anchorCheck?.finish(true, this.#ring) ?? []), ...wrong])
     const last = this.#last
     const ok = this.#problems.length === 0
     return {

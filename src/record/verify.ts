@@ -183,8 +183,8 @@ class Observer {
     const { problems: wrong, isSealed: _, ...checkpoints } = this.#check.finish(mustKnow)
     const further = [
       ...(broken.length === 0 && !mustKnow && isComplete ? this.#findMissingBeginning(from) : []),
-      ...wrong,
       ...(this.#anchorCheck?.finish(isComplete, this.#ring) ?? []),
+      ...wrong,
       ...(broken.length === 0 && isComplete ? this.#taskProblems : []),
     ]
     // What is wrong with a record of which something is known already says no more.

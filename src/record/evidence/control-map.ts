@@ -104,7 +104,7 @@ const ROWS: Readonly<Record<Framework, readonly Row[]>> = {
     ['AML.T0096, AML.T0108, AML.T0034.002', 'P', 'models are destinations with bounds', 'model bound'],
     ['AML.T0110, AML.T0109, AML.T0010.005', 'P', 'pinned tools', 'tool-changed'],
     ['AML.T0105, AML.T0051.001', 'R/-', 'detection or containment only', 'stranger detection'],
-    ['AML.M0024, AML.M0026, AML.M0027, AML.M0028, AML.M0029, AML.M0030, AML.M0032, AML.M0033', 'E/P', 'logging, permissions, segmentation, validation', 'decision tool rules'],
+    ['AML.M0024, AML.M0026, AML.M0027, AML.M0028, AML.M0032, AML.M0033', 'E/P', 'logging, permissions, segmentation, validation', 'decision tool rules'],
   ],
   aims: [
     ['section 11, seven fields', 'E', 'agent, principal, delegation, decision, action, resource and time of each record', 'decision'],

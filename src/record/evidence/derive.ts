@@ -1,6 +1,7 @@
 // What a bundle says about its records, made of the records alone and always in the same way: who checks a bundle makes it again
 // and compares. Pure. Called by `write-bundle.ts` and `verify-bundle.ts`.
 
+import { jsonText } from '../../wire/json-text.ts'
 import type { RecordBody } from '../body.ts'
 import type { Checkpoint } from '../checkpoint.ts'
 import { aimsFields } from '../project/aims.ts'
@@ -46,7 +47,7 @@ export class Derivation {
     const decision = decisionLine(record)
     return {
       ...(decision !== undefined && { decision }),
-      ...(checkpoint !== undefined && { checkpoint: `${JSON.stringify(checkpoint)}\n` }),
+      ...(checkpoint !== undefined && { checkpoint: `${jsonText(checkpoint)}\n` }),
     }
   }
 
@@ -78,7 +79,7 @@ const VERSIONS_MAX = 5000
 
 /** A value as the members of a bundle have it. */
 export function jsonOf(value: unknown): Buffer {
-  return Buffer.from(`${JSON.stringify(value, undefined, 2)}\n`)
+  return Buffer.from(`${jsonText(value, 2)}\n`)
 }
 
 // Who, what, when, why, under which rule: one line each, the seven fields of AIMS first.
@@ -86,7 +87,7 @@ function decisionLine(record: RecordBody): string | undefined {
   const { event, rule, url, http, sallyport, source, destination, mcp, gen_ai: asked } = record
   const { message, task, decision, credential, detail, chain } = sallyport
   if (!/^(?:call-(?:ended|denied)|message-(?:allowed|denied))$/.test(event.action)) return undefined
-  return `${JSON.stringify({
+  return `${jsonText({
     ...aimsFields(record),
     seq: chain?.task?.seq ?? chain?.seq,
     owner: task?.owner,

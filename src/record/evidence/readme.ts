@@ -1,14 +1,15 @@
 // What a person finds first in a bundle: what it is, and how to check it with and without this program. Pure. Called by
 // `write-bundle.ts`.
 
+import { escapeUnprintable } from '../printable.ts'
 import type { EvidenceScope } from './derive.ts'
 
 /** The text of `README.txt`. */
 export function readmeText(scope: EvidenceScope): string {
   const about =
     'task' in scope
-      ? `task ${scope.task} and the tasks below it`
-      : `the time from ${scope.since ?? 'the beginning'} to ${scope.until ?? 'the end'}`
+      ? `task ${escapeUnprintable(scope.task)} and the tasks below it`
+      : `the time from ${escapeUnprintable(scope.since ?? 'the beginning')} to ${escapeUnprintable(scope.until ?? 'the end')}`
   return `Evidence of ${about}
 
 manifest.json       what is in here, with the hash of each member, and what is missing and why

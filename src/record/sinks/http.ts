@@ -2,6 +2,7 @@
 // opens no connection itself: `config/` passes `net/`'s client for operators. Started by `config/`.
 
 import type { Limits } from '../../limits.ts'
+import { jsonText } from '../../wire/json-text.ts'
 import { parseJson } from '../../wire/parse-json.ts'
 import type { RecordBody } from '../body.ts'
 import { joinLines, type Delivery, type SinkRecord } from './delivery.ts'
@@ -74,7 +75,7 @@ function writer({ framing, load }: HttpForm): Write {
     const made = await makeInTurns(records, ({ line }) => {
       const record: RecordBody = parseJson(line.toString())
       const value = projected(record)
-      return value === undefined ? [] : [JSON.stringify(value)]
+      return value === undefined ? [] : [jsonText(value)]
     })
     const texts = made.flat()
     if (texts.length === 0) return undefined

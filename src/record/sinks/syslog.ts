@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 import type { Limits } from '../../limits.ts'
 import type { OpenStream, OperatorStream } from '../../net/operator-stream.ts'
+import { jsonText } from '../../wire/json-text.ts'
 import { parseJson } from '../../wire/parse-json.ts'
 import type { RecordBody } from '../body.ts'
 import type { Delivery, SinkRecord } from './delivery.ts'
@@ -61,7 +62,7 @@ async function framesOf(
     const record: RecordBody = parseJson(line.toString())
     if (form === undefined) return syslogFrame(record, seq, line, sender)
     const shown = form(record)
-    return shown && syslogFrame(record, seq, Buffer.from(JSON.stringify(shown)), sender)
+    return shown && syslogFrame(record, seq, Buffer.from(jsonText(shown)), sender)
   })
   return frames.filter((frame) => frame !== undefined)
 }

@@ -2,7 +2,7 @@
 
 import { spawnSync } from 'node:child_process'
 import { createPublicKey } from 'node:crypto'
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 
 import t from 'tap'
@@ -103,3 +103,17 @@ void t.test(
     t.equal(piped.status, 0)
   },
 )
+
+void t.test('what cannot be read is not told as tampered with', async (t) => {
+  const root = freshDir(t)
+  const dir = path.join(root, 'journal')
+  mkdirSync(path.join(dir, '0000000001.ndjson'), { recursive: true })
+  for (const words of [
+    [dir],
+    [dir, '--task', 't_a'],
+    [root, '--key', root],
+    [root, '--anchor', root],
+  ])
+    t.match(await run(['verify', ...words]), { code: 2, out: '', err: /^sallyport: EISDIR: .*\n$/ })
+  t.match(await run(['verify', path.join(root, 'none')]), { code: 2, err: /there is no directory/ })
+})

@@ -389,6 +389,45 @@ void t.test('the control map says what it can, level by level', (t) => {
       ids.flatMap((id) => new RegExp(`^${prefix}0?(\\d+)`).exec(id)?.[1] ?? []).map(Number),
       [1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
     )
+  t.notOk(
+    ids.includes('AML.M0029') || ids.includes('AML.M0030'),
+    'nobody is asked, and no data is followed, before a call goes',
+  )
   t.ok(ids.includes('AML.T0086') && ids.includes('PR.PS-04') && ids.includes('MANAGE 2.4'))
   t.end()
+})
+
+void t.test('what strangers chose moves no cursor where a member is shown', async (t) => {
+  const dir = freshDir(t)
+  const journal = openJournal(join(dir, 'journal'))
+  const hostile = 'x\u001b[31m\u009b31m\u202e<script>\r\n# forged'
+  const task = {
+    ...TASK,
+    id: `t_${hostile}`,
+    path: [`t_${hostile}`],
+    owner: { name: hostile, team: hostile },
+  }
+  await journal.append(eventRecord('task-created', { now: 1000, task, detail: { actor: hostile } }))
+  const call = facts({
+    id: 'C',
+    task,
+    decision: { ...facts().decision!, rule: { ...RULE, id: hostile } },
+  })
+  await journal.append(callRecord(call, 'call-ended', 2000))
+  await journal.close()
+  const out = join(dir, 'bundle.tar')
+  await writeBundle({
+    journalDir: journal.dir,
+    scope: { task: task.id },
+    frameworks: [],
+    out,
+    program: '1.2.3',
+    rulesOf: () => undefined,
+    receiptKeys: [],
+    noCheckpoint: undefined,
+  })
+  for (const { name, bytes } of unpack(readFileSync(out)))
+    for (const line of bytes.toString().split('\n'))
+      t.notOk(/[\p{Cc}\p{Cf}]|^# forged/u.test(line), name)
+  t.match(verifyBundle(out, { keys: [] }), { ok: true })
 })

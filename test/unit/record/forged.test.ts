@@ -208,3 +208,22 @@ void t.test(
     t.ok(readFileSync(listSegments(dir)[0]!.path).length > 0)
   },
 )
+
+void t.test('a line that is longer than any record costs no more than its beginning', async (t) => {
+  const { dir, key, lines } = await make(t)
+  const keys = [key]
+  const [segment] = listSegments(dir)
+  const file = segment!.path
+  const long = `{"a":"${'x'.repeat(1024 * 1024)}`.repeat(66)
+  // It ends as the record does whose place it takes.
+  const end = lines[3]!.slice(-400)
+  writeFileSync(file, `${lines.with(3, `${long}${end}`).join('\n')}\n`)
+  t.match(
+    [...readLines(file)].map(({ bytes }) => bytes.length < 10_000),
+    Array(lines.length).fill(true),
+  )
+  t.match(verifyDirectory(dir, { keys }), { ok: false, problems: [{ seq: 4, what: /edited/ }] })
+  writeFileSync(file, `${lines.join('\n')}\n${long}`)
+  t.match(verifyDirectory(dir, { keys }), { ok: true })
+  t.match(verifyDirectory(dir, { keys }).torn, { bytes: Number })
+})
