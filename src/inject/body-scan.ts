@@ -13,13 +13,23 @@ export class PlaceholderScan {
     this.#finder = new TextFinder([...placeholders].map((text) => [text, text]))
   }
 
-  /** Gives the first placeholder seen with this chunk, whole or ending in it; undefined where there is none. */
-  push(chunk: Uint8Array): string | undefined {
+  /** Gives the placeholders seen with this chunk, whole or ending in it, in their order and none twice. */
+  push(chunk: Uint8Array): Iterable<string> {
     const text = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength).toString('latin1')
     const overlap = Math.max(0, this.#finder.lengthMax - 1)
     const border = this.#tail + text.slice(0, overlap)
-    const seen = this.#finder.find(border) ?? this.#finder.find(text)
+    const seen = new Set<string>()
+    this.#find(border, seen)
+    this.#find(text, seen)
     this.#tail = overlap === 0 ? '' : (text.length < overlap ? border : text).slice(-overlap)
     return seen
+  }
+
+  #find(text: string, seen: Set<string>): void {
+    let found = this.#finder.locate(text)
+    while (found !== undefined) {
+      seen.add(found.owner)
+      found = this.#finder.locate(text, found.at + found.length)
+    }
   }
 }

@@ -5,7 +5,7 @@ import { overBody, type Body } from '../wire/body.ts'
 import { PlaceholderScan } from './body-scan.ts'
 
 /**
- * The same bytes; `onFound` is called with the credential's name at the first placeholder seen, and may throw.
+ * The same bytes; `onFound` is called with a credential's name at the first of its placeholders seen, and may throw.
  * @param placeholders by their text, as the credential store gives them
  */
 export function watchBody(
@@ -14,12 +14,13 @@ export function watchBody(
   onFound: (credential: string) => void,
 ): Body {
   const scan = new PlaceholderScan(placeholders.keys())
-  let found = false
+  const found = new Set<string>()
   return overBody(body, () => {
     const chunk = body.read()
-    const placeholder = chunk && !found ? scan.push(chunk) : undefined
-    if (placeholder !== undefined) {
-      found = true
+    if (chunk === undefined || chunk === null || found.size === placeholders.size) return chunk
+    for (const placeholder of scan.push(chunk)) {
+      if (found.has(placeholder)) continue
+      found.add(placeholder)
       onFound(placeholders.get(placeholder)?.name ?? '')
     }
     return chunk

@@ -121,10 +121,10 @@ export class CallRecorder {
     if (detected) this.#options.alerts.raise({ ...detected, calls: isRecorded ? [call.id] : [] })
   }
 
-  /** A placeholder travels in a body to a place where it is worthless: one alert a task and host. */
+  /** A placeholder travels in a body to a place where it is worthless: one alert a task, credential and destination. */
   recordPlaceholderInBody(call: Call, credential: string): void {
-    const host = call.request?.endpoint.host ?? ''
-    if (!this.#isFirst(`${call.task?.id} ${host}`)) return
+    const { host = '', port = 0 } = call.request?.endpoint ?? {}
+    if (!this.#isFirst(`${call.task?.id} body ${host} ${port} ${credential}`)) return
     const detail = { call: call.id, credential, place: 'body', host }
     this.#options.alerts.raise({ ...placeholderMisused(call, credential), detail })
   }

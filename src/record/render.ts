@@ -9,9 +9,18 @@ import { bytesOf, isDenial } from './usual.ts'
 
 type Paint = (text: string) => string
 
-/** Renders a record as one line without a newline; colours where asked. */
+/** Renders a record as one line without a newline; colours where asked. One whose members were edited to be none says so. */
 export function renderRecord(record: RecordBody, color: boolean): string {
   const paint = createColors(color)
+  try {
+    return lineOf(record, paint)
+  } catch {
+    const { event } = record
+    return `${paint.dim(escapeUnprintable(timeOf(record)))} ${paint.red('?????')} ${escapeUnprintable(event.action)}: not as records are`
+  }
+}
+
+function lineOf(record: RecordBody, paint: ReturnType<typeof createColors>): string {
   const { event, rule, sallyport } = record
   const verdict = verdictWord(record)
   const parts: [text: string | undefined, paint: Paint][] = [

@@ -183,11 +183,14 @@ function isHost(host: string | undefined, wanted: string): boolean {
   return host === wanted
 }
 
+/** What is said is kept to a depth of 128, and stands a few levels deep. */
+const NESTING_MAX = 256
+
 /** Reads a line of a journal; undefined where it is no record. */
 export function parseRecord(line: string): RecordBody | undefined {
   try {
     const value: Partial<RecordBody> | null = parseJson(line)
-    return value !== null && isRecord(value) ? value : undefined
+    return value !== null && isRecord(value) && !isTooDeep(value, line) ? value : undefined
   } catch {
     return undefined
   }
@@ -197,8 +200,24 @@ function isRecord(value: Partial<RecordBody>): value is RecordBody {
   return (
     typeof value['@timestamp'] === 'string' &&
     typeof value.event?.action === 'string' &&
-    value.sallyport !== undefined
+    typeof value.sallyport === 'object' &&
+    value.sallyport !== null &&
+    value.sallyport.call !== null &&
+    value.sallyport.task !== null
   )
+}
+
+// Deeper than any record that is written: who shows or writes one again goes down by calling itself.
+function isTooDeep(value: unknown, line: string): boolean {
+  if (line.split(/[[{]/, NESTING_MAX + 1).length <= NESTING_MAX) return false
+  let level: unknown[] = [value]
+  for (let depth = 0; level.length > 0; depth += 1) {
+    if (depth > NESTING_MAX) return true
+    level = level.flatMap((one) =>
+      typeof one === 'object' && one !== null ? Object.values(one) : [],
+    )
+  }
+  return false
 }
 
 /** Where to begin, and how many of the wanted records from there on are older than those asked for. */

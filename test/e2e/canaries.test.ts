@@ -26,6 +26,7 @@ const LOOPBACK = 'addresses: [127.0.0.0/8]'
 const SECRETS = {
   BEARER: 'canary-Bearer/9f8e+7d6c5b4a',
   QUERY: 'canary-Query=0a1b2c3d&4e5f',
+  HEC_TOKEN: 'canary-Hec-token 6f7a8b9c',
 }
 const FILE_SECRET = 'canary-File"\\0123456789abc'
 const ALL = { ...SECRETS, FILE: FILE_SECRET }
@@ -109,17 +110,27 @@ function answerMcp(asked: { id?: unknown; method: string }, told: string): objec
 
 async function withEcho(t: Test): Promise<{
   readonly at: string
-  readonly sent: () => string
+  readonly sent: (at?: string) => string
   readonly options: (mode?: 'redacted' | 'full') => ScenarioOptions
 }> {
   const upstream = await startHttp({ tls: pki.issue({ names: ['echo.test', MODEL] }), raw: echo })
-  const sink = await startHttp({ handler: () => ({ status: 200 }) })
+  const sink = await startHttp({
+    handler: ({ url }) => ({
+      status: 200,
+      headers: ['Content-Type', 'application/json'],
+      body: url?.includes('splunk') ? '{"text":"Success","code":0}' : '{}',
+    }),
+  })
   t.teardown(() => Promise.all([upstream.close(), sink.close()]))
   const at = `echo.test:${upstream.port}`
   const modelAt = `${MODEL}:${upstream.port}`
   return {
     at,
-    sent: () => sink.seen.map(({ body }) => body.toString()).join(''),
+    sent: (at) =>
+      sink.seen
+        .filter(({ url }) => at === undefined || url?.startsWith(at))
+        .map(({ body }) => body.toString())
+        .join('\n'),
     options: (mode = 'redacted') => ({
       hosts: ['echo.test', 'elsewhere.test', MODEL],
       secrets: SECRETS,
@@ -138,7 +149,12 @@ async function withEcho(t: Test): Promise<{
 redact: { patterns: ['EMP-\\d{6}'], query: [mine], headers: [X-Request-Id] }
 record: { prompts: ${mode}, tools: ${mode} }
 control: { listen: 'unix:${controlSocket(t)}' }
-sinks: [{ stdout: { all: true } }, { http: { url: 'http://127.0.0.1:${sink.port}/', all: true } }]
+sinks:
+  - stdout: { all: true }
+  - file: { path: records.ndjson, all: true }
+  - http: { url: 'http://127.0.0.1:${sink.port}/', all: true }
+${['cloudevents', 'ocsf', 'ecs', 'agents-net'].map((format) => `  - http: { url: 'http://127.0.0.1:${sink.port}/${format}', format: ${format}, all: true }\n`).join('')}  - otlp: { url: 'http://127.0.0.1:${sink.port}/otlp', all: true, compress: none }
+  - splunk: { url: 'http://127.0.0.1:${sink.port}/splunk', token: { env: HEC_TOKEN }, acknowledge: false, all: true, compress: none }
 `,
     }),
   }
@@ -260,7 +276,15 @@ void t.test('canaries', async (t) => {
         ),
       )
       const last = (): number => cx.records().at(-1)!.sallyport.chain.seq
+      const places = ['/cloudevents', '/ocsf', '/ecs', '/agents-net', '/otlp', '/splunk']
       await until(() => sent().includes(`"seq":${last()},`), 'the sink has all')
+      await until(
+        () =>
+          places
+            .filter((place) => place !== '/agents-net')
+            .every((place) => sent(place).includes(cx.records().at(-1)!.event.id)),
+        'each sink has all',
+      )
       const ours = refusals.filter((answer) => answer.includes('Proxy-Status: sallyport'))
       t.ok(ours.length > 20, `${ours.length} refusals`)
       const health = await Promise.all(
@@ -274,6 +298,15 @@ void t.test('canaries', async (t) => {
           .map((record) => JSON.stringify(record))
           .join('\n'),
         sink: sent(),
+        ...Object.fromEntries(places.map((place) => [place, sent(place)])),
+        file: readFileSync(path.join(cx.directory, 'records.ndjson'), 'utf8'),
+        ...Object.fromEntries(
+          ['ocsf', 'otlp', 'cloudevents', 'agents-net'].map((format) => [
+            format,
+            cx.run('export', '--all', '--format', format).stdout,
+          ]),
+        ),
+        state: stateOf(cx),
         log: cx.log(),
         health: health.join('\n'),
         calls: await control(cx, '/v1/calls?limit=1000'),
@@ -374,4 +407,13 @@ function control(cx: Scenario, route: string): Promise<string> {
     asking.on('error', reject)
     asking.end()
   })
+}
+
+/** What the sidecar keeps besides its records, but for its keys. */
+function stateOf(cx: Scenario): string {
+  const directory = path.join(cx.directory, 'state')
+  return readdirSync(directory, { withFileTypes: true })
+    .filter((entry) => entry.isFile() && /json$/.test(entry.name) && !/key/.test(entry.name))
+    .map(({ name }) => readFileSync(path.join(directory, name), 'utf8'))
+    .join('\n')
 }

@@ -347,7 +347,10 @@ void t.test('credentials', async (t) => {
       t.equal(other.seen.at(-1)!.body.toString(), `a=${placeholder}`)
       await until(() => alerts(cx) === 1, 'one alert')
       await sleep(100)
-      t.equal(alerts(cx), 1, 'one a task and host')
+      t.equal(alerts(cx), 1, 'one a task, credential and destination')
+      const second = cx.env()['HEADER_TOKEN']!
+      t.match(await call(cx, at.other, '/body', [], `a=${second}`), /^HTTP\/1\.1 200/)
+      await until(() => alerts(cx) === 2, 'the first hides no other credential')
       const before = bearer.seen.length
       t.match(
         await call(cx, at.bearer, '/refuse/body', [], `a=${placeholder}`),

@@ -328,3 +328,45 @@ void t.test('what a terminal acts on or does not draw is shown', (t) => {
   t.equal(escapeUnprintable('häuser 日本 🎉 \\'), 'häuser 日本 🎉 \\')
   t.end()
 })
+
+void t.test(
+  'a record that was edited stops nothing: it is left out, or said to be none',
+  async (t) => {
+    const dir = freshDir(t)
+    const journal = openJournal(dir)
+    await journal.append(eventRecord('rules-loaded', { now: NOW }))
+    await journal.close()
+    const file = join(dir, '0000000001.ndjson')
+    const ended = JSON.stringify(callRecord(facts(), 'call-ended', NOW))
+    const deep = (levels: number): string => `${'{"a":'.repeat(levels)}1${'}'.repeat(levels)}`
+    const withDetail = (detail: string): string => ended.replace(/\}\}$/, `,"detail":${detail}}}`)
+    const kept = withDetail(deep(200))
+    const many = withDetail(JSON.stringify({ said: '[{'.repeat(9000) }))
+    const lines = [
+      withDetail(deep(300)),
+      withDetail(deep(20_000)),
+      ended.replace(/"sallyport":.*$/, '"sallyport":null}'),
+      kept,
+      many,
+      ended.replace('"reason":"allowed"', '"reason":{"toString":1}'),
+      ended.replace(/"full":"[^"]*"/, '"full":7'),
+    ]
+    appendFileSync(file, lines.map((line) => `${line}\n`).join(''))
+    let bad = 0
+    const shown: string[] = []
+    for await (const { record } of tailRecords(dir, {
+      filter: { all: true },
+      follow: false,
+      onBadLine: () => (bad += 1),
+    })) {
+      JSON.stringify(record)
+      shown.push(renderRecord(record, false))
+    }
+    t.equal(bad, 3)
+    t.equal(shown.length, 5, 'what is deep within reason, or only looks deep, is shown')
+    t.match(shown.at(-1), /^2026-01-02 03:04:05\.678 \?{5} call-ended: not as records are$/)
+    t.match(shown.at(-2), /not as records are$/)
+    t.match(shown.at(-3), /ALLOW/)
+    t.end()
+  },
+)
