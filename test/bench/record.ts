@@ -1,7 +1,7 @@
 // What the record costs, for `bench.ts`: appending to the journal, bringing it to a sink, the time from a call to its copy
 // there, and what a sink that is dead for a million records holds up. Needs Linux (/proc).
 
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import http from 'node:http'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -156,7 +156,9 @@ async function measureLag(): Promise<RecordCost[]> {
 async function measureDeadSink(records: number, seconds: number): Promise<RecordCost[]> {
   const dead = await freePort()
   const sinks = `sinks: [{ http: { url: 'http://127.0.0.1:${dead}/' } }]\njournal: { maxBytes: 16GiB }\n`
-  const load = async (name: string): Promise<{ rate: number; memory: number; pid: number }> => {
+  const load = async (
+    name: string,
+  ): Promise<{ rate: number; cpuUs: number; memory: number; pid: number }> => {
     const { sidecar, originPort } = await startRecording(name, sinks)
     const options = {
       way: 'plain' as const,
@@ -168,12 +170,17 @@ async function measureDeadSink(records: number, seconds: number): Promise<Record
       connections: 32,
     }
     await runLoad({ ...options, seconds: 0.5 })
+    const before = cpuSeconds(sidecar.pid)
     const { requests, seconds: took } = await runLoad({ ...options, seconds: seconds * 2 })
-    return { rate: requests / took, memory: residentBytes(sidecar.pid), pid: sidecar.pid }
+    const cpuUs = ((cpuSeconds(sidecar.pid) - before) / requests) * 1e6
+    const memory = residentBytes(sidecar.pid)
+    return { rate: requests / took, cpuUs, memory, pid: sidecar.pid }
   }
   const without = await load('without-backlog')
   process.kill(without.pid)
   await fill(path.join(directory, 'with-backlog/journal'), Math.ceil(records / 2), 'process')
+  // What the disk still has to take of it would slow down the journal, not the sink.
+  execFileSync('sync')
   const withIt = await load('with-backlog')
   process.kill(withIt.pid)
   const drained = await measureDrain(records)
@@ -186,6 +193,7 @@ async function measureDeadSink(records: number, seconds: number): Promise<Record
       unit: 'MiB resident under load',
     },
     { what, value: withIt.rate / without.rate, unit: 'of the rate without a backlog' },
+    { what, value: withIt.cpuUs / without.cpuUs, unit: 'of the CPU a call without a backlog' },
     ...drained,
   ]
 }

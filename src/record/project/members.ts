@@ -11,6 +11,11 @@ export function isObject(value: unknown): value is JsonObject {
 
 /** The value at a path of own members; undefined where the path breaks off. */
 export function valueAt(value: unknown, ...path: readonly string[]): unknown {
+  return follow(value, path)
+}
+
+// Apart from the others, as handing on a list of arguments is most of what asking costs.
+function follow(value: unknown, path: readonly string[]): unknown {
   let found = value
   for (const name of path) {
     if (!isObject(found) || !Object.hasOwn(found, name)) return undefined
@@ -21,13 +26,13 @@ export function valueAt(value: unknown, ...path: readonly string[]): unknown {
 
 /** The text at a path, without lone surrogates: not every reader takes those. Undefined where there is none or an empty one. */
 export function textAt(value: unknown, ...path: readonly string[]): string | undefined {
-  const found = valueAt(value, ...path)
+  const found = follow(value, path)
   return typeof found === 'string' && found !== '' ? found.toWellFormed() : undefined
 }
 
 /** The whole number at a path, if it is not negative and exact in JSON. */
 export function countAt(value: unknown, ...path: readonly string[]): number | undefined {
-  const found = valueAt(value, ...path)
+  const found = follow(value, path)
   return typeof found === 'number' && Number.isSafeInteger(found) && found >= 0 ? found : undefined
 }
 
@@ -39,7 +44,7 @@ export function portAt(value: unknown, ...path: readonly string[]): number | und
 
 /** The texts of the list at a path; what is no text is left out. */
 export function textsAt(value: unknown, ...path: readonly string[]): readonly string[] {
-  const found = valueAt(value, ...path)
+  const found = follow(value, path)
   if (!Array.isArray(found)) return []
   return found
     .filter((item): item is string => typeof item === 'string' && item !== '')

@@ -176,7 +176,17 @@ const CONTENTS = paths(
   'gen_ai.output.messages',
 )
 
+// What all of those paths begin with: most records have none of it.
+const READ_MEMBERS = ['mcp', 'jsonrpc', 'gen_ai', 'rpc']
+
 function addContent(list: AttributeList, record: unknown): void {
+  if (READ_MEMBERS.some((name) => valueAt(record, name) !== undefined)) addRead(list, record)
+  list.text('error.type', errorTypeOf(record))
+  list.text('gen_ai.agent.id', textAt(record, 'sallyport', 'task', 'instance'))
+  list.text('gen_ai.agent.name', textAt(record, 'sallyport', 'task', 'agent'))
+}
+
+function addRead(list: AttributeList, record: unknown): void {
   for (const [name, path] of TEXTS) list.text(name, textAt(record, ...path))
   for (const [name, path] of COUNTS) list.count(name, countAt(record, ...path))
   for (const [name, path] of CONTENTS) list.whole(name, valueAt(record, ...path))
@@ -184,9 +194,6 @@ function addContent(list: AttributeList, record: unknown): void {
   if (typeof isStreamed === 'boolean') list.whole('gen_ai.request.stream', isStreamed)
   const reasons = textsAt(record, 'gen_ai', 'response', 'finish_reasons')
   if (reasons.length > 0) list.whole('gen_ai.response.finish_reasons', reasons)
-  list.text('error.type', errorTypeOf(record))
-  list.text('gen_ai.agent.id', textAt(record, 'sallyport', 'task', 'instance'))
-  list.text('gen_ai.agent.name', textAt(record, 'sallyport', 'task', 'agent'))
 }
 
 // What failed by our own word has the token of it: few, and the same everywhere.
