@@ -26,7 +26,7 @@ interface ExportFlags extends CommonOptions {
 /** Log records in one request of OTLP, which is one line: what collectors read a file by. */
 const REQUEST_RECORDS = 100
 
-/** Records among which the journal's id is looked for: its checkpoints are never further apart. */
+/** Records among which the journal's id is looked for: it is said at every start and with every checkpoint. */
 const LOOKED_AT_MAX = 20_000
 
 /** Adds the verb. */
@@ -103,7 +103,7 @@ async function printRequests(
   print()
 }
 
-/** The id of a journal, as its checkpoints tell it; without one the name of the directory stands for it. */
+/** The id of a journal, as its checkpoints and keys tell it; without either the name of the directory stands for it. */
 async function journalOf(dir: string, signal: AbortSignal): Promise<string> {
   let count = 0
   for await (const { record } of tailRecords(dir, {
@@ -111,7 +111,9 @@ async function journalOf(dir: string, signal: AbortSignal): Promise<string> {
     follow: false,
     signal,
   })) {
-    const journal = record.sallyport.checkpoint?.journal
+    const { checkpoint, detail } = record.sallyport
+    const isKey = record.event.action === 'checkpoint-key'
+    const journal = isKey ? detail?.['journal'] : checkpoint?.journal
     if (typeof journal === 'string' && journal !== '') return journal
     count += 1
     if (count === LOOKED_AT_MAX) break

@@ -1,4 +1,4 @@
-// Leave to dial exactly what the configuration says. Called by `hooks.ts`, `identity.ts`, `sinks.ts` and what starts a kind.
+// Leave to dial exactly what the configuration says. Called by `hooks.ts`, `identity.ts` and `sinks/`.
 
 import { issueOperatorPermit } from '../net/issue-operator.ts'
 import type { OperatorPermit } from '../net/permit.ts'

@@ -1,5 +1,5 @@
 // The key that placeholders are derived with: made once for an installation and kept in the state directory, so that a
-// placeholder is the same over restarts and in `sallyport env`. Called by `sidecar.ts` and `cli/env.ts`.
+// placeholder is the same over restarts and in `sallyport env`. Called by `secrets.ts`, `oversight.ts` and `cli/env.ts`.
 
 import { randomBytes } from 'node:crypto'
 import {

@@ -1,6 +1,6 @@
 // The rules of every task as they are now: compiled once for all tasks that say the same of rules, parameters and
 // environment, and anew when the files change. A chain is a task's own policy and those of the tasks above it.
-// Made by `sidecar.ts`, asked for every call.
+// Made by `task-room.ts`, asked for every call.
 
 import { LRUCache } from 'lru-cache'
 

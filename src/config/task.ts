@@ -1,5 +1,5 @@
 // The static task: its definition as configured, and the task that it becomes when it starts.
-// Deliberately gives it no life: that is `tasks/static.ts`. Called by `load.ts` and `sidecar.ts`.
+// Deliberately gives it no life: that is `tasks/adopt.ts`. Called by `task-room.ts`, and by the command line.
 
 import { createHash } from 'node:crypto'
 

@@ -127,12 +127,20 @@ export interface RecordBody {
   readonly rule:
     { readonly id: string; readonly ruleset: string; readonly version: string } | undefined
   readonly source:
-    { readonly ip: string | undefined; readonly port: number | undefined } | undefined
+    | {
+        readonly ip: string | undefined
+        readonly port: number | undefined
+        /** What it sent into an opaque tunnel; calls of HTTP have theirs in `http`. */
+        readonly bytes?: number | undefined
+      }
+    | undefined
   readonly destination:
     | {
         readonly domain: string | undefined
         readonly ip: string | undefined
         readonly port: number
+        /** What came back through an opaque tunnel. */
+        readonly bytes?: number | undefined
       }
     | undefined
   readonly url:

@@ -2,7 +2,7 @@
 // state directory, readable by its owner alone. Of the keys before the current one only the public halves are kept.
 // Deliberately decides nothing about when: `checkpoints.ts` does.
 
-import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { createPrivateKey, generateKeyPairSync, sign, type KeyObject } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
@@ -14,6 +14,7 @@ import {
   type CheckpointStatement,
 } from './checkpoint.ts'
 import { publicKeyOf, signAnnouncement, type KeyAnnouncement } from './key-announcement.ts'
+import type { TextSignature } from './self-check.ts'
 
 /** A key as it is shown. */
 export interface ShownKey extends CheckpointKey {
@@ -80,6 +81,12 @@ export class CheckpointKeys {
   sign(statement: Omit<CheckpointStatement, 'journal'>): Checkpoint {
     const { journal, keys } = this.#kept
     return signCheckpoint({ journal, ...statement }, this.#privateKey, keys.at(-1)?.key.kid ?? '')
+  }
+
+  /** Signs a text of another kind, which its first line names. */
+  signText(text: string): TextSignature {
+    const signature = sign(null, Buffer.from(text), this.#privateKey).toString('base64url')
+    return { key: this.#kept.keys.at(-1)?.key.kid ?? '', signature }
   }
 
   /** Whether the key in use is older than it may become. */

@@ -11,6 +11,7 @@ import type { Checkpoint } from './checkpoint.ts'
 import { eventRecord } from './ecs.ts'
 import type { Journal, RecordLog } from './journal.ts'
 import type { KeyAnnouncement } from './key-announcement.ts'
+import type { TextSignature } from './self-check.ts'
 import { SEAL_ACTION } from './task-heads.ts'
 import { recordText } from './text.ts'
 
@@ -61,6 +62,11 @@ export class Checkpoints {
   get view(): CheckpointsView {
     const { journal, shown } = this.#options.keys
     return { journal, keys: shown, checkpoints: [...this.#latest] }
+  }
+
+  /** Signs what else is to be proved by the same keys; the text's first line says what it is. */
+  signText(text: string): TextSignature {
+    return this.#options.keys.signText(text)
   }
 
   /** Puts on record how far the journal has come. @throws audit-unavailable as a rejection */

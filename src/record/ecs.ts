@@ -30,7 +30,7 @@ const USER_AGENT_CHARACTERS_MAX = 1024
 /** Builds the record of one stage of a call. */
 export function callRecord(facts: CallFacts, action: CallAction, now: number): RecordBody {
   const { target, decision, request, response, credential, clientTls, upstream } = facts
-  const { inspected, trace } = facts
+  const { inspected, trace, tunnelled } = facts
   return {
     '@timestamp': isoTime(now),
     ecs: ECS,
@@ -40,8 +40,15 @@ export function callRecord(facts: CallFacts, action: CallAction, now: number): R
     source:
       facts.client.address === undefined
         ? undefined
-        : { ip: facts.client.address, port: facts.client.port },
-    destination: target === undefined ? undefined : destinationOf(target.endpoint, upstream),
+        : {
+            ip: facts.client.address,
+            port: facts.client.port,
+            bytes: tunnelled?.bytesOut,
+          },
+    destination:
+      target === undefined
+        ? undefined
+        : destinationOf(target.endpoint, upstream, tunnelled?.bytesIn),
     url: target === undefined ? undefined : urlOf(target),
     http: request === undefined ? undefined : httpOf(facts.id, request, response),
     tls: clientTls === undefined ? undefined : tlsOf(clientTls),
@@ -260,12 +267,14 @@ function makeTask(task: Task): RecordTask {
 function destinationOf(
   endpoint: Endpoint,
   upstream: CallFacts['upstream'],
+  bytes?: number,
 ): RecordBody['destination'] {
   const isName = endpoint.kind === 'name'
   return {
     domain: isName ? endpoint.host : undefined,
     ip: upstream?.address ?? (isName ? undefined : endpoint.host),
     port: endpoint.port,
+    bytes,
   }
 }
 

@@ -69,6 +69,8 @@ export interface CallFacts {
         readonly mimeType?: string | undefined
       }
     | undefined
+  /** What went through an opaque tunnel. */
+  readonly tunnelled?: { readonly bytesOut: number; readonly bytesIn: number } | undefined
   readonly upstream?:
     | {
         readonly address: string
@@ -114,6 +116,7 @@ export function factsOf(call: Call): CallFacts {
     target: request === undefined ? tunnelOf(call) : targetOf(request),
     request: request === undefined ? undefined : requestOf(call, request),
     response: responseOf(call),
+    tunnelled: tunnelledOf(call),
     upstream: call.upstream,
     clientTls: call.clientTls,
     credential: call.credential,
@@ -163,6 +166,17 @@ export function targetOf(request: CanonicalRequest): NonNullable<CallFacts['targ
 function tunnelOf(call: Call): CallFacts['target'] {
   if (call.tunnel === undefined) return undefined
   return { scheme: call.tunnelMode === 'tls' ? 'tls' : 'tcp', endpoint: call.tunnel }
+}
+
+function tunnelledOf({
+  tunnel,
+  tunnelMode,
+  cleared,
+  bytesOut,
+  bytesIn,
+}: Call): CallFacts['tunnelled'] {
+  if (tunnel === undefined || tunnelMode === 'inspect' || cleared !== true) return undefined
+  return { bytesOut, bytesIn }
 }
 
 function requestOf(call: Call, request: CanonicalRequest): CallFacts['request'] {

@@ -1,7 +1,7 @@
 // What `/metrics` shows, counted: the hot path only adds to plain numbers, and prom-client is loaded by the first who asks
 // (`exposition.ts`). Label values come from closed sets only (verdicts, reasons, names of configured sinks): never a task,
 // a host or a rule, which a sandbox could see or grow without bound.
-// Called by `pipeline.ts`, `sidecar.ts` and the health listener.
+// Made by `config/records.ts`, counted by `recorder.ts`, shown by the health listener.
 
 import type { Reason } from '../errors.ts'
 import { DECISION_SECONDS, DurationCounts, type DialOutcome, type MetricSources } from './counts.ts'

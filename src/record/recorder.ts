@@ -1,6 +1,6 @@
 // Puts calls on record: `call-started` before the first byte leaves, one terminal record on every path, progress and the
-// call's messages in between, alerts beside. Counts metrics, and keeps floods of refusals and of messages exact. Called by
-// `pipeline.ts`, `ledger/` and the sweep of open calls.
+// call's messages in between, alerts beside. Counts metrics, and keeps floods of refusals and of messages exact. Made by
+// `config/records.ts`, called by the steps of a call (`stages.ts`) and by whoever records an event.
 
 import type { Call, Message } from '../call.ts'
 import { EgressError } from '../errors.ts'

@@ -5,7 +5,7 @@ import { createColors } from 'picocolors'
 
 import type { RecordBody } from './body.ts'
 import { escapeUnprintable } from './printable.ts'
-import { isDenial } from './usual.ts'
+import { bytesOf, isDenial } from './usual.ts'
 
 type Paint = (text: string) => string
 
@@ -69,13 +69,15 @@ function verdictPaint(
 }
 
 function callParts(
-  { http, url, event, gen_ai: model }: RecordBody,
+  record: RecordBody,
   paint: Record<'bold' | 'dim', Paint>,
 ): [text: string | undefined, paint: Paint][] {
+  const { http, url, event, gen_ai: model } = record
+  const { bytesOut, bytesIn } = bytesOf(record)
   const numbers: string[] = []
   if (event.duration !== undefined) numbers.push(durationText(event.duration))
-  if (http?.request.bytes !== undefined) numbers.push(`↑${bytesText(http.request.bytes)}`)
-  if (http?.response !== undefined) numbers.push(`↓${bytesText(http.response.bytes)}`)
+  if (bytesOut !== undefined) numbers.push(`↑${bytesText(bytesOut)}`)
+  if (bytesIn !== undefined) numbers.push(`↓${bytesText(bytesIn)}`)
   return [
     [String(http?.response?.status_code ?? '-').padEnd(3), String],
     [http?.request.method ?? '-', paint.bold],
@@ -110,15 +112,27 @@ function messageParts(
   ]
 }
 
+/** What nobody reads at a terminal; `--json` has it. */
+const FOR_MACHINES: ReadonlySet<string> = new Set(['signature', 'previousSignature', 'checks'])
+const DETAIL_LENGTH_MAX = 200
+
 function eventText({ event, message, destination, sallyport }: RecordBody): string {
   const parts = [event.action]
   if (message !== undefined) parts.push(message)
   const host = destination?.domain ?? destination?.ip
   if (host !== undefined) parts.push(`${host}:${String(destination?.port)}`)
   for (const [name, value] of Object.entries(sallyport.detail ?? {})) {
-    parts.push(`${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
+    if (FOR_MACHINES.has(name)) continue
+    parts.push(`${name}=${detailText(value)}`)
   }
   return parts.join(' ')
+}
+
+function detailText(value: unknown): string {
+  if (typeof value === 'string') return value
+  const isKey = typeof value === 'object' && value !== null && 'kid' in value
+  const text = JSON.stringify(isKey ? value.kid : value)
+  return text.length > DETAIL_LENGTH_MAX ? `${text.slice(0, DETAIL_LENGTH_MAX)}…` : text
 }
 
 function credentialText({ sallyport }: RecordBody): string {

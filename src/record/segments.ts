@@ -1,5 +1,5 @@
 // The journal's files: `NNNNNNNNNN.ndjson`, named by the sequence number of their first record. Opening, listing, whole
-// writes and cutting back. Deliberately knows nothing of records. Called by `journal.ts`, `recovery.ts` and the readers.
+// writes and cutting back. Deliberately knows nothing of records. Called by `writer.ts`, `recovery.ts` and the readers.
 
 import {
   closeSync,

@@ -15,7 +15,7 @@ export interface SelfCheck {
 }
 
 /** A signature over a text. */
-interface TextSignature {
+export interface TextSignature {
   /** `kid` of the key. */
   readonly key: string
   /** Base64url, Ed25519. */

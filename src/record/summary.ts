@@ -3,7 +3,7 @@
 
 import type { RecordBody } from './body.ts'
 import { countOf, Tally, type TallyTable } from './tally.ts'
-import { isDenial } from './usual.ts'
+import { bytesOf, isDenial } from './usual.ts'
 
 /** Somebody who acted, as records name them. */
 export interface SummaryTask {
@@ -177,7 +177,7 @@ export class SummaryCounter {
   }
 
   #addCall(record: RecordBody): void {
-    const { event, http, sallyport, gen_ai: model } = record
+    const { event, sallyport, gen_ai: model } = record
     if (sallyport.call !== undefined) this.#open.delete(sallyport.call.id)
     const denied = isDenial(event.action)
     if (!denied && sallyport.inspection === 'connect') {
@@ -185,7 +185,7 @@ export class SummaryCounter {
       return
     }
     const verdict = denied ? { denied: 1 } : { allowed: 1 }
-    const bytes = { bytesOut: http?.request.bytes, bytesIn: http?.response?.bytes }
+    const bytes = bytesOf(record)
     const calls = this.#calls
     calls.total += 1
     calls[denied ? 'denied' : 'allowed'] += 1

@@ -67,15 +67,22 @@ export function eventText(event: RecordBody['event']): string {
 }
 
 /** The member `source`. */
-export function sourceText({ ip, port }: NonNullable<RecordBody['source']>): string {
-  if (ip === undefined || port === undefined) return `,"source":${jsonText({ ip, port })}`
+export function sourceText({ ip, port, bytes }: NonNullable<RecordBody['source']>): string {
+  if (ip === undefined || port === undefined || bytes !== undefined)
+    return `,"source":${jsonText({ ip, port, bytes })}`
   return `,"source":{"ip":"${inner(ip)}","port":${numeral(port)}}`
 }
 
-function destinationText({ domain, ip, port }: NonNullable<RecordBody['destination']>): string {
+function destinationText({
+  domain,
+  ip,
+  port,
+  bytes,
+}: NonNullable<RecordBody['destination']>): string {
   const first = domain === undefined ? '' : `"domain":${quote(domain)},`
   const second = ip === undefined ? '' : `"ip":${quote(ip)},`
-  return `,"destination":{${first}${second}"port":${numeral(port)}}`
+  const last = bytes === undefined ? '' : `,"bytes":${numeral(bytes)}`
+  return `,"destination":{${first}${second}"port":${numeral(port)}${last}}`
 }
 
 function urlText({

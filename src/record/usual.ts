@@ -1,6 +1,8 @@
 // The usual ECS words of events beside the calls, by their action, and which actions are refusals. Pure; called by `ecs.ts`
 // and by what filters and shows records.
 
+import type { RecordBody } from './body.ts'
+
 /** What an action's record says unless it is told otherwise. */
 export interface Usual {
   readonly kind: 'event' | 'alert'
@@ -80,4 +82,15 @@ export function usualOf(action: string): Usual {
 /** Whether an action tells of a refusal: of a call or a message, or of many. */
 export function isDenial(action: string): boolean {
   return action.startsWith('call-denied') || action.startsWith('message-denied')
+}
+
+/** What a call moved each way, of a request and its response or of an opaque tunnel. */
+export function bytesOf({ http, source, destination }: RecordBody): {
+  readonly bytesOut: number | undefined
+  readonly bytesIn: number | undefined
+} {
+  return {
+    bytesOut: http?.request.bytes ?? source?.bytes,
+    bytesIn: http === undefined ? destination?.bytes : http.response?.bytes,
+  }
 }

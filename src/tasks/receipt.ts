@@ -47,12 +47,6 @@ export class ReceiptSigner {
     const value = sign(null, Buffer.from(JSON.stringify(receipt)), this.#key).toString('base64url')
     return { ...receipt, signature: { algorithm: 'Ed25519', key: this.publicKey.kid, value } }
   }
-
-  /** Signs a text; the signature is base64url. */
-  signText(text: string): { readonly key: string; readonly signature: string } {
-    const signature = sign(null, Buffer.from(text), this.#key).toString('base64url')
-    return { key: this.publicKey.kid, signature }
-  }
 }
 
 function loadOrMakeKey(file: string): KeyObject {

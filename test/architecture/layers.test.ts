@@ -114,7 +114,7 @@ const forbidden: IForbiddenRuleType[] = [
     severity: 'error',
     // `net.isIP` alone decides what an address literal is.
     from: {
-      path: '^src/(wire|inspect|policy|errors\\.ts|limits\\.ts)',
+      path: '^src/(wire|inspect|policy|record/project|errors\\.ts|limits\\.ts)',
       pathNot: '^src/wire/address\\.ts$',
     },
     to: {

@@ -1,8 +1,9 @@
 // `npm run demo`: the story in under a minute and without a network. A local upstream, a sidecar, a client that holds no
-// secret: one allowed call with an injected credential, one refused call with its explanation, the records of both, and
-// the chain verified. Everything runs in a temporary directory and is gone afterwards.
+// secret: one allowed call with an injected credential, one refused call with its explanation, the records of both, the end
+// of the task, a bundle for an auditor, and the chain verified. Everything runs in a temporary directory and is gone afterwards.
 
 import { execFile, spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import https from 'node:https'
 import { tmpdir } from 'node:os'
@@ -49,8 +50,22 @@ async function story(): Promise<void> {
 
   say('5. Both are on record')
   show(sallyport('tail'))
-  say('6. And nobody has touched the records')
+  say('6. The task ends, and the receipt says of each item that it did')
+  const task = /t_[0-9a-z]+/.exec(sallyport('tail', '--verdict', 'allow'))?.[0] ?? ''
+  show(sallyport('task', 'revoke', task, '--reason', 'done'))
+  say('7. One file for an auditor: all of it, checked with the public key alone')
+  const bundle = path.join(directory, 'evidence.tar')
+  show(sallyport('evidence', task, '--out', bundle))
+  show(sallyport('verify', bundle))
+  say('8. And nobody has touched the records')
+  await stopSidecar()
   show(sallyport('verify', path.join(directory, 'journal')))
+}
+
+async function stopSidecar(): Promise<void> {
+  const ended = once(sidecar!, 'exit')
+  sidecar!.kill()
+  await ended
 }
 
 function startUpstream({ certPem, keyPem }: { certPem: string; keyPem: string }): Promise<number> {

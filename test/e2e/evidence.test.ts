@@ -14,6 +14,7 @@ import { startMcp } from '../fixtures/mcp-upstream.ts'
 import { proxiedFetch } from '../fixtures/proxy-fetch.ts'
 import { pki, scenario, sleep, startSecure, until, type Scenario } from '../fixtures/scenario.ts'
 import { api, makeTask, revoke, type MadeTask } from '../fixtures/tasks.ts'
+import { pack, unpack } from '../fixtures/tar.ts'
 
 const BIN = path.join(import.meta.dirname, '../../bin/sallyport.js')
 const LOOPBACK = 'addresses: [127.0.0.0/8]'
@@ -131,40 +132,6 @@ function make(cx: Scenario, t: Test, ...words: readonly string[]): Buffer {
   return readFileSync(out)
 }
 
-interface Member {
-  readonly name: string
-  readonly bytes: Buffer
-}
-
-/** The members of an archive. */
-function unpack(tar: Buffer): Member[] {
-  const members: Member[] = []
-  for (let offset = 0; tar[offset] !== 0;) {
-    const name = tar.toString('latin1', offset, offset + 100).replace(/\0.*$/s, '')
-    const size = Number.parseInt(tar.toString('latin1', offset + 124, offset + 135), 8)
-    members.push({ name, bytes: tar.subarray(offset + 512, offset + 512 + size) })
-    offset += 512 + Math.ceil(size / 512) * 512
-  }
-  return members
-}
-
-/** An archive of members. */
-function pack(members: readonly Member[], type = '0'): Buffer {
-  const parts = members.flatMap(({ name, bytes }) => {
-    const head = Buffer.alloc(512)
-    head.write(name, 0, 'latin1')
-    head.write('0000644\0', 100)
-    head.write(`${bytes.length.toString(8).padStart(11, '0')}\0`, 124)
-    head.write(type, 156)
-    head.write('ustar\u000000', 257)
-    head.write('        ', 148)
-    const sum = head.reduce((all, byte) => all + byte, 0)
-    head.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148)
-    return [head, bytes, Buffer.alloc((512 - (bytes.length % 512)) % 512)]
-  })
-  return Buffer.concat([...parts, Buffer.alloc(1024)])
-}
-
 const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex')
 
 scenario(
@@ -207,13 +174,17 @@ scenario(
       .map((line) => JSON.parse(line))
     t.match(
       rows.find(
-        ({ url, verdict, task: of }) =>
-          url?.endsWith('/issues') && verdict === 'allow' && of === task.id,
+        ({ url, decision, correlation }) =>
+          url?.endsWith('/issues') && decision === 'allow' && correlation.task === task.id,
       ),
       {
         agent: /^bot\//,
         owner: 'ann',
-        principal: 'bob@example.com',
+        subject: 'bob@example.com',
+        resource: /\/issues$/,
+        action: 'call-ended GET',
+        posture: { proofs: Array },
+        remediation: 'none',
         time: /^20/,
         method: 'GET',
         rule: 'audit/repos',
@@ -224,7 +195,15 @@ scenario(
       'who, what, when, and with what',
     )
     const refused = rows.find(({ url }) => url?.endsWith('/secrets/1'))
-    t.match(refused, { verdict: 'deny', reason: 'denied-by-rule', rule: 'guard/no-secrets' }, 'why')
+    t.match(
+      refused,
+      { decision: 'deny', reason: 'denied-by-rule', rule: 'guard/no-secrets' },
+      'why',
+    )
+    const seven = ['agent', 'subject', 'resource', 'action', 'decision', 'time', 'correlation']
+    for (const row of rows)
+      for (const name of [...seven, 'posture', 'remediation'])
+        t.ok(row[name], `R57: ${name} is in every decision`)
     t.match(
       text(`rules/${refused.version.slice(7)}.yaml`),
       'id: no-secrets',
@@ -232,7 +211,7 @@ scenario(
     )
     t.match(
       rows.find(({ tool }) => tool === 'delete_issue'),
-      { verdict: 'deny', reason: 'tool-not-allowed' },
+      { decision: 'deny', reason: 'tool-not-allowed' },
       'which tool',
     )
     const inventory = JSON.parse(text('inventory.json'))
@@ -314,6 +293,8 @@ scenario(
       }
       t.end()
     })
+    // Connections that were closed while the verbs above ran are noticed now.
+    await sleep(50)
   },
 )
 

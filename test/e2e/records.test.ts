@@ -261,6 +261,23 @@ void t.test('records', async (t) => {
 
   scenario(
     t,
+    'R50: the end of an opaque tunnel tells what went each way',
+    options,
+    async (cx, t) => {
+      const tunnel = await cx.connect(host.echo)
+      tunnel.write(Buffer.alloc(5000, 'x'))
+      let echoed = 0
+      tunnel.on('data', (chunk: Buffer) => (echoed += chunk.length)).resume()
+      await until(() => echoed === 5000, 'all of it is back')
+      tunnel.destroy()
+      const { source, destination } = await cx.record(({ event }) => event.action === 'call-ended')
+      t.match({ source, destination }, { source: { bytes: 5000 }, destination: { bytes: 5000 } })
+      t.match(cx.run('summary').stdout, /↑5\.0k ↓5\.0k/)
+    },
+  )
+
+  scenario(
+    t,
     'after kill -9 the next start closes what was open, moves a torn line aside, and the chain holds',
     options,
     async (cx, t) => {

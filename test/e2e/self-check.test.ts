@@ -105,7 +105,7 @@ scenario(
       ...checks.map(({ name, outcome }) => `${name} ${outcome}`),
       '',
     ].join('\n')
-    const { body } = await api(cx, 'GET', '/v1/keys')
+    const { body } = await api(cx, 'GET', '/v1/checkpoints')
     const jwk = body.keys.find(({ kid }: { kid: string }) => kid === key)
     const publicKey = createPublicKey({ key: jwk, format: 'jwk' })
     const bytes = Buffer.from(signature, 'base64url')

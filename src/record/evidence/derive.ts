@@ -3,6 +3,7 @@
 
 import type { RecordBody } from '../body.ts'
 import type { Checkpoint } from '../checkpoint.ts'
+import { aimsFields } from '../project/aims.ts'
 import type { Framework } from './control-map.ts'
 import { ControlCounter, controlsText, LEVELS } from './controls.ts'
 import { InventoryCounter } from './inventory.ts'
@@ -80,20 +81,16 @@ export function jsonOf(value: unknown): Buffer {
   return Buffer.from(`${JSON.stringify(value, undefined, 2)}\n`)
 }
 
-// Who, what, when, why, under which rule: one line each.
+// Who, what, when, why, under which rule: one line each, the seven fields of AIMS first.
 function decisionLine(record: RecordBody): string | undefined {
   const { event, rule, url, http, sallyport, source, destination, mcp, gen_ai: asked } = record
-  const { call, message, task, decision, credential, detail, chain } = sallyport
+  const { message, task, decision, credential, detail, chain } = sallyport
   if (!/^(?:call-(?:ended|denied)|message-(?:allowed|denied))$/.test(event.action)) return undefined
   return `${JSON.stringify({
-    time: record['@timestamp'],
-    record: event.id,
+    ...aimsFields(record),
     seq: chain?.task?.seq ?? chain?.seq,
-    task: task?.id,
-    agent: task?.instance,
     owner: task?.owner,
     principal: task?.principal,
-    call: call?.id,
     message: message?.id,
     source: source?.ip,
     method: http?.request.method,
@@ -102,13 +99,14 @@ function decisionLine(record: RecordBody): string | undefined {
     asked: mcp?.method?.name,
     tool: asked?.tool?.name,
     model: asked?.request?.model,
-    verdict: event.action.endsWith('denied') ? 'deny' : (decision?.verdict ?? 'allow'),
     reason: decision?.reason ?? event.reason,
     ended: event.reason,
     mode: sallyport.mode,
     rule: rule && `${rule.ruleset}/${rule.id}`,
     version: rule?.version,
     policy: decision?.policy,
+    data: decision?.data,
+    regulation: decision?.regulation,
     refusedFor: detail?.['refusedFor'],
     credential: credential?.name,
     credentialAction: credential?.action,

@@ -1,5 +1,5 @@
 // The seven fields that the draft on identity for AI agents (AIMS, section 11) asks of every audit record, read off ours. Pure.
-// Called by evidence, and by the tests that hold every record to them.
+// Called by `evidence/derive.ts`, and by the tests that hold every record to them.
 
 import { compact, isObject, textAt, textsAt, valueAt, type JsonObject } from './members.ts'
 import { subjectOf } from './summary.ts'
@@ -77,9 +77,10 @@ function actionOf(record: unknown): string {
 }
 
 function decisionOf(record: unknown): AimsFields['decision'] {
+  // What rules allowed may be refused all the same: its address, its credential, its size.
+  if (textsAt(record, 'event', 'type').includes('denied')) return 'deny'
   const verdict = textAt(record, 'sallyport', 'decision', 'verdict')
-  if (verdict === 'allow' || verdict === 'deny') return verdict
-  return textsAt(record, 'event', 'type').includes('denied') ? 'deny' : 'none'
+  return verdict === 'allow' || verdict === 'deny' ? verdict : 'none'
 }
 
 function callOf(record: unknown): string | undefined {

@@ -129,8 +129,9 @@ function clientTlsOf(record: unknown): JsonObject | undefined {
 
 /** What every class of the network has: both ends, bytes, the proxy between them. */
 export function networkMembers(record: unknown, origin: Origin): JsonObject {
-  const bytesOut = countAt(record, 'http', 'request', 'bytes')
-  const bytesIn = countAt(record, 'http', 'response', 'bytes')
+  const bytesOut = countAt(record, 'http', 'request', 'bytes') ?? countAt(record, 'source', 'bytes')
+  const bytesIn =
+    countAt(record, 'http', 'response', 'bytes') ?? countAt(record, 'destination', 'bytes')
   const upstreamTls = textAt(record, 'sallyport', 'upstream', 'tls')
   const traffic = compact({
     bytes: bytesOut === undefined ? bytesIn : bytesOut + (bytesIn ?? 0),

@@ -1,5 +1,6 @@
 // Which records a sink gets. Pure. Called by `feed.ts`.
 
+import { parseJson } from '../../wire/parse-json.ts'
 import type { RecordBody } from '../body.ts'
 import { actionOf, ACTION_WITHIN } from '../line.ts'
 import { isDenial } from '../usual.ts'
@@ -25,7 +26,13 @@ export interface SinkFilter {
 }
 
 /** What every sink gets whatever it asks for: others prove by it that nothing is missing. */
-const ALWAYS: ReadonlySet<string> = new Set(['checkpoint', 'checkpoint-key', 'sink-gap'])
+const ALWAYS: ReadonlySet<string> = new Set([
+  'checkpoint',
+  'checkpoint-key',
+  'task-sealed',
+  'journal-segments-deleted',
+  'sink-gap',
+])
 
 /** What only a sink gets that asks for all. */
 const NOT_TERMINAL: ReadonlySet<string> = new Set(['call-started', 'call-progress'])
@@ -71,7 +78,7 @@ export function isRegulatedLine(line: Buffer): boolean {
 /** Reads a line; undefined where the disk has damaged it. */
 export function readRecord(line: Buffer): RecordBody | undefined {
   try {
-    const record: RecordBody = JSON.parse(line.toString())
+    const record: RecordBody = parseJson(line.toString())
     return record
   } catch {
     return undefined

@@ -2,6 +2,7 @@
 // `project/otlp.ts`; here is what the receiver makes of it. Started by `config/`.
 
 import type { Limits } from '../../limits.ts'
+import { parseJson } from '../../wire/parse-json.ts'
 import type { RecordBody } from '../body.ts'
 import type { Origin } from '../project/format.ts'
 import { otlpRequest, projectOtlp } from '../project/otlp.ts'
@@ -52,7 +53,7 @@ export function otlpDeliver(options: Delivering): Deliver {
 
 async function requestBody(records: readonly SinkRecord[], origin: Origin): Promise<Buffer> {
   const texts = await makeInTurns(records, ({ line }) => {
-    const record: RecordBody = JSON.parse(line.toString())
+    const record: RecordBody = parseJson(line.toString())
     return JSON.stringify(projectOtlp(record, origin))
   })
   // The list of log records is the only empty one.

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 import type { Limits } from '../../limits.ts'
 import type { OpenStream, OperatorStream } from '../../net/operator-stream.ts'
+import { parseJson } from '../../wire/parse-json.ts'
 import type { RecordBody } from '../body.ts'
 import type { Delivery, SinkRecord } from './delivery.ts'
 import { SinkFeed, type FeedOptions } from './feed.ts'
@@ -57,7 +58,7 @@ async function framesOf(
   form: Form | undefined,
 ): Promise<Buffer[]> {
   const frames = await makeInTurns(records, ({ line, seq }) => {
-    const record: RecordBody = JSON.parse(line.toString())
+    const record: RecordBody = parseJson(line.toString())
     if (form === undefined) return syslogFrame(record, seq, line, sender)
     const shown = form(record)
     return shown && syslogFrame(record, seq, Buffer.from(JSON.stringify(shown)), sender)

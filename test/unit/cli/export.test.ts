@@ -6,6 +6,8 @@ import path from 'node:path'
 import t from 'tap'
 
 import { DEFAULT_LIMITS } from '../../../src/limits.ts'
+import type { RecordBody } from '../../../src/record/body.ts'
+import { eventRecord } from '../../../src/record/ecs.ts'
 import { Journal } from '../../../src/record/journal.ts'
 import { FORMATS } from '../../../src/record/project/format.ts'
 import { assertAuditLine } from '../../fixtures/agents-net-check.ts'
@@ -17,7 +19,11 @@ import { run } from './support.ts'
 
 const silent = (): void => undefined
 
-async function writeJournal(dir: string, times = 1): Promise<void> {
+async function writeJournal(
+  dir: string,
+  records: readonly RecordBody[] = SAMPLES,
+  times = 1,
+): Promise<void> {
   const journal = Journal.open({
     dir,
     sync: 'process',
@@ -29,7 +35,7 @@ async function writeJournal(dir: string, times = 1): Promise<void> {
     log: { info: silent, warn: silent, error: silent },
   })
   for (let time = 0; time < times; time += 1)
-    for (const record of SAMPLES) {
+    for (const record of records) {
       const { chain: _, ...sallyport } = record.sallyport
       await journal.append({ ...record, sallyport })
     }
@@ -49,7 +55,7 @@ const TERMINAL = SAMPLES.filter(({ event }) => isTerminal(event.action)).length
 
 void t.test('R57: a journal is exported in every form, over the borders of segments', async (t) => {
   const dir = path.join(t.testdir({}), 'journal')
-  await writeJournal(dir, 3)
+  await writeJournal(dir, SAMPLES, 3)
   t.ok(readdirSync(dir).filter((name) => name.endsWith('.ndjson')).length > 1)
   const of = async (format: string, ...more: string[]): Promise<Record<string, unknown>[]> => {
     const { code, out, err } = await run(['export', '--format', format, dir, ...more])
@@ -85,6 +91,23 @@ void t.test('R57: in its own form a journal is exported byte for byte', async (t
     .join('')
   t.equal((await run(['export', '--format', 'ecs', '--all', dir])).out, written)
 })
+
+void t.test(
+  'R57: where records are from is said as sinks say it, before any checkpoint',
+  async (t) => {
+    const dir = path.join(t.testdir({}), 'journal')
+    const sources = async (): Promise<unknown[]> =>
+      linesOf((await run(['export', '--format', 'cloudevents', dir])).out).map(
+        ({ source }) => source,
+      )
+    await writeJournal(dir, [eventRecord('rules-loaded', { now: 0 })])
+    t.strictSame(await sources(), ['urn:sallyport:journal'], 'the name of the directory')
+    const detail = { journal: '01M8B8Y3JM3HM6YS619JDD6CZR' }
+    await writeJournal(dir, [eventRecord('checkpoint-key', { now: 0, detail })])
+    const source = `urn:sallyport:${detail.journal}`
+    t.strictSame(await sources(), [source, source])
+  },
+)
 
 void t.test('R57: only what is asked for is exported', async (t) => {
   const home = t.testdir({ 'sallyport.yaml': '' })

@@ -28,9 +28,11 @@ const RECORDS: Readonly<Record<string, RecordBody>> = {
   alert: eventRecord('placeholder-misused', { now: 0 }),
   checkpoint: eventRecord('checkpoint', { now: 0 }),
   key: eventRecord('checkpoint-key', { now: 0 }),
+  seal: eventRecord('task-sealed', { now: 0 }),
+  deleted: eventRecord('journal-segments-deleted', { now: 0 }),
   gap: eventRecord('sink-gap', { now: 0 }),
 }
-const ALWAYS = ['checkpoint', 'key', 'gap']
+const ALWAYS = ['checkpoint', 'key', 'seal', 'deleted', 'gap']
 
 function passing(filter: SinkFilter, all = false): string[] {
   const accepts = lineFilter(all, filter)
@@ -41,7 +43,7 @@ function passing(filter: SinkFilter, all = false): string[] {
 }
 
 void t.test(
-  'each key of a filter restricts, and checkpoints, keys and gaps pass all of them',
+  'R54 R56: each key of a filter restricts, and checkpoints, keys, seals and gaps pass all of them',
   (t) => {
     const cases: [SinkFilter, string[]][] = [
       [{}, ['ended', 'denied', 'regulated', 'tool', 'alert']],
