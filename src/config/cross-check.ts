@@ -140,7 +140,7 @@ function checkCredentials(credentials: Sections['credentials'], report: ReportPr
   }
 }
 
-/** A sink's cursor is kept under its name. */
+/** A sink's cursor is kept under its name; two that write one file would cut off what the other wrote when one fails. */
 function checkSinks(sinks: Sections['sinks'], report: ReportProblem): void {
   const names = sinks.map(({ name }) => name)
   names.forEach((name, index) => {
@@ -151,5 +151,10 @@ function checkSinks(sinks: Sections['sinks'], report: ReportProblem): void {
         `there is a sink \`${name}\` already`,
         'give one of them a `name`',
       )
+  })
+  const paths = sinks.map((sink) => (sink.kind === 'file' ? sink.path : undefined))
+  paths.forEach((path, index) => {
+    if (path !== undefined && paths.indexOf(path) !== index)
+      report(['sinks', index, 'file', 'path'], 'duplicate', 'another sink writes this file')
   })
 }

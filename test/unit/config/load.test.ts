@@ -494,6 +494,12 @@ void t.test(
       ),
       [/duplicate/],
     )
+    t.match(
+      found(
+        'sinks: [{ file: { path: a } }, { file: { path: b } }, { file: { path: a, name: x } }]',
+      ),
+      [/duplicate another sink writes this file/],
+    )
     t.match(found('sinks: [{ http: { url: "https://a.test", headers: { a: { vault: b } } } }]'), [
       /expected printable ASCII, \{ env: NAME \} or \{ file: PATH \}/,
     ])
