@@ -110,7 +110,7 @@ function answerMcp(asked: { id?: unknown; method: string }, told: string): objec
 
 async function withEcho(t: Test): Promise<{
   readonly at: string
-  readonly sent: (at?: string) => string
+  readonly sent: (place?: string) => string
   readonly options: (mode?: 'redacted' | 'full') => ScenarioOptions
 }> {
   const upstream = await startHttp({ tls: pki.issue({ names: ['echo.test', MODEL] }), raw: echo })
@@ -126,9 +126,9 @@ async function withEcho(t: Test): Promise<{
   const modelAt = `${MODEL}:${upstream.port}`
   return {
     at,
-    sent: (at) =>
+    sent: (place) =>
       sink.seen
-        .filter(({ url }) => at === undefined || url?.startsWith(at))
+        .filter(({ url }) => place === undefined || url?.startsWith(place))
         .map(({ body }) => body.toString())
         .join('\n'),
     options: (mode = 'redacted') => ({
@@ -413,7 +413,7 @@ function control(cx: Scenario, route: string): Promise<string> {
 function stateOf(cx: Scenario): string {
   const directory = path.join(cx.directory, 'state')
   return readdirSync(directory, { withFileTypes: true })
-    .filter((entry) => entry.isFile() && /json$/.test(entry.name) && !/key/.test(entry.name))
+    .filter((entry) => entry.isFile() && entry.name.endsWith('json') && !entry.name.includes('key'))
     .map(({ name }) => readFileSync(path.join(directory, name), 'utf8'))
     .join('\n')
 }
