@@ -153,7 +153,7 @@ export class Sidecar {
     })
     this.#room.begin()
     this.#control = this.#makeControl({ credentials, strangers, version })
-    this.#oversight = this.#watchOver({ identifier, credentials })
+    this.#oversight = this.#watchOver({ identifier, credentials, dialer })
     this.#health = new HealthServer({
       connectionsMax: limits.healthConnectionsMax,
       readiness: () => this.#oversight.readiness(),
@@ -161,7 +161,7 @@ export class Sidecar {
     })
   }
 
-  #watchOver(asked: Pick<OversightParts, 'identifier' | 'credentials'>): Oversight {
+  #watchOver(asked: Pick<OversightParts, 'identifier' | 'credentials' | 'dialer'>): Oversight {
     const parts = { ...asked, config: this.#config, log: this.#log, records: this.#records }
     const [room, rules, ca, sinks] = [this.#room, this.#rules, this.#ca, this.#sinks]
     return new Oversight({ ...parts, room, rules, ca, sinks, proxy: this.#proxy })

@@ -1,6 +1,7 @@
 // What `sallyport verify` prints for people: each problem with its place, and one sentence at the end. Called by `verify.ts`.
 
 import type { CheckpointsFound } from '../record/checkpoint-check.ts'
+import { escapeUnprintable } from '../record/printable.ts'
 import type { ChainProblem } from '../record/tampering.ts'
 import type { TaskReport } from '../record/verify-task.ts'
 import type { VerifyOptions, VerifyReport } from '../record/verify.ts'
@@ -21,7 +22,7 @@ export function printReport(report: VerifyReport, options: VerifyOptions, io: Co
   const ended = head === undefined ? '' : `, head ${head.seq} sha256:${head.hash}`
   io.out(`${verdictOf(report.problems, io)}: ${countOf(records, 'record')} from ${from}${ended}\n`)
   printCheckpoints(checkpoints, options, io)
-  if (report.ok) printTail({ anchored, head: head?.seq ?? 0, checkpoints }, options, io)
+  if (report.ok) printTail({ anchored, from, head: head?.seq ?? 0, checkpoints }, options, io)
 }
 
 /** Prints what was found of a task. */
@@ -31,12 +32,24 @@ export function printTaskReport(report: TaskReport, options: VerifyOptions, io: 
   if (repeats > 0)
     io.out(`${countOf(repeats, 'record')} came again, as delivery is at least once\n`)
   const ended = head === undefined ? '' : `, head ${head.seq} sha256:${head.hash}`
-  const sealed = isSealed ? ', sealed' : ', not sealed'
+  const sealed = isSealed ? sealedText(report) : unsealedText(report)
   io.out(
     `${verdictOf(report.problems, io)}: ${countOf(records, 'record')} of ${task} from ${from}${ended}${sealed}\n`,
   )
   printCheckpoints(checkpoints, options, io)
-  if (report.ok) printTail({ anchored, head: head?.seq ?? 0, checkpoints }, options, io)
+  if (report.ok) printTail({ anchored, from, head: head?.seq ?? 0, checkpoints, task }, options, io)
+}
+
+function unsealedText({ checkpoints: { unchecked } }: TaskReport): string {
+  return unchecked > 0 ? ', no seal that could be checked' : ', not sealed'
+}
+
+// The record of the seal is behind what it seals.
+function sealedText({ head, checkpoints: { last } }: TaskReport): string {
+  const behind = (head?.seq ?? 0) - (last?.seq ?? 0) - 1
+  return behind > 0 && last?.final === true
+    ? `, sealed up to ${last.seq}, ${countOf(behind, 'record')} behind the seal`
+    : ', sealed'
 }
 
 function printProblems(problems: readonly ChainProblem[], io: CommandIo): void {
@@ -55,7 +68,7 @@ function verdictOf(problems: readonly ChainProblem[], io: CommandIo): string {
 }
 
 function printCheckpoints(
-  { verified, unchecked }: CheckpointsFound,
+  { verified, untrusted, unchecked }: CheckpointsFound,
   { keys }: VerifyOptions,
   io: CommandIo,
 ): void {
@@ -64,6 +77,8 @@ function printCheckpoints(
       keys === undefined ? 'keys that the records name themselves' : 'keys that --key vouches for'
     io.out(`${countOf(verified, 'checkpoint')} signed by ${by}\n`)
   }
+  if (untrusted > 0)
+    io.out(`${countOf(untrusted, 'checkpoint')} signed by keys that --key does not vouch for\n`)
   if (unchecked > 0)
     io.out(
       `${countOf(unchecked, 'checkpoint')} unchecked: no record here announces the key, --key names one\n`,
@@ -73,9 +88,17 @@ function printCheckpoints(
 function printTail(
   {
     anchored,
+    from,
     head,
-    checkpoints: { last },
-  }: { readonly anchored: boolean; readonly head: number } & Pick<TaskReport, 'checkpoints'>,
+    checkpoints: { last, unchecked },
+    task,
+  }: {
+    readonly anchored: boolean
+    readonly from: number
+    readonly head: number
+    /** That all of it is about; absent: the journal. */
+    readonly task?: string
+  } & Pick<TaskReport, 'checkpoints'>,
   { anchor }: VerifyOptions,
   io: CommandIo,
 ): void {
@@ -86,12 +109,17 @@ function printTail(
       anchor?.task === undefined && rest > 0
         ? `; the ${countOf(rest, 'record')} behind it could have been more`
         : ''
-    io.out(`anchored: nothing up to record ${end} is gone or changed${behind}\n`)
+    const begin = from > 1 ? `from record ${from} ` : ''
+    const what =
+      anchor?.task === undefined || anchor.task === task
+        ? `nothing ${begin}up to record ${end} is gone or changed`
+        : `nothing of ${escapeUnprintable(anchor.task)} up to its record ${end} is gone or changed; of others this anchor says nothing`
+    io.out(`anchored: ${what}${behind}\n`)
     return
   }
   const covered =
     last === undefined
-      ? 'no checkpoint covers the whole'
+      ? `no checkpoint${unchecked > 0 ? ' that could be checked' : ''} covers the whole`
       : `the last checkpoint covers record ${last.seq}`
   const why =
     anchor === undefined

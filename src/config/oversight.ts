@@ -9,7 +9,7 @@ import { placeholderKey } from './placeholder-key.ts'
 import { startSelfChecks, type SelfCheckParts } from './self-checks.ts'
 
 /** What there is to look at. */
-export interface OversightParts extends Omit<SelfCheckParts, 'ages'> {
+export interface OversightParts extends Omit<SelfCheckParts, 'ages' | 'clock'> {
   readonly credentials: CredentialStore
 }
 
@@ -31,7 +31,11 @@ export class Oversight {
       onProblem: (error) => log.error({ err: error }, 'ages of credentials are not remembered'),
       now: Date.now,
     })
-    this.#selfChecks = startSelfChecks({ ...parts, ages: this.#ages })
+    this.#selfChecks = startSelfChecks({
+      ...parts,
+      ages: this.#ages,
+      clock: { now: Date.now, elapsed: () => performance.now() },
+    })
   }
 
   /** How many static credentials there are, and how old. */

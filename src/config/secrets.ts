@@ -7,8 +7,7 @@ import { Redactor } from '../inspect/redactor.ts'
 import { compileRe2 } from '../policy/re2.ts'
 import type { Config } from './config.ts'
 import { placeholderKey } from './placeholder-key.ts'
-import type { SinkDefinition, SinkSecret } from './sink-definition.ts'
-import { readSinkSecret, type SinkEnvironment } from './sink-secrets.ts'
+import { ownSecrets, type SecretOwners } from './own-secrets.ts'
 
 /** Credentials, and what masks them. */
 export interface Secrets {
@@ -16,14 +15,14 @@ export interface Secrets {
   readonly redactor: Redactor
 }
 
-/** Takes secrets out of the lines of the log, once there are any. */
+/** Takes secrets out of the texts of the log, once there are any. */
 export interface LogGuard {
-  mask: (line: string) => string
+  mask: (text: string) => string
 }
 
 /** Makes both; values are known once they are read. */
 export function openSecrets(
-  config: Pick<Config, 'credentials' | 'limits' | 'redact' | 'sinks' | 'stateDir'>,
+  config: Pick<Config, 'credentials' | 'limits' | 'redact' | 'stateDir'> & SecretOwners,
   environment: Readonly<Record<string, string | undefined>>,
   guard: LogGuard,
 ): Secrets {
@@ -34,7 +33,7 @@ export function openSecrets(
     placeholderKey: placeholderKey(config.stateDir),
     known,
   })
-  learnSinkSecrets(config.sinks, environment, known)
+  for (const [name, value] of ownSecrets(config, environment)) known.learn(name, value)
   const injected = config.credentials.flatMap(({ inject }) =>
     inject.kind === 'query' ? [inject.name] : [],
   )
@@ -42,36 +41,8 @@ export function openSecrets(
     patterns: config.redact.patterns.map(patternOf),
     query: [...config.redact.query, ...injected],
   })
-  guard.mask = (line) => redactor.known(line, undefined)
+  guard.mask = (text) => redactor.known(text, undefined)
   return { credentials, redactor }
-}
-
-// Of a header that says `Bearer …`, the last word is what matters. What cannot be read is told when its sink starts.
-function learnSinkSecrets(
-  sinks: Config['sinks'],
-  environment: SinkEnvironment,
-  known: KnownSecrets,
-): void {
-  for (const sink of sinks)
-    for (const [key, secret] of secretsOf(sink)) {
-      try {
-        const value = readSinkSecret(key, secret, environment)
-        known.learn(`${sink.name} ${key}`, value.split(' ').at(-1) ?? '')
-      } catch {
-        continue
-      }
-    }
-}
-
-function secretsOf(sink: SinkDefinition): [key: string, secret: SinkSecret][] {
-  const named = Object.entries('headers' in sink ? sink.headers : {}).filter(([name]) =>
-    /auth|token|key|secret/i.test(name),
-  )
-  for (const key of ['token', 'apiKey', 'password'] as const) {
-    const secret: SinkSecret | undefined = Reflect.get(sink, key)
-    if (secret !== undefined) named.push([key, secret])
-  }
-  return named
 }
 
 // What is empty where it is found is no find.
@@ -84,7 +55,9 @@ function patternOf(written: string): (text: string) => string {
     let from = 0
     while (matcher.find()) {
       if (matcher.end() === matcher.start()) continue
-      masked += `${text.slice(from, matcher.start())}[secret:pattern]`
+      // What follows a find at once is one with it: an expression for single characters makes no text long.
+      if (from === 0 || matcher.start() > from)
+        masked += `${text.slice(from, matcher.start())}[secret:pattern]`
       from = matcher.end()
     }
     return from === 0 ? text : masked + text.slice(from)

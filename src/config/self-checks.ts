@@ -8,17 +8,19 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Arrival } from '../call.ts'
 import type { SecretAges } from '../credentials/ages.ts'
 import { EgressError } from '../errors.ts'
-import type { Identifier } from '../identify/identify.ts'
+import { TaskRefusal, type Identifier } from '../identify/identify.ts'
 import type { ProxyServer } from '../listen/server.ts'
-import { checkAddresses } from '../net/classify.ts'
+import type { Dialer } from '../net/dial.ts'
+import type { Policy } from '../policy/compile.ts'
 import { decideTogether } from '../policy/conjunction.ts'
-import type { Question } from '../policy/decision.ts'
+import type { Decision, Question } from '../policy/decision.ts'
+import type { BoundHost } from '../policy/match.ts'
 import type { Log } from '../record/log.ts'
 import { SelfChecks, type SelfCheck } from '../record/self-check.ts'
 import { findTailTampering } from '../record/tail-check.ts'
 import type { SinkFeed } from '../record/sinks/feed.ts'
+import type { TaskEntry } from '../tasks/entry.ts'
 import type { Ca } from '../tls/ca.ts'
-import { parseCidr } from '../wire/address.ts'
 import { readPath } from '../wire/path.ts'
 import { makeUlid } from '../wire/ulid.ts'
 import type { CaWatch } from './ca-watch.ts'
@@ -26,26 +28,42 @@ import type { Config } from './config.ts'
 import type { Records } from './records.ts'
 import { RuleFileReader } from './rule-files.ts'
 import type { RuleWatch } from './rule-watch.ts'
-import type { TaskRoom } from './task-room.ts'
+import type { TaskPolicies } from './task-policies.ts'
 
 /** What the checks look at. */
 export interface SelfCheckParts {
   readonly config: Config
   readonly log: Log
   readonly records: Pick<Records, 'checkpoints' | 'journal' | 'recorder'>
-  readonly room: TaskRoom
+  readonly room: {
+    readonly own: Pick<TaskEntry, 'id' | 'state'> | undefined
+    readonly registry: { readonly entries: { readonly live: Iterable<Pick<TaskEntry, 'task'>> } }
+    readonly policies: Pick<TaskPolicies, 'chainOf'>
+  }
   readonly rules: RuleWatch
-  readonly identifier: Identifier
-  readonly ages: SecretAges
+  readonly identifier: Pick<Identifier, 'identify'>
+  readonly dialer: Pick<Dialer, 'wouldDial'>
+  readonly ages: Pick<SecretAges, 'look'>
   readonly ca: Pick<CaWatch, 'current'>
   readonly sinks: readonly Pick<SinkFeed, 'stats'>[]
   /** Its address is null while it does not listen. */
   readonly proxy: Pick<ProxyServer, 'address'>
+  readonly clock: CheckedClock
+}
+
+/** Two clocks, in milliseconds, of which one cannot be set. */
+export interface CheckedClock {
+  /** Since the epoch. */
+  readonly now: () => number
+  /** Since some moment that stays the same. */
+  readonly elapsed: () => number
 }
 
 /** What a client calls itself that is none: the inventory leaves it out. */
 export const SELF_CHECK_CLIENT = 'self-check'
 
+/** RFC 6761 section 6.4. */
+const NOBODYS_DOMAIN = 'invalid'
 /** Tasks whose rules are asked at each look. */
 const TASKS_ASKED = 100
 /** A change of the rule files counts after two readings half a second apart. */
@@ -53,6 +71,7 @@ const RULES_SETTLE_MS = 1500
 const CLOCK_TOLERANCE_MS = 2000
 const OTHERS_MASK = 0o007
 const CONTROL_MODE_MASK = 0o007
+const METADATA_PORT = 80
 const METADATA_ADDRESSES = ['169.254.169.254', 'fd00:ec2::254', '100.100.100.200']
 
 /** Begins to look. */
@@ -80,7 +99,7 @@ function selfChecksOf(parts: SelfCheckParts): readonly SelfCheck[] {
     { name: 'key-files', find: () => findReadableKey(config) },
     { name: 'ca-certificate', find: () => findWrongCa(ca.current, config) },
     { name: 'control-socket', find: () => findOpenControl(config) },
-    { name: 'clock', find: makeClockCheck() },
+    { name: 'clock', find: makeClockCheck(parts.clock) },
     { name: 'sinks', isAdvisory: true, find: makeSinkCheck(sinks) },
     { name: 'credentials', isAdvisory: true, find: () => findAbsentCredential(ages) },
   ]
@@ -99,8 +118,9 @@ function questionOf(host: string): Question {
   }
 }
 
-function findAllowedByDefault({ room }: SelfCheckParts): string | undefined {
-  const question = questionOf(`${makeUlid(Date.now()).toLowerCase()}.invalid`)
+/** Says where the rules in force for a task let out what none of them covers. */
+export function findAllowedByDefault({ room }: Pick<SelfCheckParts, 'room'>): string | undefined {
+  const question = questionOf(`${makeUlid(Date.now()).toLowerCase()}.${NOBODYS_DOMAIN}`)
   let asked = 0
   for (const { task } of room.registry.entries.live) {
     if (asked >= TASKS_ASKED) break
@@ -109,52 +129,65 @@ function findAllowedByDefault({ room }: SelfCheckParts): string | undefined {
     if (policies === undefined) continue
     asked += 1
     const { verdict, rule } = decideTogether(policies, question)
-    // A rule that names every host, port and method is a rule; what passes without one is none.
-    if (verdict === 'allow' && rule === undefined) return 'a call that no rule allows is let out'
+    // A rule that names every host and the port is a rule; what passes without one is none.
+    if (verdict === 'allow' && !policies.some((policy) => hasRule(policy, rule)))
+      return 'a call that no rule allows is let out'
   }
   return undefined
 }
 
-function findTrustedStranger({ identifier, room, proxy }: SelfCheckParts): string | undefined {
+// Whether it is among those that are in force, and covers a name that nobody has.
+function hasRule({ inside: { rules } }: Policy, rule: Decision['rule']): boolean {
+  return rules.some(
+    ({ ref, verdict, entries }) =>
+      verdict === 'allow' &&
+      ref.id === rule?.id &&
+      ref.ruleset === rule.ruleset &&
+      entries.some(({ host }) => host.kind === 'any' || isBelowInvalid(host)),
+  )
+}
+
+function isBelowInvalid(host: BoundHost): boolean {
+  return host.kind === 'below' && host.suffix === NOBODYS_DOMAIN
+}
+
+/** Says where a made-up credential is taken for a task's, or nobody is asked as the proxy does not listen. */
+export function findTrustedStranger({
+  identifier,
+  room,
+  proxy,
+}: Pick<SelfCheckParts, 'identifier' | 'room' | 'proxy'>): string | undefined {
   if (proxy.address() === null) return 'the proxy does not listen'
   const now = Date.now()
   const client = { address: SELF_CHECK_CLIENT }
   const arrival: Arrival = { id: makeUlid(now), kind: 'forward', startedAt: now, client }
-  const login = Buffer.from(`t_nobody:${makeUlid(now)}`).toString('base64')
+  // Under the name of a task that there is: under another no token is worth anything.
+  const [entry] = room.registry.entries.live
+  const login = Buffer.from(`${entry?.task.id ?? 't_nobody'}:${makeUlid(now)}`).toString('base64')
   try {
     const { task } = identifier.identify(arrival, ['Proxy-Authorization', `Basic ${login}`])
     // Whoever reaches the listener of one task is that task.
     return task.id === room.own?.id ? undefined : 'a client with a made-up credential is a task'
   } catch (error) {
+    // It was refused for what it is, or it is known whose it would be.
+    if (error instanceof TaskRefusal && error.task.id !== room.own?.id)
+      return 'a made-up credential is known as that of a task'
     if (error instanceof EgressError) return undefined
     throw error
   }
 }
 
-function findOpenAddress({ config, proxy }: SelfCheckParts): string | undefined {
-  const allowed = config.upstream.allowAddresses.flatMap((text) => parseCidr(text) ?? [])
-  const policy = { allowed: [], denied: [] }
-  const isOpen = (
-    address: string,
-    port: number,
-    own: { host: string; port: number }[],
-  ): boolean => {
-    try {
-      return (
-        checkAddresses({ endpoint: { kind: 'name', port }, policy, own, allowed }, [address])
-          .length > 0
-      )
-    } catch (error) {
-      if (error instanceof EgressError) return false
-      throw error
-    }
-  }
-  if (METADATA_ADDRESSES.some((address) => isOpen(address, 80, [])))
+/** Says which address would be dialed that never may be. */
+export function findOpenAddress({
+  dialer,
+  proxy,
+}: Pick<SelfCheckParts, 'dialer' | 'proxy'>): string | undefined {
+  if (METADATA_ADDRESSES.some((address) => dialer.wouldDial(address, METADATA_PORT)))
     return 'an address of cloud metadata may be dialed'
   const bound = proxy.address()
   if (typeof bound !== 'object' || bound === null) return undefined
-  const { address: host, port } = bound
-  return isOpen(host, port, [{ host, port }]) ? 'the proxy may be dialed by itself' : undefined
+  const { address, port } = bound
+  return dialer.wouldDial(address, port) ? 'the proxy may be dialed by itself' : undefined
 }
 
 async function findStaleRules({ rules, config }: SelfCheckParts): Promise<string | undefined> {
@@ -194,13 +227,16 @@ function findOpenControl({ control: { listen } }: Config): string | undefined {
   return (stats.mode & CONTROL_MODE_MASK) === 0 ? undefined : 'the control socket is open to others'
 }
 
-// The time of day against the time since the start: what goes back lets what has ended go on.
-function makeClockCheck(): SelfCheck['find'] {
+/**
+ * Makes the check of the time of day against a clock that cannot be set: what goes back lets what has ended go on. Small steps
+ * add up until they are told, which is once.
+ */
+export function makeClockCheck({ now, elapsed }: CheckedClock): SelfCheck['find'] {
   let latest = -Infinity
   return () => {
-    const offset = Date.now() - performance.now()
+    const offset = now() - elapsed()
     const isBack = offset < latest - CLOCK_TOLERANCE_MS
-    latest = offset
+    latest = isBack ? offset : Math.max(latest, offset)
     return isBack ? 'the clock went back' : undefined
   }
 }
@@ -217,7 +253,7 @@ function makeSinkCheck(sinks: SelfCheckParts['sinks']): SelfCheck['find'] {
   }
 }
 
-async function findAbsentCredential(ages: SecretAges): Promise<string | undefined> {
+async function findAbsentCredential(ages: SelfCheckParts['ages']): Promise<string | undefined> {
   const absent = await ages.look()
   return absent.length === 0 ? undefined : `without a value: ${absent.join(', ')}`
 }

@@ -1,22 +1,48 @@
 // Starts the configured sinks: each a feed from the journal; those that are reached over a network get an operator's permit
-// for exactly what the configuration names. A kind whose starting grows has a file of its own in `sinks/`. Called by
-// `sidecar.ts`.
+// for exactly what the configuration names. A kind's code is loaded with the first sink of it: most sidecars have none or one.
+// Called by `sidecar.ts`.
+
+import { createRequire } from 'node:module'
 
 import type { Dialer } from '../net/dial.ts'
 import type { Checkpoints } from '../record/checkpoints.ts'
 import type { Journal, RecordLog } from '../record/journal.ts'
-import type { BacklogOptions } from '../record/sinks/backlog.ts'
+import { backlogBytesMax, type BacklogOptions } from '../record/sinks/backlog.ts'
 import type { SinkFeed } from '../record/sinks/feed.ts'
-import { startFileSink } from '../record/sinks/file.ts'
+import type * as FileKind from '../record/sinks/file.ts'
 import type { SinkGate } from '../record/sinks/gate.ts'
-import { startStdoutSink } from '../record/sinks/stdout.ts'
+import type * as StdoutKind from '../record/sinks/stdout.ts'
 import type { Config } from './config.ts'
 import type { SinkDefinition } from './sink-definition.ts'
 import type { SinkEnvironment } from './sink-secrets.ts'
-import { startHttp } from './sinks/http.ts'
-import { startElastic, startOtlp, startSplunk } from './sinks/receivers.ts'
-import { startNats } from './sinks/nats.ts'
-import { startSyslog } from './sinks/syslog.ts'
+import type * as ElasticKind from './sinks/elastic.ts'
+import type * as HttpKind from './sinks/http.ts'
+import type * as NatsKind from './sinks/nats.ts'
+import type * as OtlpKind from './sinks/otlp.ts'
+import type * as SplunkKind from './sinks/splunk.ts'
+import type * as SyslogKind from './sinks/syslog.ts'
+
+interface Kinds {
+  readonly stdout: typeof StdoutKind
+  readonly file: typeof FileKind
+  readonly http: typeof HttpKind
+  readonly syslog: typeof SyslogKind
+  readonly nats: typeof NatsKind
+  readonly otlp: typeof OtlpKind
+  readonly splunk: typeof SplunkKind
+  readonly elastic: typeof ElasticKind
+}
+
+const MODULES: Readonly<Record<keyof Kinds, string>> = {
+  stdout: '../record/sinks/stdout',
+  file: '../record/sinks/file',
+  http: './sinks/http',
+  syslog: './sinks/syslog',
+  nats: './sinks/nats',
+  otlp: './sinks/otlp',
+  splunk: './sinks/splunk',
+  elastic: './sinks/elastic',
+}
 
 /** What sinks are started with. */
 export interface SinkOptions {
@@ -34,8 +60,9 @@ export interface SinkOptions {
   readonly now: () => number
 }
 
-/** Of what the journal may hold. */
-const BACKLOG_SHARE_MAX = 0.75
+const require = createRequire(import.meta.url)
+// As a built module it has the other ending, which nobody rewrites here.
+const ENDING = import.meta.url.slice(import.meta.url.lastIndexOf('.'))
 
 /** Starts every sink. @throws Error where a secret of one cannot be read, saying which and why */
 export function startSinks(
@@ -54,39 +81,44 @@ function startSink(definition: SinkDefinition, options: SinkOptions): SinkFeed {
   const feed = { name, journal, stateDir, limits, log, now, all, filter, backlog }
   switch (definition.kind) {
     case 'stdout':
-      return startStdoutSink(feed)
+      return load('stdout').startStdoutSink(feed)
     case 'file':
-      return startFileSink({
+      return load('file').startFileSink({
         ...feed,
         path: definition.path,
         rotateBytes: definition.rotateBytes,
         keep: definition.keep,
       })
     case 'http':
-      return startHttp(definition, feed, options)
+      return load('http').startHttp(definition, feed, options)
     case 'syslog':
-      return startSyslog(definition, feed, options)
+      return load('syslog').startSyslog(definition, feed, options)
     case 'nats':
-      return startNats(definition, feed, options)
+      return load('nats').startNats(definition, feed, options)
     case 'otlp':
-      return startOtlp(definition, feed, options)
+      return load('otlp').startOtlp(definition, feed, options)
     case 'splunk':
-      return startSplunk(definition, feed, options)
+      return load('splunk').startSplunk(definition, feed, options)
     case 'elastic':
     default:
-      return startElastic(definition, feed, options)
+      return load('elastic').startElastic(definition, feed, options)
   }
+}
+
+function load<Kind extends keyof Kinds>(kind: Kind): Kinds[Kind] {
+  // oxlint-disable-next-line typescript/no-unsafe-return -- it is the module whose type this is
+  return require(`${MODULES[kind]}${ENDING}`)
 }
 
 function backlogOf(
   { backlogBytes, onBacklogFull }: SinkDefinition,
-  { journal, limits }: SinkOptions['config'],
+  { journal, limits, sinks }: SinkOptions['config'],
   gate: SinkGate,
 ): BacklogOptions {
-  const bytesMax = backlogBytes ?? limits.sinkBacklogBytesMax
+  const wanted = backlogBytes ?? limits.sinkBacklogBytesMax
+  const skipping = sinks.filter((sink) => sink.onBacklogFull === 'drop-with-gap-record').length
   return {
-    // Beyond that the journal itself would refuse calls before the sink has its say.
-    bytesMax: Math.min(bytesMax, journal.maxBytes * BACKLOG_SHARE_MAX),
+    bytesMax: backlogBytesMax(wanted, journal.maxBytes, onBacklogFull === 'deny' ? 0 : skipping),
     onFull: onBacklogFull,
     gate,
     journal,

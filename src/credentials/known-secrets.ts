@@ -6,6 +6,8 @@ import { base64TracesOf, SOUGHT_LENGTH_MIN, TextFinder } from '../wire/text-find
 
 // A file that is written anew all the time must not make the list grow.
 const VALUES_EACH_MAX = 4
+/** Texts are cut nowhere before; the shortest that is, is what an alert is about. */
+const CUT_LENGTH_MIN = 128
 const CREDENTIAL = '[secret:credential]'
 const PLACEHOLDER = '[secret:placeholder]'
 
@@ -99,7 +101,7 @@ function placeholderForms([text, { placeholder }]: [string, Held]): [string, str
 
 function maskAll(text: string, finder: TextFinder<string>): string {
   let found = finder.locate(text)
-  if (found === undefined) return text
+  if (found === undefined) return maskCut(text, finder, text.length)
   let masked = ''
   let from = 0
   while (found !== undefined) {
@@ -107,5 +109,11 @@ function maskAll(text: string, finder: TextFinder<string>): string {
     from = found.at + found.length
     found = finder.locate(text, from)
   }
-  return masked + text.slice(from)
+  return masked + maskCut(text.slice(from), finder, text.length)
+}
+
+// What is left of a value at the end of a text that was cut there.
+function maskCut(rest: string, finder: TextFinder<string>, length: number): string {
+  const found = length < CUT_LENGTH_MIN ? undefined : finder.locateCut(rest)
+  return found === undefined ? rest : rest.slice(0, found.at) + found.owner
 }

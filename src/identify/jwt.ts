@@ -8,6 +8,7 @@ import type { JSONWebKeySet, JWTPayload, JWTVerifyOptions } from 'jose'
 import { LRUCache } from 'lru-cache'
 
 import { EgressError } from '../errors.ts'
+import { parseJson } from '../wire/parse-json.ts'
 import { KeySet, type Keys } from './key-set.ts'
 
 /** Whose tokens are taken. */
@@ -184,7 +185,7 @@ function isOfOtherKey(error: unknown, token: string): boolean {
 function headerOf(token: string): Record<string, unknown> {
   try {
     const [text = ''] = token.split('.', 1)
-    const header: unknown = JSON.parse(Buffer.from(text, 'base64url').toString())
+    const header: unknown = parseJson(Buffer.from(text, 'base64url').toString())
     if (typeof header === 'object' && header !== null) return { ...header }
   } catch {
     // Refused below, as any header that is not an object.

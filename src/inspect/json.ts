@@ -1,10 +1,11 @@
 // Reads JSON so that nobody behind us can read it differently: what two parsers could take for different values is refused.
-// Deliberately not lenient in anything and not streaming: the bytes are whole. One pass over the text checks it, JSON.parse
+// Deliberately not lenient in anything and not streaming: the bytes are whole. One pass over the text checks it, `parseJson`
 // makes the value. Called by every recogniser of this room.
 
 import { Buffer } from 'node:buffer'
 
 import { EgressError } from '../errors.ts'
+import { parseJson } from '../wire/parse-json.ts'
 import type { JsonValue } from './fields.ts'
 
 const DEPTH_MAX = 64
@@ -55,8 +56,9 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
  */
 export function readJson(bytes: Uint8Array, depthMax: number = DEPTH_MAX): JsonValue {
   const text = decode(bytes)
-  new Scanner(text, depthMax).scan()
-  const value: JsonValue = JSON.parse(text)
+  const scanner = new Scanner(text, depthMax)
+  scanner.scan()
+  const value: JsonValue = scanner.hasEscapedKey ? parseJson(text) : JSON.parse(text)
   return value
 }
 
@@ -100,10 +102,16 @@ class Scanner {
   readonly #open: (Keys | null)[] = []
   #at = 0
   #values = 0
+  #hasEscapedKey = false
 
   constructor(text: string, depthMax: number) {
     this.#text = text
     this.#depthMax = depthMax
+  }
+
+  /** Whether a key of it is written with an escape. */
+  get hasEscapedKey(): boolean {
+    return this.#hasEscapedKey
   }
 
   scan(): void {
@@ -172,6 +180,7 @@ class Scanner {
     const key: string = hasEscapes
       ? JSON.parse(this.#text.slice(start, this.#at))
       : this.#text.slice(start + 1, this.#at - 1)
+    this.#hasEscapedKey ||= hasEscapes
     if (hasEscapes && key.includes('\0')) throw this.#refusal('nul in key', start)
     // Some readers drop it, some refuse it, some make it the prototype.
     if (key === '__proto__') throw this.#refusal('proto key', start)

@@ -27,6 +27,12 @@ const TOKENS: readonly Pattern[] = [
   ['jwt', /(?<![\w-])eyJ[\w-]{8,}\.[\w-]{2,}\.[\w-]*/g],
 ]
 
+// The beginning of one where a text was cut. A long end is looked at in part, as each dot begins anew.
+const CUT_TOKEN =
+  /(?<![\w-])(?:sk-|gh[pousr]_|github_pat_|glpat-|xox[a-z]-|AIza|ya29\.|[rs]k_(?:live|test)_|npm_|hf_|SG\.|hv[sb]\.|pypi-|spt_|eyJ)[\w.-]{8,}$/
+const CUT_LENGTH_MIN = 128
+const CUT_LOOKED_AT = 512
+
 const HEADER_VALUE = /(?<!\w)(Bearer|Basic|Digest)[ \t]{1,8}(?!\[secret:)[\w.~+/=-]{8,}/gi
 const URL_USER = /(?<![a-z0-9+.-])([a-z][a-z0-9+.-]{0,20}:\/\/)[^\s/@]{1,512}@/gi
 
@@ -48,7 +54,8 @@ const SECRET_MEMBER = new RegExp(`${NAME}$|^(?:proxy-)?authorization$|^cookie$`,
 const HAS_MARK =
   /sk-|gh[pousr]_|github_|glpat-|xox|AIza|ya29|A(?:KIA|SIA|GPA|IDA|ROA)|k_(?:live|test)_|npm_|hf_|SG\.|hv[sb]\.|pypi-|\/services\/T|\/webhooks\/|sallyport_|spt_|eyJ|\d{8}:[\w-]{30}|BEGIN|bearer|basic|digest|:\/\//i
 // And before that: a run of letters and digits, or what stands before one in a header or behind one in a URL.
-const HAS_RUN = /[\w-]{10}|[\s@]/
+const RUN_LENGTH = 10
+const HAS_BLANK_OR_USER = /[\s@]/
 const HAS_NAME = new RegExp(NAME, 'i')
 
 const PEM_BEGIN = '-----BEGIN '
@@ -61,19 +68,45 @@ export const SECRET_VALUE = '[secret:value]'
 
 /** A text without what looks like a secret; each stands as `[secret:KIND]`. */
 export function redactText(text: string): string {
-  const redacted = redactTokens(text)
+  const redacted = redactCut(redactTokens(text), text.length)
   if (!HAS_NAME.test(redacted)) return redacted
   return redacted.replace(QUOTED, '$1[secret:value]').replace(BARE, '$1[secret:value]')
 }
 
 /** The same by the shape of secrets alone, whatever names stand before them. */
 export function redactTokens(text: string): string {
-  if (!HAS_RUN.test(text) || !HAS_MARK.test(text)) return text
+  if (!(hasRun(text) || HAS_BLANK_OR_USER.test(text)) || !HAS_MARK.test(text)) return text
   let redacted = redactPem(text)
   for (const [kind, pattern] of TOKENS) redacted = redacted.replace(pattern, `[secret:${kind}]`)
   return redacted
     .replace(HEADER_VALUE, '$1 [secret:header]')
     .replace(URL_USER, '$1[secret:url-user]@')
+}
+
+function redactCut(redacted: string, length: number): string {
+  if (length < CUT_LENGTH_MIN) return redacted
+  const at = Math.max(0, redacted.length - CUT_LOOKED_AT)
+  return redacted.slice(0, at) + redacted.slice(at).replace(CUT_TOKEN, '[secret:cut]')
+}
+
+// Looks at every tenth character alone, as no run fits between two of them, and from one of a run in both directions.
+function hasRun(text: string): boolean {
+  for (let at = RUN_LENGTH - 1; at < text.length; at += RUN_LENGTH) {
+    if (!isInRun(text.charCodeAt(at))) continue
+    let first = at
+    while (first > 0 && at - first < RUN_LENGTH && isInRun(text.charCodeAt(first - 1))) first -= 1
+    let end = at + 1
+    while (end < text.length && end - first < RUN_LENGTH && isInRun(text.charCodeAt(end))) end += 1
+    if (end - first >= RUN_LENGTH) return true
+  }
+  return false
+}
+
+// What `[\w-]` is.
+function isInRun(code: number): boolean {
+  const letter = code | 0x20
+  if (letter >= 0x61 && letter <= 0x7a) return code < 0x80
+  return (code >= 0x30 && code <= 0x39) || code === 0x2d || code === 0x5f
 }
 
 /** Whether a string is a secret because the name of the member that has it says so. */

@@ -43,6 +43,15 @@ const URI = /^([^?#]*)(?:\?([^#]*))?(?:#(.*))?$/s
 const SECRET_LENGTH_MIN = 8
 const SEEN_MAX = 512
 const SEEN_LENGTH_MAX = 256
+// Longer, a piece of a text would keep all of it in memory.
+const NAME_LENGTH_MAX = 12
+
+const AMPERSAND = 0x26
+const SLASH = 0x2f
+const SEMICOLON = 0x3b
+const EQUALS = 0x3d
+const QUESTION_MARK = 0x3f
+const END = -1
 
 /** Redacts texts of every kind. */
 export class Redactor {
@@ -52,11 +61,18 @@ export class Redactor {
   /** Texts in which nothing was found, by what was known then. */
   readonly #seen: Set<string> = new Set()
   #seenAt = 0
+  /** Names of parameters, and whether they say that the value is a secret. */
+  readonly #judged: Map<string, boolean> = new Map()
 
   constructor(known: KnownSecrets, rules: RedactionRules = { patterns: [], query: [] }) {
     this.#known = known
     this.#patterns = rules.patterns
     this.#names = new Set([...DEFAULT_QUERY_NAMES, ...rules.query].map(readParameterName))
+  }
+
+  /** A text without the values of credentials: for words of the sidecar's own, which no pattern is meant for. */
+  values(text: string): string {
+    return this.#known.maskValues(text)
   }
 
   /** A text without what is known to be secret: for words that are to be kept as they are otherwise. */
@@ -89,14 +105,14 @@ export class Redactor {
   /** A path, parameters of its segments among it; what is masked in an encoded form takes its whole segment along. */
   path(path: string, taskId: string | undefined): string {
     const known = this.known(path, taskId)
-    const named = known.includes(';') ? this.#maskNamed(known, /([/;])/) : known
+    const named = known.includes(';') ? this.#maskNamed(known, endsPathPart) : known
     return this.#maskEncoded(redactTokens(named), taskId)
   }
 
   /** A query without its `?`; what is masked in an encoded form takes its whole value along. */
   query(query: string, taskId: string | undefined): string {
     if (query === '') return query
-    const named = this.#maskNamed(this.known(query, taskId), /([&;?])/)
+    const named = this.#maskNamed(this.known(query, taskId), endsParameter)
     return this.#maskEncoded(redactTokens(named), taskId)
   }
 
@@ -110,17 +126,38 @@ export class Redactor {
     return this.text(redacted, taskId)
   }
 
-  #maskNamed(text: string, separator: RegExp): string {
+  // A character at a time, as nearly all of what is looked at stays as it is.
+  #maskNamed(text: string, endsPart: (code: number) => boolean): string {
     if (!text.includes('=')) return text
-    return text
-      .split(separator)
-      .map((part) => {
-        const at = part.indexOf('=')
-        if (at < 0 || at === part.length - 1 || !this.#isSecretName(part.slice(0, at))) return part
-        const value = part.slice(at + 1)
-        return WHOLE_MASK.test(value) ? part : `${part.slice(0, at + 1)}${PARAMETER}`
-      })
-      .join('')
+    let masked = ''
+    let done = 0
+    let from = 0
+    let equals = -1
+    for (let at = 0; at <= text.length; at += 1) {
+      const code = at < text.length ? text.charCodeAt(at) : END
+      if (code === EQUALS && equals < 0) equals = at
+      if (code !== END && !endsPart(code)) continue
+      if (equals >= 0 && equals + 1 < at && this.#isSecretParameter(text.slice(from, equals))) {
+        const value = text.slice(equals + 1, at)
+        masked += text.slice(done, equals + 1) + (WHOLE_MASK.test(value) ? value : PARAMETER)
+        done = at
+      }
+      from = at + 1
+      equals = -1
+    }
+    return done === 0 ? text : masked + text.slice(done)
+  }
+
+  // The same few names come with nearly every call.
+  #isSecretParameter(name: string): boolean {
+    if (name.length > NAME_LENGTH_MAX) return this.#isSecretName(name)
+    let isSecret = this.#judged.get(name)
+    if (isSecret === undefined) {
+      isSecret = this.#isSecretName(name)
+      if (this.#judged.size >= SEEN_MAX) this.#judged.clear()
+      this.#judged.set(name, isSecret)
+    }
+    return isSecret
   }
 
   // `user[password]` and `auth.token` too: the last of the names in a name.
@@ -156,4 +193,12 @@ export class Redactor {
     }
     return undefined
   }
+}
+
+function endsParameter(code: number): boolean {
+  return code === AMPERSAND || code === SEMICOLON || code === QUESTION_MARK
+}
+
+function endsPathPart(code: number): boolean {
+  return code === SLASH || code === SEMICOLON
 }

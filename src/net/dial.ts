@@ -9,7 +9,7 @@ import { EgressError } from '../errors.ts'
 import type { Limits } from '../limits.ts'
 import type { AddressPolicy } from '../policy/decision.ts'
 import type { Cidr } from '../wire/address.ts'
-import { checkAddresses, type OwnListener } from './classify.ts'
+import { checkAddresses, type AddressQuestion, type OwnListener } from './classify.ts'
 import { CallPermit, isPermit, type OperatorPermit } from './permit.ts'
 import type { Resolver } from './resolve.ts'
 import { codeOf, explainTlsFailure } from './tls-failure.ts'
@@ -91,7 +91,7 @@ export class Dialer {
       endpoint.kind === 'name'
         ? await this.#options.resolver.resolve(endpoint.host, ownerOf(permit), options.signal)
         : [endpoint.host]
-    const addresses = this.#check(permit, answers)
+    const addresses = checkAddresses(this.#questionOf(permit), answers)
     const deadline = performance.now() + this.#options.limits.connectTimeoutMs
     let failure = new EgressError('connect-timeout')
     for (const [at, address] of addresses.entries()) {
@@ -121,27 +121,28 @@ export class Dialer {
 
   /** Whether a connection to this address, dialed for an earlier call, would be dialed for this permit too. */
   mayReuse(permit: CallPermit, address: string): boolean {
-    try {
-      this.#check(permit, [address])
-      return true
-    } catch (error) {
-      if (error instanceof EgressError) return false
-      throw error
-    }
+    return isDialable(this.#questionOf(permit), address)
   }
 
-  #check(permit: CallPermit | OperatorPermit, addresses: readonly string[]): string[] {
+  /**
+   * Whether an address that a name resolves to would be dialed for a call whose rules say nothing of addresses.
+   * @param port of the name
+   */
+  wouldDial(address: string, port: number): boolean {
+    const { ownListeners, allowAddresses: allowed } = this.#options
+    const endpoint = { kind: 'name', port } as const
+    return isDialable({ endpoint, policy: NO_RANGES, own: ownListeners(), allowed }, address)
+  }
+
+  #questionOf(permit: CallPermit | OperatorPermit): AddressQuestion {
     const isCall = CallPermit.is(permit)
-    return checkAddresses(
-      {
-        endpoint: permit.endpoint,
-        policy: isCall ? permit.addresses : NO_RANGES,
-        own: this.#options.ownListeners(),
-        allowed: this.#options.allowAddresses,
-        byOperator: !isCall,
-      },
-      addresses,
-    )
+    return {
+      endpoint: permit.endpoint,
+      policy: isCall ? permit.addresses : NO_RANGES,
+      own: this.#options.ownListeners(),
+      allowed: this.#options.allowAddresses,
+      byOperator: !isCall,
+    }
   }
 
   #connect(attempt: Attempt): Promise<Dialed> {
@@ -222,6 +223,15 @@ function explainDialFailure(error: Error, address: string): EgressError {
     { code, address },
     { cause: error },
   )
+}
+
+function isDialable(question: AddressQuestion, address: string): boolean {
+  try {
+    return checkAddresses(question, [address]).length > 0
+  } catch (error) {
+    if (error instanceof EgressError) return false
+    throw error
+  }
 }
 
 function ownerOf(permit: CallPermit | OperatorPermit): string {

@@ -43,8 +43,9 @@ export function anchorOf(text: string, task?: string): Anchor | undefined {
   if (checkpoint === undefined) return undefined
   const named = { seq: checkpoint.seq, hash: checkpoint.hash }
   const own = ofRecord === undefined ? undefined : ownPoint(Buffer.from(trimmed), checkpoint.task)
-  const points = own === undefined ? [named] : [named, own]
-  return { task: checkpoint.task, points: points.filter((point) => point.seq > 0), checkpoint }
+  const points = (own === undefined ? [named] : [named, own]).filter((point) => point.seq > 0)
+  // One that names no record proves nothing.
+  return points.length === 0 ? undefined : { task: checkpoint.task, points, checkpoint }
 }
 
 /** Where the record that brings the checkpoint stands itself. */
@@ -105,11 +106,9 @@ export class AnchorCheck {
     const last = this.#last
     const end = points.at(-1)?.seq ?? 0
     const reached = last?.seq ?? 0
-    const key = checkpoint && ring.get(checkpoint.key)
-    if (checkpoint && key && !isSignedBy(checkpoint, key)) {
-      const what = 'the signature of the anchor itself does not hold'
-      this.#problems.push({ file: '', line: 0, seq: checkpoint.seq, what })
-    }
+    const wrong = checkpoint && findWrongSignature(checkpoint, ring)
+    if (wrong !== undefined)
+      this.#problems.push({ file: '', line: 0, seq: checkpoint?.seq ?? end, what: wrong })
     if (reached < end && !this.#isPast) {
       const gone = { from: reached + 1, to: end }
       this.#problems.push({
@@ -138,6 +137,15 @@ export class AnchorCheck {
       this.#problems.push({ file, line, seq: point.seq, what })
     }
   }
+}
+
+function findWrongSignature(checkpoint: Checkpoint, ring: KeyRing): string | undefined {
+  const key = ring.get(checkpoint.key)
+  if (key !== undefined && !isSignedBy(checkpoint, key))
+    return 'the signature of the anchor itself does not hold'
+  if (ring.isPinned && !ring.isTrusted(checkpoint.key))
+    return 'the anchor itself is signed by a key that no pinned key vouches for'
+  return undefined
 }
 
 function recordsOf(from: number, to: number): string {

@@ -9,10 +9,10 @@ import { firstValue } from '../wire/headers.ts'
 import { jsonText } from '../wire/json-text.ts'
 import { makeUlid } from '../wire/ulid.ts'
 import type { QueuedRecord } from './batch.ts'
-import { agentOf, callEvent, ECS, isoTime, taskOf, tlsOf, tlsVersion } from './ecs.ts'
+import { agentOf, callEvent, ECS, isoTime, taskOf, tlsVersion } from './ecs.ts'
 import { targetOf } from './facts.ts'
 import type { TextParts } from './open-starts.ts'
-import { redactDeep, redactTask } from './redact-record.ts'
+import { redactDetail, redactTask } from './redact-record.ts'
 import {
   eventText,
   inner,
@@ -163,15 +163,14 @@ function trafficText(call: DecidedRequest, redactor: Redactor): string {
   return `${text}},"tls":${tlsText(clientTls, redact)}`
 }
 
+// The member `tls`, as `tlsOf` makes it.
 function tlsText(
   { serverName, version }: NonNullable<Call['clientTls']>,
   redact: (text: string) => string,
 ): string {
-  const of = tlsOf({
-    ...(serverName !== undefined && { serverName: redact(serverName) }),
-    ...(version !== undefined && { version }),
-  })
-  return jsonText(of)
+  const spoken = optional('version', tlsVersion(version === undefined ? version : redact(version)))
+  const named = serverName === undefined ? '' : `"server_name":"${inner(redact(serverName))}"`
+  return `{"established":true${spoken},"client":{${named}}}`
 }
 
 function redactedTraceText(
@@ -202,5 +201,5 @@ function ending(call: DecidedRequest, redactor: Redactor): string {
   if (upstream?.tlsVersion !== undefined)
     text += `,"upstream":{"tls":"${inner(redact(tlsVersion(upstream.tlsVersion) ?? upstream.tlsVersion))}"}`
   if (detail === undefined) return `${text}}}`
-  return `${text},"detail":${jsonText(redactDeep(detail, redact))}}}`
+  return `${text},"detail":${jsonText(redactDetail(detail, 'call-ended', redactor, redact))}}}`
 }

@@ -15,6 +15,7 @@ import {
 
 import { escapeHarmful } from '../wire/json-text.ts'
 import { escapeUnprintable } from './printable.ts'
+import { redactDeep } from './redact-record.ts'
 
 /** The operator's log. */
 export type Log = Logger
@@ -32,8 +33,8 @@ export interface LogOptions {
   readonly pretty?: boolean
   /** Default: where lines are readable and `NO_COLOR` is not set. */
   readonly color?: boolean
-  /** Takes known secrets out of a line. */
-  readonly mask?: (line: string) => string
+  /** Takes known secrets out of a text. */
+  readonly mask?: (text: string) => string
   /** Takes whole lines; default: file descriptor 2. */
   readonly write?: (line: string) => void
 }
@@ -49,7 +50,7 @@ export function makeLog(options: LogOptions): Log {
     timestamp: stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
     serializers: { err: stdSerializers.err },
-    hooks: { streamWrite: (line) => harmlessLine(options.mask?.(line) ?? line) },
+    hooks: { streamWrite: (line) => harmlessLine(maskLine(line, options.mask)) },
   }
   if (write === undefined) {
     const stderr = destination({ fd: 2, sync: true })
@@ -59,6 +60,17 @@ export function makeLog(options: LogOptions): Log {
   }
   const print = pretty ? (line: string) => write(prettyLine(line, color)) : write
   return pino(settings, { write: print })
+}
+
+// The texts in a line and not the line: what finds anything must not find what makes it one.
+function maskLine(line: string, mask: LogOptions['mask']): string {
+  if (mask === undefined) return line
+  const entry: object = JSON.parse(line)
+  const masked = Object.entries(entry).map(([name, value]: [string, unknown]) => [
+    name,
+    OWN_TEXTS.has(name) ? value : redactDeep(value, mask),
+  ])
+  return JSON.stringify(Object.fromEntries(masked))
 }
 
 function harmlessLine(line: string): string {
@@ -73,6 +85,8 @@ function writeStderr(line: string): void {
   }
 }
 
+/** Members that no stranger has a say in. */
+const OWN_TEXTS = new Set(['level', 'time'])
 const OWN_MEMBERS = new Set(['level', 'time', 'msg', 'err'])
 
 /** Turns pino's JSON line into `12:00:00.000 WARN message name=value`. */

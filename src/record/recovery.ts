@@ -4,6 +4,7 @@
 import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { basename } from 'node:path'
 
+import { parseJson } from '../wire/parse-json.ts'
 import { CHAIN_START, chainOf, lineDigest } from './chain.ts'
 import type { RecordBody } from './body.ts'
 import { crashedCallRecord, eventRecord } from './ecs.ts'
@@ -125,7 +126,7 @@ export function recoveryRecords(recovered: Recovered, now: number): RecordBody[]
   const detail = { openCalls: openCalls.size, torn }
   const records = [eventRecord('journal-recovered', { now, detail })]
   for (const line of openCalls.values()) {
-    const started: RecordBody = JSON.parse(line)
+    const started: RecordBody = parseJson(line)
     records.push(crashedCallRecord(started, now))
   }
   return records

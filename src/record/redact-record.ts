@@ -8,6 +8,13 @@ import { redactUrl } from './url.ts'
 
 type Redact = (text: string) => string
 
+/** Records whose detail is the sidecar's own word, most of it digests and signatures: nobody else has a say in them. */
+const OWN_DETAIL: ReadonlySet<string> = new Set(['checkpoint-key', 'journal-segments-deleted'])
+/** Members of a `self-check` that prove it. */
+const PROOF: ReadonlySet<string> = new Set(['key', 'signature'])
+// What a pattern for numbers or dates would spoil, and nobody's secret.
+const DIGEST_OR_TIME = /^(?:sha256:[0-9a-f]{64}|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)$/
+
 const tasks = new WeakMap<RecordTask, RecordTask>()
 
 /** Takes all secrets out of a record; the record itself where there are none. */
@@ -34,7 +41,7 @@ export function redactRecord(record: RecordBody, redactor: Redactor): RecordBody
     ...(error && { error: redactDeep(error, text) }),
     ...(trace && { trace: redactDeep(trace, text) }),
     ...(span && { span: redactDeep(span, text) }),
-    sallyport: redactOwn(sallyport, redactor, text),
+    sallyport: redactOwn(sallyport, record.event.action, redactor, text),
   }
 }
 
@@ -83,31 +90,47 @@ export function redactDeep(value: unknown, redact: Redact): unknown {
 
 function redactOwn(
   own: RecordBody['sallyport'],
+  action: string,
   redactor: Redactor,
   text: Redact,
 ): RecordBody['sallyport'] {
   const { task, headers, content, upstream, detection, detail } = own
+  const ours = sparingOurs(redactor, text)
   return {
     ...own,
     task: task === undefined ? undefined : redactTask(task, redactor),
     ...(headers && { headers: redactDeep(headers, text) }),
-    ...(content && { content: redactDeep(content, text) }),
+    ...(content && { content: redactDeep(content, ours) }),
     upstream: redactDeep(upstream, text),
     ...(detection && { detection: redactDeep(detection, text) }),
-    detail: detail && redactDetail(detail, redactor, text),
+    detail: detail && redactDetail(detail, action, redactor, text),
   }
 }
 
-// A receipt is signed as it is: only what no record may have goes before that.
-function redactDetail(
+function sparingOurs(redactor: Redactor, text: Redact): Redact {
+  return (each) => (DIGEST_OR_TIME.test(each) ? redactor.values(each) : text(each))
+}
+
+/**
+ * The details of a record without secrets. A receipt is signed as it is: only what no record may have goes before that.
+ * @param action of the record
+ * @param redact what takes secrets out of one text
+ */
+export function redactDetail(
   detail: NonNullable<RecordBody['sallyport']['detail']>,
+  action: string,
   redactor: Redactor,
-  text: Redact,
+  redact: Redact,
 ): RecordBody['sallyport']['detail'] {
-  if (!('receipt' in detail)) return redactDeep(detail, text)
-  const { receipt, ...rest } = detail
+  if (OWN_DETAIL.has(action)) return detail
+  const text = sparingOurs(redactor, redact)
   const known: Redact = (each) => redactor.known(each, undefined)
-  return { ...redactDeep(rest, text), receipt: redactDeep(receipt, known) }
+  // The names are the sidecar's.
+  const members = Object.entries(detail).map(([name, value]): [string, unknown] => {
+    if (action === 'self-check' && PROOF.has(name)) return [name, value]
+    return [name, redactDeep(value, name === 'receipt' ? known : text)]
+  })
+  return Object.fromEntries(members)
 }
 
 // What was said is kept as the record's mode says: here only what no mode keeps is taken out.

@@ -65,13 +65,17 @@ function namesIn(dir: string): string[] {
 
 const PIECE_BYTES = 64 * 1024
 
-/** The last whole line of a file, without its newline. @throws the system's error */
-export function lastLineOf(path: string): Buffer {
+/**
+ * The last whole line of a file, without its newline.
+ * @param bytes of the file that are looked at, from its beginning
+ * @throws the system's error
+ */
+export function lastLineOf(path: string, bytes: number = Infinity): Buffer {
   const fd = openSync(path, 'r')
   try {
-    const { size } = fstatSync(fd)
-    for (let bytes = PIECE_BYTES; ; bytes *= 4) {
-      const length = Math.min(bytes, size)
+    const size = Math.min(bytes, fstatSync(fd).size)
+    for (let piece = PIECE_BYTES; ; piece *= 4) {
+      const length = Math.min(piece, size)
       const tail = Buffer.alloc(length)
       readSync(fd, tail, 0, length, size - length)
       const end = tail.lastIndexOf(0x0a)

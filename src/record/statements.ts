@@ -1,6 +1,7 @@
 // What records themselves state of their chain: checkpoints and seals, keys, and which segments went. Reads them off lines
 // that anybody may have written, so that nothing is taken for what it is not. Pure. Called by what verifies.
 
+import { parseJson } from '../wire/parse-json.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import type { KeyAnnouncement } from './key-announcement.ts'
 import { checkpointKeyOf } from './key-ring.ts'
@@ -67,7 +68,7 @@ export function checkpointIn(value: unknown): Checkpoint | undefined {
 /** Parses JSON; undefined where it is none. */
 export function parsed(text: string): unknown {
   try {
-    return JSON.parse(text)
+    return parseJson(text)
   } catch {
     return undefined
   }

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 import { RE2JS } from 're2js'
 
+import { parseJson } from '../wire/parse-json.ts'
 import type { RecordBody } from './body.ts'
 import { JournalReader, type JournalPlace } from './reader.ts'
 import { listSegments } from './segments.ts'
@@ -185,7 +186,7 @@ function isHost(host: string | undefined, wanted: string): boolean {
 /** Reads a line of a journal; undefined where it is no record. */
 export function parseRecord(line: string): RecordBody | undefined {
   try {
-    const value: Partial<RecordBody> | null = JSON.parse(line)
+    const value: Partial<RecordBody> | null = parseJson(line)
     return value !== null && isRecord(value) ? value : undefined
   } catch {
     return undefined

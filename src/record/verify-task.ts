@@ -88,7 +88,8 @@ class TaskFollower {
   #records = 0
   #from = 1
   #last: Seen | undefined
-  #isSealed = false
+  /** Whether something says that it closes the part that was read, whoever signed it. */
+  #saysSealed = false
 
   constructor(lines: Iterable<TaskLine>, verification: TaskVerification) {
     const { task, keys, ring = new KeyRing(keys), anchor } = verification
@@ -106,12 +107,13 @@ class TaskFollower {
     const how = { scope: 'task', allowsGaps: false } as const
     for (let from = mayBeginLate === true ? this.#from : 1; this.#ahead !== undefined; from = 1) {
       this.#anchorCheck?.beginAgain()
+      this.#check.beginAgain()
       const { problems } = followChain(this.#part(this.#ahead), { ...how, from })
       this.#problems.push(...problems)
       if (problems.length > 0) break
-      if (this.#ahead !== undefined && !this.#isSealed) this.#reportUnsealed()
+      if (this.#ahead !== undefined && !this.#saysSealed) this.#reportUnsealed()
     }
-    const { problems: wrong, ...checkpoints } = this.#check.finish(false)
+    const { problems: wrong, isSealed, ...checkpoints } = this.#check.finish(false)
     this.#addFurther([...wrong, ...(this.#anchorCheck?.finish(true, this.#ring) ?? [])])
     const last = this.#last
     const ok = this.#problems.length === 0
@@ -122,7 +124,7 @@ class TaskFollower {
       repeats: this.#repeats.count,
       from: this.#from,
       head: last && { seq: last.seq, hash: last.hash },
-      isSealed: this.#isSealed,
+      isSealed,
       anchored: ok && this.#anchorCheck?.isFound === true,
       checkpoints,
       problems: this.#problems,
@@ -137,7 +139,7 @@ class TaskFollower {
 
   /** Gives lines until the numbers begin again. */
   *#part(first: Seen): Generator<Seen> {
-    this.#isSealed = false
+    this.#saysSealed = false
     this.#ahead = undefined
     for (let line: Seen | undefined = first; line !== undefined; line = this.#next()) {
       if (line !== first && line.seq === 1 && line.prev === CHAIN_START) {
@@ -156,7 +158,7 @@ class TaskFollower {
     this.#check.see(statement, line, chain)
     this.#anchorCheck?.see(line)
     if (statement?.kind === 'checkpoint' && statement.checkpoint.final === true)
-      this.#isSealed = true
+      this.#saysSealed = true
   }
 
   #next(): Seen | undefined {

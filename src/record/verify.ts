@@ -180,7 +180,7 @@ class Observer {
     { problems: broken, gaps }: Followed,
     { isComplete, mustKnow }: { readonly isComplete: boolean; readonly mustKnow: boolean },
   ): VerifyReport {
-    const { problems: wrong, ...checkpoints } = this.#check.finish(mustKnow)
+    const { problems: wrong, isSealed: _, ...checkpoints } = this.#check.finish(mustKnow)
     const further = [
       ...(broken.length === 0 && !mustKnow && isComplete ? this.#findMissingBeginning(from) : []),
       ...wrong,

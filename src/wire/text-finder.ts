@@ -67,6 +67,22 @@ export class TextFinder<T> {
     }
     return undefined
   }
+
+  /**
+   * Finds where the beginning of one of them, 8 characters of it at least, is the end of a text: what is left of one that was cut
+   * through. Undefined where there is none.
+   */
+  locateCut(text: string): Found<T> | undefined {
+    const last = text.length - SOUGHT_LENGTH_MIN
+    for (let at = Math.max(0, text.length - this.lengthMax); at <= last; at += 1) {
+      const length = text.length - at
+      const found = this.#sightings
+        .get(pieceAt(text, at))
+        ?.find(({ text: sought, offset }) => offset === 0 && occursAt(text, at, sought, length))
+      if (found !== undefined) return { at, length, owner: found.owner }
+    }
+    return undefined
+  }
 }
 
 function firstOf<T>(
@@ -95,9 +111,15 @@ function pieceAt(text: string, at: number): number {
   )
 }
 
-function occursAt(text: string, from: number, sought: string): boolean {
-  if (from < 0 || from + sought.length > text.length) return false
-  for (let at = 0; at < sought.length; at += 1)
+// Of the text that is sought so many characters.
+function occursAt(
+  text: string,
+  from: number,
+  sought: string,
+  length: number = sought.length,
+): boolean {
+  if (from < 0 || from + length > text.length || length > sought.length) return false
+  for (let at = 0; at < length; at += 1)
     if ((text.charCodeAt(from + at) | CASE_BIT) !== (sought.charCodeAt(at) | CASE_BIT)) return false
   return true
 }

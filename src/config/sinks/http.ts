@@ -1,4 +1,5 @@
-// Starts the HTTP sink: an operator's permit for its URL, its secrets, and the form that its records take. Called by `sinks.ts`.
+// Starts the HTTP sink: an operator's permit for its URL, its secrets, and the form that its records take. Loaded by `sinks.ts` when there is
+// one.
 
 import { projectionFor } from '../../record/project/load.ts'
 import type { FeedOptions, SinkFeed } from '../../record/sinks/feed.ts'

@@ -1,4 +1,4 @@
-// Starts a NATS sink as the configuration describes it. Called by `sinks.ts`.
+// Starts a NATS sink as the configuration describes it. Loaded by `sinks.ts` when there is one.
 
 import { readFileSync } from 'node:fs'
 

@@ -1,4 +1,4 @@
-// Starts a syslog sink as the configuration describes it. Called by `sinks.ts`.
+// Starts a syslog sink as the configuration describes it. Loaded by `sinks.ts` when there is one.
 
 import { hostname } from 'node:os'
 

@@ -2,6 +2,7 @@
 // every file of this folder.
 
 import type { JsonValue } from '../fields.ts'
+import { parseJson as parseAnyJson } from '../../wire/parse-json.ts'
 import { isList, isObject, own, type JsonObject } from '../json-values.ts'
 
 /** The value where it is an object. */
@@ -50,7 +51,7 @@ export function listOf(value: JsonValue | undefined): readonly JsonValue[] {
 /** The value of a text that is JSON; undefined where it is not. */
 export function parseJson(text: string): JsonValue | undefined {
   try {
-    const value: JsonValue = JSON.parse(text)
+    const value: JsonValue = parseAnyJson(text)
     return value
   } catch {
     return undefined

@@ -2,6 +2,7 @@
 // checkpoints that cover them. Pure. Called by `verify-bundle.ts`, and by `write-bundle.ts` to say what is missing.
 
 import type { RecordBody } from '../body.ts'
+import { checkpointIn } from '../statements.ts'
 import { CHAIN_START, chainOf, lineDigest } from '../chain.ts'
 import { isSignedBy, type Checkpoint, type CheckpointKey } from '../checkpoint.ts'
 
@@ -26,6 +27,8 @@ interface Chain {
   coveredSeq: number
   coveredBy: Checkpoint | undefined
   isSealed: boolean
+  /** The same, whoever signed it. */
+  saysSealed: boolean
 }
 
 const CHAINS_MAX = 100_000
@@ -58,6 +61,8 @@ export class ChainFollower {
     const hash = lineDigest(line)
     const chain = this.#chains.get(of)
     if (chain === undefined) return this.#begin(of, seq, prev, hash)
+    // Of a task whose seal is long past the sidecar forgets how far it was.
+    if (seq === 1 && prev === CHAIN_START && chain.saysSealed) return this.#beginAgain(chain, hash)
     const expected = chain.seq + 1
     if (seq > expected)
       return this.#resume(
@@ -90,11 +95,24 @@ export class ChainFollower {
 
   #begin(of: string, seq: number, prev: string, hash: string): string | undefined {
     if (this.#chains.size >= CHAINS_MAX) return 'there are too many tasks'
-    const chain = { of, from: seq, seq, hash, coveredSeq: 0, coveredBy: undefined, isSealed: false }
+    const chain = {
+      of,
+      from: seq,
+      seq,
+      hash,
+      coveredSeq: 0,
+      coveredBy: undefined,
+      isSealed: false,
+      saysSealed: false,
+    }
     this.#chains.set(of, chain)
     return seq === 1 && prev !== CHAIN_START
       ? `the beginning of ${of} is not its beginning`
       : undefined
+  }
+
+  #beginAgain(chain: Chain, hash: string): undefined {
+    Object.assign(chain, { seq: 1, hash, coveredSeq: 0, isSealed: false, saysSealed: false })
   }
 
   #resume(chain: Chain, seq: number, hash: string, problem: string): string {
@@ -104,12 +122,15 @@ export class ChainFollower {
   }
 
   // A checkpoint states the record before its own.
-  #cover(chain: Chain, checkpoint: Checkpoint | undefined): string | undefined {
-    if (checkpoint === undefined) return undefined
+  #cover(chain: Chain, stated: unknown): string | undefined {
+    if (stated === undefined) return undefined
+    const checkpoint = checkpointIn(stated)
+    if (checkpoint === undefined) return 'what it states is no checkpoint'
     const isOfThis = this.#byTask ? checkpoint.task === chain.of : checkpoint.task === undefined
     if (!isOfThis) return this.#byTask ? 'a checkpoint is of another task' : undefined
     if (checkpoint.seq !== chain.seq || checkpoint.hash !== chain.hash)
       return `the checkpoint of record ${String(checkpoint.seq)} of ${chain.of} states another record`
+    chain.saysSealed ||= checkpoint.final === true
     const key = this.#keyOf(checkpoint.key)
     if (key === undefined) return undefined
     if (!isSignedBy(checkpoint, key))

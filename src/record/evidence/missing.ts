@@ -8,6 +8,8 @@ import type { BundleKeys, Manifest } from './manifest.ts'
 export interface Found {
   readonly scope: EvidenceScope
   readonly chains: readonly ChainState[]
+  /** Tasks of which nothing is there, with those that they ended with. */
+  readonly children: readonly (readonly [child: string, parent: string])[]
   readonly hasReceipt: boolean
   readonly keys: BundleKeys
   readonly rulesMissing: readonly string[]
@@ -18,7 +20,7 @@ const CHAINS_TOLD_MAX = 100
 
 /** Names what is missing. */
 export function missingIn(found: Found): Manifest['missing'] {
-  const { scope, chains, hasReceipt, keys, rulesMissing, noCheckpoint } = found
+  const { scope, chains, children, hasReceipt, keys, rulesMissing, noCheckpoint } = found
   const missing: { what: string; why: string }[] = []
   const isEnded =
     'task' in scope && chains.some(({ of, isSealed }) => of === scope.task && isSealed)
@@ -41,6 +43,12 @@ export function missingIn(found: Found): Manifest['missing'] {
     })
   for (const version of rulesMissing)
     missing.push({ what: `rules ${version}`, why: 'the text of this rule file is not kept' })
+  for (const [child, parent] of children.slice(0, CHAINS_TOLD_MAX))
+    if ('task' in scope)
+      missing.push({
+        what: `records of ${child}`,
+        why: `it ended with ${parent}, and the journal has no record of it any more`,
+      })
   for (const { of, from, uncovered } of chains.slice(0, CHAINS_TOLD_MAX)) {
     if (from > 1 && 'task' in scope)
       missing.push({

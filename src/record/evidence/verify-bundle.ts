@@ -10,8 +10,10 @@ import type { CheckpointKey } from '../checkpoint.ts'
 import { parseRecord } from '../tail.ts'
 import { KeyRing } from '../key-ring.ts'
 import { ChainFollower, type ChainState } from './chains.ts'
+import { Coverage } from './coverage.ts'
 import { Derivation, DERIVATION } from './derive.ts'
 import { readKeys, readManifest, type BundleKeys, type Manifest } from './manifest.ts'
+import { readmeText } from './readme.ts'
 import { isReceiptSigned } from './receipt.ts'
 import { linesIn, pieces, readTarEntries, type TarEntry } from './tar.ts'
 
@@ -179,6 +181,7 @@ class BundleCheck {
         this.#report('keys.json', 'a key is not signed by those it names')
     this.#readContext()
     const derivation = new Derivation(scope, frameworks)
+    const coverage = new Coverage()
     const follower = new ChainFollower('task' in scope, (kid) =>
       ring.isTrusted(kid) ? ring.get(kid) : undefined,
     )
@@ -193,6 +196,7 @@ class BundleCheck {
           continue
         }
         this.#checkRecord(line, record, scope, follower)
+        coverage.add(record)
         const { decision, checkpoint } = derivation.add(record)
         if (decision !== undefined) lines.decisions.update(decision)
         if (checkpoint !== undefined) lines.checkpoints.update(checkpoint)
@@ -202,7 +206,10 @@ class BundleCheck {
       this.#chains = follower.states()
       if (manifest.records !== this.#records || manifest.asOf !== this.#asOf)
         this.#report('manifest.json', 'it does not say what records there are')
-      this.#checkCoverage(ring, keys)
+      this.#checkKeys(ring, keys)
+      const { problems, notes } = coverage.finish(this.#chains, manifest, ring.isPinned)
+      for (const { member, what } of problems) this.#report(member, what)
+      this.#notes.push(...notes)
       this.#compare(manifest, derivation, lines)
       this.#checkReceipt(derivation.receipt, keys)
       this.#checkVersions(derivation)
@@ -239,34 +246,30 @@ class BundleCheck {
     }
   }
 
-  #checkCoverage(ring: KeyRing, keys: BundleKeys): void {
+  #checkKeys(ring: KeyRing, keys: BundleKeys): void {
     if (!ring.isPinned)
       this.#notes.push(
         'checked by the keys of the bundle alone: --key compares with one that is known',
       )
     else if (!keys.checkpoints.some(({ kid }) => ring.isTrusted(kid)))
       this.#report('keys.json', 'none of its keys is the given one, or follows from it')
-    for (const { of, uncovered, coveredBy } of this.#chains) {
-      if (coveredBy === undefined)
-        this.#notes.push(`tail-unanchored: no trusted checkpoint covers the records of ${of}`)
-      else if (uncovered > 1)
-        this.#notes.push(`tail-unanchored: the last ${String(uncovered)} records of ${of}`)
-    }
   }
 
   // What is said about the records has to follow from them.
   #compare(
-    { derivation: version, program }: Manifest,
+    { derivation: version, program, scope }: Manifest,
     derivation: Derivation,
     lines: Readonly<Record<'decisions' | 'checkpoints', ReturnType<typeof createHash>>>,
   ): void {
     if (version !== DERIVATION) {
-      this.#notes.push(`what is said about the records was derived by ${program} and not compared`)
+      const what = `it was written by ${program}, and what it says of the records cannot be compared`
+      this.#report('manifest.json', what)
       return
     }
     const expected = new Map<string, string>()
     for (const [name, bytes] of derivation.members())
       expected.set(name, createHash('sha256').update(bytes).digest('hex'))
+    expected.set('README.txt', createHash('sha256').update(readmeText(scope)).digest('hex'))
     expected.set('decisions.ndjson', lines.decisions.digest('hex'))
     expected.set('checkpoints.ndjson', lines.checkpoints.digest('hex'))
     for (const [name, sha256] of expected) {

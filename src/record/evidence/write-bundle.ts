@@ -12,6 +12,7 @@ import { tailRecords } from '../tail.ts'
 import { ChainFollower } from './chains.ts'
 import { ContextLines } from './context.ts'
 import type { Framework } from './control-map.ts'
+import { Coverage } from './coverage.ts'
 import { Derivation, DERIVATION, jsonOf, type EvidenceScope } from './derive.ts'
 import { BUNDLE, isAnnouncement, type BundleKeys, type Manifest } from './manifest.ts'
 import { missingIn } from './missing.ts'
@@ -48,6 +49,7 @@ interface Spools {
 interface Gathered {
   readonly derivation: Derivation
   readonly follower: ChainFollower
+  readonly coverage: Coverage
   readonly announcements: ReadonlyMap<string, KeyAnnouncement>
   readonly versions: ReadonlySet<string>
   readonly asOf: string | undefined
@@ -85,6 +87,7 @@ async function gather(options: BundleOptions, spools: Spools): Promise<Gathered>
   const announcements = new Map<string, KeyAnnouncement>()
   const follower = new ChainFollower('task' in scope, (kid) => announcements.get(kid)?.key)
   const context = new ContextLines((line) => spools.context.add(`${line}\n`))
+  const coverage = new Coverage()
   let records = 0
   let asOf: string | undefined
   const filter = { all: true }
@@ -92,20 +95,22 @@ async function gather(options: BundleOptions, spools: Spools): Promise<Gathered>
     const announced = record.sallyport.detail
     if (record.event.action === 'checkpoint-key' && isAnnouncement(announced))
       announcements.set(announced.key.kid, announced)
-    const isIn = belongs(scope, record)
+    // What a period has is one piece of the chain, also where the clock went back.
+    const isIn = belongs(scope, record) || (records > 0 && !('task' in scope))
     if (isIn === 'over') break
     context.add(line, record, isIn)
     if (!isIn) continue
     records += 1
     asOf = record['@timestamp']
     follower.follow(Buffer.from(line), record)
+    coverage.add(record)
     spools.records.add(`${line}\n`)
     const { decision, checkpoint } = derivation.add(record)
     if (decision !== undefined) spools.decisions.add(decision)
     if (checkpoint !== undefined) spools.checkpoints.add(checkpoint)
   }
   const versions = new Set([...derivation.versions, ...context.versions])
-  return { derivation, follower, announcements, versions, asOf, records }
+  return { derivation, follower, coverage, announcements, versions, asOf, records }
 }
 
 /** Whether a record is of what a bundle is about; `over` where none behind it is. */
@@ -153,6 +158,7 @@ function assemble(options: BundleOptions, spools: Spools, gathered: Gathered): M
     missing: missingIn({
       scope,
       chains: gathered.follower.states(),
+      children: gathered.coverage.missing(gathered.follower.states()),
       hasReceipt: derivation.receipt !== undefined,
       keys,
       rulesMissing,

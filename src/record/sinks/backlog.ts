@@ -24,12 +24,29 @@ interface MeasuredJournal {
   readonly stats: { readonly bytes: number }
 }
 
+/** Of what the journal may hold: beyond that it would refuse calls before the sink has its say. */
+const JOURNAL_SHARE_MAX = 0.75
+/** For each sink that may skip: several times what it makes the journal longer by when it tells a gap. */
+const SKIPPING_BYTES_MIN = 8192
 /** Calls are refused until so much of the bound is reached from above. */
 const DRAINED = 0.9
 /** What is left of the bound after a skip. */
 const KEPT = 0.5
 /** How full the journal may be before a sink that holds its oldest segment back skips. */
 const JOURNAL_FULL = 0.9
+
+/**
+ * How far a sink may be behind, bytes. Every sink gets the record of every gap: bounds that were small for the number of
+ * sinks that may skip would let these make one another skip for ever.
+ * @param wanted as it is configured
+ * @param skipping how many sinks of the sidecar may skip
+ */
+export function backlogBytesMax(wanted: number, journalBytesMax: number, skipping: number): number {
+  return Math.max(
+    Math.min(wanted, journalBytesMax * JOURNAL_SHARE_MAX),
+    skipping * SKIPPING_BYTES_MIN,
+  )
+}
 
 /** The bytes behind one sink's cursor. */
 export class Backlog {

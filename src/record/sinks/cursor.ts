@@ -24,6 +24,8 @@ export interface Gap {
 export interface SinkCursor extends JournalPlace {
   /** Sequence number of the last record that it needs no more, 0 for none. */
   readonly seq: number
+  /** Of that record's line, by `lineDigest`: where another stands there, the place is one of a past that the disk has lost. */
+  readonly hash?: string | undefined
   /** Records that it was not given and that the journal does not tell of yet. */
   readonly gaps?: readonly Gap[] | undefined
 }
@@ -61,8 +63,9 @@ export function saveCursor(path: string, cursor: SinkCursor): void {
   renameSync(beside, path)
 }
 
-function canonical({ seq, firstSeq, offset, gaps = [] }: SinkCursor): SinkCursor {
-  return { seq, firstSeq, offset, ...(gaps.length > 0 && { gaps }) }
+function canonical({ seq, firstSeq, offset, hash: digest, gaps = [] }: SinkCursor): SinkCursor {
+  const last = digest !== undefined && { hash: digest }
+  return { seq, firstSeq, offset, ...last, ...(gaps.length > 0 && { gaps }) }
 }
 
 function checkOf(cursor: SinkCursor): string {

@@ -152,10 +152,10 @@ export class SinkFeed {
       await this.#settle(delivery, pending, piece)
       if (!pending.isEmpty) return
     }
+    this.#advance(pending.cursor, pending.bytes)
     this.#attempt = 0
     this.#recordsMax = Math.min(this.#recordsMax * 2, this.#options.limits.sinkBatchMax)
     this.#pending = undefined
-    this.#advance(pending.cursor, pending.bytes)
   }
 
   async #readNext(): Promise<Pending> {
@@ -251,9 +251,9 @@ export class SinkFeed {
     const { gaps } = skip
     if (skip.isBlocked || skip.bytes === 0) this.#blockedAt = skip.cursor.seq
     if (skip.bytes === 0) return
+    this.#advance({ ...skip.cursor, gaps }, skip.bytes)
     this.#pending = undefined
     this.#counts.skippedRecords += skip.count
-    this.#advance({ ...skip.cursor, gaps }, skip.bytes)
     for (const { from, to, count } of gaps)
       log.error({ sink: name, from, to, count }, 'sink skips records')
     await this.#tellGaps()
@@ -284,8 +284,9 @@ export class SinkFeed {
   }
 
   #advance(cursor: SinkCursor, bytes: number): void {
-    this.#cursor = cursor
+    // First: where this fails nothing has moved, and only this is tried again.
     saveCursor(this.#path, cursor)
+    this.#cursor = cursor
     this.#backlog.advance(bytes)
     this.#tellPassed()
     if (this.#options.journal.head.seq <= cursor.seq) this.#behindSince = undefined

@@ -1,5 +1,6 @@
 // Which records a sink gets. Pure. Called by `feed.ts`.
 
+import { parseJson } from '../../wire/parse-json.ts'
 import type { RecordBody } from '../body.ts'
 import { actionOf, ACTION_WITHIN } from '../line.ts'
 import { isDenial } from '../usual.ts'
@@ -50,7 +51,7 @@ export function lineFilter(all: boolean, filter: SinkFilter = {}): (line: Buffer
     if (ALWAYS.has(action)) return true
     if (!all && NOT_TERMINAL.has(action)) return false
     if (tests.length === 0) return true
-    const record: RecordBody = JSON.parse(line.toString())
+    const record: RecordBody = parseJson(line.toString())
     return tests.every((test) => test(record))
   }
 }

@@ -2,6 +2,7 @@
 // opens no connection itself: `config/` passes `net/`'s client for operators. Started by `config/`.
 
 import type { Limits } from '../../limits.ts'
+import { parseJson } from '../../wire/parse-json.ts'
 import type { RecordBody } from '../body.ts'
 import { joinLines, type Delivery, type SinkRecord } from './delivery.ts'
 import { SinkFeed, type FeedOptions } from './feed.ts'
@@ -70,7 +71,7 @@ function writer({ framing, load }: HttpForm): Write {
     project ??= load()
     const projected = await project
     const texts = records.flatMap(({ line }) => {
-      const record: RecordBody = JSON.parse(line.toString())
+      const record: RecordBody = parseJson(line.toString())
       const value = projected(record)
       return value === undefined ? [] : [JSON.stringify(value)]
     })

@@ -6,7 +6,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 import type { OpenStream, OperatorStream } from '../../net/operator-stream.ts'
 import { loginFields, type NatsLogin } from './nats-login.ts'
-import { publication, ServerReader, type NatsMessage, type ServerInfo } from './nats-protocol.ts'
+import {
+  publication,
+  readAnswer,
+  ServerReader,
+  type NatsAnswer,
+  type NatsMessage,
+  type ServerInfo,
+} from './nats-protocol.ts'
 import { joinPieces, wait, type Patience } from './patience.ts'
 
 /** What a connection is made with. */
@@ -19,17 +26,6 @@ export interface NatsClientOptions {
   /** The program's version. */
   readonly version: string
 }
-
-/** What became of one message. */
-export type NatsAnswer =
-  | { readonly kind: 'stored'; readonly stream: string; readonly duplicate: boolean }
-  /** By JetStream's own code where it has one; 503 where nobody listens to the subject. */
-  | {
-      readonly kind: 'failed'
-      readonly code: number
-      readonly errorCode: number
-      readonly text: string
-    }
 
 /** Why it does not go on: the server's own words, or ours for what somebody has to change. */
 export class NatsError extends Error {
@@ -47,6 +43,9 @@ export class NatsError extends Error {
 const REFUSAL = /violation|revoked|expired|required|invalid|no headers|credentials/i
 const PIECE_BYTES = 64 * 1024
 const SUBSCRIPTION = '1'
+/** A server may say so much without being asked, and so much for each message; an acknowledgement has about 200 bytes. */
+const UNASKED_BYTES_MAX = 1024 * 1024
+const ANSWER_BYTES_MAX = 2048
 /** How long a server has for refusing a message by its announced size. */
 const REFUSES_SIZE_MS = 1000
 
@@ -61,6 +60,10 @@ export class NatsClient {
   #from = 0
   #until = 0
   #pongs = 0
+  /** Bytes that the server may say before it is asked anything else. */
+  #allowance = UNASKED_BYTES_MAX
+  /** A question of the server's is being answered; others need no answer of their own. */
+  #isPonging = false
   #broken: Error | undefined
   readonly #ended = Promise.withResolvers<void>()
   #wake: (() => void) | undefined
@@ -104,6 +107,7 @@ export class NatsClient {
   ): Promise<{ readonly answers: (NatsAnswer | undefined)[]; readonly error: Error | undefined }> {
     this.#from = this.#until
     this.#until += messages.length
+    this.#allowance = UNASKED_BYTES_MAX + messages.length * ANSWER_BYTES_MAX
     try {
       const frames = messages.map((message, at) => this.#frameOf(message, this.#from + at))
       for (const piece of joinPieces(frames.flat(), PIECE_BYTES)) await this.#write(piece, patience)
@@ -184,6 +188,15 @@ export class NatsClient {
     await wait(this.#stream, this.#stream.write(bytes), 'the server to read', patience)
   }
 
+  // One at a time: a server that asks and does not read would fill the memory with answers.
+  #pong(): void {
+    if (this.#isPonging) return
+    this.#isPonging = true
+    const end = (): void => void (this.#isPonging = false)
+    // A failure shows where the connection is read.
+    this.#stream.write(Buffer.from('PONG\r\n')).then(end, end)
+  }
+
   // Each that comes gives the next one its whole time: a server that is slow but answers is not given up.
   async #waitUntil(
     count: () => number,
@@ -191,9 +204,14 @@ export class NatsClient {
     what: string,
     patience: Patience,
   ): Promise<void> {
-    while (count() < wanted) {
+    for (let before = count(); before < wanted; before = count()) {
       if (this.#broken !== undefined) throw this.#broken
-      const more = new Promise<void>((resolve) => (this.#wake = resolve))
+      const more = new Promise<void>((resolve) => {
+        // Whatever else a server says gives it no more time.
+        this.#wake = () => {
+          if (count() > before || this.#broken !== undefined) resolve()
+        }
+      })
       await wait(this.#stream, more, what, patience)
       this.#wake = undefined
     }
@@ -204,6 +222,9 @@ export class NatsClient {
       for (;;) {
         const chunk = await this.#stream.read()
         if (chunk === undefined) throw new Error('the server closed the connection')
+        // Reading it takes time that calls need.
+        this.#allowance -= chunk.length
+        if (this.#allowance < 0) throw new Error('the server says more than it was asked')
         for (const operation of this.#reader.read(chunk)) this.#take(operation)
         this.#wake?.()
       }
@@ -218,8 +239,7 @@ export class NatsClient {
         this.#info = operation.info
         break
       case 'ping':
-        // A failure shows where the connection is read.
-        this.#stream.write(Buffer.from('PONG\r\n')).catch(() => undefined)
+        this.#pong()
         break
       case 'pong':
         this.#pongs += 1
@@ -254,33 +274,4 @@ function provenBy(login: () => NatsLogin, nonce: string | undefined): Record<str
   } catch (error) {
     throw new NatsError(`credentials: ${error instanceof Error ? error.message : 'unreadable'}`)
   }
-}
-
-function readAnswer({
-  status,
-  payload,
-}: {
-  readonly status: string | undefined
-  readonly payload: Buffer
-}): NatsAnswer {
-  if (status !== undefined)
-    return { kind: 'failed', code: Number(status), errorCode: 0, text: `status ${status}` }
-  const { error, stream, seq, duplicate }: PubAck = JSON.parse(payload.toString())
-  if (error !== undefined || typeof stream !== 'string' || typeof seq !== 'number') {
-    const { code = 0, err_code: errorCode = 0, description = 'no acknowledgement' } = error ?? {}
-    return { kind: 'failed', code, errorCode, text: String(description) }
-  }
-  return { kind: 'stored', stream, duplicate: duplicate === true }
-}
-
-/** As a server writes it; of a stranger, so each member is looked at. */
-interface PubAck {
-  readonly error?: {
-    readonly code?: number
-    readonly err_code?: number
-    readonly description?: unknown
-  }
-  readonly stream?: unknown
-  readonly seq?: unknown
-  readonly duplicate?: unknown
 }

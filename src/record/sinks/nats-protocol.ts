@@ -144,3 +144,44 @@ function headerBlock(headers: Readonly<Record<string, string>>): Buffer {
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`)
   return Buffer.from(`NATS/1.0\r\n${lines.join('')}\r\n`)
 }
+
+/** What became of one message. */
+export type NatsAnswer =
+  | { readonly kind: 'stored'; readonly stream: string; readonly duplicate: boolean }
+  /** By JetStream's own code where it has one; 503 where nobody listens to the subject. */
+  | {
+      readonly kind: 'failed'
+      readonly code: number
+      readonly errorCode: number
+      readonly text: string
+    }
+
+/** Reads what JetStream says of a message. @throws Error where it is no JSON */
+export function readAnswer({
+  status,
+  payload,
+}: {
+  readonly status: string | undefined
+  readonly payload: Buffer
+}): NatsAnswer {
+  if (status !== undefined)
+    return { kind: 'failed', code: Number(status), errorCode: 0, text: `status ${status}` }
+  const { error, stream, seq, duplicate }: PubAck = JSON.parse(payload.toString())
+  if (error !== undefined || typeof stream !== 'string' || typeof seq !== 'number') {
+    const { code = 0, err_code: errorCode = 0, description = 'no acknowledgement' } = error ?? {}
+    return { kind: 'failed', code, errorCode, text: String(description) }
+  }
+  return { kind: 'stored', stream, duplicate: duplicate === true }
+}
+
+/** As a server writes it; of a stranger, so each member is looked at. */
+interface PubAck {
+  readonly error?: {
+    readonly code?: number
+    readonly err_code?: number
+    readonly description?: unknown
+  }
+  readonly stream?: unknown
+  readonly seq?: unknown
+  readonly duplicate?: unknown
+}

@@ -8,8 +8,8 @@ import { actionOf } from '../line.ts'
 import { escapeUnprintable } from '../printable.ts'
 import type { Delivery, RefusedRecord, SinkRecord } from './delivery.ts'
 import { SinkFeed, type FeedOptions } from './feed.ts'
-import { NatsClient, NatsError, type NatsAnswer, type NatsClientOptions } from './nats-client.ts'
-import { messageBytes, type NatsMessage } from './nats-protocol.ts'
+import { NatsClient, NatsError, type NatsClientOptions } from './nats-client.ts'
+import { messageBytes, type NatsAnswer, type NatsMessage } from './nats-protocol.ts'
 import type { Patience } from './patience.ts'
 
 /** How a NATS sink is fed. */

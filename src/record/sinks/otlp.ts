@@ -4,6 +4,7 @@
 import { setImmediate } from 'node:timers/promises'
 
 import type { Limits } from '../../limits.ts'
+import { parseJson } from '../../wire/parse-json.ts'
 import type { RecordBody } from '../body.ts'
 import type { Origin } from '../project/format.ts'
 import { otlpRequest, projectOtlp } from '../project/otlp.ts'
@@ -58,7 +59,7 @@ async function requestBody(records: readonly SinkRecord[], origin: Origin): Prom
   const texts: string[] = []
   for (const [at, { line }] of records.entries()) {
     if (at > 0 && at % RECORDS_PER_TURN === 0) await setImmediate()
-    const record: RecordBody = JSON.parse(line.toString())
+    const record: RecordBody = parseJson(line.toString())
     texts.push(JSON.stringify(projectOtlp(record, origin)))
   }
   // The list of log records is the only empty one.

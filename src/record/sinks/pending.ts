@@ -1,6 +1,6 @@
 // The records that one read of the journal gave a sink, until it has all of them. Called by `feed.ts`.
 
-import { chainOf } from '../chain.ts'
+import { chainOf, lineDigest } from '../chain.ts'
 import { eventIdOf } from '../line.ts'
 import type { ReadLines } from '../reader.ts'
 import type { SinkCursor } from './cursor.ts'
@@ -21,7 +21,7 @@ export class Pending {
   constructor({ lines, place }: ReadLines, seqBefore: number, accepts: (line: Buffer) => boolean) {
     const last = lines.at(-1)
     const lastSeq = (last && chainOf(last)?.seq) ?? seqBefore + lines.length
-    this.cursor = { ...place, seq: lastSeq }
+    this.cursor = { ...place, seq: lastSeq, hash: last && lineDigest(last) }
     this.bytes = lines.reduce((sum, line) => sum + line.length + 1, 0)
     this.since = lines[0] && timeOf(lines[0])
     this.#records = lines.filter(accepts).map(sinkRecord)

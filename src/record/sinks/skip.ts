@@ -3,7 +3,7 @@
 
 import { makeUlid } from '../../wire/ulid.ts'
 import type { RecordBody } from '../body.ts'
-import { chainOf } from '../chain.ts'
+import { chainOf, lineDigest } from '../chain.ts'
 import { eventRecord } from '../ecs.ts'
 import { actionOf, ACTION_WITHIN } from '../line.ts'
 import type { JournalReader, ReadLimit } from '../reader.ts'
@@ -42,7 +42,7 @@ const BYTES = 1024 * 1024
 export async function planSkip(reader: JournalReader, options: SkipOptions): Promise<Skip> {
   const { cursor, end, bytes: wanted, accepts, taken } = options
   const lost = new LostRecords(options)
-  let { seq, firstSeq, offset } = cursor
+  let { seq, firstSeq, offset, hash } = cursor
   let bytes = 0
   let isBlocked = false
   while (bytes < wanted && !isBlocked) {
@@ -50,6 +50,7 @@ export async function planSkip(reader: JournalReader, options: SkipOptions): Pro
     if (lines.length === 0) break
     // All lines of one read are of one segment, so the place before any of them is known.
     let at = place.offset - lines.reduce((sum, line) => sum + line.length + 1, 0)
+    let last: Buffer | undefined
     for (const line of lines) {
       const lineSeq = chainOf(line)?.seq ?? seq + 1
       const isLost = accepts(line) && !taken.has(lineSeq)
@@ -57,14 +58,16 @@ export async function planSkip(reader: JournalReader, options: SkipOptions): Pro
       if (isBlocked || bytes >= wanted) break
       if (isLost) lost.add(line)
       seq = lineSeq
+      last = line
       at += line.length + 1
       bytes += line.length + 1
     }
     firstSeq = place.firstSeq
     offset = at
+    if (last !== undefined) hash = lineDigest(last)
   }
   return {
-    cursor: { seq, firstSeq, offset },
+    cursor: { seq, firstSeq, offset, hash },
     bytes,
     gaps: lost.gapsTo(seq),
     count: lost.count,

@@ -1,7 +1,8 @@
 // Where a sink goes on after a start. Called by `feed.ts`.
 
+import { lineDigest } from '../chain.ts'
 import type { RecordLog } from '../journal.ts'
-import { listSegments } from '../segments.ts'
+import { lastLineOf, listSegments, type SegmentFile } from '../segments.ts'
 import type { SinkCursor } from './cursor.ts'
 
 /** What is asked of the journal. */
@@ -13,18 +14,18 @@ interface StartOptions {
 
 /**
  * Where a sink goes on. Retention may have taken the segment that it had read to its end; of a cursor that fits nothing
- * (another journal's, a future one) the nearest beginning is taken: rather twice than never.
+ * (another journal's, one that is ahead of what a dead machine's disk has kept) the oldest beginning is taken: rather twice
+ * than never.
  */
 export function startingPlace(
   { journal, log, name }: StartOptions,
   cursor: SinkCursor | undefined,
 ): SinkCursor {
   const segments = listSegments(journal.dir)
-  const isKnown = cursor !== undefined && cursor.seq <= journal.head.seq
-  const isPlace = segments.some(
-    ({ firstSeq, bytes }) => firstSeq === cursor?.firstSeq && cursor.offset <= bytes,
-  )
-  if (isKnown && isPlace) return cursor
+  const segment = segments.find(({ firstSeq }) => firstSeq === cursor?.firstSeq)
+  const isOfThis = segment === undefined || isPlaceIn(segment, cursor)
+  const isKnown = cursor !== undefined && cursor.seq <= journal.head.seq && isOfThis
+  if (isKnown && segment !== undefined) return cursor
   const next = isKnown ? cursor.seq + 1 : 0
   const nearest = segments.findLast(({ firstSeq }) => firstSeq <= next) ?? segments[0]
   const firstSeq = nearest?.firstSeq ?? 1
@@ -32,4 +33,14 @@ export function startingPlace(
     log.warn({ sink: name, cursor, from: firstSeq }, 'sink cursor does not fit the journal')
   }
   return { firstSeq, offset: 0, seq: firstSeq - 1, gaps: cursor?.gaps }
+}
+
+/** Whether the line before the place is the one that the sink had last: others may have been written since the disk lost it. */
+function isPlaceIn(
+  { path, bytes, firstSeq }: SegmentFile,
+  cursor: SinkCursor | undefined,
+): boolean {
+  if (cursor === undefined || cursor.offset > bytes) return false
+  if (cursor.offset === 0) return cursor.seq === firstSeq - 1
+  return cursor.hash === lineDigest(lastLineOf(path, cursor.offset))
 }

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 import type { Limits } from '../../limits.ts'
 import type { OpenStream, OperatorStream } from '../../net/operator-stream.ts'
+import { parseJson } from '../../wire/parse-json.ts'
 import type { RecordBody } from '../body.ts'
 import type { Delivery, SinkRecord } from './delivery.ts'
 import { SinkFeed, type FeedOptions } from './feed.ts'
@@ -56,7 +57,7 @@ function* framesOf(
   form: Form | undefined,
 ): Generator<Buffer> {
   for (const { line, seq } of records) {
-    const record: RecordBody = JSON.parse(line.toString())
+    const record: RecordBody = parseJson(line.toString())
     const shown = form?.(record)
     if (form === undefined) yield syslogFrame(record, seq, line, sender)
     else if (shown !== undefined)

@@ -71,3 +71,23 @@ void t.test('the last values of a name are known, and no more than these', (t) =
   )
   t.end()
 })
+
+void t.test('R55: what is left of a value where a text was cut is masked', (t) => {
+  const known = new KnownSecrets()
+  const value = 'canary-0123456789abcdefghij'
+  known.learn('one', value)
+  for (const form of [value, Buffer.from(value).toString('base64'), encodeURIComponent(value)])
+    for (let left = 8; left < form.length; left += 1) {
+      const text = `${'x '.repeat(600)}${form.slice(0, left)}`
+      t.equal(known.maskValues(text), `${'x '.repeat(600)}[secret:credential]`)
+    }
+  t.equal(
+    known.maskValues(`${value} ${'x '.repeat(100)}${value.slice(0, 12)}`),
+    `[secret:credential] ${'x '.repeat(100)}[secret:credential]`,
+  )
+  const fewer = `${'x '.repeat(600)}${value.slice(0, 7)}`
+  t.equal(known.maskValues(fewer), fewer)
+  const within = `${value.slice(0, 20)} ${'x '.repeat(600)}`
+  t.equal(known.maskValues(within), within, 'nothing was cut there')
+  t.end()
+})

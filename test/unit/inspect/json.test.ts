@@ -88,6 +88,13 @@ void t.test('what we accept all read alike, what they read differently we refuse
   t.end()
 })
 
+void t.test('a key is the one that is written, whatever keys were read before', (t) => {
+  const text = String.raw`{"jsonrpc":"2.0","\u006dethod":"tools/call"}`
+  for (const before of [String.raw`{"jsonrpc":"2.0","\\u006d":1}`, text]) readJson(bytesOf(before))
+  t.strictSame(readJson(bytesOf(text)), { jsonrpc: '2.0', method: 'tools/call' })
+  t.end()
+})
+
 // ---- canonical
 
 void t.test('the canonical text is the one of RFC 8785', (t) => {

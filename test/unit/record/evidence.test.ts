@@ -74,7 +74,7 @@ async function make(t: Test, isSealed = true): Promise<Made> {
     startedAt: '',
     endedAt: '',
     complete: true,
-    items: [],
+    items: [{ kind: 'child' as const, name: CHILD.id, outcome: 'ended' as const, at: '' }],
   }
   if (isSealed) {
     await add('task-receipt', { task: TASK, detail: { receipt: signer.sign(unsigned) } })
@@ -229,6 +229,17 @@ void t.test('a manifest that agrees does not help who tampers', async (t) => {
     ['records.ndjson', lines((all) => [...all, all.at(-1)!]), /^records.*(?:order|twice)/],
     ['records.ndjson', lines((all) => [...all, '{"event":1}']), /^records.*no record/],
     ['records.ndjson', lines((all) => [...all, 'x']), /^records.*no record/],
+    ['README.txt', (text) => text.replace('--key KEY', ''), /^README.*follow/],
+    [
+      'records.ndjson',
+      lines((all) => all.slice(1)),
+      /^records.*: records 1 to 1 of .* are not there/,
+    ],
+    [
+      'records.ndjson',
+      lines((all) => all.filter((line) => !line.includes('"task":{"id":"t_child"'))),
+      /^records.*says that t_child ended with it, and no record of that is there/,
+    ],
   ]
   for (const [name, change, expected] of cases) {
     const report = checkBytes(made, forge(members, name, change))
@@ -245,8 +256,11 @@ void t.test('what is made up as a whole does not pass a key that is known', asyn
   const { privateKey } = generateKeyPairSync('ed25519')
   const stranger = publicKeyOf(privateKey)
   const report = verifyBundle(made.bundle, { keys: [stranger] })
-  t.match(told(report), [/^keys\.json: none of its keys/])
-  t.match(report.notes, [/tail-unanchored/, /tail-unanchored/])
+  t.match(told(report), [
+    /^keys\.json: none of its keys/,
+    /no checkpoint that a given key vouches for covers the records of/,
+    /no checkpoint that a given key vouches for covers the records of t_child/,
+  ])
   const own = verifyBundle(made.bundle, { keys: [] })
   t.match(own, { ok: true, keys: 'own', notes: [/keys of the bundle alone/] })
 })
@@ -268,10 +282,52 @@ void t.test('what is not there is said in the manifest and by whoever checks', a
     'tail-unanchored',
   ])
   t.match(manifest!.missing.at(-1)!.why, /no checkpoint covers.*no sidecar was asked/)
-  const report = verifyBundle(made.bundle, { keys: [made.key] })
+  t.match(told(verifyBundle(made.bundle, { keys: [made.key] })), [
+    /no checkpoint that a given key vouches for/,
+    /no checkpoint that a given key vouches for/,
+  ])
+  const report = verifyBundle(made.bundle, { keys: [] })
   t.ok(report.ok)
   t.ok(report.notes.some((note) => note.startsWith('tail-unanchored')))
   t.equal(await writeBundle({ ...made.options, scope: { task: 't_none' } }), undefined)
+})
+
+void t.test(
+  'a manifest of another version does not keep what it says from being compared',
+  async (t) => {
+    const made = await make(t)
+    const members = unpack(readFileSync(made.bundle)).map((member) => {
+      if (member.name !== 'manifest.json') return member
+      const manifest = JSON.parse(member.bytes.toString())
+      return {
+        name: 'manifest.json',
+        bytes: Buffer.from(JSON.stringify({ ...manifest, derivation: 2 })),
+      }
+    })
+    t.match(told(checkBytes(made, pack(members))), [/^manifest\.json: .*cannot be compared/])
+  },
+)
+
+void t.test('a period is one piece of the chain, also where the clock went back', async (t) => {
+  const dir = freshDir(t)
+  const journal = openJournal(join(dir, 'journal'))
+  for (const now of [1000, 2000, 1500, 3000, 4000])
+    await journal.append(eventRecord('rules-loaded', { now, detail: { sets: [] } }))
+  await journal.close()
+  const since = new Date(1800).toISOString()
+  const out = join(dir, 'bundle.tar')
+  const manifest = await writeBundle({
+    journalDir: journal.dir,
+    scope: { since, until: new Date(3500).toISOString() },
+    frameworks: [],
+    out,
+    program: '1.2.3',
+    rulesOf: () => undefined,
+    receiptKeys: [],
+    noCheckpoint: undefined,
+  })
+  t.equal(manifest?.records, 3)
+  t.match(verifyBundle(out, { keys: [] }), { ok: true, records: 3 })
 })
 
 void t.test('a file that is no bundle, or means harm, is refused', async (t) => {

@@ -49,6 +49,28 @@ void t.test('readable lines on a terminal, strangers’ control characters escap
   t.end()
 })
 
+void t.test('R55: texts are masked and the line stays one, whatever is looked for', (t) => {
+  const mask = (text: string): string => text.replaceAll(/.+/g, '[secret:pattern]')
+  for (const pretty of [false, true]) {
+    const { log, lines } = collect({ pretty, color: false, mask })
+    log.warn({ host: 'a"b', of: { list: ['c', 1] } }, 'words')
+    log.error({ err: new Error('gone') }, 'broke')
+    t.equal(lines.length, 2)
+    for (const line of lines) t.notMatch(line, /a\\?"b|words|gone|broke/)
+    if (!pretty)
+      t.match(JSON.parse(lines[0] ?? ''), {
+        level: 'warn',
+        time: /^\d{4}-.*Z$/,
+        host: '[secret:pattern]',
+        msg: '[secret:pattern]',
+      })
+  }
+  const quoted = collect({ pretty: false, mask: (text) => text.replaceAll('a"b\\c', '…') })
+  quoted.log.warn({ host: 'x a"b\\c' }, 'words')
+  t.match(JSON.parse(quoted.lines[0] ?? ''), { host: 'x …', msg: 'words' })
+  t.end()
+})
+
 void t.test('stderr is the default, and a reader that is gone is no crash', (t) => {
   const url = new URL('../../../src/record/log.ts', import.meta.url).href
   const script = `const { makeLog } = await import('${url}'); const log = makeLog({ level: 'debug' }); for (let i = 0; i < 3; i++) log.debug('line'); process.exit(7)`

@@ -6,6 +6,7 @@ import * as fc from 'fast-check'
 import t from 'tap'
 
 import { escapeHarmful, jsonText } from '../../../src/wire/json-text.ts'
+import { parseJson } from '../../../src/wire/parse-json.ts'
 
 const HOSTILE = [
   ['a carriage return', '\r'],
@@ -57,10 +58,8 @@ void t.test('line breaks are those of the indentation alone', (t) => {
 
 void t.test('any value reads back as it was, from text without a harmful character', (t) => {
   const text = fc.string({ unit: 'binary' })
-  // V8's JSON.parse may take an escaped name of a member for one that begins with a backslash.
-  const key = text.filter((written) => !written.includes('\\'))
   const values = [text, fc.double(), fc.boolean(), fc.constant(null)]
-  const any = fc.object({ key, values })
+  const any = fc.object({ key: text, values })
   const harmful = /[<>\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Co}\p{Default_Ignorable_Code_Point}]/u
   fc.assert(
     fc.property(any, (value) => {
@@ -68,7 +67,7 @@ void t.test('any value reads back as it was, from text without a harmful charact
       return (
         !harmful.test(written) &&
         escapeHarmful(written) === written &&
-        isDeepStrictEqual(JSON.parse(written), JSON.parse(JSON.stringify(value)))
+        isDeepStrictEqual(parseJson(written), parseJson(JSON.stringify(value)))
       )
     }),
     { numRuns: 2000 },

@@ -6,8 +6,9 @@ import { join } from 'node:path'
 import t from 'tap'
 
 import type { RecordBody } from '../../../../src/record/body.ts'
+import { lineDigest } from '../../../../src/record/chain.ts'
 import { listSegments } from '../../../../src/record/segments.ts'
-import type { BacklogOptions } from '../../../../src/record/sinks/backlog.ts'
+import { backlogBytesMax, type BacklogOptions } from '../../../../src/record/sinks/backlog.ts'
 import { cursorPath, loadCursor, saveCursor } from '../../../../src/record/sinks/cursor.ts'
 import type { Deliver } from '../../../../src/record/sinks/delivery.ts'
 import { SinkGate } from '../../../../src/record/sinks/gate.ts'
@@ -222,7 +223,8 @@ void t.test(
       actions: { 'call-ended': 2 },
     }
     const offset = (lines[0]?.length ?? 0) + (lines[1]?.length ?? 0) + 2
-    saveCursor(cursorPath(dir, 'siem'), { seq: 2, firstSeq: 1, offset, gaps: [gap] })
+    const hash = lineDigest(lines[1] ?? '')
+    saveCursor(cursorPath(dir, 'siem'), { seq: 2, firstSeq: 1, offset, hash, gaps: [gap] })
     const receiver = makeReceiver()
     receiver.isThere = true
     const sink = start(receiver.deliver)
@@ -235,6 +237,25 @@ void t.test(
     t.match(told, [{ event: { id: gap.id }, sallyport: { detail: { from: 1, to: 2, count: 2 } } }])
   },
 )
+
+void t.test('R54: dead sinks that may skip do not make one another skip for ever', async (t) => {
+  for (const count of [1, 20]) {
+    const { journal, start } = makeScene(t)
+    const bytesMax = backlogBytesMax(1024, HUGE, count)
+    const backlog = backlogOf(new SinkGate(), bytesMax, 'drop-with-gap-record')
+    const sinks = Array.from({ length: count }, (_, at) =>
+      start(makeReceiver().deliver, { ...backlog, name: `siem-${at}` }),
+    )
+    while (journal.head.written < bytesMax * 2) await journal.append(ended('A'))
+    await until(() => sinks.every(({ stats }) => stats.gaps > 0 && !stats.isFull), 'they skipped')
+    const { seq } = journal.head
+    await new Promise((resolve) => setTimeout(resolve, 250))
+    t.ok(journal.head.seq <= seq + count, 'but for gaps that were about to be told no more came')
+    t.ok(sinks.every(({ stats }) => stats.backlogBytes < bytesMax))
+    await Promise.all(sinks.map((sink) => sink.close()))
+    await journal.close()
+  }
+})
 
 void t.test('R54: a sink that may skip does not make the journal full', async (t) => {
   const maxBytes = 200_000

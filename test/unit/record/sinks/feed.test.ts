@@ -1,14 +1,15 @@
 // Proves what a feed does with each thing that a receiver can say, and that damage to its own state repeats, never loses.
 
-import { readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 import t from 'tap'
 
+import { listSegments } from '../../../../src/record/segments.ts'
 import { backOffMs } from '../../../../src/record/sinks/back-off.ts'
 import { cursorPath, loadCursor, saveCursor } from '../../../../src/record/sinks/cursor.ts'
 import type { Deliver } from '../../../../src/record/sinks/delivery.ts'
-import { journalRecords, until } from '../support.ts'
+import { journalRecords, openJournal, until } from '../support.ts'
 import { denied, ended, event, makeScene, namesOf } from './scripted.ts'
 
 void t.test(
@@ -250,3 +251,62 @@ void t.test('a setback is told in words, never with the records that are left', 
     'sink does not take records; trying on {"sink":"siem","backlog":1,"afterMs":10,"detail":"busy"}',
   ])
 })
+
+void t.test(
+  'R54: while its cursor cannot be written a sink neither moves nor repeats, and then counts right',
+  async (t) => {
+    const { dir, journal, start } = makeScene(t)
+    const got: string[] = []
+    const sink = start(async (records) => {
+      got.push(...namesOf(records))
+      return { outcome: 'taken' }
+    })
+    const beside = `${cursorPath(dir, 'siem')}.new`
+    mkdirSync(beside, { recursive: true })
+    for (const id of ['A', 'B', 'C']) await journal.append(ended(id))
+    await until(() => sink.stats.failures >= 2, 'it was tried again')
+    t.match(sink.stats, { sent: 3, backlog: 3, backlogBytes: journal.stats.bytes })
+    rmSync(beside, { recursive: true })
+    await until(() => sink.stats.backlog === 0, 'the cursor is written')
+    t.strictSame(got, ['A', 'B', 'C'], 'nothing came twice')
+    t.equal(sink.stats.backlogBytes, 0)
+    t.match(loadCursor(cursorPath(dir, 'siem')), { seq: 3, offset: journal.stats.bytes })
+    await sink.close()
+    await journal.close()
+  },
+)
+
+void t.test(
+  'R54: records that took the place of those that a dead machine lost are delivered, whole',
+  async (t) => {
+    for (const lost of [1, 2, 3]) {
+      const { dir, journal, start } = makeScene(t)
+      const got: string[] = []
+      const deliver: Deliver = async (records) => {
+        got.push(...namesOf(records))
+        return { outcome: 'taken' }
+      }
+      for (const id of ['A', 'B', 'C']) await journal.append(ended(id))
+      const sink = start(deliver)
+      await until(() => sink.stats.backlog === 0, 'all is there')
+      await sink.close()
+      await journal.close()
+      const path = listSegments(journal.dir)[0]?.path ?? ''
+      const kept = readFileSync(path, 'utf8')
+        .split('\n')
+        .slice(0, 3 - lost)
+      writeFileSync(path, kept.map((line) => `${line}\n`).join(''))
+      got.length = 0
+      const next = openJournal(join(dir, 'journal'))
+      for (const id of ['D', 'E', 'FFFFF', 'G']) await next.append(denied(id))
+      const again = start(deliver, { journal: next })
+      await until(() => again.stats.backlog === 0, 'all is there')
+      const all = journalRecords(join(dir, 'journal'))
+      t.equal(all.length, 7 - lost)
+      t.equal(got.length, all.length, 'all that the journal has, and nothing else')
+      t.strictSame(got.slice(-4), ['D', 'E', 'FFFFF', 'G'])
+      await again.close()
+      await next.close()
+    }
+  },
+)

@@ -213,3 +213,43 @@ void t.test('no text of a stranger gets into a subject', async (t) => {
   t.equal(subjectOf(subject, line('call-denied', forged + own)), `a.${TASK.id}.call-denied`)
   t.equal(subjectOf('fixed', line('>', '')), 'fixed')
 })
+
+void t.test(
+  'R54: a server that never acknowledges gains no time by whatever else it says',
+  async (t) => {
+    const run = await start(t, (_publication, socket) => {
+      const timer = setInterval(() => socket.write('PING\r\n'), 20)
+      socket.on('close', () => clearInterval(timer))
+    })
+    await run.write(['/a'])
+    await until(() => run.sink.stats.failures >= 1, 'it was given up')
+    run.answer = store
+    await until(() => run.sink.stats.backlog === 0, 'it is taken')
+  },
+)
+
+void t.test(
+  'a server that asks much is answered little, and one that asks without end not at all',
+  async (t) => {
+    const questions = Buffer.from('PING\r\n'.repeat(10_000))
+    const run = await start(t, (publication, socket) => {
+      socket.write(questions)
+      store(publication, socket)
+    })
+    const answers = (): number => run.said.filter((line) => line === 'PONG').length
+    await run.write(['/a'])
+    await until(() => run.sink.stats.backlog === 0 && answers() > 0, 'it is taken, and answered')
+    t.ok(answers() < 1000, 'an answer is for all that was asked before it')
+    run.answer = (_publication, socket) => {
+      const ask = (): void => {
+        while (!socket.destroyed && socket.write(questions));
+      }
+      socket.on('drain', ask)
+      ask()
+    }
+    await run.write(['/b'])
+    await until(() => run.sockets[0]?.destroyed === true, 'it is broken off')
+    run.answer = store
+    await until(() => run.sink.stats.backlog === 0, 'it is taken')
+  },
+)
