@@ -163,7 +163,7 @@ function trafficText(call: DecidedRequest, redactor: Redactor): string {
   return `${text}},"tls":${tlsText(clientTls, redact)}`
 }
 
-// The member `tls`, as `tlsOf` makes it.
+// The member `tls`, as `ecs.ts` makes it.
 function tlsText(
   { serverName, version }: NonNullable<Call['clientTls']>,
   redact: (text: string) => string,

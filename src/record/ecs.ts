@@ -221,7 +221,7 @@ export function agentOf(userAgent: string): NonNullable<RecordBody['user_agent']
 }
 
 /** The member `tls`. */
-export function tlsOf(client: NonNullable<CallFacts['clientTls']>): RecordBody['tls'] {
+function tlsOf(client: NonNullable<CallFacts['clientTls']>): RecordBody['tls'] {
   return {
     established: true,
     version: tlsVersion(client.version),

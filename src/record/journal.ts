@@ -1,6 +1,6 @@
 // The journal: every record, in order, in a hash chain, on the disk before `append` resolves. One write a turn of the
 // event loop. Where it cannot write it says so (`audit-unavailable`) and goes on as soon as it can. Deliberately knows no
-// sinks: they read its files. Opened by `config/records.ts`.
+// sinks: they read its files. Opened by `config/records.ts`, written to by `recorder.ts` and `checkpoints.ts`.
 
 import { mkdirSync } from 'node:fs'
 
