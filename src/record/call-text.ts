@@ -8,10 +8,10 @@ import type { Redactor } from '../inspect/redactor.ts'
 import { firstValue } from '../wire/headers.ts'
 import { jsonText } from '../wire/json-text.ts'
 import { makeUlid } from '../wire/ulid.ts'
-import type { QueuedRecord } from './batch.ts'
+import type { QueuedRecord } from './journal/batch.ts'
 import { agentOf, callEvent, ECS, isoTime, taskOf, tlsVersion } from './ecs.ts'
 import { targetOf } from './facts.ts'
-import type { TextParts } from './open-starts.ts'
+import type { TextParts } from './journal/open-starts.ts'
 import { redactDetail, redactTask } from './redact-record.ts'
 import {
   eventText,

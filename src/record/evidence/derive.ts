@@ -2,7 +2,7 @@
 // and compares. Pure. Called by `write-bundle.ts` and `verify-bundle.ts`.
 
 import type { RecordBody } from '../body.ts'
-import type { Checkpoint } from '../checkpoint.ts'
+import type { Checkpoint } from '../proof/checkpoint.ts'
 import { aimsFields } from '../project/aims.ts'
 import type { Framework } from './control-map.ts'
 import { ControlCounter, controlsText, LEVELS } from './controls.ts'
