@@ -21,7 +21,7 @@ import {
   type FoundCall,
 } from '../record/again/find.ts'
 import { escapeUnprintable } from '../record/printable.ts'
-import { renderRecord } from '../record/render.ts'
+import { renderRecord } from '../record/read/render.ts'
 import { staticTaskOf } from './common.ts'
 import { EXIT_CODES, paintFor, UsageError, type CommandIo } from './io.ts'
 import { printTrace } from './trace.ts'

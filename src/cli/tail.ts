@@ -4,8 +4,8 @@
 import { Option, type Command } from 'commander'
 import { RE2JS } from 're2js'
 
-import { renderRecord } from '../record/render.ts'
-import { tailRecords, type TailFilter } from '../record/tail.ts'
+import { renderRecord } from '../record/read/render.ts'
+import { tailRecords, type TailFilter } from '../record/read/tail.ts'
 import { escapeHarmful } from '../wire/json-text.ts'
 import { configFor, type CommonOptions } from './common.ts'
 import { EXIT_CODES, UsageError, type CommandIo } from './io.ts'

@@ -3,7 +3,7 @@
 
 import { closeSync, openSync, readSync } from 'node:fs'
 
-import type { CheckpointKey } from '../record/checkpoint.ts'
+import type { CheckpointKey } from '../record/proof/checkpoint.ts'
 import { verifyBundle, type BundleReport } from '../record/evidence/verify-bundle.ts'
 import { escapeUnprintable } from '../record/printable.ts'
 import { DecisionCheck, type DecisionsReport } from './verify-decisions.ts'

@@ -1,10 +1,10 @@
 // What `sallyport verify` prints for people: each problem with its place, and one sentence at the end. Called by `verify.ts`.
 
-import type { CheckpointsFound } from '../record/checkpoint-check.ts'
+import type { CheckpointsFound } from '../record/proof/checkpoint-check.ts'
 import { escapeUnprintable } from '../record/printable.ts'
-import type { ChainProblem } from '../record/tampering.ts'
-import type { TaskReport } from '../record/verify-task.ts'
-import type { VerifyOptions, VerifyReport } from '../record/verify.ts'
+import type { ChainProblem } from '../record/proof/tampering.ts'
+import type { TaskReport } from '../record/proof/verify-task.ts'
+import type { VerifyOptions, VerifyReport } from '../record/proof/verify.ts'
 import { paintFor, type CommandIo } from './io.ts'
 import { countOf } from './problems.ts'
 

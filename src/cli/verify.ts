@@ -7,17 +7,17 @@ import path from 'node:path'
 
 import type { Command } from 'commander'
 
-import { anchorOf, type Anchor } from '../record/anchor.ts'
-import type { CheckpointKey } from '../record/checkpoint.ts'
-import { checkpointKeyOf, keysIn } from '../record/key-ring.ts'
-import { readLines } from '../record/read-lines.ts'
+import { anchorOf, type Anchor } from '../record/proof/anchor.ts'
+import type { CheckpointKey } from '../record/proof/checkpoint.ts'
+import { checkpointKeyOf, keysIn } from '../record/proof/key-ring.ts'
+import { readLines } from '../record/read/read-lines.ts'
 import {
   verifyDirectory,
   verifyStream,
   verifyTaskOfDirectory,
   verifyTaskOfStream,
   type VerifyOptions,
-} from '../record/verify.ts'
+} from '../record/proof/verify.ts'
 import { configFor, type CommonOptions } from './common.ts'
 import { EXIT_CODES, printJson, UsageError, type CommandIo } from './io.ts'
 import { isBundle, verifyBundleFile } from './verify-bundle.ts'

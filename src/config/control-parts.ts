@@ -16,7 +16,7 @@ import type { CredentialStore } from '../credentials/store.ts'
 import type { Strangers } from '../identify/strangers.ts'
 import type { TaskListeners } from '../listen/task-listeners.ts'
 import type { Log } from '../record/log.ts'
-import type * as tail from '../record/tail.ts'
+import type * as tail from '../record/read/tail.ts'
 import { clientVariables } from './client-variables.ts'
 import type { Config } from './config.ts'
 import type { Records } from './records.ts'
@@ -193,7 +193,7 @@ async function credentialsOf({
 
 // Regular expressions come with it, and few sidecars are ever asked.
 async function loadTail(): Promise<Pick<typeof tail, 'latestRecords' | 'tailRecords'>> {
-  return import('../record/tail.ts')
+  return import('../record/read/tail.ts')
 }
 
 function follow(

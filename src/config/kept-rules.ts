@@ -18,7 +18,7 @@ import {
 } from 'node:fs'
 import path from 'node:path'
 
-import { listSegments } from '../record/segments.ts'
+import { listSegments } from '../record/journal/segments.ts'
 
 /** What keeping rules needs. */
 export interface KeptRulesOptions {

@@ -4,7 +4,7 @@
 import { readinessOf, type Readiness } from '../control/readiness.ts'
 import { SecretAges } from '../credentials/ages.ts'
 import type { CredentialStore } from '../credentials/store.ts'
-import type { SelfChecks, SelfCheckState } from '../record/self-check.ts'
+import type { SelfChecks, SelfCheckState } from '../record/detect/self-check.ts'
 import { placeholderKey } from './placeholder-key.ts'
 import { startSelfChecks, type SelfCheckParts } from './self-checks.ts'
 

@@ -1,5 +1,5 @@
 // The controls of a running sidecar that are looked at again and again, each by the very part that keeps it. Made by
-// `oversight.ts`; how they are told, `record/self-check.ts` says.
+// `oversight.ts`; how they are told, `record/detect/self-check.ts` says.
 
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import path from 'node:path'
@@ -16,8 +16,8 @@ import { decideTogether } from '../policy/conjunction.ts'
 import type { Decision, Question } from '../policy/decision.ts'
 import type { BoundHost } from '../policy/match.ts'
 import type { Log } from '../record/log.ts'
-import { SelfChecks, type SelfCheck } from '../record/self-check.ts'
-import { findTailTampering } from '../record/tail-check.ts'
+import { SelfChecks, type SelfCheck } from '../record/detect/self-check.ts'
+import { findTailTampering } from '../record/proof/tail-check.ts'
 import type { SinkFeed } from '../record/sinks/feed.ts'
 import type { TaskEntry } from '../tasks/entry.ts'
 import type { Ca } from '../tls/ca.ts'

@@ -5,8 +5,8 @@
 import { createRequire } from 'node:module'
 
 import type { Dialer } from '../net/dial.ts'
-import type { Checkpoints } from '../record/checkpoints.ts'
-import type { Journal, RecordLog } from '../record/journal.ts'
+import type { Checkpoints } from '../record/proof/checkpoints.ts'
+import type { Journal, RecordLog } from '../record/journal/journal.ts'
 import { backlogBytesMax, type BacklogOptions } from '../record/sinks/backlog.ts'
 import type { SinkFeed } from '../record/sinks/feed.ts'
 import type * as FileKind from '../record/sinks/file.ts'

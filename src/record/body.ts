@@ -4,7 +4,7 @@
 import type { Message } from '../call.ts'
 import type { InspectedFields } from '../inspect/fields.ts'
 import type { DataClass, Delegation, TaskProof } from '../tasks/task.ts'
-import type { Checkpoint } from './checkpoint.ts'
+import type { Checkpoint } from './proof/checkpoint.ts'
 
 /** ECS `event.*` of a record. */
 interface RecordEvent {

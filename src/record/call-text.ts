@@ -8,10 +8,10 @@ import type { Redactor } from '../inspect/redactor.ts'
 import { firstValue } from '../wire/headers.ts'
 import { jsonText } from '../wire/json-text.ts'
 import { makeUlid } from '../wire/ulid.ts'
-import type { QueuedRecord } from './batch.ts'
+import type { QueuedRecord } from './journal/batch.ts'
 import { agentOf, callEvent, ECS, isoTime, taskOf, tlsVersion } from './ecs.ts'
 import { targetOf } from './facts.ts'
-import type { TextParts } from './open-starts.ts'
+import type { TextParts } from './journal/open-starts.ts'
 import { redactDetail, redactTask } from './redact-record.ts'
 import {
   eventText,
@@ -163,7 +163,7 @@ function trafficText(call: DecidedRequest, redactor: Redactor): string {
   return `${text}},"tls":${tlsText(clientTls, redact)}`
 }
 
-// The member `tls`, as `tlsOf` makes it.
+// The member `tls`, as `ecs.ts` makes it.
 function tlsText(
   { serverName, version }: NonNullable<Call['clientTls']>,
   redact: (text: string) => string,

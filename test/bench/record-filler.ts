@@ -3,7 +3,7 @@
 
 import { DEFAULT_LIMITS } from '../../src/limits.ts'
 import { callRecord } from '../../src/record/ecs.ts'
-import { Journal } from '../../src/record/journal.ts'
+import { Journal } from '../../src/record/journal/journal.ts'
 import { facts } from '../unit/record/support.ts'
 
 const [dir = '', calls = '0', sync = 'process'] = process.argv.slice(2)

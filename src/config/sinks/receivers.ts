@@ -4,7 +4,7 @@
 import type { Limits } from '../../limits.ts'
 import type { Dialer } from '../../net/dial.ts'
 import { HttpPoster } from '../../net/http-client.ts'
-import type { Checkpoints } from '../../record/checkpoints.ts'
+import type { Checkpoints } from '../../record/proof/checkpoints.ts'
 import type { Origin } from '../../record/project/format.ts'
 import type { ReceiverPost } from '../../record/sinks/receiver.ts'
 import { permitUrl } from '../operator-permit.ts'

@@ -2,7 +2,7 @@
 // were in force, the tasks it was of. Streams; holds a bounded part. Called by `explain --call` and by evidence.
 
 import type { RecordBody } from '../body.ts'
-import { tailRecords } from '../tail.ts'
+import { tailRecords } from '../read/tail.ts'
 
 /** The rules in force from a record on. */
 export interface LoadedAt {

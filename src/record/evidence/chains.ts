@@ -2,9 +2,9 @@
 // checkpoints that cover them. Pure. Called by `verify-bundle.ts`, and by `write-bundle.ts` to say what is missing.
 
 import type { RecordBody } from '../body.ts'
-import { checkpointIn } from '../statements.ts'
-import { CHAIN_START, chainOf, lineDigest } from '../chain.ts'
-import { isSignedBy, type Checkpoint, type CheckpointKey } from '../checkpoint.ts'
+import { checkpointIn } from '../proof/statements.ts'
+import { CHAIN_START, chainOf, lineDigest } from '../journal/chain.ts'
+import { isSignedBy, type Checkpoint, type CheckpointKey } from '../proof/checkpoint.ts'
 
 /** How one chain of a bundle stands. */
 export interface ChainState {

@@ -3,7 +3,7 @@
 
 import { jsonText } from '../../wire/json-text.ts'
 import type { RecordBody } from '../body.ts'
-import type { Checkpoint } from '../checkpoint.ts'
+import type { Checkpoint } from '../proof/checkpoint.ts'
 import { aimsFields } from '../project/aims.ts'
 import type { Framework } from './control-map.ts'
 import { ControlCounter, controlsText, LEVELS } from './controls.ts'

@@ -2,7 +2,7 @@
 // its children, its states and its end. Counted record by record. Pure. Called by `derive.ts`.
 
 import type { RecordBody, RecordTask } from '../body.ts'
-import { SummaryCounter, type Summary } from '../summary.ts'
+import { SummaryCounter, type Summary } from '../read/summary.ts'
 
 /** One step in a task's life. */
 interface LifeStep {

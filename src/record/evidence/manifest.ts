@@ -1,8 +1,8 @@
 // The first member of a bundle: what is in it, what is not, and why. Shapes and their reading. Called by `write-bundle.ts` and
 // `verify-bundle.ts`.
 
-import type { CheckpointKey } from '../checkpoint.ts'
-import type { KeyAnnouncement } from '../key-announcement.ts'
+import type { CheckpointKey } from '../proof/checkpoint.ts'
+import type { KeyAnnouncement } from '../proof/key-announcement.ts'
 import { isFramework, type Framework } from './control-map.ts'
 import type { EvidenceScope } from './derive.ts'
 

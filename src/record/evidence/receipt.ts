@@ -2,7 +2,7 @@
 
 import { createPublicKey, verify } from 'node:crypto'
 
-import type { CheckpointKey } from '../checkpoint.ts'
+import type { CheckpointKey } from '../proof/checkpoint.ts'
 import { isObject } from './manifest.ts'
 
 /** Tells it; never throws. */

@@ -1,10 +1,10 @@
 // How far one sink is behind in bytes of the journal, and what follows where that is too far: new calls wait, or the sink
 // skips. Reads directory entries only when the journal is nearly full. Called by `feed.ts`.
 
-import type { JournalPlace } from '../reader.ts'
-import { reserveBytes } from '../retention.ts'
-import { listSegments } from '../segments.ts'
-import type { JournalHead } from '../writer.ts'
+import type { JournalPlace } from '../read/reader.ts'
+import { reserveBytes } from '../journal/retention.ts'
+import { listSegments } from '../journal/segments.ts'
+import type { JournalHead } from '../journal/writer.ts'
 import type { SinkGate } from './gate.ts'
 
 /** What bounds a sink's backlog. */

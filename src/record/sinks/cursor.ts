@@ -5,7 +5,7 @@ import { hash } from 'node:crypto'
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
-import type { JournalPlace } from '../reader.ts'
+import type { JournalPlace } from '../read/reader.ts'
 
 /** Records that a sink was not given. */
 export interface Gap {

@@ -2,8 +2,8 @@
 
 import type { Limits } from '../../limits.ts'
 import type { RecordBody } from '../body.ts'
-import type { RecordLog } from '../journal.ts'
-import type { JournalHead } from '../writer.ts'
+import type { RecordLog } from '../journal/journal.ts'
+import type { JournalHead } from '../journal/writer.ts'
 import type { BacklogOptions } from './backlog.ts'
 import type { SinkFilter } from './filter.ts'
 

@@ -2,8 +2,8 @@
 // for as long as it takes. Never in the way of the journal: it only reads its files. How a batch is delivered is a `Deliver`;
 // how far a sink may be behind is `backlog.ts`, what it does not get is `skip.ts`. Started by `config/`, closed by `sidecar.ts`.
 
-import { chainOf } from '../chain.ts'
-import { JournalReader } from '../reader.ts'
+import { chainOf } from '../journal/chain.ts'
+import { JournalReader } from '../read/reader.ts'
 import { backOffMs, type Setback } from './back-off.ts'
 import { Backlog } from './backlog.ts'
 import { cursorPath, loadCursor, saveCursor, type SinkCursor } from './cursor.ts'

@@ -1,8 +1,8 @@
 // The records that one read of the journal gave a sink, until it has all of them. Called by `feed.ts`.
 
-import { chainOf, lineDigest } from '../chain.ts'
+import { chainOf, lineDigest } from '../journal/chain.ts'
 import { eventIdOf } from '../line.ts'
-import type { ReadLines } from '../reader.ts'
+import type { ReadLines } from '../read/reader.ts'
 import type { SinkCursor } from './cursor.ts'
 import type { SinkRecord } from './delivery.ts'
 import { readRecord } from './filter.ts'

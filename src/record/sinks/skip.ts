@@ -3,10 +3,10 @@
 
 import { makeUlid } from '../../wire/ulid.ts'
 import type { RecordBody } from '../body.ts'
-import { chainOf, lineDigest } from '../chain.ts'
+import { chainOf, lineDigest } from '../journal/chain.ts'
 import { eventRecord } from '../ecs.ts'
 import { actionOf, ACTION_WITHIN } from '../line.ts'
-import type { JournalReader, ReadLimit } from '../reader.ts'
+import type { JournalReader, ReadLimit } from '../read/reader.ts'
 import type { Gap, SinkCursor } from './cursor.ts'
 import { isRegulatedLine, readRecord } from './filter.ts'
 

@@ -1,8 +1,8 @@
 // Where a sink goes on after a start. Called by `feed.ts`.
 
-import { lineDigest } from '../chain.ts'
-import type { RecordLog } from '../journal.ts'
-import { lastLineOf, listSegments, type SegmentFile } from '../segments.ts'
+import { lineDigest } from '../journal/chain.ts'
+import type { RecordLog } from '../journal/journal.ts'
+import { lastLineOf, listSegments, type SegmentFile } from '../journal/segments.ts'
 import type { SinkCursor } from './cursor.ts'
 
 /** What is asked of the journal. */

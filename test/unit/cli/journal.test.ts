@@ -7,7 +7,7 @@ import t from 'tap'
 
 import { DEFAULT_LIMITS } from '../../../src/limits.ts'
 import { eventRecord } from '../../../src/record/ecs.ts'
-import { Journal } from '../../../src/record/journal.ts'
+import { Journal } from '../../../src/record/journal/journal.ts'
 import { messageRecord } from '../../../src/record/message-record.ts'
 import { loadOrMakeCa } from '../../../src/tls/ca.ts'
 import { messageCall, messageOf } from '../record/support.ts'

@@ -16,7 +16,6 @@ import { makeDialer } from '../net/support.ts'
 import { policyOf } from '../policy/ask.ts'
 import { TASK } from '../record/support.ts'
 
-const signer = { signText: () => ({ key: '', signature: '' }) }
 const proxy = { address: () => ({ address: '127.0.0.1', family: 'IPv4', port: 3128 }) }
 
 function roomOf(policy: Policy | undefined, own?: Task) {
@@ -24,7 +23,6 @@ function roomOf(policy: Policy | undefined, own?: Task) {
     own: own && { id: own.id, state: 'active' as const },
     registry: { entries: { live: [{ task: TASK }] } },
     policies: { chainOf: () => policy && ([policy] as const) },
-    signer,
   }
 }
 

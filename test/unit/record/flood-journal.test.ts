@@ -6,9 +6,9 @@ import t from 'tap'
 import type { RecordBody } from '../../../src/record/body.ts'
 import { callRecord } from '../../../src/record/ecs.ts'
 import { DenialLimiter } from '../../../src/record/flood.ts'
-import type { Journal } from '../../../src/record/journal.ts'
+import type { Journal } from '../../../src/record/journal/journal.ts'
 import { messageRecord } from '../../../src/record/message-record.ts'
-import { verifyDirectory } from '../../../src/record/verify.ts'
+import { verifyDirectory } from '../../../src/record/proof/verify.ts'
 import {
   facts,
   freshDir,

@@ -5,11 +5,11 @@ import t from 'tap'
 import { EgressError } from '../../../src/errors.ts'
 import { DenialLimiter } from '../../../src/record/flood.ts'
 import { MessageLimiter } from '../../../src/record/message-flood.ts'
-import { Metrics } from '../../../src/record/metrics.ts'
+import { Metrics } from '../../../src/record/metrics/metrics.ts'
 import type { RecordBody } from '../../../src/record/body.ts'
 import { NO_SECRETS, Redactor } from '../../../src/inspect/redactor.ts'
 import { CallRecorder } from '../../../src/record/recorder.ts'
-import { verifyDirectory } from '../../../src/record/verify.ts'
+import { verifyDirectory } from '../../../src/record/proof/verify.ts'
 import {
   freshDir,
   journalRecords,

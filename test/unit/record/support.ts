@@ -7,14 +7,18 @@ import { join } from 'node:path'
 import { Call, type Message } from '../../../src/call.ts'
 import type { Reason } from '../../../src/errors.ts'
 import { DEFAULT_LIMITS, type Limits } from '../../../src/limits.ts'
-import { Alerts } from '../../../src/record/alerts.ts'
+import { Alerts } from '../../../src/record/detect/alerts.ts'
 import type { RecordBody } from '../../../src/record/body.ts'
-import type { DetectionName } from '../../../src/record/detections.ts'
-import { Detector } from '../../../src/record/detector.ts'
+import type { DetectionName } from '../../../src/record/detect/detections.ts'
+import { Detector } from '../../../src/record/detect/detector.ts'
 import type { CallFacts } from '../../../src/record/facts.ts'
-import { Journal, type JournalOptions, type RecordLog } from '../../../src/record/journal.ts'
-import { KnownDestinations } from '../../../src/record/known-destinations.ts'
-import { listSegments } from '../../../src/record/segments.ts'
+import {
+  Journal,
+  type JournalOptions,
+  type RecordLog,
+} from '../../../src/record/journal/journal.ts'
+import { KnownDestinations } from '../../../src/record/detect/known-destinations.ts'
+import { listSegments } from '../../../src/record/journal/segments.ts'
 import type { Task } from '../../../src/tasks/task.ts'
 
 export const TASK: Task = {

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 
 import t from 'tap'
 
-import { listSegments } from '../../../../src/record/segments.ts'
+import { listSegments } from '../../../../src/record/journal/segments.ts'
 import { backOffMs } from '../../../../src/record/sinks/back-off.ts'
 import { cursorPath, loadCursor, saveCursor } from '../../../../src/record/sinks/cursor.ts'
 import type { Deliver } from '../../../../src/record/sinks/delivery.ts'

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 
 import { callRecord, eventRecord } from '../../../../src/record/ecs.ts'
 import type { RecordBody } from '../../../../src/record/body.ts'
-import type { Journal } from '../../../../src/record/journal.ts'
+import type { Journal } from '../../../../src/record/journal/journal.ts'
 import type { Deliver, SinkRecord } from '../../../../src/record/sinks/delivery.ts'
 import { SinkFeed, type FeedOptions } from '../../../../src/record/sinks/feed.ts'
 import { facts, freshDir, memoryLog, openJournal } from '../support.ts'
