@@ -85,6 +85,7 @@ function makeControlParts(options: ControlPartsOptions): ControlParts {
       },
     },
     record: (action, detail) => recorder.recordEvent(action, { detail }),
+    recorded: () => recorder.settled(),
   }
 }
 

@@ -48,6 +48,8 @@ export function makeControlApp({ parts, limits, version, onUnexpected }: AppOpti
     const rawBody = await readBody(c.env.incoming, controlBodyBytesMax)
     Object.assign(c.env.incoming, { rawBody })
     await next()
+    // Whoever is told of a change finds it on record, whatever becomes of us then.
+    if (c.req.method !== 'GET' && c.req.method !== 'HEAD') await parts.recorded()
   })
   addTaskRoutes(app, parts)
   addCreateRoutes(app, parts)

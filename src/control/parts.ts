@@ -196,4 +196,6 @@ export interface ControlParts {
   readonly checkpoints: CheckpointDesk
   /** Puts a change on record with its principal. */
   record(action: string, detail: Readonly<Record<string, unknown>>): void
+  /** Resolves when what was put on record so far is written. */
+  recorded(): Promise<void>
 }

@@ -14,7 +14,7 @@ export class PlaceholderScan {
   }
 
   /** Gives the placeholders seen with this chunk, whole or ending in it, in their order and none twice. */
-  push(chunk: Uint8Array): Iterable<string> {
+  push(chunk: Uint8Array): ReadonlySet<string> {
     const text = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength).toString('latin1')
     const overlap = Math.max(0, this.#finder.lengthMax - 1)
     const border = this.#tail + text.slice(0, overlap)

@@ -37,7 +37,7 @@ export function watchResponse(
     if (chunk === null || chunk === undefined || left <= 0) return chunk
     const watched = chunk.subarray(0, left)
     left -= watched.length
-    if (scan.push(watched) !== undefined) {
+    if (scan.push(watched).size > 0) {
       left = 0
       onFound('body')
     }

@@ -175,6 +175,11 @@ export class CallRecorder {
     this.#watch(journal.append(eventRecord(action, { ...fields, now: now() })))
   }
 
+  /** Resolves when what was recorded so far is on the disk, or owed: a journal that cannot write holds nobody up. */
+  async settled(): Promise<void> {
+    await this.#watched?.catch(() => undefined)
+  }
+
   #isFirst(key: string): boolean {
     if (this.#alerted.has(key)) return false
     // Bounded: past this an alert may repeat, which is the harmless side.
