@@ -49,7 +49,7 @@ function startLoad(
   }
 }
 
-void t.test('killed again and again', { timeout: 290_000 }, async (t) => {
+void t.test('killed again and again', { timeout: 118_000 }, async (t) => {
   const upstream = await startHttp({ handler: () => ({ body: 'ok' }) })
   t.teardown(() => upstream.close())
   const authority = `up.test:${upstream.port}`
