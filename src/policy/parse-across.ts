@@ -42,6 +42,15 @@ export function checkKeysTogether(
         `\`${key}\` has no meaning for ${opaque}://, which is not inspected`,
         'take it out, or make it two rules',
       )
+  const limit = rule['limit']
+  if (verdict !== 'deny' && opaque !== undefined && isMapping(limit))
+    for (const key of ['bodyBytes', 'perTool'].filter((each) => each in limit))
+      report.add(
+        [...base, 'limit', key],
+        'key',
+        'opaque-key',
+        `\`${key}\` has no meaning for ${opaque}://, which is not inspected`,
+      )
   checkKinds(rule, base, report)
   const hasShorthand = destinations.some(
     (each) => typeof each === 'string' && /^[a-z]+:\/\/[^/]+\/./.test(each),
