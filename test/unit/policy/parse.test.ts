@@ -122,11 +122,6 @@ void t.test('`static` is refused by name and not ignored', (t) => {
   t.end()
 })
 
-void t.test('named groups of hosts are refused by name', (t) => {
-  t.match(problems('ruleset: x\nhosts: {}\nrules: []\n'), [/^2:1 not-served: `hosts`/])
-  t.end()
-})
-
 const YAML: readonly (readonly [title: string, source: string, problem: RegExp])[] = [
   ['aliases', 'ruleset: &a x\nowner: *a\nrules: []\n', /^2:8 yaml-alias: aliases are not read/],
   ['merge keys', 'ruleset: x\nrules:\n  - <<: {}\n', /^3:5 yaml-merge/],
