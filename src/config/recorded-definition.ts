@@ -23,7 +23,12 @@ export function proofsOf({ from }: Transition, cause: Cause, kept: KeptTask): ob
 /** What of a task's definition decides on its calls, so that a record can be judged again; the rest is with every record. */
 function definitionOf(task: Task): object {
   const { rules, params, environment, ceiling, subject, sources, sandbox, expiresAt } = task
+  const { intent, capabilities, labels, observe } = task
   return {
+    intent,
+    ...(capabilities && { capabilities }),
+    ...(labels && { labels }),
+    ...(observe && { observe }),
     rules,
     params,
     environment,

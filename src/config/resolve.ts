@@ -72,12 +72,18 @@ function resolveTask({
   identity,
   sandbox,
   principal,
+  capabilities,
+  labels,
+  observe,
   ...task
 }: TaskSection): TaskDefinition {
   const { id, image, hooks } = sandbox
   return {
     ...task,
     ...(principal !== undefined && { principal }),
+    ...(capabilities && { capabilities }),
+    ...(labels && { labels }),
+    ...(observe === true && { observe }),
     sandbox: {
       id,
       ...(image !== undefined && { image }),

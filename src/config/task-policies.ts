@@ -14,7 +14,7 @@ import { compileTaskPolicy, type LoadedRules } from './rules.ts'
 export interface TaskPolicy {
   readonly policy?: Policy
   /** What of the definition is at fault where there is none; the rules unless given. */
-  readonly field?: '/params'
+  readonly field?: '/params' | '/observe'
   readonly problems: readonly string[]
 }
 
@@ -43,13 +43,18 @@ const POLICIES_MAX = 1000
 /** The policies of all tasks. */
 export class TaskPolicies {
   readonly #options: TaskPoliciesOptions
-  readonly #chains: WeakMap<Task, Chained> = new WeakMap()
+  #chains: WeakMap<Task, Chained> = new WeakMap()
   readonly #credentials: WeakMap<Task, Named> = new WeakMap()
   #policies: LRUCache<string, TaskPolicy> = new LRUCache({ max: POLICIES_MAX })
   #of: LoadedRules | undefined
 
   constructor(options: TaskPoliciesOptions) {
     this.#options = options
+  }
+
+  /** A task declares something else now: the chains of those below it are made anew, too. */
+  forget(): void {
+    this.#chains = new WeakMap()
   }
 
   /** A task's own rules as others than those in force would give them. */

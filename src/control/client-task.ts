@@ -6,6 +6,8 @@ import type { TaskEnvironment } from './parts.ts'
 /** A task's definition as it is written: durations as texts such as `30m`. */
 export interface WrittenTask {
   readonly intent: string
+  readonly capabilities?: readonly string[]
+  readonly labels?: Readonly<Record<string, string>>
   readonly owner: { readonly name: string; readonly team: string }
   readonly agent: { readonly account: string; readonly instance: string }
   readonly principal?: string
@@ -25,6 +27,7 @@ export interface WrittenTask {
   readonly params?: Readonly<Record<string, string>>
   readonly environment: string
   readonly ceiling: 'public' | 'internal' | 'confidential' | 'restricted'
+  readonly observe?: boolean
   readonly expires: string
   readonly parent?: string
   readonly depth?: number

@@ -106,6 +106,19 @@ export class ControlClient {
     return this.#change(id, 'extend', { expires, ...(evidence && { evidence }) })
   }
 
+  /** Adds to what a task declares; takes the role approver. */
+  extendIntent(
+    id: string,
+    extension: {
+      readonly intent?: string
+      readonly addCapabilities?: readonly string[]
+      readonly labels?: Readonly<Record<string, string>>
+      readonly reason: string
+    },
+  ): Promise<TaskView> {
+    return this.#change(id, 'intent', extension)
+  }
+
   suspendTask(id: string, reason?: string): Promise<TaskView> {
     return this.#change(id, 'suspend', reasonOf(reason))
   }

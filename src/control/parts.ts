@@ -2,6 +2,7 @@
 // the parts in.
 
 import type { TaskState } from '../tasks/task.ts'
+import type { IntentExtension } from '../tasks/intent.ts'
 import type { TaskDefinition } from '../tasks/schema.ts'
 import type {
   Actor,
@@ -25,6 +26,7 @@ export interface TaskDesk {
   list(): Iterable<TaskView>
   show(id: string): TaskView | undefined
   extend(id: string, lifetimeMs: number, actor: Actor, evidence?: Evidence): TaskView
+  extendIntent(id: string, extension: IntentExtension, actor: Actor): TaskView
   suspend(id: string, actor: Actor, reason: string | undefined): TaskView
   resume(id: string, actor: Actor, reason: string | undefined): TaskView
   heartbeat(id: string, actor: Actor): TaskView

@@ -41,8 +41,15 @@ export function adoptStatic(
     return known
   }
   // The definition gives what it says; when it began and ends is what it was.
-  const { startsAt, expiresAt } = known.task
-  known.kept = { ...known.kept, task: { ...task, startsAt, expiresAt } }
+  const { startsAt, expiresAt, intent, intentDigest, capabilities, labels } = known.task
+  // An approver may have extended what it declares.
+  const declared = {
+    intent,
+    intentDigest,
+    ...(capabilities && { capabilities }),
+    ...(labels && { labels }),
+  }
+  known.kept = { ...known.kept, task: { ...task, ...declared, startsAt, expiresAt } }
   // The clock may have ended it while nobody looked.
   if (!isOver(known.state)) registry.tellContinued(known)
   return known

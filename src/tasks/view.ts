@@ -25,6 +25,8 @@ export interface TaskView {
   readonly children: readonly string[]
   readonly intent: string
   readonly intentDigest: string
+  readonly capabilities?: readonly string[]
+  readonly labels?: Readonly<Record<string, string>>
   readonly owner: { readonly name: string; readonly team: string }
   readonly agent: { readonly account: string; readonly instance: string }
   readonly principal?: string
@@ -44,6 +46,8 @@ export interface TaskView {
   readonly params: Readonly<Record<string, string>>
   readonly environment: string
   readonly ceiling: string
+  /** What no rule allows passes. */
+  readonly observe?: true
   readonly credentials: readonly { readonly name: string; readonly used: boolean }[]
   readonly createdAt: string
   readonly createdBy: string
