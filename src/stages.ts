@@ -273,6 +273,7 @@ export function fail(call: Call, error: unknown, parts: Parts): void {
   else if (error instanceof EgressError) {
     call.reason = error.reason
     call.detail = error.detail
+    call.wait = error.wait
     if (error instanceof TaskRefusal) call.task = error.task
   } else {
     call.reason = 'internal'

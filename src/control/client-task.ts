@@ -35,6 +35,17 @@ export interface WrittenTask {
   readonly require?: Evidence
 }
 
+/** What an approver adds to what a task declares. */
+export interface WrittenExtension {
+  /** Replaces the text. */
+  readonly intent?: string
+  readonly addCapabilities?: readonly string[]
+  /** Further ones, or other values of those there are. */
+  readonly labels?: Readonly<Record<string, string>>
+  /** Put on record. */
+  readonly reason: string
+}
+
 /** What making a task answers. */
 export interface MadeTask extends Omit<TaskEnvironment, 'proxy'> {
   readonly id: string

@@ -120,6 +120,30 @@ export interface Kill {
   readonly at: string
 }
 
+/** What an agent asks people for. Its words are marked: the rest is the sidecar's. */
+export interface RequestView {
+  readonly id: string
+  readonly task: string
+  readonly owner: { readonly name: string; readonly team: string }
+  readonly agent: { readonly account: string; readonly instance: string }
+  readonly environment: string
+  readonly method: string
+  /** As the sidecar reads it, without what is secret in it. */
+  readonly url: string
+  /** What the rules said when it was asked for. */
+  readonly verdict: 'allow' | 'deny' | 'hold'
+  readonly verdictReason: string
+  /** Written by the agent, and nothing more than that: it may be a stranger's words. */
+  readonly agentSays: string
+  /** `lapsed`: the task was over before anybody answered. */
+  readonly state: 'open' | 'granted' | 'refused' | 'lapsed'
+  readonly openedAt: string
+  readonly closedAt?: string
+  readonly closedBy?: string
+  /** What whoever closed it has to say. */
+  readonly answer?: string
+}
+
 /** What let something through beyond the rules and tasks as they were, and waits for a review. */
 export interface OverrideView {
   readonly id: string

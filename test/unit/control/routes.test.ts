@@ -382,6 +382,8 @@ void t.test('the document is made from the schemas that check', async (t) => {
     '/v1/overrides/{id}/review',
     '/v1/owners',
     '/v1/owners/{owner}',
+    '/v1/requests',
+    '/v1/requests/{id}/close',
     '/v1/rules',
     '/v1/rules/reload',
     '/v1/tasks',
@@ -452,4 +454,33 @@ void t.test('R80: a task that observes takes the role operator', async (t) => {
   })
   t.match(await control.ask('POST', '/v1/tasks', DEFINITION, { as: 'starter' }), { status: 201 })
   t.match(await control.ask('POST', '/v1/tasks', definition, { as: 'boss' }), { status: 201 })
+})
+
+void t.test('what agents ask for is listed by team, and closed once, by an approver', async (t) => {
+  const control = await startControl(t, {
+    principals: [
+      { name: 'boss', roles: ['operator', 'orchestrator'] },
+      { name: 'reviewer', roles: ['approver'] },
+      { name: 'stranger', roles: ['approver'], teams: ['platform'] },
+    ],
+  })
+  const ids = async (as: string, query = ''): Promise<string[]> => {
+    const { body } = await control.ask('GET', `/v1/requests${query}`, undefined, { as })
+    const requests: { id: string }[] = body['requests']
+    return requests.map(({ id }) => id)
+  }
+  t.strictSame(await ids('boss'), ['q_1', 'q_2'])
+  t.strictSame(await ids('boss', '?state=open'), ['q_1'])
+  t.strictSame(await ids('boss', '?task=t_q_2'), ['q_2'])
+  t.strictSame(await ids('stranger'), ['q_2'])
+  const at = '/v1/requests/q_1/close'
+  const granted = { answer: 'granted', reason: 'the rules follow' }
+  t.match(await control.ask('POST', at, granted, { as: 'boss' }), { status: 403 })
+  t.match(await control.ask('POST', at, granted, { as: 'stranger' }), { status: 404 })
+  t.match(await control.ask('POST', at, { answer: 'maybe' }, { as: 'reviewer' }), { status: 400 })
+  t.match(await control.ask('POST', at, granted, { as: 'reviewer' }), {
+    status: 200,
+    body: { state: 'granted', closedBy: 'reviewer', answer: 'the rules follow' },
+  })
+  t.match(await control.ask('POST', at, granted, { as: 'reviewer' }), { status: 409 })
 })
