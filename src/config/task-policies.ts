@@ -9,7 +9,7 @@ import type { PolicyChain } from '../policy/conjunction.ts'
 import { factsOf } from '../policy/facts.ts'
 import { credentialsOf } from '../policy/reachable.ts'
 import type { Task } from '../tasks/task.ts'
-import { compileTaskPolicy, type LoadedRules } from './rules.ts'
+import { compileTaskPolicy, OBSERVE_GUARDED, type LoadedRules } from './rules.ts'
 
 /** A task's rules, or why there are none. */
 export interface TaskPolicy {
@@ -72,7 +72,7 @@ export class TaskPolicies {
       this.#of = rules
       this.#policies = new LRUCache({ max: POLICIES_MAX })
     }
-    const key = JSON.stringify([task.rules, task.params, task.environment])
+    const key = JSON.stringify([task.rules, task.params, task.environment, task.observe])
     let known = this.#policies.get(key)
     if (known === undefined) {
       const { policy, problems } = compileTaskPolicy(rules.sets, this.#options.always, task)
@@ -81,6 +81,7 @@ export class TaskPolicies {
       known = {
         ...(policy && { policy }),
         ...(isOfParams && { field: '/params' }),
+        ...(errors.some(({ code }) => code === OBSERVE_GUARDED) && { field: '/observe' }),
         problems: errors.map(({ message }) => message),
       }
       this.#policies.set(key, known)
