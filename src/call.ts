@@ -4,8 +4,9 @@
 import assert from 'node:assert'
 
 import type { Secret } from './credentials/secret.ts'
-import type { Reason } from './errors.ts'
+import type { Reason, Wait } from './errors.ts'
 import type { InspectedFields } from './inspect/fields.ts'
+import type { QuotaCharge, Unit } from './ledger/owed.ts'
 import type { PolicyChain } from './policy/conjunction.ts'
 import type { ConnectDecision, Decision } from './policy/decision.ts'
 import type { Task, TaskStanding } from './tasks/task.ts'
@@ -105,6 +106,8 @@ export interface Inspection {
   recordRequest(): Promise<void>
   /** The response as the client gets it. @throws response-malformed; what broke its body off, which is aborted then */
   filterResponse(response: UpstreamResponse): UpstreamResponse | Promise<UpstreamResponse>
+  /** What it counts as against limits, message by message; absent: one call. */
+  readonly units?: readonly Unit[]
   /** Resolves when the client would read a refusal; it never rejects. */
   awaitReader(): Promise<void>
   /** A refusal in the words of the protocol inside; undefined where the usual ones are understood. */
@@ -204,6 +207,10 @@ export class Call {
   framingInDoubt = false
   reason: Reason = 'allowed'
   detail?: Readonly<Record<string, string | number>>
+  /** How long a refused client has to wait, where it is known. */
+  wait?: Wait | undefined
+  /** What it took of limits; undefined where it counts against none. */
+  charge?: QuotaCharge | undefined
   #cutters: (() => void)[] | undefined
   #cutReason: Reason | undefined
 

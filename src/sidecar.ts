@@ -103,7 +103,7 @@ export class Sidecar {
     mkdirSync(stateDir, { recursive: true, mode: 0o700 })
     this.#ca = new CaWatch(ca, config, log)
     this.#authorities = makeTaskAuthorities(config, () => this.ca, log)
-    this.#tools = openTaskTools(config, log)
+    this.#tools = openTaskTools(config, log, () => ({ room: this.#room, ...this.#records }))
     this.#secrets = openSecrets(config, environment, guard)
     const { credentials, redactor } = this.#secrets
     this.#records = openRecords(
@@ -241,6 +241,7 @@ export class Sidecar {
       onCredential: (standing, name) => this.#room.noteCredential(standing, name),
       refuseConnect: this.#config.refusals.connect,
       tools: this.#tools,
+      quotas: this.#tools.quotas,
       record: this.#config.record,
       recordedHeaders: this.#config.redact.headers,
       onUnexpected: (error, call) => {

@@ -32,6 +32,7 @@ export function printTask(task: TaskView, io: CommandIo): void {
     ['rules', task.rules.join(', ')],
     ['credentials', task.credentials.map(({ name }) => name).join(', ') || undefined],
     ['environment', `${task.environment}, up to ${task.ceiling}`],
+    ...limitsOf(task).map((limit) => ['limit', limit] as const),
     ['created', `${task.createdAt} by ${task.createdBy}`],
     ['expires', task.expiresAt],
     ['heartbeat', task.heartbeatDueAt],
@@ -42,6 +43,13 @@ export function printTask(task: TaskView, io: CommandIo): void {
     if (value !== undefined)
       io.out(`${name.padEnd(12)} ${escapeUnprintable(value.replaceAll(/\s+/g, ' '))}\n`)
   if (task.receipt !== undefined) printReceipt(task.receipt, io)
+}
+
+function limitsOf({ limits = [] }: TaskView): string[] {
+  return limits.map(({ name, tool, max, used }) => {
+    const of = tool === undefined ? '' : ` of ${tool}`
+    return `${name}${of}: ${used} of ${max} used`
+  })
 }
 
 /** Prints a receipt, one line an item. */

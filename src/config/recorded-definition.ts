@@ -22,12 +22,13 @@ export function proofsOf({ from }: Transition, cause: Cause, kept: KeptTask): ob
 
 /** What of a task's definition decides on its calls, so that a record can be judged again; the rest is with every record. */
 function definitionOf(task: Task): object {
-  const { rules, params, environment, ceiling, subject, sources, sandbox, expiresAt } = task
+  const { rules, params, environment, ceiling, limits, subject, sources, sandbox, expiresAt } = task
   return {
     rules,
     params,
     environment,
     ceiling,
+    ...(limits && { limits }),
     ...(subject !== undefined && { subject }),
     ...(sources.length > 0 && { sources }),
     ...(sandbox.image !== undefined && { image: sandbox.image }),

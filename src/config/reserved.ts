@@ -12,7 +12,6 @@ const RESERVED_KEYS: Readonly<Record<string, readonly string[]>> = {
     'capabilities',
     'labels',
     'notBefore',
-    'limits',
     'depth',
     'heartbeat',
     'hooks',

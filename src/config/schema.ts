@@ -6,23 +6,25 @@ import { z } from 'zod'
 
 import { DEFAULT_LIMITS, type Limits } from '../limits.ts'
 import { CONTENT_MODES } from '../policy/subject.ts'
-import { boundedText, cidr, duration, positiveInteger } from '../tasks/scalars.ts'
-import { DATA_CLASSES } from '../tasks/task.ts'
+import { boundedText, cidr, duration, positiveInteger, size } from '../tasks/scalars.ts'
+import { taskLimits } from '../tasks/limits-schema.ts'
+import { DATA_CLASSES, type TaskLimits } from '../tasks/task.ts'
 import type { Config, TaskDefinition } from './config.ts'
 import { controlSchema, type ControlSection } from './control-schema.ts'
 import { credentialSchema, type CredentialSection } from './credential-schema.ts'
 import { hooksSchema, type HookSection } from './hook-schema.ts'
 import { identitySchema, type IdentitySection } from './identity-schema.ts'
 import { redactSchema, type RedactSection } from './redact-schema.ts'
-import { address, hostName, limitValue, listenAddress, resolverAddress, size } from './scalars.ts'
+import { address, hostName, limitValue, listenAddress, resolverAddress } from './scalars.ts'
 import type { SinkDefinition } from './sink-definition.ts'
 import { sinkSchema } from './sink-schema.ts'
 
 /** The static task as it is written. */
 export interface TaskSection extends Omit<
   TaskDefinition,
-  'lifetimeMs' | 'sources' | 'sandbox' | 'principal'
+  'lifetimeMs' | 'sources' | 'sandbox' | 'principal' | 'limits'
 > {
+  readonly limits?: TaskLimits | undefined
   readonly principal?: string | undefined
   readonly identity: { readonly sources?: readonly string[] | undefined }
   readonly sandbox: {
@@ -137,6 +139,7 @@ const task: z.ZodType<Sections['task']> = z
       .describe('Values of the parameters of the rule sets.'),
     environment: label.describe('Such as dev or prod.'),
     ceiling: z.enum(DATA_CLASSES).describe('Highest class of data that the task may touch.'),
+    limits: taskLimits.optional(),
     expires: duration.describe('Life of the task; at most limits.taskLifetimeMs.'),
   })
   .optional()

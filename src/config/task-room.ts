@@ -26,6 +26,7 @@ import type { Records } from './records.ts'
 import type { LoadedRules } from './rules.ts'
 import { TaskCertificates } from './task-certificates.ts'
 import { TaskPolicies } from './task-policies.ts'
+import type { TaskTools } from './task-tools.ts'
 import { definitionAt, proofsOf } from './recorded-definition.ts'
 import { recordWidenings } from './widenings.ts'
 import { buildStaticTask } from './task.ts'
@@ -43,6 +44,7 @@ export interface TaskRoomOptions {
   readonly authorities: TaskAuthorities
   readonly leafServers: LeafServers
   readonly credentials: CredentialStore
+  readonly tools: Pick<TaskTools, 'quotas'>
   readonly openCalls: (taskId: string) => number
   /** Cuts what a suspended task, or one below it, has under way. @returns how many calls */
   readonly pause: (taskId: string) => number
@@ -219,7 +221,7 @@ export class TaskRoom {
   }
 
   #makeDesk(): TaskDesk {
-    const { config, hooks, listeners, openCalls, records } = this.#options
+    const { config, hooks, listeners, openCalls, records, tools } = this.#options
     const { identity, limits } = config
     return new TaskDesk({
       registry: this.registry,
@@ -237,6 +239,7 @@ export class TaskRoom {
       onEvent: (action, { task }, detail) => records.recorder.recordEvent(action, { task, detail }),
       credentialsOf: ({ task }) => this.policies.credentialsOf(task),
       openCalls,
+      usesOf: ({ id, task }) => tools.quotas.useOf(id, task.limits ?? {}),
       socketOf: (taskId) => listeners.pathOf(taskId),
     })
   }

@@ -10,6 +10,7 @@ import type { Delegation, Sandbox, Task } from './task.ts'
 export function makeTask(definition: TaskDefinition, now: number, parent: Task | undefined): Task {
   const { intent, owner, agent, principal, identity, rules, params, environment, ceiling } =
     definition
+  const { limits } = definition
   const id = `t_${makeUlid(now).toLowerCase()}`
   return {
     id,
@@ -25,6 +26,7 @@ export function makeTask(definition: TaskDefinition, now: number, parent: Task |
     params: { ...params },
     environment,
     ceiling,
+    ...(limits && { limits }),
     sources: identity.sources ?? [],
     ...(identity.subject !== undefined && { subject: identity.subject }),
     startsAt: now,

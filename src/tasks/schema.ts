@@ -3,8 +3,9 @@
 
 import { z } from 'zod'
 
+import { taskLimits } from './limits-schema.ts'
 import { boundedText, cidr, duration, positiveInteger } from './scalars.ts'
-import { DATA_CLASSES, type DataClass } from './task.ts'
+import { DATA_CLASSES, type DataClass, type TaskLimits } from './task.ts'
 
 /** A task as it is defined, after defaults. */
 export interface TaskDefinition {
@@ -29,6 +30,7 @@ export interface TaskDefinition {
   readonly params: Readonly<Record<string, string>>
   readonly environment: string
   readonly ceiling: DataClass
+  readonly limits?: TaskLimits | undefined
   /** Milliseconds; written as a duration. */
   readonly expires: number
   readonly parent?: string | undefined
@@ -134,6 +136,7 @@ const shape = {
   ceiling: z
     .enum(DATA_CLASSES, { error: `expected ${DATA_CLASSES.join(', ')}` })
     .describe('Highest class of data that the task may touch.'),
+  limits: taskLimits.optional(),
   expires: duration.describe('Life of the task, such as 30m.'),
   parent: taskId.optional().describe('The task that this is a stage of.'),
   depth: z
