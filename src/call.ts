@@ -8,6 +8,7 @@ import type { Reason, Wait } from './errors.ts'
 import type { InspectedFields } from './inspect/fields.ts'
 import type { QuotaCharge, Unit } from './ledger/owed.ts'
 import type { PolicyChain } from './policy/conjunction.ts'
+import type { Moment } from './policy/facts.ts'
 import type { ConnectDecision, Decision } from './policy/decision.ts'
 import type { Task, TaskStanding } from './tasks/task.ts'
 import type { Endpoint } from './wire/authority.ts'
@@ -50,6 +51,8 @@ export interface Identity {
   readonly policies: PolicyChain
   /** The task as it stands at any later time. */
   readonly standing: TaskStanding
+  /** What deciding looks at beside call and rules, as it is when it is asked. */
+  readonly moment: () => Moment
 }
 
 /** The head that leaves, credentials in place. Never written to a record. */
