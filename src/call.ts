@@ -17,8 +17,6 @@ import { firstValue } from './wire/headers.ts'
 import type { CanonicalRequest } from './wire/receive.ts'
 import type { TraceContext } from './wire/trace-context.ts'
 
-export type { TraceContext } from './wire/trace-context.ts'
-
 /** How a call came in: asked for in absolute form, inside an intercepted tunnel, as a WebSocket upgrade, as a tunnel. */
 export type CallKind = 'forward' | 'intercepted' | 'upgrade' | 'tunnel'
 

@@ -169,11 +169,13 @@ export class TaskRoom {
   }
 
   /** Counts a call that is over. */
-  count({ task, reason }: Call, wasDenied: boolean): void {
+  count({ task, reason, inspection }: Call, wasDenied: boolean): void {
     // Somebody else's attempts with its credential are not the task's.
     if (reason === 'identity-shared' || reason === 'unknown-client') return
     const entry = task && this.registry.entries.get(task.id)
-    if (entry) this.watch.count(entry, wasDenied)
+    if (entry === undefined) return
+    const messages = inspection?.units?.filter(({ isRefused }) => isRefused === true).length ?? 0
+    this.watch.count(entry, wasDenied ? { reason, messages } : undefined)
   }
 
   /** Brings what hangs on rules up to date for every task, after they have changed; who may do more now is put on record. */

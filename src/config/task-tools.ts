@@ -19,7 +19,11 @@ export interface TaskTools {
 }
 
 /** Opens what is remembered. @throws Error where what was written cannot be read: a tool that was refused must stay so */
-export function openTaskTools(config: Config, log: Log, around: () => QuotaSurroundings): TaskTools {
+export function openTaskTools(
+  config: Config,
+  log: Log,
+  around: () => QuotaSurroundings,
+): TaskTools {
   const { stateDir, limits } = config
   const pins = new ToolPins({
     dir: stateDir,

@@ -2,15 +2,8 @@
 // Given back where the call did not leave; what was under way is over exactly once. Made by `quotas.ts`.
 
 import { EgressError } from '../errors.ts'
-import {
-  NOTHING,
-  type KeptMeter,
-  type Lack,
-  type LimitName,
-  type Meter,
-  type Need,
-  type Taken,
-} from './meter.ts'
+import type { KeptMeter } from './kept-meter.ts'
+import { NOTHING, type Lack, type LimitName, type Meter, type Need, type Taken } from './meter.ts'
 import type { CallLimits } from '../tasks/task.ts'
 import type { QuotaCharge, Unit } from './owed.ts'
 

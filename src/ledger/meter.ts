@@ -3,8 +3,9 @@
 // crash gives nothing back, but takes what was reserved and not used. Pure; `quotas.ts` asks several of them at once and
 // writes.
 
-import { SlidingCount, type Buckets } from '../tasks/sliding-count.ts'
+import { SlidingCount } from '../tasks/sliding-count.ts'
 import type { CallLimits } from '../tasks/task.ts'
+import type { KeptMeter, KeptWindow, TotalName, WindowName } from './kept-meter.ts'
 
 /** A limit by its name, as tasks and rules write it. */
 export type LimitName = keyof CallLimits
@@ -25,22 +26,6 @@ export interface Lack {
   readonly waitMs: number | undefined
 }
 
-/** What is written down of a meter. */
-export interface KeptMeter {
-  readonly id: string
-  /** The task has ended. */
-  readonly isGone?: true
-  /** What counts as used in all. */
-  readonly totals?: Readonly<Partial<Record<TotalName, number>>>
-  /** What was used of windows by then, and what was reserved from then on. */
-  readonly windows?: Readonly<Partial<Record<WindowName, KeptWindow>>>
-}
-
-interface KeptWindow {
-  readonly buckets: Buckets
-  readonly ahead: number
-}
-
 /** What was taken of one meter, to give it back. */
 export interface Taken {
   readonly meter: Meter
@@ -48,9 +33,6 @@ export interface Taken {
   /** The bucket of each window, in the order of the windows. */
   readonly buckets: readonly (number | undefined)[]
 }
-
-type TotalName = 'calls' | 'bytesOut' | 'bytesIn'
-type WindowName = 'callsPerMinute' | 'callsPerHour' | 'callsPerDay'
 
 interface Total {
   used: number

@@ -9,6 +9,8 @@ export interface Unit {
   readonly quotas: readonly Quota[] | undefined
   /** The tool of MCP that it calls. */
   readonly tool?: string | undefined
+  /** Whether the message was refused by itself. */
+  readonly isRefused?: boolean
 }
 
 /** What a call took of the limits that it counts against. */

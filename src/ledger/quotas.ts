@@ -14,7 +14,8 @@ import type { CallLimits, Task, TaskLimits } from '../tasks/task.ts'
 import type { LimitUse } from '../tasks/view.ts'
 import type { RawHeaders } from '../wire/body.ts'
 import { Charge, type Due } from './charge.ts'
-import { Meter, type KeptMeter, type LimitName } from './meter.ts'
+import { isKeptMeter, type KeptMeter } from './kept-meter.ts'
+import { Meter, type LimitName } from './meter.ts'
 import type { Unit } from './owed.ts'
 import { QuotaClock, type Clocks } from './quota-clock.ts'
 import { ToolLimits } from './tool-limits.ts'
@@ -78,7 +79,7 @@ export class Quotas {
   constructor(options: QuotaOptions) {
     this.#options = options
     this.#clock = new QuotaClock(options.clocks)
-    this.#log = new StateLog(path.join(options.dir, FILE), isKept)
+    this.#log = new StateLog(path.join(options.dir, FILE), isKeptMeter)
     for (const kept of this.#log.values()) {
       if (kept.isGone === true) this.#log.forget(kept.id)
       else {
@@ -280,33 +281,4 @@ function digestOf(tool = ''): string {
 function splitId(id: string): [taskId: string, key: string] {
   const space = id.indexOf(' ')
   return [id.slice(0, space), id.slice(space + 1)]
-}
-
-function isKept(value: unknown): value is KeptMeter {
-  if (typeof value !== 'object' || value === null) return false
-  const id: unknown = Reflect.get(value, 'id')
-  if (typeof id !== 'string' || !/^\S+ ./.test(id)) return false
-  return isNumbers(Reflect.get(value, 'totals')) && isWindows(Reflect.get(value, 'windows'))
-}
-
-function isNumbers(value: unknown): boolean {
-  if (value === undefined) return true
-  return typeof value === 'object' && value !== null && Object.values(value).every(isAmount)
-}
-
-function isWindows(value: unknown): boolean {
-  if (value === undefined) return true
-  if (typeof value !== 'object' || value === null) return false
-  return Object.values(value).every((window: unknown) => {
-    if (typeof window !== 'object' || window === null) return false
-    const buckets: unknown = Reflect.get(window, 'buckets')
-    if (!isAmount(Reflect.get(window, 'ahead')) || !Array.isArray(buckets)) return false
-    return buckets.every(
-      (bucket: unknown) => Array.isArray(bucket) && bucket.length === 2 && bucket.every(isAmount),
-    )
-  })
-}
-
-function isAmount(value: unknown): value is number {
-  return typeof value === 'number' && Number.isFinite(value) && value >= 0
 }

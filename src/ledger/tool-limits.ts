@@ -13,12 +13,6 @@ interface ToolLimit {
 
 type Written = NonNullable<TaskLimits['tools']>
 
-/** Whether a text names tools: `*` any characters, and no braces. */
-export function isToolPattern(written: string): boolean {
-  const parts = parseTemplate(written)
-  return typeof parts !== 'string' && parts.every(({ kind }) => kind !== 'param')
-}
-
 /** The limits of tools, as they were read. */
 export class ToolLimits {
   readonly #read: WeakMap<Written, readonly ToolLimit[]> = new WeakMap()

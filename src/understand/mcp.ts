@@ -140,9 +140,10 @@ class McpCall {
   }
 }
 
-// I8: what a message counts against is what its own rules say.
+// I8: what a message counts against is what its own rules say, and it is refused by itself.
 function unitOf({ message, verdict }: Judged): Unit {
   const { subject } = message
   const tool = message.kind === 'request' && subject.list === 'tools' ? subject.name : undefined
-  return { quotas: verdict.decision.obligations.quotas, ...(tool !== undefined && { tool }) }
+  const { verdict: said, obligations } = verdict.decision
+  return { isRefused: said === 'deny', quotas: obligations.quotas, tool }
 }

@@ -38,7 +38,7 @@ export function problemBody(
   reason: Reason,
   callId: string,
   taskId: string | undefined,
-  wait?: Wait | undefined,
+  wait?: Wait,
   extension: Readonly<Record<string, unknown>> = {},
 ): string {
   const { title, status } = REASONS[reason]

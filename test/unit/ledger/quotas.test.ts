@@ -7,8 +7,8 @@ import * as fc from 'fast-check'
 import t from 'tap'
 
 import { EgressError } from '../../../src/errors.ts'
-import type { OwedQuota } from '../../../src/ledger/charge.ts'
 import type { Asked } from '../../../src/ledger/quotas.ts'
+import type { Quota } from '../../../src/policy/decision.ts'
 import type { CallLimits, TaskLimits } from '../../../src/tasks/task.ts'
 import { askFor, openQuotas, SteppedClock, type Held } from './quota-support.ts'
 
@@ -34,8 +34,12 @@ function grant({ quotas }: Held, asked: Asked, count: number): number {
   return granted
 }
 
-function quota(limits: OwedQuota['limits'], id = 'one', ancestor?: number): OwedQuota {
-  return { rule: { ruleset: 'set', id }, limits, ...(ancestor !== undefined && { ancestor }) }
+function quota(limits: Quota['limits'], id = 'one', ancestor?: number): Quota {
+  return {
+    rule: { ruleset: 'set', id, version: 'sha256:0' },
+    limits,
+    ...(ancestor !== undefined && { ancestor }),
+  }
 }
 
 void t.test('what counts against no limit takes nothing', (t) => {
@@ -447,8 +451,8 @@ void t.test(
               // By the tasks' clock, which never goes back: what the wall clock jumped while it ran is not part of this promise.
               clock.wall = 1_800_000_000_000 + clock.elapsed
               held = openQuotas(dir, clock, { t_0: above })
-            // Its time goes on from the first that it is asked.
-            held.quotas.useOf('t_1', limits)
+              // Its time goes on from the first that it is asked.
+              held.quotas.useOf('t_1', limits)
             }
             if (one.kind !== 'call') continue
             const asked = askFor(limits, {
