@@ -9,6 +9,7 @@ import {
 } from '../../policy/conjunction.ts'
 import type { Decision, TraceStep } from '../../policy/decision.ts'
 import { explainTogether, type Explanation } from '../../policy/explain.ts'
+import type { Moment } from '../../policy/facts.ts'
 import { listLookedAt, nameOfRule } from '../../policy/looks-at.ts'
 import type { Asked } from '../../policy/written-call.ts'
 import type { RecordBody } from '../body.ts'
@@ -17,7 +18,7 @@ import { askedOf, insideCall, insideMessage, maskedIn, recordedHeaders } from '.
 
 /** What decides is what these say. */
 export interface Outcome {
-  readonly verdict: 'allow' | 'deny'
+  readonly verdict: 'allow' | 'deny' | 'hold'
   readonly reason: string
   /** `RULESET/ID` and the digest of its file; undefined where no rule decided. */
   readonly rule: { readonly name: string; readonly version: string } | undefined
@@ -66,10 +67,11 @@ export function decideAgain(
   policies: PolicyChain,
   trace: 'with-trace' | 'without-trace' = 'with-trace',
 ): DecidedAgain {
+  const moment = momentOf(record)
   const ask = (question: Asked): Explanation =>
     trace === 'with-trace' || listLookedAt(policies).size > 0
-      ? explainTogether(policies, question)
-      : { decision: decideOnly(policies, question), trace: [] }
+      ? explainTogether(policies, question, moment)
+      : { decision: decideOnly(policies, question, moment), trace: [] }
   const aside = asideOf(record)
   if (aside !== undefined) return untold([], aside)
   const asked = askedOf(record, around)
@@ -91,10 +93,14 @@ export function decideAgain(
   )
 }
 
-function decideOnly(policies: PolicyChain, asked: Asked): Decision {
+function decideOnly(policies: PolicyChain, asked: Asked, moment: Moment): Decision {
   return 'connect' in asked
-    ? decideConnectTogether(policies, asked.connect)
-    : decideTogether(policies, asked)
+    ? decideConnectTogether(policies, asked.connect, moment)
+    : decideTogether(policies, asked, moment)
+}
+
+function momentOf(record: RecordBody): Moment {
+  return { now: Date.parse(record['@timestamp']), read: 'public' }
 }
 
 // Where all readings come to the same, it does not matter which it was.

@@ -97,7 +97,7 @@ void t.test('a message names what its method is about', (t) => {
 function policyOf(rule: string): Policy {
   const { ruleSet } = parseRuleSet(`ruleset: s\nrules:\n  - ${rule}\n`, 's.yaml')
   const sets = [ruleSet!]
-  return compilePolicy({ sets, always: [], params: {}, environment: 'test' }).policy!
+  return compilePolicy({ sets, always: [], params: {}, task: { environment: 'test' } }).policy!
 }
 
 void t.test('what the record masks is not guessed', (t) => {
