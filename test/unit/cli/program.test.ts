@@ -35,7 +35,6 @@ void t.test(
   async (t) => {
     const commands = [
       ['run', '--', 'ls'],
-      ['suggest', 'journal'],
       ['hold', 'list'],
       ['doctor', '--inside'],
     ]
