@@ -19,7 +19,8 @@ import { decide, decideConnect } from '../../../src/policy/decide.ts'
 import type { AddressPolicy, ConnectDecision, Decision } from '../../../src/policy/decision.ts'
 import type { Content, GitCommand } from '../../../src/policy/subject.ts'
 import { askAbout, type Asked } from '../../../src/policy/written-call.ts'
-import { policyOf } from './ask.ts'
+import type { RuleSet } from '../../../src/policy/rule-set.ts'
+import { policyOf, ruleSet } from './ask.ts'
 
 /** A rule as it will be written; what is undefined is left out. */
 export interface RuleText {
@@ -121,6 +122,11 @@ export const environment: Arbitrary<string> = constantFrom('dev', 'prod')
 /** A policy from rules by chance. */
 export function generatedPolicy(rules: readonly RuleText[], of: string): Policy {
   return policyOf(rules.map(writeRule).join('\n'), { environment: of })
+}
+
+/** A rule set from rules by chance. */
+export function setOf(rules: readonly RuleText[]): RuleSet {
+  return ruleSet(rules.map(writeRule).join('\n'))
 }
 
 function writeRule(rule: RuleText, at: number): string {
