@@ -10,7 +10,7 @@ import type { Destination, HostPattern, Rule, RuleSet } from './rule-set.ts'
 import type { Part } from './template.ts'
 
 /** One thing that makes a rule wide. */
-export interface BreadthPart {
+interface BreadthPart {
   readonly what: 'host' | 'method' | 'path' | 'inside' | 'opaque' | 'addresses' | 'task'
   readonly points: number
 }

@@ -35,7 +35,7 @@ export function aimsOf(rule: Rule): Aim[] {
 }
 
 /** Whether every host of one pattern is a host of another, whatever the task's values are. */
-export function coversHost(wide: HostPattern, narrow: HostPattern): boolean {
+function coversHost(wide: HostPattern, narrow: HostPattern): boolean {
   if (narrow.kind === 'param')
     return wide.kind === 'any' || (wide.kind === 'param' && wide.name === narrow.name)
   return wide.kind !== 'param' && includesHost(wide, narrow)
