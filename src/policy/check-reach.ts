@@ -21,6 +21,7 @@ interface Ranked {
   readonly set: RuleSet
   readonly rule: Rule
   readonly order: number
+  /** All that it says beyond what it matches and who may approve. */
   readonly dues: string
 }
 
@@ -32,13 +33,14 @@ export function findIdle(sets: readonly RuleSet[]): Idle[] {
   const rules = sets
     .flatMap((set) => set.rules.map((rule) => ({ set, rule, dues: duesOf(rule) })))
     .map((each, order): Ranked => ({ ...each, order }))
-  const denies = claimsOf(rules.filter(({ rule }) => rule.verdict === 'deny' && covers(rule)))
-  const allows = claimsOf(rules.filter(({ rule }) => rule.verdict === 'allow' && covers(rule)))
+  const certain = rules.filter(({ rule }) => isCertain(rule))
+  const denies = claimsOf(certain.filter(({ rule }) => rule.verdict === 'deny'))
+  const others = claimsOf(certain.filter(({ rule }) => rule.verdict !== 'deny'))
   return rules.flatMap((one) => {
     const finding =
       one.rule.verdict === 'deny'
         ? reviewDeny(one, denies)
-        : (reviewDenied(one, denies) ?? reviewRepeated(one, allows))
+        : (reviewDenied(one, denies) ?? reviewRepeated(one, others))
     return finding === undefined ? [] : [{ set: one.set, rule: one.rule, finding }]
   })
 }
@@ -50,8 +52,8 @@ function claimsOf(rules: readonly Ranked[]): Claims {
 }
 
 // A rule that only watches, or does not always hold, is no reason for another not to be there.
-function covers({ observe }: Rule): boolean {
-  return !observe
+function isCertain({ observe, when, between, expiresAt }: Rule): boolean {
+  return !observe && (when ?? between ?? expiresAt) === undefined
 }
 
 function reviewDenied(one: Ranked, denies: Claims): Finding | undefined {
@@ -90,27 +92,39 @@ function findDenies(aim: Aim, denies: Claims): Claim[] | undefined {
   return known.length === found.length ? known : undefined
 }
 
-function reviewRepeated(one: Ranked, allows: Claims): Finding | undefined {
-  const earlier = aimsOf(one.rule).flatMap((aim) => {
-    const near = allows
+function reviewRepeated(one: Ranked, others: Claims): Finding | undefined {
+  // A hold denies outside its window, and where its condition cannot be evaluated.
+  if (one.rule.verdict === 'hold' && (one.rule.when ?? one.rule.between)) return undefined
+  const found = aimsOf(one.rule).flatMap((aim) => {
+    const near = others
       .near(aim)
-      .filter(({ owner, host }) => isEarlier(owner, one) && dialsAll(host, aim.host))
+      .filter(({ owner, host }) => saysAll(owner, one) && dialsAll(host, aim.host))
     const methods = aim.methods?.map((method) => [method]) ?? [undefined]
-    return methods.map((some) => near.find((allow) => allowsAll(allow, { ...aim, methods: some })))
+    return methods.map((some) => near.find((each) => allowsAll(each, { ...aim, methods: some })))
   })
-  const known = earlier.filter((each) => each !== undefined)
-  if (known.length < earlier.length) return undefined
+  const known = found.filter((each) => each !== undefined)
+  if (known.length < found.length) return undefined
+  const isHeld = known.some(({ owner }) => owner.rule.verdict === 'hold')
   return {
     severity: 'warning',
-    message: `decides nothing: ${namesOf(known, one.set, 'allow')} all that it does, and asks the same`,
-    hint: 'take it out, or put it before the wider rule if records are to name it',
+    message: `decides nothing: ${namesOf(known, one.set, isHeld ? 'hold' : 'allow')} all that it does, and asks the same`,
+    hint: isHeld
+      ? 'take it out'
+      : 'take it out, or put it before the wider rule if records are to name it',
     code: 'shadowed',
   }
 }
 
-// Sets are given to tasks in many ways: what one says twice is worth mending, not what two of them say once each.
-function isEarlier(other: Ranked, one: Ranked): boolean {
-  return other.set === one.set && other.order < one.order && other.dues === one.dues
+// Of rules that say the same the first is told, of an allow and a hold the hold. Sets are given to tasks in many ways: what one
+// says twice is worth mending, not what two of them say once each.
+function saysAll(other: Ranked, one: Ranked): boolean {
+  if (other.set !== one.set || other.dues !== one.dues || other === one) return false
+  if (other.rule.verdict !== one.rule.verdict) return other.rule.verdict === 'hold'
+  return other.order < one.order && termsOf(other.rule) === termsOf(one.rule)
+}
+
+function termsOf({ separate, reviewers }: Rule): string {
+  return JSON.stringify([separate, reviewers])
 }
 
 // An address that is written as such is one that names may resolve to as well.
@@ -151,14 +165,14 @@ function reviewDeny(one: Ranked, denies: Claims): Finding | undefined {
 function namesOf(
   claims: readonly Claim[],
   { name }: RuleSet,
-  verb: 'allow' | 'deny' = 'deny',
+  verb: Rule['verdict'] = 'deny',
 ): string {
   const ids = new Set(
     claims.map(
       ({ owner: { set, rule } }) => `\`${set.name === name ? '' : `${set.name}/`}${rule.id}\``,
     ),
   )
-  const does = verb === 'allow' ? 'allows' : 'denies'
+  const does = verb === 'deny' ? 'denies' : `${verb}s`
   return ids.size === 1
     ? `rule ${[...ids].join('')} ${does}`
     : `rules ${[...ids].join(', ')} ${verb}`
@@ -178,6 +192,12 @@ function duesOf({
   ports: _ports,
   environments: _environments,
   observe: _observe,
+  between: _between,
+  when: _when,
+  expiresAt: _expiresAt,
+  ticket: _ticket,
+  separate: _separate,
+  reviewers: _reviewers,
   place: _place,
   inside,
   ...dues

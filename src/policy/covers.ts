@@ -59,7 +59,7 @@ export function deniesAll(deny: Aim, { rule, host, port, scheme, methods, paths 
   )
 }
 
-/** Whether an allow matches every call that another allow matches. */
+/** Whether an allow, or a hold, matches every call that another one matches. */
 export function allowsAll(allow: Aim, { rule, host, port, scheme, methods, paths }: Aim): boolean {
   return (
     coversHost(allow.host, host) &&

@@ -197,7 +197,7 @@ void t.test(
             sets: [each],
             always: [],
             params: {},
-            environment: of,
+            task: { environment: of },
           })
           if (policy === undefined) throw new Error('no policy')
           const decision = alone(policy, question)

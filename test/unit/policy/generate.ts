@@ -20,7 +20,7 @@ import type { AddressPolicy, ConnectDecision, Decision } from '../../../src/poli
 import type { Content, GitCommand } from '../../../src/policy/subject.ts'
 import { askAbout, type Asked } from '../../../src/policy/written-call.ts'
 import type { RuleSet } from '../../../src/policy/rule-set.ts'
-import { policyOf, ruleSet } from './ask.ts'
+import { MOMENT, policyOf, ruleSet } from './ask.ts'
 
 /** A rule as it will be written; what is undefined is left out. */
 export interface RuleText {
@@ -259,7 +259,9 @@ export function asked({ call, headers, content: read }: CallText): Asked {
 
 /** The decision by one policy. */
 export function alone(policy: Policy, question: Asked): Decision | ConnectDecision {
-  return 'connect' in question ? decideConnect(policy, question.connect) : decide(policy, question)
+  return 'connect' in question
+    ? decideConnect(policy, question.connect, MOMENT)
+    : decide(policy, question, MOMENT)
 }
 
 /** Whether an address may be dialed for a call that was decided. */
