@@ -65,10 +65,17 @@ export function breadthOfSet({ rules }: RuleSet): SetBreadth {
   return { score: Math.max(0, ...measured.map(({ score }) => score)), rules: measured }
 }
 
-/** Whether a rule is for tasks of some kind only: by environment, or by a value that the task supplies. */
+/** Whether a rule is for tasks of some kind only: by environment, a value that the task supplies, or a condition on it. */
 export function isTiedToTask(rule: Rule): boolean {
   const { hosts, paths, values } = findParamUse([rule])
-  return rule.environments !== undefined || hosts.size + paths.size + values.size > 0
+  if (rule.environments !== undefined || hosts.size + paths.size + values.size > 0) return true
+  return rule.when !== undefined && asksOf(rule.when.text, 'task')
+}
+
+// By the name that it has in conditions; what stands in quotes is a text.
+function asksOf(condition: string, what: 'task' | 'call'): boolean {
+  const names = condition.replaceAll(/"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'/g, '""')
+  return new RegExp(`(?<![\\w.])${what}\\.`).test(names)
 }
 
 /** Whether one destination of a rule says nothing of where a call goes but its scheme and port. */
@@ -76,6 +83,7 @@ export function isAnywhere(rule: Rule, destination: Destination): boolean {
   const { host, scheme, path } = destination
   const isAny = host.kind === 'any' || (host.kind === 'range' && host.cidr.bits === 0)
   if (!isAny) return false
+  if (rule.when && asksOf(rule.when.text, 'call')) return false
   if (!isInspected(scheme ?? 'https')) return true
   const narrowing = rule.methods ?? rule.query ?? rule.headers ?? rule.inside
   return narrowing === undefined && pathPoints(path ? [path] : rule.paths) === ANY_PATH

@@ -149,7 +149,7 @@ function reviewDeny(one: Ranked, denies: Claims): Finding | undefined {
           deny.owner !== one &&
           deny.owner.set === one.set &&
           deniesAll(deny, aim) &&
-          (deny.owner.order < one.order || !deniesAll(aim, deny)),
+          (deny.owner.order < one.order || !isCertain(one.rule) || !deniesAll(aim, deny)),
       ),
   )
   const known = found.filter((each) => each !== undefined)

@@ -195,9 +195,9 @@ function shareCalls(one: Ruled, other: Ruled): boolean {
 }
 
 function checkUnusedParams(set: RuleSet): Problem[] {
-  const { hosts, paths, values } = findParamUse(set.rules)
+  const { hosts, paths, values, conditions } = findParamUse(set.rules)
   return [...set.params]
-    .filter(([name]) => ![hosts, paths, values].some((names) => names.has(name)))
+    .filter(([name]) => ![hosts, paths, values, conditions].some((names) => names.has(name)))
     .map(([name, { place }]) =>
       placed(
         {

@@ -10,13 +10,14 @@ import type { Rule, RuleSet } from '../../../src/policy/rule-set.ts'
 import { ruleSet } from './ask.ts'
 import {
   ADDRESSES,
+  anyRuleTexts,
   alone,
   asked,
   callText,
-  environment,
   mayDial,
-  ruleTexts,
+  moment,
   setOf,
+  taskFacts,
 } from './generate.ts'
 
 const idle = (yaml: string): string[] =>
@@ -139,6 +140,33 @@ void t.test('an allow that an earlier one says already is pointed out', (t) => {
   t.end()
 })
 
+void t.test('holds are denied whole, held already, and hold what an allow lets pass', (t) => {
+  const host = 'https://a.test'
+  t.same(two(`hold: ${host}`, 'deny: "https://*.test"'), ['a unreachable'])
+  t.same(two(`hold: ${host}`, `hold: ${host}; methods: [PUT]`), ['b shadowed'])
+  t.same(two(`allow: ${host}; methods: [PUT]`, `hold: ${host}`), ['a shadowed'])
+  t.same(two(`hold: ${host}`, `allow: ${host}; methods: [PUT]`), ['b shadowed'])
+  t.same(two(`hold: ${host}; separate: true`, `allow: ${host}`), ['b shadowed'])
+  t.same(two(`allow: ${host}`, `hold: ${host}; methods: [PUT]`), [])
+  t.same(two(`hold: ${host}`, `hold: ${host}; separate: true`), [], 'other people approve')
+  t.same(two(`hold: ${host}`, `allow: ${host}; credential: c`), [])
+  t.end()
+})
+
+void t.test('what does not always count is no reason for another rule not to be there', (t) => {
+  const host = 'https://a.test'
+  const window = "between: { from: '08:00', to: '18:00', zone: UTC }"
+  for (const timed of [window, 'expires: 2040-01-01']) {
+    t.same(two(`allow: ${host}`, `deny: ${host}; ${timed}`), [], timed)
+    t.same(two(`allow: ${host}; ${timed}`, `allow: ${host}`), [], timed)
+    t.same(two(`deny: ${host}; ${timed}`, `deny: ${host}`), ['a shadowed'], timed)
+    t.same(two(`allow: ${host}; ${timed}`, `deny: ${host}`), ['a unreachable'], timed)
+    t.same(two(`allow: ${host}`, `allow: ${host}; ${timed}`), ['b shadowed'], timed)
+  }
+  t.same(two(`hold: ${host}`, `hold: ${host}; ${window}`), [], 'outside its window it denies')
+  t.end()
+})
+
 void t.test(
   'a deny that another one says already is pointed out, of two equal ones the later',
   (t) => {
@@ -183,7 +211,7 @@ void t.test(
   (t) => {
     let found = 0
     assert(
-      property(ruleTexts, callText, environment, (rules, call, of) => {
+      property(anyRuleTexts, callText, taskFacts, moment, (rules, call, task, when) => {
         const set = setOf(rules)
         const told = findIdle([set])
         found += told.length
@@ -197,10 +225,10 @@ void t.test(
             sets: [each],
             always: [],
             params: {},
-            task: { environment: of },
+            task,
           })
           if (policy === undefined) throw new Error('no policy')
-          const decision = alone(policy, question)
+          const decision = alone(policy, question, when)
           // Nothing is sent by opening a tunnel that is looked into: each call inside is judged by itself.
           const { verdict, obligations, wouldDeny, addresses } = decision
           if (verdict === 'allow' && 'mode' in decision && decision.mode === 'inspect')
