@@ -8,6 +8,7 @@ import { readContentLater } from '../understand/content-reader.ts'
 import { compilePolicy, type Policy } from '../policy/compile.ts'
 import { parseRuleSet } from '../policy/parse.ts'
 import type { Problem } from '../policy/problem.ts'
+import { findGuarded, type GuardedRule } from '../policy/guarded.ts'
 import type { RuleSet } from '../policy/rule-set.ts'
 import type { Task } from '../tasks/task.ts'
 import { RuleFileReader, type RuleFilesRead } from './rule-files.ts'
@@ -27,9 +28,20 @@ export interface LoadedRuleSets {
 export interface TaskRules extends Pick<Task, 'rules' | 'params'> {
   /** Undefined: unknown, so that no allow for an environment matches and every deny for one does. */
   readonly environment: string | undefined
+  /** What nothing allows passes. */
+  readonly observe?: boolean
   /** What else of the task rules may look at; absent: nothing of it is known. */
   readonly facts?: TaskFacts
 }
+
+/** The code of the problem that a task which observes is given rules for guarded data. */
+export const OBSERVE_GUARDED = 'observe-guarded'
+
+const WITHDRAWN: ReadonlySet<string> = new Set([
+  'missing-rule-set',
+  'pin-mismatch',
+  OBSERVE_GUARDED,
+])
 
 /** The bounds of rule files. */
 type RuleLimits = Pick<Limits, 'ruleFileBytesMax' | 'rulesPerSetMax'>
@@ -122,12 +134,19 @@ export function compileTaskPolicy(
   const named = task.rules.flatMap(find)
   const binding = always.flatMap(find)
   if (problems.length > 0) return { problems }
-  const { params, environment, facts } = task
+  const { params, environment, facts, observe } = task
+  if (observe === true) problems.push(...findGuarded([...named, ...binding]).map(guardedProblem))
+  if (problems.length > 0) return { problems }
   return compilePolicy({
     sets: named,
     always: binding,
     params,
-    task: { params, ...facts, ...(environment !== undefined && { environment }) },
+    task: {
+      params,
+      ...facts,
+      ...(environment !== undefined && { environment }),
+      ...(observe === true && { observe }),
+    },
   })
 }
 
@@ -160,10 +179,22 @@ export function judgeRules(
     return { rules: { sets, texts, policy: undefined, problems, digest }, problems }
   const { policy, problems: own } = compileTaskPolicy(sets, demands.always, demands.task)
   // A set that is gone or is another one than pinned leaves the task without a policy: what was withdrawn stays so.
-  const withdrawn = own.some(({ code }) => code === 'missing-rule-set' || code === 'pin-mismatch')
+  // So does one that guards what a task that observes must not come near.
+  const withdrawn = own.some(({ code }) => WITHDRAWN.has(code))
   problems.push(...own)
   if (policy === undefined && !withdrawn) return { problems }
   return { rules: { sets, texts, policy, problems, digest }, problems }
+}
+
+function guardedProblem({ file, rule: { id, place } }: GuardedRule): Problem {
+  return {
+    file,
+    ...place,
+    severity: 'error',
+    message: `a task that observes is given the rule \`${id}\`, whose data is guarded`,
+    hint: 'let the task enforce its rules, or give it sets without this one',
+    code: OBSERVE_GUARDED,
+  }
 }
 
 /** Runs a set's own tests; each that fails is a problem. */
