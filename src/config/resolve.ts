@@ -75,6 +75,7 @@ function resolveTask({
   capabilities,
   labels,
   observe,
+  notBefore,
   ...task
 }: TaskSection): TaskDefinition {
   const { id, image, hooks } = sandbox
@@ -84,6 +85,7 @@ function resolveTask({
     ...(capabilities && { capabilities }),
     ...(labels && { labels }),
     ...(observe === true && { observe }),
+    ...(notBefore !== undefined && { notBefore }),
     sandbox: {
       id,
       ...(image !== undefined && { image }),

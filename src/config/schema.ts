@@ -6,7 +6,7 @@ import { z } from 'zod'
 
 import { DEFAULT_LIMITS, type Limits } from '../limits.ts'
 import { CONTENT_MODES } from '../policy/subject.ts'
-import { boundedText, cidr, duration, positiveInteger } from '../tasks/scalars.ts'
+import { boundedText, cidr, duration, moment, positiveInteger } from '../tasks/scalars.ts'
 import { capabilitiesSchema, labelsSchema } from '../tasks/schema.ts'
 import { DATA_CLASSES } from '../tasks/task.ts'
 import type { Config, TaskDefinition } from './config.ts'
@@ -22,11 +22,19 @@ import { sinkSchema } from './sink-schema.ts'
 /** The static task as it is written. */
 export interface TaskSection extends Omit<
   TaskDefinition,
-  'lifetimeMs' | 'sources' | 'sandbox' | 'principal' | 'capabilities' | 'labels' | 'observe'
+  | 'lifetimeMs'
+  | 'sources'
+  | 'sandbox'
+  | 'principal'
+  | 'capabilities'
+  | 'labels'
+  | 'observe'
+  | 'notBefore'
 > {
   readonly capabilities?: readonly string[] | undefined
   readonly labels?: Readonly<Record<string, string>> | undefined
   readonly observe?: boolean | undefined
+  readonly notBefore?: number | undefined
   readonly principal?: string | undefined
   readonly identity: { readonly sources?: readonly string[] | undefined }
   readonly sandbox: {
@@ -147,6 +155,9 @@ const task: z.ZodType<Sections['task']> = z
       .boolean({ error: 'expected true or false' })
       .optional()
       .describe('What no rule allows passes and is recorded.'),
+    notBefore: moment
+      .optional()
+      .describe('Lets nothing out before; its life begins then. A time with its offset.'),
     expires: duration.describe('Life of the task; at most limits.taskLifetimeMs.'),
   })
   .optional()

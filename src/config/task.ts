@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto'
 
 import { canonicalJson } from '../tasks/canonical.ts'
 import { declarationOf } from '../tasks/intent.ts'
+import { beginsAt } from '../tasks/make-task.ts'
 import type { Task } from '../tasks/task.ts'
 import type { TaskDefinition } from './config.ts'
 
@@ -17,7 +18,8 @@ const ID_CHARACTERS = 26
  * @param now epoch milliseconds
  */
 export function buildStaticTask(definition: TaskDefinition, now: number): Task {
-  const { lifetimeMs, ...defined } = definition
+  const { lifetimeMs, notBefore, ...defined } = definition
+  const begins = beginsAt(notBefore, now)
   const id = `t_${encodeBase32(createHash('sha256').update(canonicalJson(definition)).digest())}`
   return {
     ...defined,
@@ -26,7 +28,8 @@ export function buildStaticTask(definition: TaskDefinition, now: number): Task {
     proofs: ['configuration'],
     ...declarationOf(definition),
     startsAt: now,
-    expiresAt: now + lifetimeMs,
+    ...begins,
+    expiresAt: (begins.notBefore ?? now) + lifetimeMs,
   }
 }
 

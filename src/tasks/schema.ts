@@ -3,7 +3,7 @@
 
 import { z } from 'zod'
 
-import { boundedText, cidr, duration, positiveInteger } from './scalars.ts'
+import { boundedText, cidr, duration, moment, positiveInteger } from './scalars.ts'
 import { DECLARED_MAX } from './intent.ts'
 import { DATA_CLASSES, type DataClass } from './task.ts'
 
@@ -33,6 +33,8 @@ export interface TaskDefinition {
   readonly environment: string
   readonly ceiling: DataClass
   readonly observe?: boolean | undefined
+  /** Epoch milliseconds; written as a moment with its offset. */
+  readonly notBefore?: number | undefined
   /** Milliseconds; written as a duration. */
   readonly expires: number
   readonly parent?: string | undefined
@@ -167,6 +169,9 @@ const shape = {
     .boolean({ error: 'expected true or false' })
     .optional()
     .describe('What no rule allows passes and is recorded; takes the role operator.'),
+  notBefore: moment
+    .optional()
+    .describe('Lets nothing out before, such as 2027-06-30T22:00:00+02:00; its life begins then.'),
   expires: duration.describe('Life of the task, such as 30m.'),
   parent: taskId.optional().describe('The task that this is a stage of.'),
   depth: z
