@@ -28,6 +28,7 @@ import { TaskCertificates } from './task-certificates.ts'
 import { TaskPolicies } from './task-policies.ts'
 import type { TaskTools } from './task-tools.ts'
 import { definitionAt, proofsOf } from './recorded-definition.ts'
+import { countTasks, tellObserving, warnObserving } from './observing.ts'
 import { recordWidenings } from './widenings.ts'
 import { buildStaticTask } from './task.ts'
 
@@ -135,6 +136,7 @@ export class TaskRoom {
     authorities.dropOthers(new Set(live.map(({ id }) => id)))
     for (const entry of live) if (entry.kept.hasListener) listeners.open(entry)
     this.certificates.certifyAll(live)
+    warnObserving(live, this.#options.log)
   }
 
   /** The configuration's own task; undefined where it has none. */
@@ -193,17 +195,7 @@ export class TaskRoom {
 
   /** How the tasks stand. */
   numbers(): TaskNumbers {
-    const { entries } = this.registry
-    const byState = { pending: 0, active: 0, suspended: 0, revoking: 0 }
-    let orphaned = 0
-    for (const entry of entries.values()) {
-      const { state } = entry.kept
-      if (state !== 'ended') byState[state] += 1
-      if (!entries.live.has(entry)) continue
-      const parent = entry.task.path.at(-2)
-      if (parent !== undefined && entries.get(parent)?.kept.state === 'ended') orphaned += 1
-    }
-    return { byState, orphaned, unconfirmed: entries.unconfirmed.size, endings: this.#endings }
+    return countTasks(this.registry.entries, this.#endings)
   }
 
   close(): void {
@@ -273,6 +265,7 @@ export class TaskRoom {
         ...definitionAt(cause, task),
       },
     })
+    tellObserving({ entry, transition, cause, actor }, records.recorder)
     // The last of its records: its receipt is there by now.
     if (to === 'ended') records.checkpoints.seal(task)
   }
