@@ -7,12 +7,13 @@ import { paintFor, type CommandIo } from './io.ts'
 
 /** Prints a task on one line. */
 export function printTaskLine(task: TaskView, io: CommandIo): void {
-  const { id, state, owner, agent, expiresAt, intent } = task
+  const { id, state, owner, agent, notBefore, expiresAt, intent } = task
   const paint = paintFor(io)
   const shown = state === 'active' ? paint.green(state) : paint.yellow(state)
   const who = `${agent.instance} for ${owner.name} (${owner.team})`
   io.out(escapeUnprintable(`${id} `) + shown)
-  io.out(escapeUnprintable(` until ${expiresAt} ${who}: ${intent.replaceAll(/\s+/g, ' ')}`))
+  const from = state === 'pending' && notBefore !== undefined ? ` from ${notBefore}` : ''
+  io.out(escapeUnprintable(`${from} until ${expiresAt} ${who}: ${intent.replaceAll(/\s+/g, ' ')}`))
   io.out('\n')
 }
 
@@ -33,6 +34,7 @@ export function printTask(task: TaskView, io: CommandIo): void {
     ['credentials', task.credentials.map(({ name }) => name).join(', ') || undefined],
     ['environment', `${task.environment}, up to ${task.ceiling}`],
     ['created', `${task.createdAt} by ${task.createdBy}`],
+    ['begins', task.notBefore],
     ['expires', task.expiresAt],
     ['heartbeat', task.heartbeatDueAt],
     ['unproven', task.unproven.join(', ') || undefined],

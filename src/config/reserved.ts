@@ -11,7 +11,6 @@ const RESERVED_KEYS: Readonly<Record<string, readonly string[]>> = {
     'parent',
     'capabilities',
     'labels',
-    'notBefore',
     'limits',
     'depth',
     'heartbeat',

@@ -72,12 +72,14 @@ function resolveTask({
   identity,
   sandbox,
   principal,
+  notBefore,
   ...task
 }: TaskSection): TaskDefinition {
   const { id, image, hooks } = sandbox
   return {
     ...task,
     ...(principal !== undefined && { principal }),
+    ...(notBefore !== undefined && { notBefore }),
     sandbox: {
       id,
       ...(image !== undefined && { image }),

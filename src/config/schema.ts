@@ -6,7 +6,7 @@ import { z } from 'zod'
 
 import { DEFAULT_LIMITS, type Limits } from '../limits.ts'
 import { CONTENT_MODES } from '../policy/subject.ts'
-import { boundedText, cidr, duration, positiveInteger } from '../tasks/scalars.ts'
+import { boundedText, cidr, duration, moment, positiveInteger } from '../tasks/scalars.ts'
 import { DATA_CLASSES } from '../tasks/task.ts'
 import type { Config, TaskDefinition } from './config.ts'
 import { controlSchema, type ControlSection } from './control-schema.ts'
@@ -21,8 +21,9 @@ import { sinkSchema } from './sink-schema.ts'
 /** The static task as it is written. */
 export interface TaskSection extends Omit<
   TaskDefinition,
-  'lifetimeMs' | 'sources' | 'sandbox' | 'principal'
+  'lifetimeMs' | 'sources' | 'sandbox' | 'principal' | 'notBefore'
 > {
+  readonly notBefore?: number | undefined
   readonly principal?: string | undefined
   readonly identity: { readonly sources?: readonly string[] | undefined }
   readonly sandbox: {
@@ -137,6 +138,9 @@ const task: z.ZodType<Sections['task']> = z
       .describe('Values of the parameters of the rule sets.'),
     environment: label.describe('Such as dev or prod.'),
     ceiling: z.enum(DATA_CLASSES).describe('Highest class of data that the task may touch.'),
+    notBefore: moment
+      .optional()
+      .describe('Lets nothing out before; its life begins then. A time with its offset.'),
     expires: duration.describe('Life of the task; at most limits.taskLifetimeMs.'),
   })
   .optional()

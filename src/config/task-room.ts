@@ -83,6 +83,7 @@ export class TaskRoom {
       clock,
       limits,
       saga: this.#saga,
+      isBarred: (task) => this.switches.barred(task) !== undefined,
       onMove: (move) => this.#onMove(move),
       onReceipt: (entry, receipt) => this.#onReceipt(entry, receipt),
       // Taking a file away needs no room on the disk.

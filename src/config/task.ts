@@ -3,6 +3,7 @@
 
 import { createHash } from 'node:crypto'
 
+import { beginsAt } from '../tasks/make-task.ts'
 import type { Task } from '../tasks/task.ts'
 import type { TaskDefinition } from './config.ts'
 
@@ -15,7 +16,8 @@ const ID_CHARACTERS = 26
  * @param now epoch milliseconds
  */
 export function buildStaticTask(definition: TaskDefinition, now: number): Task {
-  const { lifetimeMs, ...defined } = definition
+  const { lifetimeMs, notBefore, ...defined } = definition
+  const begins = beginsAt(notBefore, now)
   const id = `t_${encodeBase32(createHash('sha256').update(canonicalJson(definition)).digest())}`
   return {
     ...defined,
@@ -24,7 +26,8 @@ export function buildStaticTask(definition: TaskDefinition, now: number): Task {
     proofs: ['configuration'],
     intentDigest: `sha256:${createHash('sha256').update(definition.intent).digest('hex')}`,
     startsAt: now,
-    expiresAt: now + lifetimeMs,
+    ...begins,
+    expiresAt: (begins.notBefore ?? now) + lifetimeMs,
   }
 }
 

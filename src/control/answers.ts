@@ -114,6 +114,7 @@ export const taskAnswer: AnswerSchema<TaskView> = z
     credentials: z.array(z.object({ name: text, used: z.boolean() })),
     createdAt: time,
     createdBy: text,
+    notBefore: time.optional().describe('When it begins, where that is not at once.'),
     expiresAt: time,
     heartbeatDueAt: time.optional(),
     since: time,

@@ -11,7 +11,8 @@ import { definitionDigest, makeTask } from './make-task.ts'
 import { SIDECAR, type TaskRegistry } from './registry.ts'
 import { processStart } from './sandbox.ts'
 import type { TaskDefinition } from './schema.ts'
-import type { Task, TaskProof } from './task.ts'
+import type { Cause } from './states.ts'
+import type { Task, TaskProof, TaskState } from './task.ts'
 import type { Actor } from './view.ts'
 
 /** What making tasks needs. */
@@ -65,6 +66,7 @@ export function createTask(
       : parentFor(definition.parent, registry, limits, now)
   const depth = depthBelow(definition, parent, limits)
   checkExpiry(definition.expires, limits)
+  checkBeginning(definition.notBefore, now, limits)
   checkIdentity(definition, options)
   checkSandbox(definition, options)
   const task = makeTask(definition, now, parent?.task)
@@ -104,9 +106,8 @@ function keptFor(
   return {
     id: task.id,
     task: { ...task, proofs: proofsOf(identity, token) },
-    state: requirement === undefined ? 'active' : 'pending',
+    ...beginning(requirement !== undefined, task.notBefore !== undefined),
     since: task.startsAt,
-    cause: requirement === undefined ? 'created' : 'evidence-required',
     actor: actor.name,
     createdBy: actor.name,
     isStatic: false,
@@ -125,6 +126,14 @@ function keptFor(
     ...(depth !== undefined && { depth }),
     ...(started !== undefined && { processStart: started }),
   }
+}
+
+function beginning(
+  needsEvidence: boolean,
+  isLater: boolean,
+): { readonly state: TaskState; readonly cause: Cause } {
+  if (needsEvidence) return { state: 'pending', cause: 'evidence-required' }
+  return isLater ? { state: 'pending', cause: 'not-before' } : { state: 'active', cause: 'created' }
 }
 
 function proofsOf(
@@ -157,6 +166,17 @@ export function checkExpiry(lifetimeMs: number, limits: Pick<Limits, 'taskLifeti
       `limits.taskLifetimeMs is ${limits.taskLifetimeMs / 1000} s`,
       '/expires',
     )
+}
+
+// A task that waits holds what a task holds: a CA, a listener, an id of an instance.
+function checkBeginning(
+  notBefore: number | undefined,
+  now: number,
+  { taskLifetimeMs }: Pick<Limits, 'taskLifetimeMs'>,
+): void {
+  if (notBefore === undefined || notBefore - now <= taskLifetimeMs) return
+  const detail = `at most limits.taskLifetimeMs, ${taskLifetimeMs / 1000} s, from now`
+  throw new ControlError('definition-invalid', detail, '/notBefore')
 }
 
 // Whoever lost the answer gets another token, as long as nobody has used the one it held.
@@ -246,5 +266,9 @@ function checkRules(
   const { policy } = policyOf(parent.task)
   if (policy === undefined)
     throw new ControlError('conflict', 'the parent has no valid rules at the moment', '/parent')
-  return compareWithParent({ task, policy: own.policy }, { task: parent.task, policy })
+  return compareWithParent(
+    { task, policy: own.policy },
+    { task: parent.task, policy },
+    task.startsAt,
+  )
 }

@@ -58,7 +58,7 @@ export class TaskDesk {
     checkExpiry(lifetimeMs, limits)
     // A renewal stands on what the task stood on at first.
     if (entry.kept.requirement !== undefined) this.#accept(entry, evidence ?? {}, actor)
-    const expiresAt = clock.now() + lifetimeMs
+    const expiresAt = Math.max(clock.now(), entry.task.notBefore ?? 0) + lifetimeMs
     const parent = registry.ancestors(entry.task)?.[0]
     if (parent !== undefined && expiresAt > parent.task.expiresAt)
       throw new ControlError(
@@ -112,7 +112,7 @@ export class TaskDesk {
   }
 
   /**
-   * Shows what a pending task waits for.
+   * Shows what a pending task waits for; one that is not to begin yet waits on.
    * @throws ControlError attestation-failed where it does not match; conflict where its owner may have no active task
    */
   attest(id: string, evidence: Evidence, actor: Actor): TaskView {
@@ -124,10 +124,14 @@ export class TaskDesk {
     const bar = this.#options.barred(entry.task)
     if (bar) throw new ControlError('conflict', bar.detail)
     const digest = this.#accept(entry, evidence, actor)
+    const change = { evidence: digest, task: { ...entry.task, evidence: digest } }
     entry.lastBeat = this.#options.clock.monotonic()
-    this.#options.registry.move(entry, 'attested', actor, {
-      change: { evidence: digest, task: { ...entry.task, evidence: digest } },
-    })
+    if ((entry.task.notBefore ?? 0) <= this.#options.clock.now())
+      this.#options.registry.move(entry, 'attested', actor, { change })
+    else {
+      this.#options.registry.update(entry, { ...change, cause: 'not-before', actor: actor.name })
+      this.#options.onEvent('task-attested', entry, { actor: actor.name, evidence: digest })
+    }
     return this.#view(entry)
   }
 

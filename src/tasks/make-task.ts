@@ -11,6 +11,7 @@ export function makeTask(definition: TaskDefinition, now: number, parent: Task |
   const { intent, owner, agent, principal, identity, rules, params, environment, ceiling } =
     definition
   const id = `t_${makeUlid(now).toLowerCase()}`
+  const begins = beginsAt(definition.notBefore, now)
   return {
     id,
     path: [...(parent?.path ?? []), id],
@@ -28,8 +29,17 @@ export function makeTask(definition: TaskDefinition, now: number, parent: Task |
     sources: identity.sources ?? [],
     ...(identity.subject !== undefined && { subject: identity.subject }),
     startsAt: now,
-    expiresAt: now + definition.expires,
+    ...begins,
+    expiresAt: (begins.notBefore ?? now) + definition.expires,
   }
+}
+
+/** When a task begins that is made now; nothing where that is at once. Its life is counted from there. */
+export function beginsAt(
+  notBefore: number | undefined,
+  now: number,
+): { readonly notBefore?: number } {
+  return notBefore === undefined || notBefore <= now ? {} : { notBefore }
 }
 
 /** What tells a repeated definition from another: hex SHA-256. */

@@ -3,7 +3,7 @@
 
 import { z } from 'zod'
 
-import { boundedText, cidr, duration, positiveInteger } from './scalars.ts'
+import { boundedText, cidr, duration, moment, positiveInteger } from './scalars.ts'
 import { DATA_CLASSES, type DataClass } from './task.ts'
 
 /** A task as it is defined, after defaults. */
@@ -29,6 +29,8 @@ export interface TaskDefinition {
   readonly params: Readonly<Record<string, string>>
   readonly environment: string
   readonly ceiling: DataClass
+  /** Epoch milliseconds; written as a moment with its offset. */
+  readonly notBefore?: number | undefined
   /** Milliseconds; written as a duration. */
   readonly expires: number
   readonly parent?: string | undefined
@@ -134,6 +136,9 @@ const shape = {
   ceiling: z
     .enum(DATA_CLASSES, { error: `expected ${DATA_CLASSES.join(', ')}` })
     .describe('Highest class of data that the task may touch.'),
+  notBefore: moment
+    .optional()
+    .describe('Lets nothing out before, such as 2027-06-30T22:00:00+02:00; its life begins then.'),
   expires: duration.describe('Life of the task, such as 30m.'),
   parent: taskId.optional().describe('The task that this is a stage of.'),
   depth: z

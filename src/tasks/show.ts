@@ -52,6 +52,7 @@ export function viewOf(entry: TaskEntry, sources: ViewSources): TaskView {
       .map((name) => ({ name, used: entry.credentialsUsed.has(name) })),
     createdAt: isoTime(task.startsAt),
     createdBy: kept.createdBy,
+    ...(task.notBefore !== undefined && { notBefore: isoTime(task.notBefore) }),
     expiresAt: isoTime(task.expiresAt),
     ...heartbeatDue(entry, sources.clock),
     since: isoTime(entry.kept.since),

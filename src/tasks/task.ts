@@ -66,8 +66,10 @@ export interface Task {
   readonly proofs?: readonly TaskProof[]
   /** `sha256:` of the evidence that was accepted before it became active. */
   readonly evidence?: string
-  /** Epoch milliseconds. */
+  /** When it was made, epoch milliseconds. */
   readonly startsAt: number
+  /** When it begins, epoch milliseconds; absent: at once. */
+  readonly notBefore?: number
   /** Epoch milliseconds; never absent. */
   readonly expiresAt: number
 }

@@ -47,6 +47,8 @@ export interface TaskView {
   readonly credentials: readonly { readonly name: string; readonly used: boolean }[]
   readonly createdAt: string
   readonly createdBy: string
+  /** When it begins, where that is not at once. */
+  readonly notBefore?: string
   readonly expiresAt: string
   readonly heartbeatDueAt?: string
   /** Since when it is in its state. */

@@ -4,7 +4,7 @@
 import type { Evaluate } from './run.ts'
 
 /** A part of a condition that is true or false by itself. */
-export interface Clause {
+export interface CompiledClause {
   /** As it is written. */
   readonly text: string
   readonly evaluate: Evaluate

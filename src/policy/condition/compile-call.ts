@@ -9,8 +9,9 @@ import { literalText, type Compiling } from './compiling.ts'
 import { ENVIRONMENT } from './environment.ts'
 import { FUNCTIONS, METHODS, PATTERNED, testText, type Apply } from './functions.ts'
 import { LOOPS } from './loops.ts'
+import { zoneNames } from '../zone.ts'
 import type { Evaluate } from './run.ts'
-import { partOf, readInstant, readSpan, TIME_METHODS, zoneOf } from './times.ts'
+import { partOf, readInstant, readSpan, TIME_METHODS, clockOf } from './times.ts'
 import { Fault, type Value } from './values.ts'
 
 type CallNode = Extract<ASTNode, { op: 'call' }>
@@ -113,14 +114,17 @@ function compileTimePart(compiler: Compiling, node: MethodNode): Evaluate {
   const value = compiler.compile(receiver)
   if (zone === undefined) return (run) => partOf(name, value(run))
   const written = literalText(zone)
-  const toLocal = written === undefined ? undefined : zoneOf(written)
-  if (toLocal === undefined)
-    return compiler.refuse(
-      zone,
-      written === undefined ? 'a zone is written out' : `\`${written}\` is no zone`,
-      'write such as "Europe/Berlin"',
-    )
+  const toLocal = written === undefined ? undefined : clockOf(written)
+  if (toLocal === undefined) return refuseZone(compiler, zone, written)
   return (run) => partOf(name, value(run), toLocal)
+}
+
+function refuseZone(compiler: Compiling, zone: ASTNode, written: string | undefined): Evaluate {
+  if (written === undefined)
+    return compiler.refuse(zone, 'a zone is written out', 'write such as "Europe/Berlin"')
+  const near = suggestName(written, zoneNames())
+  const hint = near === undefined ? 'write such as "Europe/Berlin"' : `did you mean \`${near}\`?`
+  return compiler.refuse(zone, `\`${written}\` is no zone`, hint)
 }
 
 // A comprehension in another one multiplies what both cost, for whoever chooses the lists.

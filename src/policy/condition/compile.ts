@@ -6,7 +6,7 @@ import type { ASTNode } from '@marcbachmann/cel-js'
 
 import { DATA_CLASSES } from '../../tasks/task.ts'
 import { suggestName } from '../suggest.ts'
-import { textOf, type Clause } from './clauses.ts'
+import { textOf, type CompiledClause } from './clauses.ts'
 import { compileCall, compileMethod } from './compile-call.ts'
 import { literalText, type Compiling, type ConditionFault } from './compiling.ts'
 import {
@@ -30,7 +30,7 @@ const CLASSES: readonly string[] = DATA_CLASSES
 export class Compiler implements Compiling {
   readonly faults: ConditionFault[] = []
   readonly reads: Set<Reads> = new Set()
-  readonly clauses: Clause[] = []
+  readonly clauses: CompiledClause[] = []
   /** The name that a comprehension gives its items, while its body is compiled. */
   item: string | undefined
   /** Nodes compiled so far. */

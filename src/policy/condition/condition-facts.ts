@@ -2,30 +2,21 @@
 // first asked for and once a question, so that a call whose rules have no conditions pays nothing. Pure; made by `match.ts`,
 // read by `environment.ts`.
 
-import type { DataClass } from '../../tasks/task.ts'
+import type { Endpoint } from '../../wire/authority.ts'
 import type { Question } from '../decision.ts'
+import type { TaskFacts } from '../facts.ts'
 import { readQuery, type QueryReading } from '../query.ts'
+import type { Asked } from '../written-call.ts'
 import { fromJson, SingleValued, type Value } from './values.ts'
-
-/** What is known of a task; what is not known is absent. */
-export interface TaskFacts {
-  readonly intent?: string
-  readonly labels?: Readonly<Record<string, string>>
-  readonly capabilities?: readonly string[]
-  readonly owner?: { readonly name: string; readonly team: string }
-  readonly agent?: { readonly account: string; readonly instance: string }
-  readonly environment?: string
-  readonly params?: Readonly<Record<string, string>>
-  readonly ceiling?: DataClass
-  readonly depth?: number
-}
 
 type Values = ReadonlyMap<string, readonly string[]>
 
 /** One question as conditions see it. */
 export class ConditionFacts {
   readonly task: TaskFacts
-  readonly question: Question
+  readonly endpoint: Endpoint
+  /** Undefined for a tunnel. */
+  readonly question: Question | undefined
   /** Milliseconds since 1970. */
   readonly now: number
   #queries: readonly QueryReading[] | undefined
@@ -37,15 +28,16 @@ export class ConditionFacts {
   #commands: readonly Value[] | undefined
 
   /** @param now milliseconds since 1970, by the clock of tasks */
-  constructor(task: TaskFacts, question: Question, now: number) {
+  constructor(task: TaskFacts, asked: Asked, now: number) {
     this.task = task
-    this.question = question
+    this.endpoint = 'connect' in asked ? asked.connect : asked.endpoint
+    this.question = 'connect' in asked ? undefined : asked
     this.now = now
   }
 
   /** The readings of the query. */
   get queries(): readonly QueryReading[] {
-    return (this.#queries ??= readQuery(this.question.query))
+    return (this.#queries ??= readQuery(this.question?.query))
   }
 
   /** The values of a query by their names; undefined where it cannot be read. */
@@ -59,9 +51,9 @@ export class ConditionFacts {
     return values
   }
 
-  /** The fields of the head by their names in lower case. */
-  get headers(): Values {
-    if (this.#headers) return this.#headers
+  /** The fields of the head by their names in lower case; undefined for a tunnel. */
+  get headers(): Values | undefined {
+    if (this.#headers || !this.question) return this.#headers
     const { headers } = this.question
     const fields: [string, string][] = []
     for (let at = 0; at + 1 < headers.length; at += 2)
@@ -83,7 +75,7 @@ export class ConditionFacts {
 
   /** The tool call that the message is; undefined where it is none. */
   get tool(): { readonly name: string; readonly arguments: Value } | undefined {
-    const { mcp } = this.question.content ?? {}
+    const { mcp } = this.question?.content ?? {}
     if (mcp?.kind !== 'item' || mcp.list !== 'tools' || mcp.name === undefined) return undefined
     // To call a tool without arguments is to call it with none.
     return { name: mcp.name, arguments: fromJson(mcp.arguments ?? {}) }
@@ -91,7 +83,7 @@ export class ConditionFacts {
 
   /** The operations of the GraphQL request, their fields as `repository.issues`; undefined where it is none. */
   get operations(): readonly Value[] | undefined {
-    const { graphql } = this.question.content ?? {}
+    const { graphql } = this.question?.content ?? {}
     return (
       graphql &&
       (this.#operations ??= graphql.operations.map(({ type, fields }) => ({
@@ -103,7 +95,7 @@ export class ConditionFacts {
 
   /** The commands of a push; undefined where it is no request of git. */
   get commands(): readonly Value[] | undefined {
-    const { git } = this.question.content ?? {}
+    const { git } = this.question?.content ?? {}
     return git && (this.#commands ??= git.commands.map(({ ref, change }) => ({ ref, change })))
   }
 }

@@ -2,8 +2,9 @@
 // wrong with it; judged in every reading of the call; explained clause by clause. Deliberately knows no verdicts: what true,
 // false and error mean for a rule says `match.ts`. Pure; called by `grammar.ts`, `match.ts` and `explain.ts`.
 
+import { INSPECTORS, type Inspector } from '../subject.ts'
 import { READINGS_MAX, STEPS_MAX, TEXT_MAX } from './bounds.ts'
-import type { Clause } from './clauses.ts'
+import type { CompiledClause } from './clauses.ts'
 import { Compiler } from './compile.ts'
 import type { ConditionFault } from './compiling.ts'
 import { ConditionFacts } from './condition-facts.ts'
@@ -16,15 +17,12 @@ import { Fault } from './values.ts'
 export { ConditionFacts }
 export type { ConditionFault, DestinationFacts }
 
-/** What of the bytes of a call a condition reads. */
-type ConditionNeed = 'mcp' | 'graphql' | 'git' | 'body'
-
 /** A condition that is well-formed. */
 export interface Condition {
   /** As it is written. */
   readonly text: string
   /** Recognisers whose content it reads. */
-  readonly needs: readonly ConditionNeed[]
+  readonly needs: readonly Inspector[]
   /** Whether time alone can change what it comes to. */
   readonly readsNow: boolean
   /** How it is evaluated: for this room alone. */
@@ -34,20 +32,19 @@ export interface Condition {
 /** A condition, compiled. */
 interface CompiledCondition {
   readonly evaluate: Evaluate
-  readonly clauses: readonly Clause[]
+  readonly clauses: readonly CompiledClause[]
   readonly reads: ReadonlySet<Reads>
   /** Steps of one evaluation without its comprehensions. */
   readonly steps: number
 }
 
 /** A clause and what it comes to. */
-export interface ClauseValue {
+export interface Clause {
   readonly clause: string
   /** `true`, `false`, or `error: …`. */
   readonly value: string
 }
 
-const NEEDS: readonly ConditionNeed[] = ['mcp', 'graphql', 'git', 'body']
 const SEVERAL = new Fault('the readings of the call differ')
 const TOO_MANY = new Fault(`the call can be read in more than ${READINGS_MAX} ways`)
 
@@ -77,7 +74,7 @@ export function readCondition(
   return {
     condition: {
       text,
-      needs: NEEDS.filter((need) => reads.has(need)),
+      needs: INSPECTORS.filter((kind) => kind !== 'model' && reads.has(kind)),
       readsNow: reads.has('now'),
       inside: { evaluate, clauses, reads, steps: nodes },
     },
@@ -102,7 +99,7 @@ export function explainCondition(
   condition: Condition,
   facts: ConditionFacts,
   destination: DestinationFacts,
-): readonly ClauseValue[] {
+): readonly Clause[] {
   const { clauses } = condition.inside
   // The condition itself is what the rule failed or matched by; where it is one clause there is nothing else to tell.
   return (clauses.length > 1 ? clauses.slice(1) : clauses).map(({ text, evaluate }) => {
@@ -117,26 +114,28 @@ function judge(
   facts: ConditionFacts,
   destination: DestinationFacts,
 ): boolean | Fault {
-  const { reads } = inside
-  const { method, path } = facts.question
-  const isPlain =
-    (!reads.has('path') || path.readings.length === 1) &&
-    (!reads.has('query') || facts.queries.length === 1) &&
-    (!reads.has('method') || !hasLowerCase(method))
-  if (isPlain) {
-    const query = reads.has('query') ? facts.queries[0]! : []
-    const reading = { method, segments: path.readings[0]!, query }
-    const value = evaluate(new Run(facts, destination, { reading, steps: STEPS_MAX }))
+  const start = (reading: Reading): Run =>
+    new Run(facts, destination, { reading, steps: STEPS_MAX })
+  const plain = plainReading(inside.reads, facts)
+  if (plain) {
+    const value = evaluate(start(plain))
     return typeof value === 'boolean' ? value : faultOf(value)
   }
-  const readings = listReadings(reads, facts)
+  const readings = listReadings(inside.reads, facts)
   if (readings.length > READINGS_MAX) return TOO_MANY
-  return judgeEach(
-    inside,
-    evaluate,
-    new Run(facts, destination, { reading: readings[0]!, steps: STEPS_MAX }),
-    readings,
-  )
+  return judgeEach(inside, evaluate, start(readings[0]!), readings)
+}
+
+// The one way in which the call can be read, as far as the condition looks at it; undefined where there are several.
+function plainReading(reads: ReadonlySet<Reads>, facts: ConditionFacts): Reading | undefined {
+  const { question } = facts
+  if (question === undefined) return OF_TUNNEL
+  const { method, path } = question
+  if (reads.has('path') && path.readings.length > 1) return undefined
+  if (reads.has('query') && facts.queries.length > 1) return undefined
+  if (reads.has('method') && hasLowerCase(method)) return undefined
+  const query = reads.has('query') ? facts.queries[0] : undefined
+  return { method, segments: path.readings[0], query }
 }
 
 function judgeEach(
@@ -164,14 +163,16 @@ function hasLowerCase(method: string): boolean {
 
 // Every combination of what the condition looks at; of the rest the plain reading.
 function listReadings(reads: ReadonlySet<Reads>, facts: ConditionFacts): readonly Reading[] {
-  const { method, path } = facts.question
+  const { method = '', path } = facts.question ?? {}
   const methods =
     reads.has('method') && hasLowerCase(method) ? [method, method.toUpperCase()] : [method]
-  const paths = reads.has('path') ? path.readings : path.readings.slice(0, 1)
-  const queries = reads.has('query') ? facts.queries : NO_QUERY
+  const all = path?.readings ?? []
+  const paths = reads.has('path') ? all : all.slice(0, 1)
+  const queries = reads.has('query') ? facts.queries : [undefined]
   return methods.flatMap((asMethod) =>
     paths.flatMap((segments) => queries.map((query) => ({ method: asMethod, segments, query }))),
   )
 }
 
-const NO_QUERY = [[]] as const
+// Of a tunnel whose inside nobody sees: host and port are all there is.
+const OF_TUNNEL: Reading = { method: undefined, segments: undefined, query: undefined }

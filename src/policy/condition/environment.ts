@@ -68,10 +68,10 @@ const TASK: Members = {
 
 const CALL: Members = {
   members: {
-    host: leaf('string', ({ facts }) => facts.question.endpoint.host),
-    port: leaf('int', ({ facts }) => asInt(facts.question.endpoint.port)),
+    host: leaf('string', ({ facts }) => facts.endpoint.host),
+    port: leaf('int', ({ facts }) => asInt(facts.endpoint.port)),
     method: leaf('string', ({ reading }) => reading.method, 'method'),
-    path: leaf('string', ({ reading }) => `/${reading.segments.join('/')}`, 'path'),
+    path: leaf('string', ({ reading }) => pathOf(reading.segments), 'path'),
     segments: leaf('list<string>', ({ reading }) => reading.segments, 'path'),
     query: leaf(STRINGS, (run) => readable(run, single), 'query'),
     queryAll: leaf(MANY_STRINGS, (run) => readable(run, (values) => values), 'query'),
@@ -79,9 +79,9 @@ const CALL: Members = {
     headersAll: leaf(MANY_STRINGS, ({ facts }) => facts.headers),
     body: {
       reads: 'body',
-      isThere: ({ question }) => bodyOf(question.content) !== undefined,
+      isThere: ({ question }) => question?.content?.body !== undefined,
       members: {
-        json: leaf('dyn', ({ facts }) => jsonOf(facts.question.content), 'body'),
+        json: leaf('dyn', ({ facts }) => jsonOf(facts.question?.content), 'body'),
       },
     },
     tool: {
@@ -94,17 +94,17 @@ const CALL: Members = {
     },
     graphql: {
       reads: 'graphql',
-      isThere: ({ question }) => question.content?.graphql !== undefined,
+      isThere: ({ question }) => question?.content?.graphql !== undefined,
       members: {
         operations: leaf('list<operation>', ({ facts }) => facts.operations, 'graphql'),
       },
     },
     git: {
       reads: 'git',
-      isThere: ({ question }) => question.content?.git !== undefined,
+      isThere: ({ question }) => question?.content?.git !== undefined,
       members: {
-        repo: leaf('string', ({ facts }) => facts.question.content?.git?.repo, 'git'),
-        service: leaf('string', ({ facts }) => facts.question.content?.git?.service, 'git'),
+        repo: leaf('string', ({ facts }) => facts.question?.content?.git?.repo, 'git'),
+        service: leaf('string', ({ facts }) => facts.question?.content?.git?.service, 'git'),
         commands: leaf('list<command>', ({ facts }) => facts.commands, 'git'),
       },
     },
@@ -146,22 +146,15 @@ function readable(
   { facts, reading }: Run,
   view: (values: ReadonlyMap<string, readonly string[]>) => Value | undefined,
 ): Value | undefined {
+  if (reading.query === undefined) return undefined
   const values = facts.valuesOf(reading.query)
   return values ? view(values) : new Fault('the query cannot be read')
 }
 
-/** What was read of a body as JSON, which a recogniser of its own does. */
-function bodyOf(
-  content: (Content & { readonly body?: JsonBody }) | undefined,
-): JsonBody | undefined {
-  return content?.body
-}
-
-interface JsonBody {
-  readonly json: unknown
-}
-
 function jsonOf(content: Content | undefined): Value | undefined {
-  const body = bodyOf(content)
-  return body && fromJson(body.json)
+  return content?.body && fromJson(content.body.json)
+}
+
+function pathOf(segments: readonly string[] | undefined): string | undefined {
+  return segments && `/${segments.join('/')}`
 }

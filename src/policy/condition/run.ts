@@ -16,9 +16,10 @@ export interface DestinationFacts {
 
 /** One way in which an upstream may read a call's method, path and query. */
 export interface Reading {
-  readonly method: string
-  readonly segments: readonly string[]
-  readonly query: QueryReading
+  readonly method: string | undefined
+  readonly segments: readonly string[] | undefined
+  /** Undefined where nothing asks for it. */
+  readonly query: QueryReading | undefined
 }
 
 /** A part of a condition, ready to be evaluated; never throws. */

@@ -1,9 +1,10 @@
 // Points and lengths of time in conditions: read from texts, and taken apart by a named zone. Deliberately not by the zone of
 // this process. Pure; called by `functions.ts`.
 
+import { parseMoment } from '../../wire/time.ts'
+import { findZone } from '../zone.ts'
 import { Fault, Instant, Span, type Value } from './values.ts'
 
-const RFC3339 = /^(\d{4})-(\d\d)-(\d\d)T\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)$/
 const DURATION = /^-?(?:\d{1,12}(?:\.\d{1,9})?(?:h|ms|us|µs|ns|m|s))+$/
 const DURATION_PART = /(\d+(?:\.\d+)?)(h|ms|us|µs|ns|m|s)/g
 const DURATION_LENGTH_MAX = 64
@@ -20,13 +21,10 @@ const DAY_MS = 86_400_000
 
 /** Reads `2027-06-30T08:00:00Z` or the same with an offset. */
 export function readInstant(text: string): Instant | Fault {
-  const [matched, year, month, day] = RFC3339.exec(text) ?? []
-  const epochMs = matched === undefined ? Number.NaN : Date.parse(text)
-  // The thirtieth of February would be the second of March.
-  const isDay = new Date(Date.UTC(Number(year), Number(month) - 1, Number(day))).getUTCDate()
-  if (Number.isNaN(epochMs) || isDay !== Number(day))
-    return new Fault('no point of time such as 2027-06-30T08:00:00Z')
-  return new Instant(epochMs)
+  const epochMs = parseMoment(text)
+  return epochMs === undefined
+    ? new Fault('no point of time such as 2027-06-30T08:00:00Z')
+    : new Instant(epochMs)
 }
 
 /** Reads `1h30m`, `90s`, `250ms`. */
@@ -65,7 +63,7 @@ const SPAN_UNITS_MS: Readonly<Record<string, number>> = {
   getMilliseconds: 1,
 }
 
-/** Takes one part of a time. @param toLocal of `zoneOf` */
+/** Takes one part of a time. @param toLocal of `clockOf` */
 export function partOf(method: string, value: Value, toLocal: ToLocal = readUtc): Value {
   if (value instanceof Fault) return value
   const part = PARTS[method]
@@ -81,28 +79,7 @@ export type ToLocal = (epochMs: number) => Date
 const readUtc: ToLocal = (epochMs) => new Date(epochMs)
 
 /** The clock of a zone such as `Europe/Berlin`; undefined where there is none of this name. */
-export function zoneOf(timeZone: string): ToLocal | undefined {
-  let format: Intl.DateTimeFormat
-  try {
-    format = new Intl.DateTimeFormat('en-US', {
-      timeZone,
-      hourCycle: 'h23',
-      year: 'numeric',
-      month: 'numeric',
-      day: 'numeric',
-      hour: 'numeric',
-      minute: 'numeric',
-      second: 'numeric',
-    })
-  } catch (error) {
-    if (error instanceof RangeError) return undefined
-    throw error
-  }
-  return (epochMs) => {
-    const parts: Record<string, number> = {}
-    for (const { type, value } of format.formatToParts(epochMs)) parts[type] = Number(value)
-    const { year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0 } = parts
-    const ms = ((epochMs % 1000) + 1000) % 1000
-    return new Date(Date.UTC(year, month - 1, day, hour, minute, second, ms))
-  }
+export function clockOf(name: string): ToLocal | undefined {
+  const zone = findZone(name)
+  return zone && ((epochMs) => new Date(epochMs + zone.offsetAt(epochMs)))
 }

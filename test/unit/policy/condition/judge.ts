@@ -8,12 +8,12 @@ import {
   explainCondition,
   judgeCondition,
   readCondition,
-  type ClauseValue,
+  type Clause,
   type Condition,
   type ConditionFault,
   type DestinationFacts,
 } from '../../../../src/policy/condition/condition.ts'
-import type { TaskFacts } from '../../../../src/policy/condition/condition-facts.ts'
+import type { TaskFacts } from '../../../../src/policy/facts.ts'
 import type { Content } from '../../../../src/policy/subject.ts'
 import { normalizeHost } from '../../../../src/wire/authority.ts'
 import { readPath } from '../../../../src/wire/path.ts'
@@ -27,7 +27,7 @@ export interface Call {
   readonly path?: string
   readonly query?: string
   readonly headers?: readonly string[]
-  readonly content?: Content & { readonly body?: { readonly json: unknown } }
+  readonly content?: Content
   readonly destination?: DestinationFacts
   readonly now?: string
 }
@@ -52,7 +52,7 @@ export function judge(text: string, call: Call = {}): boolean | 'error' {
 }
 
 /** What its clauses come to. */
-export function explain(text: string, call: Call = {}): readonly ClauseValue[] {
+export function explain(text: string, call: Call = {}): readonly Clause[] {
   return explainCondition(condition(text), factsOf(call), call.destination ?? {})
 }
 
