@@ -29,7 +29,12 @@ export function proofsOf({ from }: Transition, cause: Cause, kept: KeptTask): ob
 function definitionOf(task: Task): object {
   const { rules, params, environment, ceiling, subject, sources, sandbox, notBefore, expiresAt } =
     task
+  const { intent, capabilities, labels, observe } = task
   return {
+    intent,
+    ...(capabilities && { capabilities }),
+    ...(labels && { labels }),
+    ...(observe && { observe }),
     rules,
     params,
     environment,

@@ -73,6 +73,9 @@ function resolveTask({
   sandbox,
   principal,
   notBefore,
+  capabilities,
+  labels,
+  observe,
   ...task
 }: TaskSection): TaskDefinition {
   const { id, image, hooks } = sandbox
@@ -80,6 +83,9 @@ function resolveTask({
     ...task,
     ...(principal !== undefined && { principal }),
     ...(notBefore !== undefined && { notBefore }),
+    ...(capabilities && { capabilities }),
+    ...(labels && { labels }),
+    ...(observe === true && { observe }),
     sandbox: {
       id,
       ...(image !== undefined && { image }),

@@ -235,6 +235,7 @@ export class TaskRoom {
       barred: (task) => this.switches.barred(task),
       onMade: (entry) => this.#onMade(entry),
       onExtended: (entry) => this.certificates.certify(entry),
+      onDeclared: () => this.policies.forget(),
       onEvent: (action, { task }, detail) => records.recorder.recordEvent(action, { task, detail }),
       credentialsOf: ({ task }) => this.policies.credentialsOf(task),
       openCalls,
