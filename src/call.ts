@@ -8,7 +8,7 @@ import type { Reason } from './errors.ts'
 import type { InspectedFields } from './inspect/fields.ts'
 import type { PolicyChain } from './policy/conjunction.ts'
 import type { ConnectDecision, Decision } from './policy/decision.ts'
-import type { Task, TaskStanding } from './tasks/task.ts'
+import type { DataClass, Task, TaskStanding } from './tasks/task.ts'
 import type { Endpoint } from './wire/authority.ts'
 import type { Body, RawHeaders } from './wire/body.ts'
 import { firstValue } from './wire/headers.ts'
@@ -179,6 +179,8 @@ export class Call {
   heldBytes = 0
   decision?: Decision | ConnectDecision
   decisionId?: string
+  /** What the tree of its task had read when it was decided, where that is above public. */
+  read?: DataClass
   /** Microseconds the decision took. */
   decisionUs = 0
   cleared?: true

@@ -73,14 +73,19 @@ export async function runRequest(
     const prepared = await admit(call, head, scope, client, parts)
     const { request } = prepared
     if (request.expectsContinue) client.sendContinue()
+    parts.flow.noteLeaving(prepared)
     const answered = await sendRequest(prepared, {
       pool: parts.pool,
       limits: parts.limits,
       permit: permitRequest(prepared),
       request,
       body: guardBody(prepared, client, parts),
-      onInformational: (status, headers) => client.sendInformational(status, headers),
+      onInformational: (status, headers) => {
+        // It carries the upstream's bytes as any answer does.
+        if (parts.flow.noteReadOrCut(prepared)) client.sendInformational(status, headers)
+      },
     })
+    parts.flow.noteRead(prepared)
     const response = watchEcho(prepared, answered, parts)
     call.noteResponse(response)
     const { inspection } = call
@@ -91,6 +96,7 @@ export async function runRequest(
     client.sendRefusal(call.reason, call)
   } finally {
     call.inspection?.finish()
+    parts.flow.letGo(call)
     parts.recorder.recordEnd(call)
   }
 }
@@ -105,6 +111,8 @@ export async function runUpgrade(
 ): Promise<void> {
   try {
     const prepared = await admit(call, head, scope, undefined, parts)
+    // What comes back is looked at by nobody: it counts as read before the first byte of it can come.
+    parts.flow.noteRead(prepared)
     call.reason = await relayUpgrade(prepared, {
       ...client.detach(),
       upstream: await dial(call, permitRequest(prepared), parts),
@@ -117,6 +125,7 @@ export async function runUpgrade(
     fail(call, error, parts)
     client.sendRefusal(call.reason, call)
   } finally {
+    parts.flow.letGo(call)
     parts.recorder.recordEnd(call)
   }
 }
@@ -149,6 +158,7 @@ export async function runTunnel(
     fail(call, error, parts)
     side.sendRefusal(call.reason, call)
   } finally {
+    parts.flow.letGo(call)
     parts.recorder.recordEnd(call)
   }
 }
@@ -191,8 +201,11 @@ async function openOpaque(
     checkServerName(call, start, endpoint, 'required')
     if (start.ech) throw new EgressError('protocol-not-allowed', { begins: 'ech' })
   }
+  parts.flow.checkSend(call)
   await meetObligations(call, parts.recorder)
+  parts.flow.checkSend(call)
   call.clear()
+  parts.flow.noteRead(call)
   const upstream = await dial(call, permitCall(call, endpoint, false), parts)
   if (decision.mode === 'tcp') side.establish()
   const { client, head } = side.detach()

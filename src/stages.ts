@@ -23,6 +23,7 @@ import { screenPlaceholders } from './inject/screen.ts'
 import { watchBody } from './inject/watch-body.ts'
 import { watchResponse } from './inject/watch-response.ts'
 import { limitBody, meetObligations } from './ledger/clear.ts'
+import type { FlowMarks } from './ledger/flow-marks.ts'
 import type { OpenRequests } from './ledger/open-requests.ts'
 import type { ToolPins } from './ledger/tool-pins.ts'
 import type { Redactor } from './inspect/redactor.ts'
@@ -66,6 +67,8 @@ export interface Parts {
   readonly recorder: CallRecorder
   readonly switches: CallSwitches
   readonly shares: TaskShares
+  /** What trees of tasks have read. */
+  readonly flow: FlowMarks
   /** What tasks have seen of the tools they use, and asked of them. */
   readonly tools: { readonly pins: ToolPins; readonly requests: OpenRequests }
   /** What records keep of prompts and tool calls where no rule says. */
@@ -141,16 +144,19 @@ function readTrace(headers: RawHeaders): TraceContext | undefined {
   return others.length === 0 ? readTraceparent(traceparent) : undefined
 }
 
-/** The stage cleared of an HTTP call: its start is on record. @throws body-too-large, audit-unavailable */
+/** The stage cleared of an HTTP call: its start is on record. @throws flow-violation, body-too-large, audit-unavailable */
 export async function clear(
   call: Call & Received & Decided,
   parts: Parts,
 ): Promise<Call & Received & Cleared> {
+  // In the turn in which it was decided: from here on whatever its task reads cuts it.
+  parts.flow.checkSend(call)
   const started = meetObligations(call, parts.recorder)
   const { inspection } = call
   // Asked for in one go, so that the start stands before what was said, in one write.
   if (inspection === undefined) await started
   else await Promise.all([started, inspection.recordRequest()])
+  parts.flow.checkSend(call)
   call.clear()
   return call
 }

@@ -43,7 +43,8 @@ function checkAll(options: CommonOptions, io: CommandIo): Problem[] {
   const file = configFile(options, io)
   const { config, problems, placeOf } = loadFor(options, io, false)
   // Rules are looked at also where the configuration that names their directory cannot be read.
-  const rules = checkRuleFiles([config?.rules.dir ?? path.join(path.dirname(file), 'rules')])
+  const places = [config?.rules.dir ?? path.join(path.dirname(file), 'rules')]
+  const rules = checkRuleFiles(places, config?.profiles)
   const together = config === undefined ? [] : checkInstallation(config, rules.sets, placeOf)
   return [...problems, ...rules.problems, ...together]
 }
@@ -53,8 +54,13 @@ function checkFiles(files: readonly string[], options: CommonOptions, io: Comman
   const places = files.filter((file) => !configurations.includes(file))
   return [
     ...configurations.flatMap((file) => checkAll({ ...options, config: file }, io)),
-    ...(places.length === 0 ? [] : checkRuleFiles(places).problems),
+    ...(places.length === 0 ? [] : checkRules(places, options, io)),
   ]
+}
+
+// Where there is a configuration, it may define profiles.
+function checkRules(places: readonly string[], options: CommonOptions, io: CommandIo): Problem[] {
+  return checkRuleFiles(places, loadFor(options, io, true).config?.profiles).problems
 }
 
 /** A rule file names its rule set; any other file is a configuration. */

@@ -32,6 +32,7 @@ export function printTask(task: TaskView, io: CommandIo): void {
     ['rules', task.rules.join(', ')],
     ['credentials', task.credentials.map(({ name }) => name).join(', ') || undefined],
     ['environment', `${task.environment}, up to ${task.ceiling}`],
+    ['read', task.read],
     ['created', `${task.createdAt} by ${task.createdBy}`],
     ['expires', task.expiresAt],
     ['heartbeat', task.heartbeatDueAt],

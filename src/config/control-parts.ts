@@ -19,6 +19,7 @@ import type { Log } from '../record/log.ts'
 import type * as tail from '../record/read/tail.ts'
 import { clientVariables } from './client-variables.ts'
 import type { Config } from './config.ts'
+import { makeFlowDesk } from './flow.ts'
 import type { Records } from './records.ts'
 import type { RuleWatch } from './rule-watch.ts'
 import type { TaskRoom } from './task-room.ts'
@@ -67,6 +68,7 @@ function makeControlParts(options: ControlPartsOptions): ControlParts {
     kills: room.switches,
     owners: room.switches,
     overrides,
+    flow: makeFlowDesk(room, recorder),
     environmentFor: (taskId, token) => environmentOf(taskId, token, options),
     rules: rulesOf(options),
     credentials: () => credentialsOf(options),

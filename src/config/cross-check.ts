@@ -3,6 +3,7 @@
 
 import { RESERVED_PRINCIPALS } from '../control/roles.ts'
 import { DEFAULT_LIMITS } from '../limits.ts'
+import { checkProfiles } from './profile-schema.ts'
 import { completePlaceholder } from './credential-schema.ts'
 import type { Sections } from './schema.ts'
 import { formatDuration } from '../wire/units.ts'
@@ -19,6 +20,7 @@ export function checkSections(sections: Partial<Sections>, report: ReportProblem
   checkControl(sections, report)
   checkCredentials(sections.credentials ?? {}, report)
   checkSinks(sections.sinks ?? [], report)
+  checkProfiles(sections.profiles ?? {}, report)
   const { journal } = sections
   if (journal && journal.segmentBytes > journal.maxBytes)
     report(

@@ -7,8 +7,10 @@ import { readContentLater } from '../understand/content-reader.ts'
 import { compilePolicy, type Policy } from '../policy/compile.ts'
 import { parseRuleSet } from '../policy/parse.ts'
 import type { Problem } from '../policy/problem.ts'
+import { checkSurroundings, type Surroundings } from '../policy/profiles.ts'
 import type { RuleSet } from '../policy/rule-set.ts'
 import type { Task } from '../tasks/task.ts'
+import { checkRegulated } from './regulated.ts'
 import { RuleFileReader, type RuleFilesRead } from './rule-files.ts'
 import { suggestName } from '../policy/suggest.ts'
 
@@ -34,7 +36,9 @@ export interface RuleDemands {
   /** `rules.always` of the configuration. */
   readonly always: readonly string[]
   /** The static task. */
-  readonly task: TaskRules | undefined
+  readonly task: (TaskRules & { readonly lifetimeMs?: number }) | undefined
+  /** What regulated rules have around them. */
+  readonly around: Surroundings
 }
 
 /** Rules that were found sound, all together. */
@@ -82,12 +86,14 @@ function parseRuleFiles({ files }: RuleFilesRead, limits: RuleLimits): LoadedRul
 
 /**
  * Compiles the policy of a task from the sets it names, in its order.
+ * @param around what regulated rules have around them; undefined: nobody asks for that
  * @returns no policy where a set is missing, is not the pinned one, or does not compile with the task's parameters
  */
 export function compileTaskPolicy(
   sets: ReadonlyMap<string, RuleSet>,
   always: readonly string[],
   task: TaskRules,
+  around?: Surroundings,
 ): { readonly policy?: Policy; readonly problems: readonly Problem[] } {
   const problems: Problem[] = []
   const find = (reference: string): RuleSet[] => {
@@ -104,6 +110,7 @@ export function compileTaskPolicy(
   }
   const named = task.rules.flatMap(find)
   const binding = always.flatMap(find)
+  if (around) problems.push(...[...named, ...binding].flatMap((set) => checkSurroundings(set, around)))
   if (problems.length > 0) return { problems }
   const { params, environment } = task
   return compilePolicy({ sets: named, always: binding, params, environment })
@@ -132,6 +139,7 @@ export function judgeRules(
   const problems = [...parsed]
   for (const set of sets.values()) if (!passed.has(set.version)) problems.push(...failedTests(set))
   for (const name of demands.always) if (!sets.has(name)) problems.push(missingSet(name, sets))
+  problems.push(...checkRegulated(sets, demands))
   if (problems.some(({ severity }) => severity === 'error')) return { problems }
   const { digest } = read
   if (demands.task === undefined)

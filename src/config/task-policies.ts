@@ -6,8 +6,10 @@ import { LRUCache } from 'lru-cache'
 
 import type { Policy } from '../policy/compile.ts'
 import type { PolicyChain } from '../policy/conjunction.ts'
+import { lifetimeBoundOf, type LifetimeBound, type Surroundings } from '../policy/profiles.ts'
 import { credentialsOf } from '../policy/reachable.ts'
 import type { Task } from '../tasks/task.ts'
+import { setsOf } from './regulated.ts'
 import { compileTaskPolicy, type LoadedRules } from './rules.ts'
 
 /** A task's rules, or why there are none. */
@@ -23,6 +25,8 @@ export interface TaskPoliciesOptions {
   /** The rules in force; undefined where there never were any. */
   readonly rules: () => LoadedRules | undefined
   readonly always: readonly string[]
+  /** What regulated rules have around them. */
+  readonly around: Surroundings
   /** The tasks above, the parent first; undefined where one is unknown. */
   readonly above: (task: Task) => readonly Task[] | undefined
 }
@@ -68,7 +72,8 @@ export class TaskPolicies {
     const key = JSON.stringify([task.rules, task.params, task.environment])
     let known = this.#policies.get(key)
     if (known === undefined) {
-      const { policy, problems } = compileTaskPolicy(rules.sets, this.#options.always, task)
+      const { always, around } = this.#options
+      const { policy, problems } = compileTaskPolicy(rules.sets, always, task, around)
       const errors = problems.filter(({ severity }) => severity === 'error')
       const isOfParams = errors.length > 0 && errors.every(({ code }) => code.startsWith('param-'))
       known = {
@@ -79,6 +84,13 @@ export class TaskPolicies {
       this.#policies.set(key, known)
     }
     return known
+  }
+
+  /** How long tasks of such rule sets live at the most; undefined where the rules do not say. */
+  lifetimeBound(names: readonly string[]): LifetimeBound | undefined {
+    const { rules, always, around } = this.#options
+    const sets = rules()?.sets
+    return sets && lifetimeBoundOf(setsOf(sets, [...names, ...always]), around.profiles)
   }
 
   /** A task's rules and those of all tasks above it; undefined where any of them has none (I5). */

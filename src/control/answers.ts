@@ -3,6 +3,7 @@
 
 import { z } from '@hono/zod-openapi'
 
+import { DATA_CLASSES } from '../tasks/task.ts'
 import type { Kill, Receipt, TaskView } from '../tasks/view.ts'
 import type {
   CredentialView,
@@ -111,6 +112,7 @@ export const taskAnswer: AnswerSchema<TaskView> = z
     params: textsByName,
     environment: text,
     ceiling: text,
+    read: z.enum(DATA_CLASSES).describe('The highest class that any task of its tree has read.'),
     credentials: z.array(z.object({ name: text, used: z.boolean() })),
     createdAt: time,
     createdBy: text,

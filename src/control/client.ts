@@ -114,6 +114,11 @@ export class ControlClient {
     return this.#change(id, 'resume', reasonOf(reason))
   }
 
+  /** Takes back what a task and its tree have read. */
+  resetFlow(id: string, reason: string): Promise<TaskView> {
+    return this.#change(id, 'flow/reset', { reason })
+  }
+
   /** Says that a task's sandbox is still there. */
   sendHeartbeat(id: string): Promise<TaskView> {
     return this.#change(id, 'heartbeat', {})

@@ -60,6 +60,12 @@ interface OverrideDesk {
   review(id: string, actor: Actor): OverrideView
 }
 
+/** What trees of tasks have read. */
+interface FlowDesk {
+  /** Takes back what the tree of a task has read. @throws ControlError */
+  reset(id: string, actor: Actor, reason: string): TaskView
+}
+
 /** What a task's sandbox is given. */
 export interface TaskEnvironment {
   /** The proxy URL; undefined where only a socket leads to it. */
@@ -181,6 +187,7 @@ export interface ControlParts {
   readonly kills: KillDesk
   readonly owners: OwnerDesk
   readonly overrides: OverrideDesk
+  readonly flow: FlowDesk
   /** Proxy URL and environment of a task's sandbox; the token is undefined where it is not known any more. */
   environmentFor(taskId: string, token: string | undefined): TaskEnvironment
   readonly rules: { show(): readonly RuleSetView[]; reload(actor: Actor): RulesReload }

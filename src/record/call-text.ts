@@ -181,13 +181,14 @@ function redactedTraceText(
   return traceText(redactor.text(traceId, taskId), redactor.text(parentId, taskId))
 }
 
-function decisionText({ decision, decisionId, decisionUs }: DecidedRequest): string {
+function decisionText({ decision, decisionId, decisionUs, read }: DecidedRequest): string {
   const { verdict, reason, policy, wouldDeny, obligations } = decision
-  const { data, regulation } = obligations
+  const { data, regulation, category } = obligations
   return (
     `,"decision":{"id":"${inner(decisionId ?? '')}","verdict":"${verdict}","reason":"${reason}","policy":"${inner(policy)}"` +
     `,"us":${numeral(Math.round(decisionUs))}${optional('would_deny', wouldDeny)}` +
-    `${data === undefined ? '' : `,"data":"${data}"`}${regulation === undefined ? '' : `,"regulation":${kept(regulation)}`}}`
+    `${data === undefined ? '' : `,"data":"${data}"`}${regulation === undefined ? '' : `,"regulation":${kept(regulation)}`}` +
+    `${category === undefined ? '' : `,"category":${kept(category)}`}${read === undefined ? '' : `,"read":"${read}"`}}`
   )
 }
 

@@ -162,10 +162,12 @@ function sallyportText(own: RecordBody['sallyport']): string {
 }
 
 function decisionText(decision: NonNullable<RecordBody['sallyport']['decision']>): string {
-  const { id, verdict, reason, policy, us, would_deny: wouldDeny, data, regulation } = decision
+  const { id, verdict, reason, policy, us, would_deny: wouldDeny } = decision
+  const { data, regulation, category, read } = decision
   return (
     `,"decision":{"id":${quote(id)},"verdict":"${verdict}","reason":${quote(reason)},"policy":${quote(policy)}` +
     `,"us":${numeral(us)}${optional('would_deny', wouldDeny)}${optional('data', data)}` +
-    `${regulation === undefined ? '' : `,"regulation":${kept(regulation)}`}}`
+    `${regulation === undefined ? '' : `,"regulation":${kept(regulation)}`}` +
+    `${category === undefined ? '' : `,"category":${kept(category)}`}${optional('read', read)}}`
   )
 }

@@ -31,6 +31,8 @@ const USUAL: Readonly<Record<string, Usual>> = {
   'task-resumed': usual(['configuration', 'session'], ['change']),
   'task-extended': usual(['configuration', 'session'], ['change']),
   'task-widened': usual(['configuration', 'session'], ['change']),
+  'flow-raised': usual(['session'], ['info']),
+  'flow-reset': usual(['configuration', 'session'], ['change']),
   'task-revoked': usual(['session'], ['end']),
   'task-ended': usual(['session'], ['end']),
   'task-receipt': usual(['session'], ['info']),

@@ -3,6 +3,8 @@
 
 import type { Limits } from '../limits.ts'
 import type { Policy } from '../policy/compile.ts'
+import type { LifetimeBound } from '../policy/profiles.ts'
+import { formatDuration } from '../wire/units.ts'
 import type { TaskClock } from './clock.ts'
 import { ControlError } from './control-error.ts'
 import { compareWithParent, depthBelow, parentFor } from './delegation.ts'
@@ -30,6 +32,8 @@ export interface CreateOptions {
     readonly field?: '/params'
     readonly problems: readonly string[]
   }
+  /** How long tasks of such rule sets live at the most; undefined where the rules do not say. */
+  readonly lifetimeBound: (rules: readonly string[]) => LifetimeBound | undefined
   /** Why nothing may be made for an agent and owner at the moment. */
   readonly barred: (task: Task) => { readonly field: string; readonly detail: string } | undefined
   /** Makes what belongs to a task: its CA, its listener. @throws Error: the task is not made then */
@@ -64,7 +68,7 @@ export function createTask(
       ? undefined
       : parentFor(definition.parent, registry, limits, now)
   const depth = depthBelow(definition, parent, limits)
-  checkExpiry(definition.expires, limits)
+  checkExpiry(definition.expires, limits, options.lifetimeBound(definition.rules))
   checkIdentity(definition, options)
   checkSandbox(definition, options)
   const task = makeTask(definition, now, parent?.task)
@@ -149,8 +153,21 @@ function checkRoom({ registry, clock, limits }: CreateOptions): void {
     throw new ControlError('busy', `limits.tasksMax is ${limits.tasksMax}`)
 }
 
-/** @throws ControlError where a life is longer than the limit */
-export function checkExpiry(lifetimeMs: number, limits: Pick<Limits, 'taskLifetimeMs'>): void {
+/**
+ * @param bound what the task's rules allow
+ * @throws ControlError where a life is longer than the limit, or than the rules allow
+ */
+export function checkExpiry(
+  lifetimeMs: number,
+  limits: Pick<Limits, 'taskLifetimeMs'>,
+  bound: LifetimeBound | undefined,
+): void {
+  if (bound !== undefined && lifetimeMs > bound.lifetimeMs)
+    throw new ControlError(
+      'definition-invalid',
+      `a rule has the profile ${bound.profile}: its tasks live ${formatDuration(bound.lifetimeMs)} at the most`,
+      '/expires',
+    )
   if (lifetimeMs > limits.taskLifetimeMs)
     throw new ControlError(
       'definition-invalid',

@@ -53,9 +53,9 @@ export class TaskDesk {
 
   /** Gives a task another end, from now on. @throws ControlError */
   extend(id: string, lifetimeMs: number, actor: Actor, evidence?: Evidence): TaskView {
-    const { registry, clock, limits, onEvent, onExtended } = this.#options
+    const { registry, clock, limits, lifetimeBound, onEvent, onExtended } = this.#options
     const entry = this.#live(id)
-    checkExpiry(lifetimeMs, limits)
+    checkExpiry(lifetimeMs, limits, lifetimeBound(entry.task.rules))
     // A renewal stands on what the task stood on at first.
     if (entry.kept.requirement !== undefined) this.#accept(entry, evidence ?? {}, actor)
     const expiresAt = clock.now() + lifetimeMs

@@ -37,6 +37,8 @@ export interface RegistryOptions {
   readonly onReceipt: (entry: TaskEntry, receipt: Receipt) => void
   /** Told of a task that ends and whose end is not on the disk: a start must find another sign of it. */
   readonly onUnsavedEnd: (entry: TaskEntry) => void
+  /** Told of a task that is forgotten at last. */
+  readonly onForgotten: (id: string) => void
   /** Told where a change could not be written down; it is in force, and tried again. */
   readonly onProblem: (error: unknown) => void
 }
@@ -221,7 +223,7 @@ export class TaskRegistry {
   }
 
   async #finish(entry: TaskEntry): Promise<Receipt> {
-    const { saga, clock, onReceipt } = this.#options
+    const { saga, clock, onReceipt, onForgotten } = this.#options
     // Not before the caller has marked all that end together.
     await Promise.resolve()
     const children = Promise.all(this.#index.childrenOf(entry).map(receiptOf)).then((receipts) =>
@@ -248,8 +250,10 @@ export class TaskRegistry {
     onReceipt(entry, receipt)
     this.#tell(entry, transition, entry.kept.actor, entry.kept.endReason)
     entry.ending = undefined
-    for (const id of this.#index.dropOldestEnded(this.#options.limits.tasksEndedMax))
+    for (const id of this.#index.dropOldestEnded(this.#options.limits.tasksEndedMax)) {
       this.#log.forget(id)
+      onForgotten(id)
+    }
     return receipt
   }
 

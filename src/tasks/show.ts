@@ -2,6 +2,7 @@
 
 import type { TaskClock } from './clock.ts'
 import type { TaskEntry } from './entry.ts'
+import type { DataClass, Task } from './task.ts'
 import type { TaskView } from './view.ts'
 
 /** What a view takes from elsewhere. */
@@ -11,6 +12,8 @@ export interface ViewSources {
   readonly openCalls: (taskId: string) => number
   /** Path of the task's own listener. */
   readonly socketOf: (taskId: string) => string | undefined
+  /** The highest class that the tree of a task has read. */
+  readonly readOf: (task: Task) => DataClass
   readonly clock: TaskClock
 }
 
@@ -47,6 +50,7 @@ export function viewOf(entry: TaskEntry, sources: ViewSources): TaskView {
     params: task.params,
     environment: task.environment,
     ceiling: task.ceiling,
+    read: sources.readOf(task),
     credentials: sources
       .credentialsOf(entry)
       .map((name) => ({ name, used: entry.credentialsUsed.has(name) })),
