@@ -150,6 +150,7 @@ export async function runTunnel(
     const decision = decideConnectTogether(identity.policies, endpoint, identity.moment())
     call.decide(decision, makeUlid(Date.now()), (performance.now() - startedAtMs) * 1000)
     call.tunnelMode = decision.mode
+    parts.flow.tellRead(call)
     if (decision.verdict === 'allow') parts.switches.checkCall(endpoint.host, undefined)
     if (decision.verdict !== 'allow') await refuseTunnel(call, endpoint, decision, side, parts)
     else if (decision.mode === 'inspect') await openInspected(call, endpoint, side, parts)

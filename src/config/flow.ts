@@ -5,7 +5,15 @@ import type { ControlParts } from '../control/parts.ts'
 import { FlowMarks, type FlowMarksOptions } from '../ledger/flow-marks.ts'
 import type { CallRecorder } from '../record/recorder.ts'
 import { ControlError } from '../tasks/control-error.ts'
-import type { TaskRoom } from './task-room.ts'
+import type { TaskDesk } from '../tasks/desk.ts'
+import type { TaskRegistry } from '../tasks/registry.ts'
+
+/** What a reset works with. */
+interface FlowDeskParts {
+  readonly registry: TaskRegistry
+  readonly desk: TaskDesk
+  readonly flow: FlowMarks
+}
 
 /** Opens the marks. @throws Error where what was written cannot be read: what was read stays read */
 export function openFlow(
@@ -26,7 +34,7 @@ export function openFlow(
 
 /** Makes what the control API asks. */
 export function makeFlowDesk(
-  { registry, desk, flow }: Pick<TaskRoom, 'registry' | 'desk' | 'flow'>,
+  { registry, desk, flow }: FlowDeskParts,
   recorder: Pick<CallRecorder, 'recordEvent'>,
 ): ControlParts['flow'] {
   return {

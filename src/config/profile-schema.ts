@@ -14,10 +14,10 @@ import { names } from '../policy/scalars.ts'
 import { duration } from '../tasks/scalars.ts'
 import { DATA_CLASSES, type DataClass } from '../tasks/task.ts'
 import { formatDuration } from '../wire/units.ts'
-import type { ReportProblem } from './cross-check.ts'
+import type { ReportProblem } from './report-problem.ts'
 
 /** One profile as it is written; what is not there is as it is built in, or as it is for all. */
-export interface ProfileSection {
+interface ProfileSection {
   /** Milliseconds. */
   readonly lifetime?: number | undefined
   readonly data?: DataClass | undefined

@@ -37,8 +37,7 @@ export function checkAround(
   sets: ReadonlyMap<string, RuleSet>,
   { around, always, task }: RegulatedDemands,
 ): Problem[] {
-  if (task === undefined)
-    return [...sets.values()].flatMap((set) => checkSurroundings(set, around))
+  if (task === undefined) return [...sets.values()].flatMap((set) => checkSurroundings(set, around))
   const used = setsOf(sets, [...task.rules, ...always])
   return [
     ...used.flatMap((set) => checkSurroundings(set, around)),

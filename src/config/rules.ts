@@ -113,7 +113,8 @@ export function compileTaskPolicy(
   }
   const named = task.rules.flatMap(find)
   const binding = always.flatMap(find)
-  if (around) problems.push(...[...named, ...binding].flatMap((set) => checkSurroundings(set, around)))
+  if (around)
+    problems.push(...[...named, ...binding].flatMap((set) => checkSurroundings(set, around)))
   if (problems.length > 0) return { problems }
   const { params, environment, facts } = task
   return compilePolicy({

@@ -28,6 +28,7 @@ import { openFlow } from './flow.ts'
 import type { Records } from './records.ts'
 import type { LoadedRules } from './rules.ts'
 import { TaskCertificates } from './task-certificates.ts'
+import { countTasks } from './task-numbers.ts'
 import { TaskPolicies } from './task-policies.ts'
 import { definitionAt, proofsOf } from './recorded-definition.ts'
 import { recordWidenings } from './widenings.ts'
@@ -194,17 +195,7 @@ export class TaskRoom {
 
   /** How the tasks stand. */
   numbers(): TaskNumbers {
-    const { entries } = this.registry
-    const byState = { pending: 0, active: 0, suspended: 0, revoking: 0 }
-    let orphaned = 0
-    for (const entry of entries.values()) {
-      const { state } = entry.kept
-      if (state !== 'ended') byState[state] += 1
-      if (!entries.live.has(entry)) continue
-      const parent = entry.task.path.at(-2)
-      if (parent !== undefined && entries.get(parent)?.kept.state === 'ended') orphaned += 1
-    }
-    return { byState, orphaned, unconfirmed: entries.unconfirmed.size, endings: this.#endings }
+    return countTasks(this.registry.entries, this.#endings)
   }
 
   close(): void {

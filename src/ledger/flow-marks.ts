@@ -70,6 +70,12 @@ export class FlowMarks {
     return this.#marks.get(rootOf(task)) ?? NOTHING
   }
 
+  /** Leaves on a call, for its record, what its tree has read by now. */
+  tellRead(call: Call & Identified): void {
+    const read = this.read(call.identity.task)
+    if (read !== NOTHING) call.read = read
+  }
+
   /**
    * Asks again whether a call may be sent, in the turn in which it is cleared: from here on whatever raises the mark cuts it.
    * @throws EgressError flow-violation
@@ -109,9 +115,9 @@ export class FlowMarks {
   }
 
   /** As `noteRead`, within an answer: false where nothing may be delivered, and the call is cut. */
-  noteReadOrCut(call: Call & Identified): boolean {
+  noteReadOrCut(call: Call & Identified, data?: DataClass): boolean {
     try {
-      this.noteRead(call)
+      this.noteRead(call, data)
       return true
     } catch (error) {
       call.cut(error instanceof EgressError ? error.reason : 'internal')
@@ -141,7 +147,7 @@ export class FlowMarks {
 
   /** Forgets trees whose root task is not known any more. */
   forgetUnless(isKnown: (root: string) => boolean): void {
-    for (const root of [...this.#marks.keys()]) if (!isKnown(root)) this.forget(root)
+    for (const root of this.#marks.keys()) if (!isKnown(root)) this.forget(root)
   }
 
   /** Forgets a tree with its root task. */

@@ -100,8 +100,8 @@ function matchesWithoutSlash(pattern: PathPattern, { segments }: PathPattern): b
   return matchPath(bindPath(pattern, values), sample)
 }
 
-/** What is read once is in the way of reading it again. */
-export function reviewFlow({ data = 'public', accepts = 'public' }: Rule): Finding[] {
+// What is read once is in the way of reading it again.
+function reviewFlow({ data = 'public', accepts = 'public' }: Rule): Finding[] {
   if (!isAbove(data, accepts)) return []
   return [
     {

@@ -172,9 +172,7 @@ function reviewCredential(rule: Rule): Finding[] {
 
 function reviewObserving(rule: Rule): Finding[] {
   if (!rule.observe) return []
-  return [
-    error('profile-observe', `${title(rule)} only observes`, 'take `observe: true` out'),
-  ]
+  return [error('profile-observe', `${title(rule)} only observes`, 'take `observe: true` out')]
 }
 
 function reviewClass(rule: Rule, { name, data }: Profile): Finding[] {

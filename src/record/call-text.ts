@@ -17,6 +17,7 @@ import {
   eventText,
   inner,
   kept,
+  namesText,
   numeral,
   optional,
   responseText,
@@ -187,8 +188,7 @@ function decisionText({ decision, decisionId, decisionUs, read }: DecidedRequest
   return (
     `,"decision":{"id":"${inner(decisionId ?? '')}","verdict":"${verdict}","reason":"${reason}","policy":"${inner(policy)}"` +
     `,"us":${numeral(Math.round(decisionUs))}${optional('would_deny', wouldDeny)}` +
-    `${data === undefined ? '' : `,"data":"${data}"`}${regulation === undefined ? '' : `,"regulation":${kept(regulation)}`}` +
-    `${category === undefined ? '' : `,"category":${kept(category)}`}${read === undefined ? '' : `,"read":"${read}"`}}`
+    `${optional('data', data)}${namesText('regulation', regulation)}${namesText('category', category)}${optional('read', read)}}`
   )
 }
 

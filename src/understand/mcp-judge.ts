@@ -9,13 +9,7 @@ import type { McpExchange } from '../inspect/mcp/exchange.ts'
 import { messageFields } from '../inspect/mcp/fields.ts'
 import type { AnswerContext, McpJudge } from '../inspect/mcp/judge.ts'
 import { definitionDigest } from '../inspect/mcp/lists.ts'
-import {
-  SESSION_SUBJECT,
-  type McpMessage,
-  type McpRequest,
-  type McpResponse,
-  type MessageId,
-} from '../inspect/mcp/messages.ts'
+import { type McpMessage, type McpResponse, type MessageId } from '../inspect/mcp/messages.ts'
 import { traceOf } from '../inspect/mcp/trace.ts'
 import { judge, type Rules, type Verdict } from '../judge.ts'
 import type { OpenRequest } from '../ledger/open-requests.ts'
@@ -30,6 +24,7 @@ import { makeUlid } from '../wire/ulid.ts'
 import type { Screened } from './inspection.ts'
 import { joinVerdicts } from './join-verdicts.ts'
 import { keeperFor, modeOf } from './keeping.ts'
+import { describeOpen } from './mcp-open.ts'
 
 /** One message and what became of it. */
 export interface Judged {
@@ -107,6 +102,9 @@ export class McpCallJudge implements McpJudge {
     const open = this.#recall(message)
     if (message.kind === 'response') this.#seeTools(message, context.method ?? open?.method)
     const verdict = letThrough(this.decide(message).verdict)
+    // What is told on a stream may be above what the stream itself was let through for.
+    const { data } = verdict.decision.obligations
+    if (!this.#parts.flow.noteReadOrCut(this.#call, data)) return 'audit-unavailable'
     this.#record(message, verdict, context, open).catch(() => this.#call.cut('audit-unavailable'))
     return verdict.decision.reason
   }
@@ -153,7 +151,9 @@ export class McpCallJudge implements McpJudge {
   #renew(): Reason | undefined {
     const { arrival, request } = this.#call
     try {
-      this.#rules = this.#parts.identifier.identify(arrival, request.headers)
+      const { policies, moment } = this.#parts.identifier.identify(arrival, request.headers)
+      // What a server says goes to the task: nothing is sent by it.
+      this.#rules = { policies, moment: () => ({ ...moment(), read: 'public' }) }
       return undefined
     } catch (error) {
       if (error instanceof EgressError) return error.reason
@@ -272,21 +272,6 @@ function letThrough(verdict: Verdict): Verdict {
   const { decision } = verdict
   if (decision.verdict !== 'hold') return verdict
   return { ...verdict, decision: { ...decision, verdict: 'allow', reason: 'allowed' } }
-}
-
-// What an answer says is told together with what it answers; of a request that came by another call no more is kept.
-function describeOpen(answer: McpMessage, { method, tool }: OpenRequest): McpRequest | undefined {
-  if (answer.kind !== 'response' || answer.id === null || method === undefined) return undefined
-  return {
-    kind: 'request',
-    direction: 'to-server',
-    id: answer.id,
-    method,
-    params: tool === undefined ? {} : { name: tool },
-    value: {},
-    subject: SESSION_SUBJECT,
-    subjects: [SESSION_SUBJECT],
-  }
 }
 
 /** Scheme, host and port of a request. */

@@ -51,45 +51,50 @@ interface World {
 }
 
 async function startWorld(): Promise<World> {
-  const world: { -readonly [Key in keyof World]?: World[Key] } & Pick<
-    World,
-    'waiting' | 'onArrival' | 'received'
-  > = { waiting: [], onArrival: () => undefined, received: '' }
+  const waiting: ServerResponse[] = []
   const answer = (request: IncomingMessage, response: ServerResponse): void => {
     world.onArrival(request)
     const { url = '' } = request
     if (url.endsWith('/hinted')) response.writeEarlyHints({ link: '</secret>; rel=preload' })
-    if (url.endsWith('/waits') || url.endsWith('/hinted')) world.waiting.push(response)
+    if (url.endsWith('/waits') || url.endsWith('/hinted')) waiting.push(response)
     else if (url.endsWith('/stream')) {
       response.writeHead(200, { 'content-type': 'text/event-stream' })
       response.write('data: one\n\n')
-      world.waiting.push(response)
+      waiting.push(response)
     } else {
       request.resume()
       request.on('end', () => response.end('said'))
     }
   }
-  world.http = await startHttp({ raw: answer })
-  world.secure = await startHttp({ raw: answer, tls: pki.issue({ names: ['secure.test'] }) })
-  world.raw = await startTcp((socket) => {
+  const echo = await startTcp((socket) => {
     socket.on('end', () => socket.end())
     socket.on('data', (chunk: Buffer) => {
       world.received += chunk.toString()
       socket.write(chunk)
     })
   })
-  const sockets = await startHttp({})
+  return {
+    http: await startHttp({ raw: answer }),
+    secure: await startHttp({ raw: answer, tls: pki.issue({ names: ['secure.test'] }) }),
+    raw: echo,
+    sockets: await startSockets(),
+    received: '',
+    waiting,
+    onArrival: () => undefined,
+  }
+}
+
+async function startSockets(): Promise<Upstream> {
+  const upstream = await startHttp({})
   const server = new WebSocketServer({ noServer: true })
-  sockets.server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+  upstream.server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on('error', () => undefined)
     server.handleUpgrade(request, socket, head, (one) => {
       one.on('error', () => undefined)
       one.on('message', (data: Buffer) => one.send(data.toString()))
     })
   })
-  world.sockets = sockets
-  // Every part is there by now.
-  return world as World
+  return upstream
 }
 
 const world = await startWorld()

@@ -9,7 +9,14 @@ import type { TaskView } from '../../tasks/view.ts'
 import { REFUSALS, taskAnswer } from '../answers.ts'
 import { answers, body, visibleTask, type RouteApp } from '../context.ts'
 import type { ControlParts } from '../parts.ts'
-import { ADMINISTRATOR, actorOf, canSee, notAllowed, requireRole, type Principal } from '../roles.ts'
+import {
+  ADMINISTRATOR,
+  actorOf,
+  canSee,
+  notAllowed,
+  requireRole,
+  type Principal,
+} from '../roles.ts'
 
 /** Adds the route. */
 export function addFlowRoutes(app: RouteApp, parts: ControlParts): void {
@@ -40,7 +47,9 @@ function requireStranger(parts: ControlParts, task: TaskView, principal: Princip
     const one = parts.tasks.show(id)
     if (one === undefined) continue
     if (!canSee(principal, one))
-      throw notAllowed('the mark is that of the whole tree, and the principal may not see all of it')
+      throw notAllowed(
+        'the mark is that of the whole tree, and the principal may not see all of it',
+      )
     if ([one.createdBy, one.owner.name, one.principal].includes(principal.name))
       throw notAllowed('who made a task of the tree, or owns one, does not take back what was read')
     ids.push(...one.children)

@@ -8,10 +8,11 @@ import * as fc from 'fast-check'
 import t from 'tap'
 
 import { Call, type Decided } from '../../../src/call.ts'
-import { EgressError } from '../../../src/errors.ts'
+import { EgressError, type Reason } from '../../../src/errors.ts'
 import { FlowMarks, type FlowChange } from '../../../src/ledger/flow-marks.ts'
 import { DEFAULT_LIMITS } from '../../../src/limits.ts'
 import { OpenCalls } from '../../../src/listen/open-calls.ts'
+import type { Policy } from '../../../src/policy/compile.ts'
 import type { Obligations } from '../../../src/policy/decision.ts'
 import { isAbove } from '../../../src/policy/facts.ts'
 import { DATA_CLASSES, type DataClass, type Task } from '../../../src/tasks/task.ts'
@@ -44,7 +45,12 @@ function openMarks(dir: string) {
     const call: Call = new Call({ id: `C${count}`, kind: 'forward', startedAt: 0, client: {} })
     calls.add(call)
     if (tunnelMode) call.tunnelMode = tunnelMode
-    call.identify({ task, policies: [NO_POLICY], standing: { task, state: 'active' } })
+    call.identify({
+      task,
+      policies: [NO_POLICY],
+      standing: { task, state: 'active' },
+      moment: () => ({ now: 0, read: 'public' }),
+    })
     call.decide(
       {
         verdict: 'allow',
@@ -65,11 +71,18 @@ function openMarks(dir: string) {
   return { marks, calls, raised, open, close }
 }
 
-const NO_POLICY = { digest: 'sha256:0', ruleSets: [] } as unknown as Parameters<
-  Call['identify']
->[0]['policies'][0]
+const NO_POLICY: Policy = JSON.parse('{}')
 
-const refused = { reason: 'flow-violation' }
+/** Whether something is refused, and for nothing else. */
+function isRefused(act: () => unknown, reason: Reason = 'flow-violation'): boolean {
+  try {
+    act()
+    return false
+  } catch (error) {
+    if (error instanceof EgressError && error.reason === reason) return true
+    throw error
+  }
+}
 
 void t.test('R32: what a tree has read is no more than what its calls may be sent to', (t) => {
   const { marks, open, raised, close } = openMarks(t.testdir())
@@ -81,8 +94,8 @@ void t.test('R32: what a tree has read is no more than what its calls may be sen
   t.equal(marks.read(ROOT), 'restricted')
   t.equal(marks.read(CHILD), 'restricted', 'its children too')
   t.equal(marks.read(OTHER), 'public', 'another tree did not read it')
-  t.throws(() => marks.checkSend(open(ROOT)), refused)
-  t.throws(() => marks.checkSend(open(CHILD, { accepts: 'confidential' })), refused)
+  t.ok(isRefused(() => marks.checkSend(open(ROOT))))
+  t.ok(isRefused(() => marks.checkSend(open(CHILD, { accepts: 'confidential' }))))
   t.doesNotThrow(() => marks.checkSend(open(CHILD, { accepts: 'restricted' })))
   t.doesNotThrow(() => marks.checkSend(open(OTHER)))
   marks.noteRead(open(ROOT, { data: 'confidential', accepts: 'restricted' }))
@@ -96,7 +109,7 @@ void t.test('R32: what a tree has read is no more than what its calls may be sen
 void t.test('what a child reads its parent has read', (t) => {
   const { marks, open, close } = openMarks(t.testdir())
   marks.noteRead(open(CHILD, { data: 'internal' }))
-  t.throws(() => marks.checkSend(open(ROOT)), refused)
+  t.ok(isRefused(() => marks.checkSend(open(ROOT))))
   close()
   t.end()
 })
@@ -163,9 +176,8 @@ void t.test('what cannot be written is not delivered, and what is damaged stops 
   marks.noteRead(open(ROOT, { data: 'internal' }))
   close()
   const upload = open(ROOT, { accepts: 'internal' })
-  t.throws(() => marks.noteRead(open(ROOT, { data: 'restricted' })), {
-    reason: 'audit-unavailable',
-  })
+  const read = (): void => marks.noteRead(open(ROOT, { data: 'restricted' }))
+  t.ok(isRefused(read, 'audit-unavailable'))
   t.equal(upload.cutReason, undefined)
   t.throws(() => marks.reset('t_root'))
   t.equal(marks.read(ROOT), 'internal', 'a reset that is not on the disk is none')
@@ -199,19 +211,12 @@ void t.test('a tree is forgotten with its root task', (t) => {
   t.end()
 })
 
-type Step =
-  | { readonly kind: 'read' | 'send'; readonly task: number; readonly data: DataClass }
-  | { readonly kind: 'reset' | 'restart' }
-
 void t.test('whatever happens in whatever order, the mark is the highest that was read', (t) => {
   const tasks = [ROOT, CHILD, OTHER]
   const data = fc.constantFrom(...DATA_CLASSES)
   const task = fc.nat({ max: tasks.length - 1 })
-  const step: fc.Arbitrary<Step> = fc.oneof(
-    { weight: 3, arbitrary: fc.record({ kind: fc.constant('read' as const), task, data }) },
-    { weight: 3, arbitrary: fc.record({ kind: fc.constant('send' as const), task, data }) },
-    fc.record({ kind: fc.constantFrom('reset' as const, 'restart' as const) }),
-  )
+  const kinds = ['read', 'read', 'send', 'send', 'reset', 'restart'] as const
+  const step = fc.record({ kind: fc.constantFrom(...kinds), task, data })
   fc.assert(
     fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
       const dir = t.testdir()
@@ -231,10 +236,9 @@ void t.test('whatever happens in whatever order, the mark is the highest that wa
             opened.marks.noteRead(opened.open(by, { data: one.data, accepts: 'restricted' }))
             if (isAbove(one.data, markOf(by))) model.set(by.path[0] ?? '', one.data)
           } else {
-            const isSent = passes(() =>
-              opened.marks.checkSend(opened.open(by, { accepts: one.data })),
-            )
-            if (isSent === isAbove(markOf(by), one.data)) return false
+            const sent = opened.open(by, { accepts: one.data })
+            const isDenied = isRefused(() => opened.marks.checkSend(sent))
+            if (isDenied !== isAbove(markOf(by), one.data)) return false
           }
         }
         if (tasks.some((each) => opened.marks.read(each) !== markOf(each))) return false
@@ -246,13 +250,3 @@ void t.test('whatever happens in whatever order, the mark is the highest that wa
   )
   t.end()
 })
-
-function passes(send: () => void): boolean {
-  try {
-    send()
-    return true
-  } catch (error) {
-    if (error instanceof EgressError && error.reason === 'flow-violation') return false
-    throw error
-  }
-}

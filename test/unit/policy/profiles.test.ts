@@ -29,6 +29,12 @@ function setOf(...rules: readonly object[]): RuleSet {
   return ruleSet
 }
 
+const bare: Surroundings = {
+  profiles: BUILT_IN_PROFILES,
+  sinks: [],
+  journal: { sync: 'process' },
+}
+
 const codesOf = (rule: object, profiles: Profiles = BUILT_IN_PROFILES): string[] =>
   checkProfiledRules(setOf(rule), profiles).map(({ code }) => code)
 
@@ -39,7 +45,11 @@ void t.test('R74: a regulated rule is sound by itself, or each fault of it is to
   const { regulation: _regulation, ...nameless } = GOOD
   const { allow: _allow, ...held } = { ...GOOD, hold: 'https://crm.test' }
   for (const [what, rule, codes] of [
-    ['no tunnel', { ...classless, methods: undefined, allow: 'tls://crm.test' }, ['profile-opaque']],
+    [
+      'no tunnel',
+      { ...classless, methods: undefined, allow: 'tls://crm.test' },
+      ['profile-opaque'],
+    ],
     ['writes', { ...GOOD, methods: ['GET', 'POST'] }, ['profile-write']],
     ['any method', anyMethod, ['profile-write']],
     ['held writes', { ...held, methods: ['POST', 'DELETE'] }, []],
@@ -68,11 +78,7 @@ void t.test('R74: a regulated rule is sound by itself, or each fault of it is to
       },
       [],
     ],
-    [
-      'git to read',
-      { ...GOOD, methods: ['GET', 'POST'], git: { repos: ['a/b'] } },
-      [],
-    ],
+    ['git to read', { ...GOOD, methods: ['GET', 'POST'], git: { repos: ['a/b'] } }, []],
     [
       'git to push',
       { ...GOOD, methods: ['POST'], git: { repos: ['a/b'], push: ['refs/heads/x'] } },
@@ -86,7 +92,7 @@ void t.test('R74: a regulated rule is sound by itself, or each fault of it is to
     ],
     ['any operation', { ...GOOD, methods: ['POST'], graphql: {} }, ['profile-write']],
   ] as const) {
-    const written = JSON.parse(JSON.stringify(rule)) as object
+    const written: object = JSON.parse(JSON.stringify(rule))
     const found = codesOf(written).filter(
       (code) => what !== 'no tunnel' || code === 'profile-opaque',
     )
@@ -102,12 +108,6 @@ void t.test('a rule without a profile is asked for none of it', (t) => {
   t.equal(lifetimeBoundOf([set], BUILT_IN_PROFILES), undefined)
   t.end()
 })
-
-const bare: Surroundings = {
-  profiles: BUILT_IN_PROFILES,
-  sinks: [],
-  journal: { sync: 'process' },
-}
 
 void t.test('R74: sinks that drop records, or none, and a quick journal are refused', (t) => {
   const deny = { name: 'soc', onBacklogFull: 'deny' }
@@ -129,7 +129,8 @@ void t.test('R74: sinks that drop records, or none, and a quick journal are refu
     file: 'set.yaml',
     line: 1,
     severity: 'error',
-    message: 'rule `read` is regulated (`profile: regulated`), and the sink `cheap` drops records once it is far behind',
+    message:
+      'rule `read` is regulated (`profile: regulated`), and the sink `cheap` drops records once it is far behind',
     hint: 'write `onBacklogFull: deny` for every sink',
   })
   t.end()
@@ -137,7 +138,11 @@ void t.test('R74: sinks that drop records, or none, and a quick journal are refu
 
 void t.test('R74: tasks live as long as the strictest of their profiles lets them', (t) => {
   const profiles = new Map(BUILT_IN_PROFILES)
-  profiles.set('short', { ...BUILT_IN_PROFILES.get('regulated')!, name: 'short', lifetimeMs: 60_000 })
+  profiles.set('short', {
+    ...BUILT_IN_PROFILES.get('regulated')!,
+    name: 'short',
+    lifetimeMs: 60_000,
+  })
   const [hour, minute] = [setOf(GOOD), setOf({ ...GOOD, profile: 'short' })]
   t.match(lifetimeBoundOf([hour], profiles), { lifetimeMs: 3_600_000, profile: 'regulated' })
   t.match(lifetimeBoundOf([hour, minute], profiles), { lifetimeMs: 60_000, profile: 'short' })
