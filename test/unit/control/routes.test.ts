@@ -390,6 +390,7 @@ void t.test('the document is made from the schemas that check', async (t) => {
     '/v1/tasks/{id}/children',
     '/v1/tasks/{id}/env',
     '/v1/tasks/{id}/extend',
+    '/v1/tasks/{id}/flow/reset',
     '/v1/tasks/{id}/heartbeat',
     '/v1/tasks/{id}/resume',
     '/v1/tasks/{id}/revoke',
