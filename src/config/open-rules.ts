@@ -38,9 +38,9 @@ export function openRules({ config, log, records, onChanged }: OpenRulesOptions)
     always: rules.always,
     task,
     around: config,
-    onLoaded: (loaded, before, texts) => {
+    onLoaded: (loaded, before) => {
       // First, so that no record names rules that are not kept.
-      kept.keep(texts)
+      kept.keep(loaded.texts)
       log.info(
         { sets: loaded.sets.size },
         before ? 'changed rules are in force' : 'rules are in force',

@@ -18,6 +18,7 @@ import { addCallRoutes } from './routes/calls.ts'
 import { addCheckpointRoutes } from './routes/checkpoints.ts'
 import { addOverrideRoutes } from './routes/overrides.ts'
 import { addFlowRoutes } from './routes/flow.ts'
+import { addRequestRoutes } from './routes/requests.ts'
 import { addShownRoutes } from './routes/shown.ts'
 import { addKillRoutes, addOwnerRoutes, addRuleRoutes } from './routes/switches.ts'
 import { addTaskChangeRoutes } from './routes/task-changes.ts'
@@ -61,6 +62,7 @@ export function makeControlApp({ parts, limits, version, onUnexpected }: AppOpti
   addKillRoutes(app, parts)
   addOwnerRoutes(app, parts)
   addOverrideRoutes(app, parts)
+  addRequestRoutes(app, parts)
   addShownRoutes(app, parts)
   addCheckpointRoutes(app, parts)
   addNotServed(app)
