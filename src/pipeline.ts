@@ -14,7 +14,7 @@ import { relayTunnel } from './forward/tunnel.ts'
 import { relayUpgrade, type UpgradeOptions } from './forward/upgrade.ts'
 import { answerOwn, openOwnTunnel, refuseOwnUpgrade } from './envelope/own-call.ts'
 import { ancestorOf, screenRequest, settle } from './judge.ts'
-import { meetObligations, permitCall } from './ledger/clear.ts'
+import { meetObligations, meterAnswer, permitCall } from './ledger/clear.ts'
 import type { CallPermit } from './net/permit.ts'
 import { decideConnectTogether } from './policy/conjunction.ts'
 import type { ConnectDecision } from './policy/decision.ts'
@@ -93,7 +93,7 @@ export async function runRequest(
       },
     })
     parts.flow.noteRead(prepared)
-    const response = watchEcho(prepared, answered, parts)
+    const response = watchEcho(prepared, meterAnswer(prepared, answered), parts)
     call.noteResponse(response)
     const { inspection } = call
     await client.sendResponse(inspection ? await inspection.filterResponse(response) : response)
@@ -104,6 +104,7 @@ export async function runRequest(
   } finally {
     call.inspection?.finish()
     parts.flow.letGo(call)
+    call.charge?.close(call.cleared === true)
     parts.recorder.recordEnd(call)
   }
 }
@@ -135,6 +136,7 @@ export async function runUpgrade(
     client.sendRefusal(call.reason, call)
   } finally {
     parts.flow.letGo(call)
+    call.charge?.close(call.cleared === true)
     parts.recorder.recordEnd(call)
   }
 }
@@ -173,6 +175,7 @@ export async function runTunnel(
     side.sendRefusal(call.reason, call)
   } finally {
     parts.flow.letGo(call)
+    call.charge?.close(call.cleared === true)
     parts.recorder.recordEnd(call)
   }
 }
@@ -213,7 +216,7 @@ async function openOpaque(
     if (start.ech) throw new EgressError('protocol-not-allowed', { begins: 'ech' })
   }
   parts.flow.checkSend(call)
-  await meetObligations(call, parts.recorder)
+  await meetObligations(call, parts.recorder, parts.quotas)
   parts.flow.checkSend(call)
   call.clear()
   parts.flow.noteRead(call)

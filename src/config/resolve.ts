@@ -78,6 +78,7 @@ function resolveTask({
   capabilities,
   labels,
   observe,
+  limits,
   ...task
 }: TaskSection): TaskDefinition {
   const { id, image, hooks } = sandbox
@@ -88,6 +89,7 @@ function resolveTask({
     ...(capabilities && { capabilities }),
     ...(labels && { labels }),
     ...(observe === true && { observe }),
+    ...(limits && { limits }),
     sandbox: {
       id,
       ...(image !== undefined && { image }),

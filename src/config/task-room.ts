@@ -30,6 +30,7 @@ import type { LoadedRules } from './rules.ts'
 import { TaskCertificates } from './task-certificates.ts'
 import { countTasks } from './task-numbers.ts'
 import { TaskPolicies } from './task-policies.ts'
+import type { TaskTools } from './task-tools.ts'
 import { definitionAt, proofsOf } from './recorded-definition.ts'
 import { recordWidenings } from './widenings.ts'
 import { buildStaticTask } from './task.ts'
@@ -47,6 +48,7 @@ export interface TaskRoomOptions {
   readonly authorities: TaskAuthorities
   readonly leafServers: LeafServers
   readonly credentials: CredentialStore
+  readonly tools: Pick<TaskTools, 'quotas'>
   readonly openCalls: (taskId: string) => number
   /** Cuts the open calls that match. @returns how many */
   readonly cutCalls: FlowMarksOptions['cut']
@@ -175,11 +177,13 @@ export class TaskRoom {
   }
 
   /** Counts a call that is over. */
-  count({ task, reason }: Call, wasDenied: boolean): void {
+  count({ task, reason, inspection }: Call, wasDenied: boolean): void {
     // Somebody else's attempts with its credential are not the task's.
     if (reason === 'identity-shared' || reason === 'unknown-client') return
     const entry = task && this.registry.entries.get(task.id)
-    if (entry) this.watch.count(entry, wasDenied)
+    if (entry === undefined) return
+    const messages = inspection?.units?.filter(({ isRefused }) => isRefused === true).length ?? 0
+    this.watch.count(entry, wasDenied ? { reason, messages } : undefined)
   }
 
   /** Brings what hangs on rules up to date for every task, after they have changed; who may do more now is put on record. */
@@ -187,9 +191,9 @@ export class TaskRoom {
     const { live } = this.registry.entries
     this.certificates.certifyAll(live)
     const { log, records } = this.#options
-    const { recorder } = records
     const tasks = [...live].map(({ task }) => task)
-    recordWidenings({ tasks, before, policies: this.policies, recorder }).catch((error: unknown) =>
+    const told = { tasks, before, policies: this.policies, recorder: records.recorder }
+    recordWidenings(told).catch((error: unknown) =>
       log.error({ err: error }, 'what the changed rules widen could not be told'),
     )
   }
@@ -218,7 +222,7 @@ export class TaskRoom {
   }
 
   #makeDesk(): TaskDesk {
-    const { config, hooks, listeners, openCalls, records } = this.#options
+    const { config, hooks, listeners, openCalls, records, tools } = this.#options
     const { identity, limits } = config
     return new TaskDesk({
       registry: this.registry,
@@ -238,6 +242,7 @@ export class TaskRoom {
       onEvent: (action, { task }, detail) => records.recorder.recordEvent(action, { task, detail }),
       credentialsOf: ({ task }) => this.policies.credentialsOf(task),
       openCalls,
+      usesOf: ({ id, task }) => tools.quotas.useOf(id, task.limits ?? {}),
       socketOf: (taskId) => listeners.pathOf(taskId),
       readOf: (task) => this.flow.read(task),
     })

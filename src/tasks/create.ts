@@ -4,10 +4,10 @@
 import type { Limits } from '../limits.ts'
 import type { Policy } from '../policy/compile.ts'
 import type { LifetimeBound } from '../policy/profiles.ts'
-import { formatDuration } from '../wire/units.ts'
 import type { TaskClock } from './clock.ts'
 import { ControlError } from './control-error.ts'
 import { compareWithParent, depthBelow, parentFor } from './delegation.ts'
+import { checkExpiry } from './expiry.ts'
 import { hashToken, makeToken, type KeptTask, type TaskEntry } from './entry.ts'
 import { checkCapabilities } from './intent.ts'
 import { definitionDigest, makeTask } from './make-task.ts'
@@ -173,29 +173,6 @@ function checkRoom({ registry, clock, limits }: CreateOptions): void {
     )
   if (registry.entries.live.size >= limits.tasksMax)
     throw new ControlError('busy', `limits.tasksMax is ${limits.tasksMax}`)
-}
-
-/**
- * @param bound what the task's rules allow
- * @throws ControlError where a life is longer than the limit, or than the rules allow
- */
-export function checkExpiry(
-  lifetimeMs: number,
-  limits: Pick<Limits, 'taskLifetimeMs'>,
-  bound: LifetimeBound | undefined,
-): void {
-  if (bound !== undefined && lifetimeMs > bound.lifetimeMs)
-    throw new ControlError(
-      'definition-invalid',
-      `a rule has the profile ${bound.profile}: its tasks live ${formatDuration(bound.lifetimeMs)} at the most`,
-      '/expires',
-    )
-  if (lifetimeMs > limits.taskLifetimeMs)
-    throw new ControlError(
-      'definition-invalid',
-      `limits.taskLifetimeMs is ${limits.taskLifetimeMs / 1000} s`,
-      '/expires',
-    )
 }
 
 // A task that waits holds what a task holds: a CA, a listener, an id of an instance.

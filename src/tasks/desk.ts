@@ -2,8 +2,9 @@
 // task. Every change is a transition of the registry or an event with the actor's name. Called by `control/`.
 
 import { ControlError } from './control-error.ts'
-import { checkExpiry, createTask, type CreateOptions } from './create.ts'
+import { createTask, type CreateOptions } from './create.ts'
 import type { Requirement, TaskEntry } from './entry.ts'
+import { checkExpiry } from './expiry.ts'
 import { canonicalJson, sha256 } from './canonical.ts'
 import {
   checkCapabilities,

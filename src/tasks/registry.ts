@@ -10,6 +10,7 @@ import { endAll } from './end-all.ts'
 import type { EndingSaga } from './ending.ts'
 import { hashToken, TaskEntry, type KeptTask } from './entry.ts'
 import { isKeptTask } from './kept.ts'
+import { teardownOf } from './receipt.ts'
 import { StateLog } from './state-log.ts'
 import { isOver, transitionFor, type Cause, type Transition } from './states.ts'
 import type { Task, TaskStanding } from './task.ts'
@@ -232,19 +233,12 @@ export class TaskRegistry {
       receipts.filter((receipt) => receipt !== undefined),
     )
     const receipt = await saga.run(entry, children, !this.#index.isSandboxShared(entry))
-    const sandbox = receipt.items.find(({ kind }) => kind === 'sandbox')
-    const teardown =
-      sandbox === undefined || sandbox.outcome === 'none'
-        ? 'none'
-        : sandbox.outcome === 'ended'
-          ? 'confirmed'
-          : 'unconfirmed'
     const transition = transitionFor(entry.kept.state, 'torn-down')!
     this.#change(entry, {
       state: 'ended',
       since: clock.now(),
       receipt,
-      teardown,
+      teardown: teardownOf(receipt),
       credentialsUsed: [...entry.credentialsUsed],
     })
     this.#save([entry], false)
