@@ -117,13 +117,6 @@ export interface Inspection {
   finish(): void
 }
 
-/** What is known of the upstream once it is dialed. */
-export interface UpstreamFacts {
-  readonly address: string
-  readonly port: number
-  readonly tlsVersion?: string
-}
-
 /** One message inside a call that was judged by itself: MCP, either way. */
 export interface Message {
   /** A ULID of its own. */
@@ -190,7 +183,8 @@ export class Call {
   cleared?: true
   outgoing?: OutgoingHead
   credential?: { readonly name: string; readonly action: 'injected' | 'replaced' | 'dropped' }
-  upstream?: UpstreamFacts
+  /** Known once it is dialed. */
+  upstream?: { readonly address: string; readonly port: number; readonly tlsVersion?: string }
   clientTls?: { readonly serverName?: string; readonly version?: string }
   response?: { readonly status: number; readonly mimeType?: string }
   /** What a recogniser made of its bytes, for the record; grows until the call is over. */

@@ -25,6 +25,7 @@ import type { TaskAuthorities } from '../tls/task-ca.ts'
 import type { Config } from './config.ts'
 import { isKilled, isPaused } from './endings.ts'
 import { openFlow } from './flow.ts'
+import { knownTasks } from './known-tasks.ts'
 import type { Records } from './records.ts'
 import type { LoadedRules } from './rules.ts'
 import { TaskCertificates } from './task-certificates.ts'
@@ -32,6 +33,7 @@ import { countTasks } from './task-numbers.ts'
 import { TaskPolicies } from './task-policies.ts'
 import type { TaskTools } from './task-tools.ts'
 import { definitionAt, proofsOf } from './recorded-definition.ts'
+import { countTasks, tellObserving, warnObserving } from './observing.ts'
 import { recordWidenings } from './widenings.ts'
 import { buildStaticTask } from './task.ts'
 
@@ -142,6 +144,7 @@ export class TaskRoom {
     for (const entry of live) if (entry.kept.hasListener) listeners.open(entry)
     this.certificates.certifyAll(live)
     this.flow.forgetUnless((id) => this.registry.entries.get(id) !== undefined)
+    warnObserving(live, this.#options.log)
   }
 
   /** The configuration's own task; undefined where it has none. */
@@ -151,21 +154,7 @@ export class TaskRoom {
 
   /** The tasks as identifying asks for them. */
   get known(): KnownTasks {
-    const { registry } = this
-    const ownOf = (): TaskStanding | undefined => this.#own
-    return {
-      get own() {
-        return ownOf()
-      },
-      byToken: (token) => {
-        const entry = registry.byToken(token)
-        // From now on a repeated creation is no lost answer any more.
-        if (entry?.kept.isTokenUsed === false) registry.update(entry, { isTokenUsed: true })
-        return entry
-      },
-      bySubject: (subject) => registry.entries.bySubject(subject),
-      weakest: (standing) => registry.weakest(standing),
-    }
+    return knownTasks(this.registry, () => this.#own)
   }
 
   /** Notes that a credential is about to be used for a task. */
@@ -273,6 +262,7 @@ export class TaskRoom {
         ...definitionAt(cause, task),
       },
     })
+    tellObserving({ entry, transition, cause, actor }, records.recorder)
     // The last of its records: its receipt is there by now.
     if (to === 'ended') records.checkpoints.seal(task)
   }

@@ -163,7 +163,7 @@ export interface RequestView {
 /** What let something through beyond the rules and tasks as they were, and waits for a review. */
 export interface OverrideView {
   readonly id: string
-  /** `task-extended`, `task-widened`, `task-renewed`, or `observe`: rules that refuse nothing. */
+  /** `task-extended`, `task-widened`, `task-renewed`, `task-observing`, or `observe`: rules that refuse nothing. */
   readonly kind: string
   /** A task's id, or a rule set as `name@version`. */
   readonly about: string

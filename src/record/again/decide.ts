@@ -12,6 +12,7 @@ import { explainTogether, type Explanation } from '../../policy/explain.ts'
 import type { Moment } from '../../policy/facts.ts'
 import { listLookedAt, nameOfRule } from '../../policy/looks-at.ts'
 import type { Asked } from '../../policy/written-call.ts'
+import { isOwnHost } from '../../wire/own-host.ts'
 import type { RecordBody } from '../body.ts'
 import type { FoundCall } from './find.ts'
 import { askedOf, insideCall, insideMessage, maskedIn, recordedHeaders } from './inputs.ts'
@@ -201,7 +202,8 @@ function overrideIn({ sallyport: { decision, detail } }: RecordBody): string[] {
   return [`the method that its ${name} asks for`]
 }
 
-function asideOf({ event, sallyport: { decision, detail } }: RecordBody): string | undefined {
+function asideOf({ event, url, sallyport: { decision, detail } }: RecordBody): string | undefined {
+  if (url !== undefined && isOwnHost(url.domain)) return 'it asked the proxy itself'
   if (decision === undefined) {
     const { reason = '' } = event
     const rows: Readonly<Record<string, { readonly title: string }>> = REASONS
