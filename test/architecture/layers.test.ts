@@ -12,7 +12,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['call.ts'],
   ['net/'],
   ['identify/', 'tasks/', 'credentials/', 'ledger/', 'inject/', 'tls/', 'forward/', 'record/'],
-  ['pipeline.ts', 'stages.ts', 'judge.ts', 'understand/'],
+  ['pipeline.ts', 'stages.ts', 'receive.ts', 'judge.ts', 'understand/'],
   ['listen/'],
   ['control/', 'config/'],
   ['sidecar.ts'],
