@@ -4,7 +4,7 @@
 import assert from 'node:assert'
 
 import type { Secret } from './credentials/secret.ts'
-import type { Reason } from './errors.ts'
+import type { Reason, Wait } from './errors.ts'
 import type { InspectedFields } from './inspect/fields.ts'
 import type { PolicyChain } from './policy/conjunction.ts'
 import type { Moment } from './policy/facts.ts'
@@ -207,6 +207,8 @@ export class Call {
   framingInDoubt = false
   reason: Reason = 'allowed'
   detail?: Readonly<Record<string, string | number>>
+  /** How long a refused client has to wait, where it is known. */
+  wait?: Wait | undefined
   #cutters: (() => void)[] | undefined
   #cutReason: Reason | undefined
 

@@ -121,6 +121,12 @@ export interface Limits {
   readonly childrenPerMinute: number
   /** Tasks above each other, the root included; beyond: `delegation-widening`. */
   readonly taskDepthMax: number
+  /** Requests to people that a task opens within an hour; beyond: `quota-exceeded`. */
+  readonly requestsPerHour: number
+  /** Requests of a task that wait for a person; beyond: `quota-exceeded`. */
+  readonly requestsOpenPerTaskMax: number
+  /** Calls of a task to `sallyport.internal` within a minute; beyond: `quota-exceeded`. */
+  readonly envelopeCallsPerMinute: number
   /** Refused calls of a task within a minute; beyond: it ends. */
   readonly taskDenialsPerMinute: number
   /** A sandbox whose end is not confirmed is asked to end again after this. */
@@ -219,6 +225,9 @@ export const DEFAULT_LIMITS: Limits = {
   childrenPerTaskMax: 10,
   childrenPerMinute: 60,
   taskDepthMax: 5,
+  requestsPerHour: 20,
+  requestsOpenPerTaskMax: 10,
+  envelopeCallsPerMinute: 120,
   taskDenialsPerMinute: 10_000,
   teardownRetryMs: 30_000,
   drainTimeoutMs: 10_000,

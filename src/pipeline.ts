@@ -12,6 +12,7 @@ import { EgressError, type Reason } from './errors.ts'
 import { sendRequest } from './forward/request.ts'
 import { relayTunnel } from './forward/tunnel.ts'
 import { relayUpgrade, type UpgradeOptions } from './forward/upgrade.ts'
+import { answerOwn, openOwnTunnel, refuseOwnUpgrade } from './envelope/own-call.ts'
 import { ancestorOf, screenRequest, settle } from './judge.ts'
 import { meetObligations, permitCall } from './ledger/clear.ts'
 import type { CallPermit } from './net/permit.ts'
@@ -31,6 +32,7 @@ import {
   type Parts,
 } from './stages.ts'
 import { understand } from './understand/understand.ts'
+import { isOwnHost } from './wire/own-host.ts'
 import type { Endpoint } from './wire/authority.ts'
 import type { Sniffed } from './wire/client-hello.ts'
 import { readConnect, type RequestHead, type TunnelScope } from './wire/receive.ts'
@@ -70,7 +72,12 @@ export async function runRequest(
   parts: Parts,
 ): Promise<void> {
   try {
-    const prepared = await admit(call, head, scope, client, parts)
+    const received = receive(call, head, scope, parts)
+    if (isOwnHost(received.request.endpoint.host)) {
+      await answerOwn(received, scope, client, parts)
+      return
+    }
+    const prepared = await admit(received, scope, client, parts)
     const { request } = prepared
     if (request.expectsContinue) client.sendContinue()
     const answered = await sendRequest(prepared, {
@@ -104,7 +111,9 @@ export async function runUpgrade(
   parts: Parts,
 ): Promise<void> {
   try {
-    const prepared = await admit(call, head, scope, undefined, parts)
+    const received = receive(call, head, scope, parts)
+    if (isOwnHost(received.request.endpoint.host)) await refuseOwnUpgrade(received, scope, parts)
+    const prepared = await admit(received, scope, undefined, parts)
     call.reason = await relayUpgrade(prepared, {
       ...client.detach(),
       upstream: await dial(call, permitRequest(prepared), parts),
@@ -137,6 +146,10 @@ export async function runTunnel(
     call.identify(identity)
     parts.shares.claim(call)
     screen(call, { endpoint, headers: head.headers, path: '', query: undefined }, parts)
+    if (isOwnHost(endpoint.host)) {
+      await openOwnTunnel(call, endpoint, side)
+      return
+    }
     const startedAtMs = performance.now()
     const decision = decideConnectTogether(identity.policies, endpoint, identity.moment())
     call.decide(decision, makeUlid(Date.now()), (performance.now() - startedAtMs) * 1000)
@@ -153,17 +166,14 @@ export async function runTunnel(
   }
 }
 
-// What every HTTP call goes through before anything of it leaves. Read at once, before anything is awaited: the door has to
-// know whether the framing is in doubt. Nobody looks into what an upgraded connection carries.
+// What every HTTP call goes through before anything of it leaves. Nobody looks into what an upgraded connection carries.
 async function admit(
-  call: Call,
-  head: RequestHead,
+  received: Call & Received,
   scope: CallScope,
   client: ClientSide | undefined,
   parts: Parts,
 ): Promise<Call & Received & Prepared> {
-  const received = receive(call, head, scope, parts)
-  const proof = parts.identifier.prove(call.arrival, received.request.headers)
+  const proof = parts.identifier.prove(received.arrival, received.request.headers)
   if (proof) await proof
   const screened = screenRequest(received, scope, parts)
   const reading = client && understand(screened, client, parts)

@@ -66,6 +66,8 @@ export interface Parts {
   readonly recorder: CallRecorder
   readonly switches: CallSwitches
   readonly shares: TaskShares
+  /** Answers what is asked of the proxy itself. */
+  readonly envelope: OwnAnswers
   /** What tasks have seen of the tools they use, and asked of them. */
   readonly tools: { readonly pins: ToolPins; readonly requests: OpenRequests }
   /** What records keep of prompts and tool calls where no rule says. */
@@ -80,6 +82,12 @@ export interface Parts {
   readonly refuseConnect: 'early' | 'inside'
   /** Told of every error that no table foresees: a programmer's mistake, which fails the call closed. */
   readonly onUnexpected: (error: unknown, call: Call) => void
+}
+
+/** What the proxy's own name answers. */
+interface OwnAnswers {
+  /** @throws EgressError where it is not asked as it may be */
+  answer(call: Call & Received & Identified, client: ClientSide): Promise<UpstreamResponse>
 }
 
 /** What each task may have open, so that none keeps the others out. */
@@ -273,6 +281,7 @@ export function fail(call: Call, error: unknown, parts: Parts): void {
   else if (error instanceof EgressError) {
     call.reason = error.reason
     call.detail = error.detail
+    call.wait = error.wait
     if (error instanceof TaskRefusal) call.task = error.task
   } else {
     call.reason = 'internal'

@@ -72,12 +72,20 @@ function resolveTask({
   identity,
   sandbox,
   principal,
+  notBefore,
+  capabilities,
+  labels,
+  observe,
   ...task
 }: TaskSection): TaskDefinition {
   const { id, image, hooks } = sandbox
   return {
     ...task,
     ...(principal !== undefined && { principal }),
+    ...(notBefore !== undefined && { notBefore }),
+    ...(capabilities && { capabilities }),
+    ...(labels && { labels }),
+    ...(observe === true && { observe }),
     sandbox: {
       id,
       ...(image !== undefined && { image }),

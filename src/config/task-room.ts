@@ -83,6 +83,7 @@ export class TaskRoom {
       clock,
       limits,
       saga: this.#saga,
+      isBarred: (task) => this.switches.barred(task) !== undefined,
       onMove: (move) => this.#onMove(move),
       onReceipt: (entry, receipt) => this.#onReceipt(entry, receipt),
       // Taking a file away needs no room on the disk.
@@ -234,6 +235,7 @@ export class TaskRoom {
       barred: (task) => this.switches.barred(task),
       onMade: (entry) => this.#onMade(entry),
       onExtended: (entry) => this.certificates.certify(entry),
+      onDeclared: () => this.policies.forget(),
       onEvent: (action, { task }, detail) => records.recorder.recordEvent(action, { task, detail }),
       credentialsOf: ({ task }) => this.policies.credentialsOf(task),
       openCalls,

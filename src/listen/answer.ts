@@ -10,7 +10,7 @@ interface Problem extends Answer {
   readonly body: string
 }
 
-// Seconds a client is asked to wait where the reason passes by itself.
+// Seconds a client is asked to wait where the reason passes by itself and nobody knows when.
 const RETRY_AFTER_SECONDS = '1'
 
 /** The refusal of one call, in the words of the protocol inside where it has one. */
@@ -24,7 +24,9 @@ export function makeProblem(reason: Reason, call: Call): Problem {
   const body = problemBody(reason, call.id, call.task?.id)
   const headers = refusalHeaders(reason, 'application/problem+json')
   if (row.status === 407) headers.push('Proxy-Authenticate', 'Basic realm="sallyport"')
-  if (row.status === 429 || row.status === 503) headers.push('Retry-After', RETRY_AFTER_SECONDS)
+  if (typeof call.wait === 'number') headers.push('Retry-After', String(call.wait))
+  else if (call.wait === undefined && (row.status === 429 || row.status === 503))
+    headers.push('Retry-After', RETRY_AFTER_SECONDS)
   return { status: row.status, statusText: `Sallyport: ${reason}`, headers, body }
 }
 

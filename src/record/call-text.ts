@@ -10,7 +10,7 @@ import { jsonText } from '../wire/json-text.ts'
 import { makeUlid } from '../wire/ulid.ts'
 import type { QueuedRecord } from './journal/batch.ts'
 import { agentOf, callEvent, ECS, isoTime, taskOf, tlsVersion } from './ecs.ts'
-import { targetOf } from './facts.ts'
+import { modeOf, targetOf } from './facts.ts'
 import type { TextParts } from './journal/open-starts.ts'
 import { redactDetail, redactTask } from './redact-record.ts'
 import {
@@ -67,7 +67,7 @@ export function startedRecord(call: DecidedRequest, now: number, redactor: Redac
   if (agent !== undefined)
     text += `,"user_agent":{"original":"${inner(redactor.text(agentOf(agent).original, task.id))}"}`
   if (call.trace !== undefined) text += redactedTraceText(call.trace, redactor, task.id)
-  text += decision.wouldDeny === undefined ? ENFORCING : OBSERVING
+  text += modeOf(task, decision) === 'enforce' ? ENFORCING : OBSERVING
   text += `${id}","kind":"${arrival.kind}"${optional('parent', arrival.parent)}}`
   text += `,"task":${kept(redactTask(taskOf(task), redactor))}${decisionText(call)}`
   const credentialAt = text.length

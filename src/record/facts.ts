@@ -106,7 +106,7 @@ export function factsOf(call: Call): CallFacts {
     id: arrival.id,
     kind: arrival.kind,
     parent: arrival.parent,
-    mode: decision?.wouldDeny === undefined ? 'enforce' : 'observe',
+    mode: modeOf(call.task, decision),
     startedAt: arrival.startedAt,
     durationNs: call.elapsedNs(),
     client: arrival.client,
@@ -127,6 +127,14 @@ export function factsOf(call: Call): CallFacts {
     trace: call.trace,
     detail: call.detail,
   }
+}
+
+/** Whether what is not allowed is only told: because the task observes, or by what decided. */
+export function modeOf(
+  task: Task | undefined,
+  decision: Pick<Decision, 'wouldDeny'> | undefined,
+): CallFacts['mode'] {
+  return task?.observe === true || decision?.wouldDeny !== undefined ? 'observe' : 'enforce'
 }
 
 function decisionOf(call: Call, decision: Decision): CallFacts['decision'] {

@@ -28,6 +28,8 @@ export function viewOf(entry: TaskEntry, sources: ViewSources): TaskView {
     children: [...entry.children],
     intent: task.intent,
     intentDigest: task.intentDigest,
+    ...(task.capabilities && { capabilities: task.capabilities }),
+    ...(task.labels && { labels: task.labels }),
     owner: { name: owner.name, team: owner.team },
     agent: { account: agent.account, instance: agent.instance },
     ...(principal !== undefined && { principal }),
@@ -47,11 +49,13 @@ export function viewOf(entry: TaskEntry, sources: ViewSources): TaskView {
     params: task.params,
     environment: task.environment,
     ceiling: task.ceiling,
+    ...(task.observe && { observe: true }),
     credentials: sources
       .credentialsOf(entry)
       .map((name) => ({ name, used: entry.credentialsUsed.has(name) })),
     createdAt: isoTime(task.startsAt),
     createdBy: kept.createdBy,
+    ...(task.notBefore !== undefined && { notBefore: isoTime(task.notBefore) }),
     expiresAt: isoTime(task.expiresAt),
     ...heartbeatDue(entry, sources.clock),
     since: isoTime(entry.kept.since),

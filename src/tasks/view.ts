@@ -25,6 +25,8 @@ export interface TaskView {
   readonly children: readonly string[]
   readonly intent: string
   readonly intentDigest: string
+  readonly capabilities?: readonly string[]
+  readonly labels?: Readonly<Record<string, string>>
   readonly owner: { readonly name: string; readonly team: string }
   readonly agent: { readonly account: string; readonly instance: string }
   readonly principal?: string
@@ -44,9 +46,13 @@ export interface TaskView {
   readonly params: Readonly<Record<string, string>>
   readonly environment: string
   readonly ceiling: string
+  /** What no rule allows passes. */
+  readonly observe?: true
   readonly credentials: readonly { readonly name: string; readonly used: boolean }[]
   readonly createdAt: string
   readonly createdBy: string
+  /** When it begins, where that is not at once. */
+  readonly notBefore?: string
   readonly expiresAt: string
   readonly heartbeatDueAt?: string
   /** Since when it is in its state. */
@@ -114,6 +120,30 @@ export interface Kill {
   readonly reason?: string
   readonly by: string
   readonly at: string
+}
+
+/** What an agent asks people for. Its words are marked: the rest is the sidecar's. */
+export interface RequestView {
+  readonly id: string
+  readonly task: string
+  readonly owner: { readonly name: string; readonly team: string }
+  readonly agent: { readonly account: string; readonly instance: string }
+  readonly environment: string
+  readonly method: string
+  /** As the sidecar reads it, without what is secret in it. */
+  readonly url: string
+  /** What the rules said when it was asked for. */
+  readonly verdict: 'allow' | 'deny' | 'hold'
+  readonly verdictReason: string
+  /** Written by the agent, and nothing more than that: it may be a stranger's words. */
+  readonly agentSays: string
+  /** `lapsed`: the task was over before anybody answered. */
+  readonly state: 'open' | 'granted' | 'refused' | 'lapsed'
+  readonly openedAt: string
+  readonly closedAt?: string
+  readonly closedBy?: string
+  /** What whoever closed it has to say. */
+  readonly answer?: string
 }
 
 /** What let something through beyond the rules and tasks as they were, and waits for a review. */
