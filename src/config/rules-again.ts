@@ -59,6 +59,11 @@ export class RulesAgain {
     this.#chains = new WeakMap()
   }
 
+  /** Definitions have changed: what was made of them is made anew. */
+  forget(): void {
+    this.#chains = new WeakMap()
+  }
+
   /** The policies of a task and of those above it. @param chain the task, its parent, and so on up to the root */
   chainFor(chain: readonly [TaskRules, ...TaskRules[]]): ChainAgain {
     let known = this.#chains.get(chain[0])
@@ -72,17 +77,17 @@ export class RulesAgain {
   #makeChain([own, ...above]: readonly [TaskRules, ...TaskRules[]]): ChainAgain {
     const first = this.#policyOf(own)
     if (first.policy === undefined) return first
-    const policies: [Policy, ...Policy[]] = [first.policy]
+    const policies: [Policy, ...Policy[]] = [withFacts(first.policy, own)]
     for (const task of above) {
       const { policy, why } = this.#policyOf(task)
       if (policy === undefined) return { why }
-      policies.push(policy)
+      policies.push(withFacts(policy, task))
     }
     return { policies }
   }
 
   #policyOf(task: TaskRules): { policy?: Policy; why: string } {
-    const key = JSON.stringify([task.rules, task.params, task.environment])
+    const key = JSON.stringify([task.rules, task.params, task.environment, task.observe])
     let known = this.#policies.get(key)
     if (known === undefined) {
       const { policy, problems } = compileTaskPolicy(this.#sets, this.#always, task)
@@ -91,5 +96,18 @@ export class RulesAgain {
       this.#policies.set(key, known)
     }
     return known
+  }
+}
+
+// Compiled once for all that say the same of rules; what conditions see is each task's own.
+function withFacts(policy: Policy, { params, environment, observe, facts }: TaskRules): Policy {
+  return {
+    ...policy,
+    task: {
+      params,
+      ...facts,
+      ...(environment !== undefined && { environment }),
+      ...(observe === true && { observe }),
+    },
   }
 }

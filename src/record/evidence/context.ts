@@ -2,7 +2,8 @@
 // what the program found out about itself. Bounded. Pure. Called by `write-bundle.ts`.
 
 import type { RecordBody } from '../body.ts'
-import { readDefinition, readLoaded, type LoadedAt } from '../again/find.ts'
+import { readDefinition } from '../again/defined.ts'
+import { readLoaded, type LoadedAt } from '../again/find.ts'
 
 const ACTIONS = /^(?:rules-|kill-switch-|owner-|self-check|journal-recovered|checkpoint-key)/
 const LINES_MAX = 10_000
