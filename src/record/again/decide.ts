@@ -13,11 +13,11 @@ import type { Moment } from '../../policy/facts.ts'
 import { listLookedAt } from '../../policy/looks-at.ts'
 import type { Content } from '../../policy/subject.ts'
 import type { Asked } from '../../policy/written-call.ts'
+import { isOwnHost } from '../../wire/own-host.ts'
 import type { RecordBody } from '../body.ts'
 import type { FoundCall } from './find.ts'
 import { askedOf, insideCall, insideMessage } from './inputs.ts'
 import { listMissing } from './missing.ts'
-import { isOwnHost } from '../../wire/own-host.ts'
 import { timeOfUlid } from '../../wire/ulid.ts'
 
 /** What decides is what these say. */
@@ -188,12 +188,12 @@ function overrideIn({ sallyport: { decision, detail } }: RecordBody): string[] {
 }
 
 function asideOf({ event, url, sallyport: { decision, detail } }: RecordBody): string | undefined {
+  if (url !== undefined && isOwnHost(url.domain)) return 'it asked the proxy itself'
   if (decision === undefined) {
     const { reason = '' } = event
     const rows: Readonly<Record<string, { readonly title: string }>> = REASONS
     return `it was refused before any rule was asked: ${rows[reason]?.title ?? reason}`
   }
-  if (isOwnHost(url?.domain ?? '')) return 'it was asked of the proxy itself'
   if (decision.verdict === 'deny' && BESIDE_RULES.has(decision.reason))
     return 'the rules allow it; a kill switch or a pinned definition does not'
   if (detail?.['batch'] === 'refused') return 'it was refused with others of its batch'
