@@ -127,7 +127,7 @@ export class Sidecar {
       config,
       log,
       records: this.#records,
-      onChanged: (before) => this.#room.onRulesChanged(before),
+      room: () => this.#room,
     })
     const dialer = makeDialer(
       config,

@@ -3,6 +3,7 @@
 
 import type { Config } from '../config/config.ts'
 import { readKeptRules } from '../config/kept-rules.ts'
+import { pinnedFinderFor } from '../config/pinned-rules.ts'
 import { compileTaskPolicy, loadRuleSets, type TaskRules } from '../config/rules.ts'
 import { RulesThenReader } from '../config/rules-then.ts'
 import type { PolicyChain } from '../policy/conjunction.ts'
@@ -74,7 +75,8 @@ async function defineTasks(
   const own = staticTaskOf(config)
   const defined: TaskRules[] = []
   for (const id of path.toReversed()) {
-    const one = tasks.get(id) ?? (own?.id === id ? { ...own, facts: factsOf(own) } : await showTask(id))
+    const one =
+      tasks.get(id) ?? (own?.id === id ? { ...own, facts: factsOf(own) } : await showTask(id))
     if (one === undefined) return id
     defined.push(one)
   }
@@ -114,7 +116,10 @@ function decideNow(config: Config, found: FoundCall, chain: readonly TaskRules[]
   if (typeof chain === 'string') return unknownTask(chain)
   if (chain.length === 0) return aside(found)
   const { sets } = loadRuleSets(config.rules.dir, config.limits)
-  const [own, ...above] = chain.map((task) => compileTaskPolicy(sets, config.rules.always, task))
+  const findPinned = pinnedFinderFor(config)
+  const [own, ...above] = chain.map((task) =>
+    compileTaskPolicy(sets, config.rules.always, task, findPinned),
+  )
   const broken = [own, ...above].find((each) => each?.policy === undefined)
   if (broken !== undefined || own?.policy === undefined)
     return { again: undefined, why: broken?.problems[0]?.message ?? 'there are no rules' }

@@ -3,6 +3,7 @@
 
 import { LRUCache } from 'lru-cache'
 
+import type { FindPinned } from '../config/pinned-rules.ts'
 import { RulesAgain } from '../config/rules-again.ts'
 import type { TaskRules } from '../config/rules.ts'
 import type { RuleSet } from '../policy/rule-set.ts'
@@ -26,6 +27,8 @@ export interface ReplayOptions {
   readonly sets: ReadonlyMap<string, RuleSet>
   /** Sets that bind every task until the journal says which. */
   readonly always: readonly string[]
+  /** Finds what tasks pin. */
+  readonly findPinned: FindPinned | undefined
   /** Tasks of which the journal may have no beginning any more. */
   readonly tasks: readonly (readonly [id: string, task: TaskRules])[]
   readonly wanted: ReplayWanted
@@ -57,8 +60,8 @@ export class Replay {
   readonly #withoutRules: Set<string> = new Set()
   #records = 0
 
-  constructor({ sets, always, tasks, wanted }: ReplayOptions) {
-    this.#rules = new RulesAgain(sets, always)
+  constructor({ sets, always, findPinned, tasks, wanted }: ReplayOptions) {
+    this.#rules = new RulesAgain(sets, always, findPinned)
     for (const [id, task] of tasks) this.#tasks.set(id, task)
     this.#wanted = wanted
   }

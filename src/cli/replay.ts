@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs'
 
 import type { Command } from 'commander'
 
+import { pinnedFinderFor } from '../config/pinned-rules.ts'
 import { readRulesAgain } from '../config/rules-again.ts'
 import { factsOf } from '../policy/facts.ts'
 import type { RuleSet } from '../policy/rule-set.ts'
@@ -52,6 +53,7 @@ async function replay(journal: string, options: ReplayFlags, io: CommandIo): Pro
   const run = new Replay({
     sets,
     always: config?.rules.always ?? [],
+    findPinned: config && pinnedFinderFor(config),
     tasks: own === undefined ? [] : [[own.id, { ...own, facts: factsOf(own) }]],
     wanted,
   })

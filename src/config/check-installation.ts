@@ -8,6 +8,7 @@ import type { Destination, Rule, RuleSet } from '../policy/rule-set.ts'
 import { suggestName } from '../policy/suggest.ts'
 import type { Config } from './config.ts'
 import type { Loaded } from './load.ts'
+import { pinnedFinderFor } from './pinned-rules.ts'
 import { compileTaskPolicy, failedTests, loadRuleSets, missingSet } from './rules.ts'
 
 /** Checks rule sets by themselves: what is wrong with each, its failing tests, its breadth. */
@@ -40,7 +41,10 @@ export function checkInstallation(
   const binding = rules.always
     .filter((name) => !names.includes(name))
     .flatMap((name) => sets.get(name) ?? [])
-  const compiled = task === undefined ? [] : compileTaskPolicy(sets, rules.always, task).problems
+  const compiled =
+    task === undefined
+      ? []
+      : compileTaskPolicy(sets, rules.always, task, pinnedFinderFor(config)).problems
   return uniqueProblems([
     ...missingSets(names, ['task', 'rules'], sets, placeOf),
     ...missingSets(rules.always, ['rules', 'always'], sets, placeOf),

@@ -11,6 +11,7 @@ import type { Problem } from '../policy/problem.ts'
 import { findGuarded, type GuardedRule } from '../policy/guarded.ts'
 import type { RuleSet } from '../policy/rule-set.ts'
 import type { Task } from '../tasks/task.ts'
+import { splitReference, type FindPinned } from './pinned-rules.ts'
 import { RuleFileReader, type RuleFilesRead } from './rule-files.ts'
 import { gatherGroups, readBeside } from './rule-groups.ts'
 import { suggestName } from '../policy/suggest.ts'
@@ -53,6 +54,8 @@ export interface RuleDemands {
   readonly always: readonly string[]
   /** The static task. */
   readonly task: TaskRules | undefined
+  /** Finds what the task pins and is not in force any more. */
+  readonly findPinned?: FindPinned
 }
 
 /** Rules that were found sound, all together. */
@@ -111,24 +114,23 @@ function parseRuleFiles(
 
 /**
  * Compiles the policy of a task from the sets it names, in its order.
+ * @param findPinned finds sets as they were before; absent: what is pinned has to be in force
  * @returns no policy where a set is missing, is not the pinned one, or does not compile with the task's parameters
  */
 export function compileTaskPolicy(
   sets: ReadonlyMap<string, RuleSet>,
   always: readonly string[],
   task: TaskRules,
+  findPinned?: FindPinned,
 ): { readonly policy?: Policy; readonly problems: readonly Problem[] } {
   const problems: Problem[] = []
   const find = (reference: string): RuleSet[] => {
-    const [name = '', pinned] = reference.split('@', 2)
+    const { name, version } = splitReference(reference)
     const set = sets.get(name)
-    if (set !== undefined && (pinned === undefined || pinned === set.version)) return [set]
-    if (set === undefined) problems.push(missingSet(name, sets))
-    else
-      problems.push({
-        ...problemIn(set.file, 'pin-mismatch', `the rule set \`${name}\` is not the pinned one`),
-        hint: `it is ${set.version}`,
-      })
+    if (set !== undefined && (version === undefined || version === set.version)) return [set]
+    const pinned = version === undefined ? undefined : findPinned?.(name, version)
+    if (pinned !== undefined) return [pinned]
+    problems.push(version === undefined ? missingSet(name, sets) : missingPin(name, set))
     return []
   }
   const named = task.rules.flatMap(find)
@@ -148,6 +150,14 @@ export function compileTaskPolicy(
       ...(observe === true && { observe }),
     },
   })
+}
+
+function missingPin(name: string, set: RuleSet | undefined): Problem {
+  const file = set?.file ?? 'rules'
+  return {
+    ...problemIn(file, 'pin-mismatch', `the rule set \`${name}\` is not the pinned one`),
+    hint: `the pinned text is not kept${set === undefined ? '' : `; in force is ${set.version}`}`,
+  }
 }
 
 /** The problem of a set that is named and not there. */
@@ -177,7 +187,8 @@ export function judgeRules(
   const { digest } = read
   if (demands.task === undefined)
     return { rules: { sets, texts, policy: undefined, problems, digest }, problems }
-  const { policy, problems: own } = compileTaskPolicy(sets, demands.always, demands.task)
+  const { always, task, findPinned } = demands
+  const { policy, problems: own } = compileTaskPolicy(sets, always, task, findPinned)
   // A set that is gone or is another one than pinned leaves the task without a policy: what was withdrawn stays so.
   // So does one that guards what a task that observes must not come near.
   const withdrawn = own.some(({ code }) => WITHDRAWN.has(code))

@@ -9,6 +9,7 @@ import type { PolicyChain } from '../policy/conjunction.ts'
 import { factsOf } from '../policy/facts.ts'
 import { credentialsOf } from '../policy/reachable.ts'
 import type { Task } from '../tasks/task.ts'
+import type { FindPinned } from './pinned-rules.ts'
 import { compileTaskPolicy, OBSERVE_GUARDED, type LoadedRules } from './rules.ts'
 
 /** A task's rules, or why there are none. */
@@ -24,6 +25,8 @@ export interface TaskPoliciesOptions {
   /** The rules in force; undefined where there never were any. */
   readonly rules: () => LoadedRules | undefined
   readonly always: readonly string[]
+  /** Finds what tasks pin and is not in force any more. */
+  readonly findPinned: FindPinned
   /** The tasks above, the parent first; undefined where one is unknown. */
   readonly above: (task: Task) => readonly Task[] | undefined
 }
@@ -60,7 +63,7 @@ export class TaskPolicies {
 
   /** A task's own rules as others than those in force would give them. */
   policyUnder(rules: LoadedRules, task: Task): Policy | undefined {
-    const { policy } = compileTaskPolicy(rules.sets, this.#options.always, task)
+    const { policy } = this.#compile(rules, task)
     return policy && { ...policy, task: factsOf(task) }
   }
 
@@ -75,7 +78,7 @@ export class TaskPolicies {
     const key = JSON.stringify([task.rules, task.params, task.environment, task.observe])
     let known = this.#policies.get(key)
     if (known === undefined) {
-      const { policy, problems } = compileTaskPolicy(rules.sets, this.#options.always, task)
+      const { policy, problems } = this.#compile(rules, task)
       const errors = problems.filter(({ severity }) => severity === 'error')
       const isOfParams = errors.length > 0 && errors.every(({ code }) => code.startsWith('param-'))
       known = {
@@ -110,6 +113,11 @@ export class TaskPolicies {
     const names = policy === undefined ? [] : credentialsOf(policy)
     this.#credentials.set(task, { rules, names })
     return names
+  }
+
+  #compile({ sets }: LoadedRules, task: Task): ReturnType<typeof compileTaskPolicy> {
+    const { always, findPinned } = this.#options
+    return compileTaskPolicy(sets, always, task, findPinned)
   }
 
   #makeChain(task: Task): PolicyChain | undefined {

@@ -23,6 +23,7 @@ import type { LeafServers } from '../tls/contexts.ts'
 import type { TaskAuthorities } from '../tls/task-ca.ts'
 import type { Config } from './config.ts'
 import type { Records } from './records.ts'
+import { pinnedFinderFor } from './pinned-rules.ts'
 import type { LoadedRules } from './rules.ts'
 import { TaskCertificates } from './task-certificates.ts'
 import { TaskPolicies } from './task-policies.ts'
@@ -97,6 +98,7 @@ export class TaskRoom {
     this.policies = new TaskPolicies({
       rules: options.rules,
       always: config.rules.always,
+      findPinned: pinnedFinderFor(config),
       above: (task) => registry.ancestors(task)?.map((entry) => entry.task),
     })
     this.certificates = new TaskCertificates({
