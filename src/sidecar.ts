@@ -128,7 +128,7 @@ export class Sidecar {
       config,
       log,
       records,
-      onChanged: (was) => this.#room.onRulesChanged(was),
+      room: () => this.#room,
     })
     const dialer = makeDialer(
       config,
