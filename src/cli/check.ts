@@ -65,7 +65,8 @@ function checkAll(options: CommonOptions, io: CommandIo): Checked {
   const file = configFile(options, io)
   const { config, problems, placeOf } = loadFor(options, io, false)
   // Rules are looked at also where the configuration that names their directory cannot be read.
-  const rules = checkRuleFiles([config?.rules.dir ?? path.join(path.dirname(file), 'rules')])
+  const places = [config?.rules.dir ?? path.join(path.dirname(file), 'rules')]
+  const rules = checkRuleFiles(places, config?.limits)
   const together = config === undefined ? [] : checkInstallation(config, rules.sets, placeOf)
   return {
     problems: [...problems, ...rules.problems, ...together],

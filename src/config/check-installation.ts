@@ -2,6 +2,7 @@
 // Pure but for reading the rule files. Called by `cli/check.ts`; a start makes the same demands of the rules.
 
 import { checkRuleSet, checkTogether } from '../policy/check.ts'
+import { DEFAULT_LIMITS, type Limits } from '../limits.ts'
 import type { CredentialDefinition } from '../credentials/sources.ts'
 import type { Problem } from '../policy/problem.ts'
 import type { Destination, Rule, RuleSet } from '../policy/rule-set.ts'
@@ -11,11 +12,14 @@ import type { Loaded } from './load.ts'
 import { compileTaskPolicy, failedTests, loadRuleSets, missingSet } from './rules.ts'
 
 /** Checks rule sets by themselves: what is wrong with each, its failing tests, its breadth. */
-export function checkRuleFiles(places: readonly string[]): {
+export function checkRuleFiles(
+  places: readonly string[],
+  limits: Limits = DEFAULT_LIMITS,
+): {
   readonly sets: ReadonlyMap<string, RuleSet>
   readonly problems: Problem[]
 } {
-  const { sets, problems } = loadRuleSets(places)
+  const { sets, problems } = loadRuleSets(places, limits)
   return {
     sets,
     problems: [
@@ -49,7 +53,7 @@ export function checkInstallation(
       .map((problem) =>
         problem.code === 'param-unknown' ? { ...problem, ...placeOf(['task', 'params']) } : problem,
       ),
-    // Of a set that binds every task only the denies count.
+    // Of a set that binds every task only what stops a call counts.
     ...checkTogether([...binding.map(withoutAllows), ...used]),
     ...used.flatMap((set) => checkCredentials(set, config)),
   ])

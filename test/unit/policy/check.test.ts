@@ -2,7 +2,8 @@
 
 import t from 'tap'
 
-import { checkRuleSet, checkTests, checkTogether } from '../../../src/policy/check.ts'
+import { checkRuleSet, checkTogether } from '../../../src/policy/check.ts'
+import { checkTests } from '../../../src/policy/rule-tests.ts'
 import { readContent } from '../../../src/understand/read-content.ts'
 import { ruleSet } from './ask.ts'
 
