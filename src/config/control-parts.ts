@@ -14,6 +14,7 @@ import type {
 import { ControlServer } from '../control/server.ts'
 import type { CredentialStore } from '../credentials/store.ts'
 import type { Strangers } from '../identify/strangers.ts'
+import type { EnvelopeParts } from './envelope.ts'
 import type { TaskListeners } from '../listen/task-listeners.ts'
 import type { Log } from '../record/log.ts'
 import type * as tail from '../record/read/tail.ts'
@@ -31,6 +32,7 @@ export interface ControlPartsOptions {
   readonly credentials: CredentialStore
   readonly listeners: TaskListeners
   readonly strangers: Strangers
+  readonly agents: Pick<EnvelopeParts, 'requests'>
   readonly records: Pick<Records, 'recorder' | 'checkpoints' | 'overrides'>
   /** Where the explicit proxy listens, a port that the system chose included; undefined on a unix socket. */
   readonly proxyAddress: () => { readonly host: string; readonly port: number } | undefined
@@ -67,6 +69,7 @@ function makeControlParts(options: ControlPartsOptions): ControlParts {
     kills: room.switches,
     owners: room.switches,
     overrides,
+    requests: options.agents.requests,
     environmentFor: (taskId, token) => environmentOf(taskId, token, options),
     rules: rulesOf(options),
     credentials: () => credentialsOf(options),

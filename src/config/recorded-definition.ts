@@ -29,11 +29,17 @@ export function proofsOf({ from }: Transition, cause: Cause, kept: KeptTask): ob
 function definitionOf(task: Task): object {
   const { rules, params, environment, ceiling, subject, sources, sandbox, notBefore, expiresAt } =
     task
+  const { intent, capabilities, labels, observe, limits } = task
   return {
+    intent,
+    ...(capabilities && { capabilities }),
+    ...(labels && { labels }),
+    ...(observe && { observe }),
     rules,
     params,
     environment,
     ceiling,
+    ...(limits && { limits }),
     ...(subject !== undefined && { subject }),
     ...(sources.length > 0 && { sources }),
     ...(sandbox.image !== undefined && { image: sandbox.image }),

@@ -73,6 +73,10 @@ function resolveTask({
   sandbox,
   principal,
   notBefore,
+  capabilities,
+  labels,
+  observe,
+  limits,
   ...task
 }: TaskSection): TaskDefinition {
   const { id, image, hooks } = sandbox
@@ -80,6 +84,10 @@ function resolveTask({
     ...task,
     ...(principal !== undefined && { principal }),
     ...(notBefore !== undefined && { notBefore }),
+    ...(capabilities && { capabilities }),
+    ...(labels && { labels }),
+    ...(observe === true && { observe }),
+    ...(limits && { limits }),
     sandbox: {
       id,
       ...(image !== undefined && { image }),

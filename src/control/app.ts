@@ -17,6 +17,7 @@ import type { Principal } from './roles.ts'
 import { addCallRoutes } from './routes/calls.ts'
 import { addCheckpointRoutes } from './routes/checkpoints.ts'
 import { addOverrideRoutes } from './routes/overrides.ts'
+import { addRequestRoutes } from './routes/requests.ts'
 import { addShownRoutes } from './routes/shown.ts'
 import { addKillRoutes, addOwnerRoutes, addRuleRoutes } from './routes/switches.ts'
 import { addTaskChangeRoutes } from './routes/task-changes.ts'
@@ -59,6 +60,7 @@ export function makeControlApp({ parts, limits, version, onUnexpected }: AppOpti
   addKillRoutes(app, parts)
   addOwnerRoutes(app, parts)
   addOverrideRoutes(app, parts)
+  addRequestRoutes(app, parts)
   addShownRoutes(app, parts)
   addCheckpointRoutes(app, parts)
   addNotServed(app)

@@ -4,7 +4,7 @@
 import type { Call, Message } from '../call.ts'
 import type { RecordBody } from './body.ts'
 import { callRecord, eventRecord } from './ecs.ts'
-import { decisionFacts, factsOf } from './facts.ts'
+import { decisionFacts, factsOf, modeOf } from './facts.ts'
 
 const CATEGORY = ['web', 'api'] as const
 const ALLOWED = ['allowed', 'info'] as const
@@ -20,7 +20,7 @@ export function messageRecord(call: Call, message: Message, now: number): Record
   const record = callRecord(
     {
       ...factsOf(call),
-      mode: decision.wouldDeny === undefined ? 'enforce' : 'observe',
+      mode: modeOf(call.task, decision),
       decision: decisionFacts(message.decisionId, decision, message.decisionUs),
       reason: decision.reason,
       request: undefined,

@@ -42,10 +42,18 @@ export function adoptStatic(
     return known
   }
   // The definition gives what it says; when it began and ends is what it was.
-  const { startsAt, notBefore, expiresAt } = known.task
+  const { startsAt, notBefore, expiresAt, intent, intentDigest, capabilities, labels } = known.task
   const { notBefore: _, ...defined } = task
   const begins = notBefore === undefined ? {} : { notBefore }
-  known.kept = { ...known.kept, task: { ...defined, startsAt, ...begins, expiresAt } }
+  // An approver may have extended what it declares.
+  const declared = {
+    intent,
+    intentDigest,
+    ...(capabilities && { capabilities }),
+    ...(labels && { labels }),
+  }
+  const kept = { ...defined, ...declared, startsAt, ...begins, expiresAt }
+  known.kept = { ...known.kept, task: kept }
   // The clock may have ended it while nobody looked.
   if (!isOver(known.state)) registry.tellContinued(known)
   return known

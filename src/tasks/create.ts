@@ -7,6 +7,7 @@ import type { TaskClock } from './clock.ts'
 import { ControlError } from './control-error.ts'
 import { compareWithParent, depthBelow, parentFor } from './delegation.ts'
 import { hashToken, makeToken, type KeptTask, type TaskEntry } from './entry.ts'
+import { checkCapabilities } from './intent.ts'
 import { definitionDigest, makeTask } from './make-task.ts'
 import { SIDECAR, type TaskRegistry } from './registry.ts'
 import { processStart } from './sandbox.ts'
@@ -28,7 +29,7 @@ export interface CreateOptions {
   readonly policyOf: (task: Task) => {
     readonly policy?: Policy
     /** What of the definition is at fault where there is none; `/rules` unless given. */
-    readonly field?: '/params'
+    readonly field?: '/params' | '/observe'
     readonly problems: readonly string[]
   }
   /** Why nothing may be made for an agent and owner at the moment. */
@@ -67,6 +68,8 @@ export function createTask(
   const depth = depthBelow(definition, parent, limits)
   checkExpiry(definition.expires, limits)
   checkBeginning(definition.notBefore, now, limits)
+  checkCapabilities(definition.capabilities, parent?.task, '/capabilities')
+  checkObserving(definition, parent?.task)
   checkIdentity(definition, options)
   checkSandbox(definition, options)
   const task = makeTask(definition, now, parent?.task)
@@ -145,6 +148,16 @@ function proofsOf(
   if (listener !== undefined) proofs.push('listener')
   if (subject !== undefined) proofs.push('subject')
   return proofs
+}
+
+/** @throws ControlError where a child would observe below a task that enforces */
+function checkObserving({ observe }: TaskDefinition, parent: Task | undefined): void {
+  if (observe === true && parent !== undefined && parent.observe !== true)
+    throw new ControlError(
+      'delegation-widening',
+      'axis observe: the parent enforces its rules',
+      '/observe',
+    )
 }
 
 function checkRoom({ registry, clock, limits }: CreateOptions): void {

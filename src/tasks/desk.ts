@@ -4,7 +4,13 @@
 import { ControlError } from './control-error.ts'
 import { checkExpiry, createTask, type CreateOptions } from './create.ts'
 import type { Requirement, TaskEntry } from './entry.ts'
-import { canonicalJson, sha256 } from './make-task.ts'
+import { canonicalJson, sha256 } from './canonical.ts'
+import {
+  checkCapabilities,
+  declarationOf,
+  extendDeclaration,
+  type IntentExtension,
+} from './intent.ts'
 import { isLive } from './registry.ts'
 import type { TaskDefinition } from './schema.ts'
 import { viewOf, type ViewSources } from './show.ts'
@@ -20,6 +26,8 @@ export interface DeskOptions extends CreateOptions, ViewSources {
   ) => void
   /** Brings what hangs on a task's end up to date, such as its CA. */
   readonly onExtended: (entry: TaskEntry) => void
+  /** Told of a task that declares something else now: what was made of it is made anew. */
+  readonly onDeclared: (entry: TaskEntry) => void
 }
 
 /** The desk of one sidecar. */
@@ -74,6 +82,30 @@ export class TaskDesk {
       actor: actor.name,
       before: new Date(before).toISOString(),
       after: new Date(expiresAt).toISOString(),
+    })
+    return this.#view(entry)
+  }
+
+  /** Adds to what a task declares; binds its next request. The caller has made sure that an approver asks. @throws ControlError */
+  extendIntent(id: string, extension: IntentExtension, actor: Actor): TaskView {
+    const { registry, onEvent, onDeclared } = this.#options
+    const entry = this.#live(id)
+    const { task } = entry
+    const { reason, addCapabilities, labels } = extension
+    checkCapabilities(addCapabilities, registry.ancestors(task)?.[0]?.task, '/addCapabilities')
+    const declared = declarationOf(extendDeclaration(task, extension))
+    if (declared.intentDigest === task.intentDigest)
+      throw new ControlError('conflict', 'the task declares this already')
+    registry.update(entry, { task: { ...task, ...declared } })
+    onDeclared(entry)
+    onEvent('task-intent-extended', entry, {
+      actor: actor.name,
+      reason,
+      before: task.intentDigest,
+      after: declared.intentDigest,
+      ...(declared.intent !== task.intent && { intent: declared.intent }),
+      ...(addCapabilities && { capabilities: addCapabilities }),
+      ...(labels && { labels }),
     })
     return this.#view(entry)
   }

@@ -9,6 +9,8 @@ import { askPlainly, isMcpRequest } from '../inspect/mcp/head.ts'
 import { outlineMessage, SESSION_SUBJECT, type McpMessages } from '../inspect/mcp/messages.ts'
 import { refuseMcp, type RefusalContext } from '../inspect/mcp/refusal.ts'
 import { resemblesMcp } from '../inspect/mcp/resemblance.ts'
+import type { Unit } from '../ledger/owed.ts'
+import type { BodySubject } from '../policy/subject.ts'
 import type { Parts } from '../stages.ts'
 import { NO_BODY, type Body } from '../wire/body.ts'
 import { firstValue } from '../wire/headers.ts'
@@ -20,7 +22,8 @@ import {
   type WholeCall,
 } from './inspection.ts'
 import { joinVerdicts } from './join-verdicts.ts'
-import { McpCallJudge, originOf, type Judged } from './mcp-judge.ts'
+import { McpCallJudge, type Judged } from './mcp-judge.ts'
+import { originOf } from './mcp-open.ts'
 
 const NOTHING = new Uint8Array()
 
@@ -28,9 +31,9 @@ const NOTHING = new Uint8Array()
  * Reads what a client posts; undefined where the call is none of MCP.
  * @throws protocol-not-allowed where a server might take it for one
  */
-export function readMcpPost({ call, bytes, body, parts }: WholeCall): Reading | undefined {
+export function readMcpPost({ call, bytes, body, parts, json }: WholeCall): Reading | undefined {
   const { method, headers } = call.request
-  if (isMcpRequest(method, headers)) return new McpCall(call, parts).read(bytes, body)
+  if (isMcpRequest(method, headers)) return new McpCall(call, parts, json).read(bytes, body)
   if (resemblesMcp(method, headers, bytes))
     throw new EgressError('protocol-not-allowed', { part: 'head' })
   return undefined
@@ -47,14 +50,16 @@ class McpCall {
   readonly #judge: McpCallJudge
   readonly #exchange: McpExchange
   readonly #context: RefusalContext
+  readonly #call: Screened
 
-  constructor(call: Screened, parts: Parts) {
+  constructor(call: Screened, parts: Parts, json?: BodySubject) {
     const { request, identity } = call
+    this.#call = call
     let keptBytes = 0
     // A client of the streams' own revisions accepts one as an answer; one of the older transport looks at the status alone.
     const isOldTransport = request.method === 'POST' && !acceptsEvents(request.headers)
     this.#context = { callId: call.id, taskId: identity.task.id, isOldTransport }
-    this.#judge = new McpCallJudge(call, parts, () => this.#exchange)
+    this.#judge = new McpCallJudge(call, parts, { exchange: () => this.#exchange, json })
     this.#exchange = new McpExchange({
       request: {
         method: request.method,
@@ -112,6 +117,7 @@ class McpCall {
       },
       filterResponse: (response) => this.#filterResponse(response),
       writeRefusal: (reason) => this.#writeRefusal(said, isBatch, reason),
+      units: judged.map(unitOf),
       finish: () => {
         if (!isOnRecord) for (const each of said) this.#judge.recordRefused(each, isBatch)
       },
@@ -132,6 +138,14 @@ class McpCall {
     const own = judged.map(({ verdict }) => verdict.decision.reason)
     const outcomes = own.every((each) => each === 'allowed') ? own.map(() => reason) : own
     const messages = judged.map(({ message }) => message)
-    return refuseMcp(messages, outcomes, isBatch, this.#context)
+    return refuseMcp(messages, outcomes, isBatch, { ...this.#context, wait: this.#call.wait })
   }
+}
+
+// I8: what a message counts against is what its own rules say, and it is refused by itself.
+function unitOf({ message, verdict }: Judged): Unit {
+  const { subject } = message
+  const tool = message.kind === 'request' && subject.list === 'tools' ? subject.name : undefined
+  const { verdict: said, obligations } = verdict.decision
+  return { isRefused: said === 'deny', quotas: obligations.quotas, tool }
 }

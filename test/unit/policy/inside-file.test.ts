@@ -116,7 +116,7 @@ void t.test('R38: the tests of a rule file name a tool, a resource or a prompt',
   t.same(tested('call: CONNECT a.test:443, tool: a'), ['nothing-inside'])
   t.same(tested('call: GET wss://a.test, body: a'), ['nothing-inside'])
   t.same(tested("call: GET https://a.test, tool: ''"), ['wrong-value'])
-  t.same(tested('call: GET https://a.test, at: now'), ['not-served'])
+  t.same(tested('call: GET https://a.test, at: now'), ['wrong-value'])
   t.end()
 })
 
