@@ -72,20 +72,22 @@ function resolveTask({
   identity,
   sandbox,
   principal,
+  notBefore,
   capabilities,
   labels,
   observe,
-  notBefore,
+  limits,
   ...task
 }: TaskSection): TaskDefinition {
   const { id, image, hooks } = sandbox
   return {
     ...task,
     ...(principal !== undefined && { principal }),
+    ...(notBefore !== undefined && { notBefore }),
     ...(capabilities && { capabilities }),
     ...(labels && { labels }),
     ...(observe === true && { observe }),
-    ...(notBefore !== undefined && { notBefore }),
+    ...(limits && { limits }),
     sandbox: {
       id,
       ...(image !== undefined && { image }),

@@ -26,6 +26,7 @@ import type { Records } from './records.ts'
 import type { LoadedRules } from './rules.ts'
 import { TaskCertificates } from './task-certificates.ts'
 import { TaskPolicies } from './task-policies.ts'
+import type { TaskTools } from './task-tools.ts'
 import { definitionAt, proofsOf } from './recorded-definition.ts'
 import { countTasks, tellObserving, warnObserving } from './observing.ts'
 import { recordWidenings } from './widenings.ts'
@@ -44,6 +45,7 @@ export interface TaskRoomOptions {
   readonly authorities: TaskAuthorities
   readonly leafServers: LeafServers
   readonly credentials: CredentialStore
+  readonly tools: Pick<TaskTools, 'quotas'>
   readonly openCalls: (taskId: string) => number
   /** Cuts what a suspended task, or one below it, has under way. @returns how many calls */
   readonly pause: (taskId: string) => number
@@ -170,11 +172,13 @@ export class TaskRoom {
   }
 
   /** Counts a call that is over. */
-  count({ task, reason }: Call, wasDenied: boolean): void {
+  count({ task, reason, inspection }: Call, wasDenied: boolean): void {
     // Somebody else's attempts with its credential are not the task's.
     if (reason === 'identity-shared' || reason === 'unknown-client') return
     const entry = task && this.registry.entries.get(task.id)
-    if (entry) this.watch.count(entry, wasDenied)
+    if (entry === undefined) return
+    const messages = inspection?.units?.filter(({ isRefused }) => isRefused === true).length ?? 0
+    this.watch.count(entry, wasDenied ? { reason, messages } : undefined)
   }
 
   /** Brings what hangs on rules up to date for every task, after they have changed; who may do more now is put on record. */
@@ -212,7 +216,7 @@ export class TaskRoom {
   }
 
   #makeDesk(): TaskDesk {
-    const { config, hooks, listeners, openCalls, records } = this.#options
+    const { config, hooks, listeners, openCalls, records, tools } = this.#options
     const { identity, limits } = config
     return new TaskDesk({
       registry: this.registry,
@@ -231,6 +235,7 @@ export class TaskRoom {
       onEvent: (action, { task }, detail) => records.recorder.recordEvent(action, { task, detail }),
       credentialsOf: ({ task }) => this.policies.credentialsOf(task),
       openCalls,
+      usesOf: ({ id, task }) => tools.quotas.useOf(id, task.limits ?? {}),
       socketOf: (taskId) => listeners.pathOf(taskId),
     })
   }

@@ -3,9 +3,9 @@
 
 import { createHash } from 'node:crypto'
 
+import { beginsAt } from '../tasks/make-task.ts'
 import { canonicalJson } from '../tasks/canonical.ts'
 import { declarationOf } from '../tasks/intent.ts'
-import { beginsAt } from '../tasks/make-task.ts'
 import type { Task } from '../tasks/task.ts'
 import type { TaskDefinition } from './config.ts'
 

@@ -43,6 +43,8 @@ export function adoptStatic(
   }
   // The definition gives what it says; when it began and ends is what it was.
   const { startsAt, notBefore, expiresAt, intent, intentDigest, capabilities, labels } = known.task
+  const { notBefore: _, ...defined } = task
+  const begins = notBefore === undefined ? {} : { notBefore }
   // An approver may have extended what it declares.
   const declared = {
     intent,
@@ -50,12 +52,8 @@ export function adoptStatic(
     ...(capabilities && { capabilities }),
     ...(labels && { labels }),
   }
-  const { notBefore: _, ...defined } = task
-  const begins = notBefore === undefined ? {} : { notBefore }
-  known.kept = {
-    ...known.kept,
-    task: { ...defined, ...declared, startsAt, ...begins, expiresAt },
-  }
+  const kept = { ...defined, ...declared, startsAt, ...begins, expiresAt }
+  known.kept = { ...known.kept, task: kept }
   // The clock may have ended it while nobody looked.
   if (!isOver(known.state)) registry.tellContinued(known)
   return known

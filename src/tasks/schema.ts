@@ -3,9 +3,10 @@
 
 import { z } from 'zod'
 
+import { taskLimits } from './limits-schema.ts'
 import { boundedText, cidr, duration, moment, positiveInteger } from './scalars.ts'
 import { DECLARED_MAX } from './intent.ts'
-import { DATA_CLASSES, type DataClass } from './task.ts'
+import { DATA_CLASSES, type DataClass, type TaskLimits } from './task.ts'
 
 /** A task as it is defined, after defaults. */
 export interface TaskDefinition {
@@ -32,9 +33,10 @@ export interface TaskDefinition {
   readonly params: Readonly<Record<string, string>>
   readonly environment: string
   readonly ceiling: DataClass
-  readonly observe?: boolean | undefined
   /** Epoch milliseconds; written as a moment with its offset. */
   readonly notBefore?: number | undefined
+  readonly observe?: boolean | undefined
+  readonly limits?: TaskLimits | undefined
   /** Milliseconds; written as a duration. */
   readonly expires: number
   readonly parent?: string | undefined
@@ -165,13 +167,14 @@ const shape = {
   ceiling: z
     .enum(DATA_CLASSES, { error: `expected ${DATA_CLASSES.join(', ')}` })
     .describe('Highest class of data that the task may touch.'),
+  notBefore: moment
+    .optional()
+    .describe('Lets nothing out before, such as 2027-06-30T22:00:00+02:00; its life begins then.'),
   observe: z
     .boolean({ error: 'expected true or false' })
     .optional()
     .describe('What no rule allows passes and is recorded; takes the role operator.'),
-  notBefore: moment
-    .optional()
-    .describe('Lets nothing out before, such as 2027-06-30T22:00:00+02:00; its life begins then.'),
+  limits: taskLimits.optional(),
   expires: duration.describe('Life of the task, such as 30m.'),
   parent: taskId.optional().describe('The task that this is a stage of.'),
   depth: z
