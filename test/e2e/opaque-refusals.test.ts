@@ -17,6 +17,7 @@ const POLICIES = [
     path: '/hidden-path/*/x',
     method: 'PUT',
     environment: 'hidden-env',
+    condition: 'task.intent == "hidden-intent"',
     value: 'hidden-value',
     tool: 'hidden-tool',
   },
@@ -25,13 +26,14 @@ const POLICIES = [
     path: '/veiled-path/**',
     method: 'PATCH',
     environment: 'veiled-env',
+    condition: 'call.method == "VEILED" && task.owner.name == "veiled-owner"',
     value: 'veiled-value',
     tool: 'veiled-tool',
   },
 ] as const
 
 function rulesOf(at: (typeof POLICIES)[number], port: number): string {
-  const { name, path, method, environment, value, tool } = at
+  const { name, path, method, environment, condition, value, tool } = at
   const to = (host: string): string => `http://${host}.test:${port}`
   return `ruleset: ${name}-set
 owner: ${name}-owner@example.com
@@ -40,6 +42,8 @@ rules:
   - { id: ${name}-path, allow: '${to('path')}', paths: ['${path}'], credential: ${name}-key }
   - { id: ${name}-method, allow: '${to('method')}', methods: [${method}] }
   - { id: ${name}-environment, allow: '${to('environment')}', environment: ${environment} }
+  - { id: ${name}-condition, allow: '${to('condition')}', when: '${condition}' }
+  - { id: ${name}-broken, allow: '${to('broken')}', when: 'call.headers["${value}"] == "x"' }
   - { id: ${name}-query, allow: '${to('query')}', query: { kind: ${value} } }
   - { id: ${name}-tool, allow: '${to('tool')}/mcp', tools: [${tool}] }
   - { id: ${name}-shut, allow: '${to('shut')}' }
@@ -56,6 +60,8 @@ const CALLS: readonly (readonly [kind: string, method: string, host: string, pat
   ['a path', 'GET', 'path', '/elsewhere'],
   ['a method', 'GET', 'method', '/'],
   ['an environment', 'GET', 'environment', '/'],
+  ['a condition', 'GET', 'condition', '/'],
+  ['a condition that cannot be evaluated', 'GET', 'broken', '/'],
   ['a query', 'GET', 'query', '/?kind=other'],
   ['a deny', 'GET', 'shut', '/'],
   ['a port', 'GET', 'port', '/'],
