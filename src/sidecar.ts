@@ -11,6 +11,7 @@ import { readTrustBundle } from './config/identity.ts'
 import { openEnvelope, type EnvelopeParts } from './config/envelope.ts'
 import { openRules } from './config/open-rules.ts'
 import type { RuleWatch } from './config/rule-watch.ts'
+import type { LoadedRules } from './config/rules.ts'
 import { openSecrets, type LogGuard, type Secrets } from './config/secrets.ts'
 import { startSinks } from './config/sinks.ts'
 import { makeTaskAuthorities } from './config/task-authorities.ts'
@@ -121,16 +122,11 @@ export class Sidecar {
       (call, wasDenied) => this.#agents.noteEnd(call, wasDenied),
     )
     const records = this.#records
-    const { recorder } = records
-    const onProgress = (call: Call): void => recorder.recordProgress(call)
+    const onProgress = (call: Call): void => records.recorder.recordProgress(call)
     const changes = new TimeChanges(() => ({ room: this.#room, dialer }))
     this.#openCalls = new OpenCalls({ limits, now, onProgress, onTimed: changes.look })
-    this.#rules = openRules({
-      config,
-      log,
-      records: this.#records,
-      onChanged: (before) => this.#room.onRulesChanged(before),
-    })
+    const onChanged = (before: LoadedRules): void => this.#room.onRulesChanged(before)
+    this.#rules = openRules({ config, log, records, onChanged })
     const dialer = makeDialer(
       config,
       () => [this.#proxy.address(), this.#health.address(), this.#control.address()],

@@ -30,7 +30,7 @@ import type { Redactor } from './inspect/redactor.ts'
 import type { Limits } from './limits.ts'
 import type { Dialer } from './net/dial.ts'
 import type { CallPermit } from './net/permit.ts'
-import type { ContentModes } from './policy/subject.ts'
+import type { Content, ContentModes } from './policy/subject.ts'
 import type { CallRecorder } from './record/recorder.ts'
 import type { TaskStanding } from './tasks/task.ts'
 import { normalizeHost, type Endpoint } from './wire/authority.ts'
@@ -97,8 +97,8 @@ interface OwnAnswers {
 interface TaskShares {
   /** @throws busy */
   claim(call: Call): void
-  /** Counts bytes that wait in memory. @throws busy */
-  hold(call: Call, bytes: number): void
+  /** Counts bytes that wait in memory; what was read is kept as long as the call is open. @throws busy */
+  hold(call: Call, bytes: number, contents?: readonly Content[]): void
   /** Some of them are gone; at the end of the call all are. */
   letGo(call: Call, bytes: number): void
 }
