@@ -99,7 +99,9 @@ function judgeWhen(rule: BoundRule, when: Condition, facts: Circumstances): Stag
 
 /** Whether a rule looks at bytes of the call that were not read yet. */
 function isUnread({ inside, when }: BoundRule, { content }: Question): boolean {
-  return content === undefined && (inside !== undefined || (when?.needs.length ?? 0) > 0)
+  const readsInside = when !== undefined && when.needs.length > 0
+  if (content === undefined) return inside !== undefined || readsInside
+  return readsInside && content.mcp?.isShown === true
 }
 
 /** Whether a call is a message of an MCP session itself, which passes with any rule that names items of its server. */

@@ -39,11 +39,11 @@ export function readBy<Value, Input>(
   return source.transform((written, context) => {
     const value = read(written)
     if (!isFault(value)) return value
-    const { fault, hint, offset } = value
+    const { fault, hint } = value
     context.addIssue({
       code: 'custom',
       message: fault,
-      ...((hint ?? offset) !== undefined && { params: { hint, offset } }),
+      ...(hint !== undefined && { params: { hint } }),
     })
     return z.NEVER
   })
@@ -213,15 +213,15 @@ export const instant: z.ZodType<number, string> = readBy<number, string>(
 )
 
 /** A condition; what is wrong with one is told by where it stands in the text. */
-export const condition: z.ZodType<Condition, string> = readBy<Condition, string>(
-  z.string({ error: 'expected a condition in CEL' }),
-  (written) => {
+export const condition: z.ZodType<Condition, string> = z
+  .string({ error: 'expected a condition in CEL: put it in quotes' })
+  .transform((written, context) => {
     const read = readCondition(written)
     if ('condition' in read) return read.condition
-    const [{ message, hint, offset } = { message: 'no condition', offset: 0 }] = read.faults
-    return { fault: message, offset, ...(hint !== undefined && { hint }) }
-  },
-)
+    for (const { message, ...params } of read.faults)
+      context.addIssue({ code: 'custom', message, params })
+    return z.NEVER
+  })
 
 /** Who may approve: the name of a principal, or `team:` and that of a team. */
 export const reviewer: z.ZodType<string, string> = z
