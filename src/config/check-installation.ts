@@ -2,6 +2,7 @@
 // Pure but for reading the rule files. Called by `cli/check.ts`; a start makes the same demands of the rules.
 
 import { checkRuleSet, checkTogether } from '../policy/check.ts'
+import { checkExpiry } from '../policy/check-expiry.ts'
 import type { CredentialDefinition } from '../credentials/sources.ts'
 import type { Problem } from '../policy/problem.ts'
 import type { Destination, Rule, RuleSet } from '../policy/rule-set.ts'
@@ -10,8 +11,14 @@ import type { Config } from './config.ts'
 import type { Loaded } from './load.ts'
 import { compileTaskPolicy, failedTests, loadRuleSets, missingSet } from './rules.ts'
 
-/** Checks rule sets by themselves: what is wrong with each, its failing tests, its breadth. */
-export function checkRuleFiles(places: readonly string[]): {
+/**
+ * Checks rule sets by themselves: what is wrong with each, its failing tests, its breadth, what of it is over.
+ * @param now epoch milliseconds
+ */
+export function checkRuleFiles(
+  places: readonly string[],
+  now: number,
+): {
   readonly sets: ReadonlyMap<string, RuleSet>
   readonly problems: Problem[]
 } {
@@ -20,7 +27,11 @@ export function checkRuleFiles(places: readonly string[]): {
     sets,
     problems: [
       ...problems,
-      ...[...sets.values()].flatMap((set) => [...checkRuleSet(set), ...failedTests(set)]),
+      ...[...sets.values()].flatMap((set) => [
+        ...checkRuleSet(set),
+        ...checkExpiry(set, now),
+        ...failedTests(set),
+      ]),
     ],
   }
 }
