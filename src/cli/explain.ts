@@ -15,11 +15,11 @@ import { makeItem } from '../policy/inside-grammar.ts'
 import type { Verdict } from '../policy/rule-set.ts'
 import { askAbout, type Asked } from '../policy/written-call.ts'
 import type { ControlClient } from '../control/client.ts'
-import { MOMENT_EXPECTED, parseDate, parseMoment } from '../wire/time.ts'
 import { configFor, staticTaskFor, staticTaskOf, type CommonOptions } from './common.ts'
 import { callControl } from './control.ts'
 import { readBodyContent, readBodyFile } from './explain-body.ts'
 import { EXIT_CODES, paintFor, printJson, UsageError, type CommandIo } from './io.ts'
+import { readMoment } from './period.ts'
 import { formatProblems } from './problems.ts'
 import { printTrace } from './trace.ts'
 
@@ -211,19 +211,16 @@ function explainAsked(
   bytesMax: number,
 ): Explained {
   const bytes = body === undefined ? undefined : readBodyFile(body)
-  const moment: Moment = { now: at === undefined ? Date.now() : timeOf(at), read: 'public' }
+  const moment: Moment = {
+    now: at === undefined ? Date.now() : readMoment('--at', at),
+    read: 'public',
+  }
   const explained = explainTogether(policies, asked, moment)
   const { inspectors } = explained.decision
   // As live: a body that no rule looks into is not read, nor that of a call which its head alone refuses.
   if (bytes === undefined || inspectors === undefined || 'connect' in asked) return explained
   const content = readBodyContent(asked, bytes, inspectors, bytesMax)
   return explainTogether(policies, { ...asked, content }, moment)
-}
-
-function timeOf(written: string): number {
-  const time = parseDate(written) ?? parseMoment(written)
-  if (time === undefined) throw new UsageError(`\`--at ${written}\`: ${MOMENT_EXPECTED}`)
-  return time
 }
 
 function questionOf(method: string, url: string, flags: ExplainFlags): Asked {
@@ -260,9 +257,10 @@ function printRefusal(error: EgressError, json: boolean, io: CommandIo): void {
   else io.out(`${paintFor(io).red('deny')} ${reason}: ${REASONS[reason].title}\n`)
 }
 
-function printClass({ data, regulation }: Obligations, io: CommandIo): void {
+function printClass({ data, regulation, category }: Obligations, io: CommandIo): void {
   if (data !== undefined) io.out(`data: ${data}\n`)
   if (regulation) io.out(`regulation: ${regulation.join(', ')}\n`)
+  if (category) io.out(`category: ${category.join(', ')}\n`)
 }
 
 function printDecision(decision: Decision, trace: readonly TraceStep[], io: CommandIo): void {

@@ -5,10 +5,12 @@ import { checkRuleSet, checkTogether } from '../policy/check.ts'
 import { checkExpiry } from '../policy/check-expiry.ts'
 import type { CredentialDefinition } from '../credentials/sources.ts'
 import type { Problem } from '../policy/problem.ts'
+import { BUILT_IN_PROFILES, checkProfiledRules, type Profiles } from '../policy/profiles.ts'
 import type { Destination, Rule, RuleSet } from '../policy/rule-set.ts'
 import { suggestName } from '../policy/suggest.ts'
 import type { Config } from './config.ts'
 import type { Loaded } from './load.ts'
+import { checkAround } from './regulated.ts'
 import { compileTaskPolicy, failedTests, loadRuleSets, missingSet } from './rules.ts'
 
 /**
@@ -18,6 +20,7 @@ import { compileTaskPolicy, failedTests, loadRuleSets, missingSet } from './rule
 export function checkRuleFiles(
   places: readonly string[],
   now: number,
+  profiles: Profiles = BUILT_IN_PROFILES,
 ): {
   readonly sets: ReadonlyMap<string, RuleSet>
   readonly problems: Problem[]
@@ -30,6 +33,7 @@ export function checkRuleFiles(
       ...[...sets.values()].flatMap((set) => [
         ...checkRuleSet(set),
         ...checkExpiry(set, now),
+        ...checkProfiledRules(set, profiles),
         ...failedTests(set),
       ]),
     ],
@@ -63,6 +67,7 @@ export function checkInstallation(
     // Of a set that binds every task only the denies count.
     ...checkTogether([...binding.map(withoutAllows), ...used]),
     ...used.flatMap((set) => checkCredentials(set, config)),
+    ...checkAround(sets, { around: config, always: rules.always, task }),
   ])
 }
 

@@ -11,7 +11,10 @@ import type { LoadedRules } from './rules.ts'
 
 /** What watching rules needs. */
 export interface OpenRulesOptions {
-  readonly config: Pick<Config, 'rules' | 'limits' | 'task' | 'stateDir' | 'journal'>
+  readonly config: Pick<
+    Config,
+    'rules' | 'limits' | 'task' | 'stateDir' | 'journal' | 'profiles' | 'sinks'
+  >
   readonly log: Log
   readonly records: Pick<Records, 'recorder' | 'overrides'>
   /** Called once others are in force than before. */
@@ -34,6 +37,7 @@ export function openRules({ config, log, records, onChanged }: OpenRulesOptions)
     limits,
     always: rules.always,
     task,
+    around: config,
     onLoaded: (loaded, before) => {
       // First, so that no record names rules that are not kept.
       kept.keep(loaded.texts)

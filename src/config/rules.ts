@@ -8,9 +8,11 @@ import { readContentLater } from '../understand/content-reader.ts'
 import { compilePolicy, type Policy } from '../policy/compile.ts'
 import { parseRuleSet } from '../policy/parse.ts'
 import type { Problem } from '../policy/problem.ts'
+import { checkSurroundings, type Surroundings } from '../policy/profiles.ts'
 import { findGuarded, type GuardedRule } from '../policy/guarded.ts'
 import type { RuleSet } from '../policy/rule-set.ts'
 import type { Task } from '../tasks/task.ts'
+import { checkRegulated } from './regulated.ts'
 import { RuleFileReader, type RuleFilesRead } from './rule-files.ts'
 import { gatherGroups, readBeside } from './rule-groups.ts'
 import { suggestName } from '../policy/suggest.ts'
@@ -52,7 +54,9 @@ export interface RuleDemands {
   /** `rules.always` of the configuration. */
   readonly always: readonly string[]
   /** The static task. */
-  readonly task: TaskRules | undefined
+  readonly task: (TaskRules & { readonly lifetimeMs?: number }) | undefined
+  /** What regulated rules have around them. */
+  readonly around: Surroundings
 }
 
 /** Rules that were found sound, all together. */
@@ -111,12 +115,14 @@ function parseRuleFiles(
 
 /**
  * Compiles the policy of a task from the sets it names, in its order.
+ * @param around what regulated rules have around them; undefined: nobody asks for that
  * @returns no policy where a set is missing, is not the pinned one, or does not compile with the task's parameters
  */
 export function compileTaskPolicy(
   sets: ReadonlyMap<string, RuleSet>,
   always: readonly string[],
   task: TaskRules,
+  around?: Surroundings,
 ): { readonly policy?: Policy; readonly problems: readonly Problem[] } {
   const problems: Problem[] = []
   const find = (reference: string): RuleSet[] => {
@@ -133,6 +139,8 @@ export function compileTaskPolicy(
   }
   const named = task.rules.flatMap(find)
   const binding = always.flatMap(find)
+  if (around)
+    problems.push(...[...named, ...binding].flatMap((set) => checkSurroundings(set, around)))
   if (problems.length > 0) return { problems }
   const { params, environment, facts, observe } = task
   if (observe === true) problems.push(...findGuarded([...named, ...binding]).map(guardedProblem))
@@ -173,6 +181,7 @@ export function judgeRules(
   const problems = [...parsed]
   for (const set of sets.values()) if (!passed.has(set.version)) problems.push(...failedTests(set))
   for (const name of demands.always) if (!sets.has(name)) problems.push(missingSet(name, sets))
+  problems.push(...checkRegulated(sets, demands))
   if (problems.some(({ severity }) => severity === 'error')) return { problems }
   const { digest } = read
   if (demands.task === undefined)

@@ -101,7 +101,10 @@ function decideOnly(policies: PolicyChain, asked: Asked, moment: Moment): Decisi
 }
 
 function momentOf(record: RecordBody): Moment {
-  return { now: Date.parse(record['@timestamp']), read: 'public' }
+  return {
+    now: Date.parse(record['@timestamp']),
+    read: record.sallyport.decision?.read ?? 'public',
+  }
 }
 
 // Where all readings come to the same, it does not matter which it was.
