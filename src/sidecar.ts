@@ -11,6 +11,7 @@ import { readTrustBundle } from './config/identity.ts'
 import { openEnvelope, type EnvelopeParts } from './config/envelope.ts'
 import { openRules } from './config/open-rules.ts'
 import type { RuleWatch } from './config/rule-watch.ts'
+import type { LoadedRules } from './config/rules.ts'
 import { openSecrets, type LogGuard, type Secrets } from './config/secrets.ts'
 import { startSinks } from './config/sinks.ts'
 import { makeTaskAuthorities } from './config/task-authorities.ts'
@@ -122,12 +123,7 @@ export class Sidecar {
     const onProgress = (call: Call): void => records.recorder.recordProgress(call)
     const changes = new TimeChanges(() => ({ room: this.#room, dialer }))
     this.#openCalls = new OpenCalls({ limits, now, onProgress, onTimed: changes.look })
-    this.#rules = openRules({
-      config,
-      log,
-      records,
-      room: () => this.#room,
-    })
+    this.#rules = openRules({ config, log, records, room: () => this.#room })
     const dialer = makeDialer(
       config,
       () => [this.#proxy.address(), this.#health.address(), this.#control.address()],
