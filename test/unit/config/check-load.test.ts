@@ -25,7 +25,12 @@ const DEMANDS: RuleDemands = {
   limits: DEFAULT_LIMITS,
   always: [],
   task: undefined,
-  around: { profiles: BUILT_IN_PROFILES, sinks: [], journal: { sync: 'process' } },
+  // What is around the files is a matter of the configuration.
+  around: {
+    profiles: BUILT_IN_PROFILES,
+    sinks: [{ name: 's', onBacklogFull: 'deny' }],
+    journal: { sync: 'disk' },
+  },
 }
 const root = path.join(import.meta.dirname, '../../..')
 // Both read the bodies of tests by the same reader, which is loaded as a program of its own loads it.
