@@ -6,6 +6,7 @@ import assert from 'node:assert'
 import type { Secret } from './credentials/secret.ts'
 import type { Reason, Wait } from './errors.ts'
 import type { InspectedFields } from './inspect/fields.ts'
+import type { QuotaCharge, Unit } from './ledger/owed.ts'
 import type { PolicyChain } from './policy/conjunction.ts'
 import type { Moment } from './policy/facts.ts'
 import type { ConnectDecision, Decision } from './policy/decision.ts'
@@ -15,8 +16,6 @@ import type { Body, RawHeaders } from './wire/body.ts'
 import { firstValue } from './wire/headers.ts'
 import type { CanonicalRequest } from './wire/receive.ts'
 import type { TraceContext } from './wire/trace-context.ts'
-
-export type { TraceContext } from './wire/trace-context.ts'
 
 /** How a call came in: asked for in absolute form, inside an intercepted tunnel, as a WebSocket upgrade, as a tunnel. */
 export type CallKind = 'forward' | 'intercepted' | 'upgrade' | 'tunnel'
@@ -108,6 +107,8 @@ export interface Inspection {
   recordRequest(): Promise<void>
   /** The response as the client gets it. @throws response-malformed; what broke its body off, which is aborted then */
   filterResponse(response: UpstreamResponse): UpstreamResponse | Promise<UpstreamResponse>
+  /** What it counts as against limits, message by message; absent: one call. */
+  readonly units?: readonly Unit[]
   /** Resolves when the client would read a refusal; it never rejects. */
   awaitReader(): Promise<void>
   /** A refusal in the words of the protocol inside; undefined where the usual ones are understood. */
@@ -209,6 +210,8 @@ export class Call {
   detail?: Readonly<Record<string, string | number>>
   /** How long a refused client has to wait, where it is known. */
   wait?: Wait | undefined
+  /** What it took of limits; undefined where it counts against none. */
+  charge?: QuotaCharge | undefined
   #cutters: (() => void)[] | undefined
   #cutReason: Reason | undefined
 

@@ -131,6 +131,12 @@ export interface Limits {
   readonly envelopeCallsPerMinute: number
   /** Refused calls of a task within a minute; beyond: it ends. */
   readonly taskDenialsPerMinute: number
+  /** Refused calls of a task within `denialsSuspendMs` at which it is suspended; those that may be tried again do not count. */
+  readonly denialsSuspendMax: number
+  /** The time in which they are counted. */
+  readonly denialsSuspendMs: number
+  /** Counters of limits of one task: its own, one a rule with a limit, one a tool where it counts by itself; beyond: `quota-exceeded`. */
+  readonly quotaCountersPerTaskMax: number
   /** A sandbox whose end is not confirmed is asked to end again after this. */
   readonly teardownRetryMs: number
   /** How long open calls may go on after SIGTERM. */
@@ -232,6 +238,9 @@ export const DEFAULT_LIMITS: Limits = {
   requestsOpenPerTaskMax: 10,
   envelopeCallsPerMinute: 120,
   taskDenialsPerMinute: 10_000,
+  denialsSuspendMax: 1000,
+  denialsSuspendMs: 300_000,
+  quotaCountersPerTaskMax: 1000,
   teardownRetryMs: 30_000,
   drainTimeoutMs: 10_000,
   ruleFileBytesMax: 1024 * 1024,

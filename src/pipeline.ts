@@ -14,7 +14,7 @@ import { relayTunnel } from './forward/tunnel.ts'
 import { relayUpgrade, type UpgradeOptions } from './forward/upgrade.ts'
 import { answerOwn, openOwnTunnel, refuseOwnUpgrade } from './envelope/own-call.ts'
 import { ancestorOf, screenRequest, settle } from './judge.ts'
-import { meetObligations, permitCall } from './ledger/clear.ts'
+import { meetObligations, meterAnswer, permitCall } from './ledger/clear.ts'
 import type { CallPermit } from './net/permit.ts'
 import { decideConnectTogether } from './policy/conjunction.ts'
 import type { ConnectDecision } from './policy/decision.ts'
@@ -88,7 +88,7 @@ export async function runRequest(
       body: guardBody(prepared, client, parts),
       onInformational: (status, headers) => client.sendInformational(status, headers),
     })
-    const response = watchEcho(prepared, answered, parts)
+    const response = watchEcho(prepared, meterAnswer(prepared, answered), parts)
     call.noteResponse(response)
     const { inspection } = call
     await client.sendResponse(inspection ? await inspection.filterResponse(response) : response)
@@ -98,6 +98,7 @@ export async function runRequest(
     client.sendRefusal(call.reason, call)
   } finally {
     call.inspection?.finish()
+    call.charge?.close(call.cleared === true)
     parts.recorder.recordEnd(call)
   }
 }
@@ -126,6 +127,7 @@ export async function runUpgrade(
     fail(call, error, parts)
     client.sendRefusal(call.reason, call)
   } finally {
+    call.charge?.close(call.cleared === true)
     parts.recorder.recordEnd(call)
   }
 }
@@ -162,6 +164,7 @@ export async function runTunnel(
     fail(call, error, parts)
     side.sendRefusal(call.reason, call)
   } finally {
+    call.charge?.close(call.cleared === true)
     parts.recorder.recordEnd(call)
   }
 }
@@ -201,7 +204,7 @@ async function openOpaque(
     checkServerName(call, start, endpoint, 'required')
     if (start.ech) throw new EgressError('protocol-not-allowed', { begins: 'ech' })
   }
-  await meetObligations(call, parts.recorder)
+  await meetObligations(call, parts.recorder, parts.quotas)
   call.clear()
   const upstream = await dial(call, permitCall(call, endpoint, false), parts)
   if (decision.mode === 'tcp') side.establish()

@@ -105,7 +105,7 @@ export class Sidecar {
     mkdirSync(stateDir, { recursive: true, mode: 0o700 })
     this.#ca = new CaWatch(ca, config, log)
     this.#authorities = makeTaskAuthorities(config, () => this.ca, log)
-    this.#tools = openTaskTools(config, log)
+    this.#tools = openTaskTools(config, log, () => ({ room: this.#room, ...this.#records }))
     this.#secrets = openSecrets(config, environment, guard)
     const { credentials, redactor } = this.#secrets
     this.#records = openRecords(
@@ -246,6 +246,7 @@ export class Sidecar {
       onCredential: (standing, name) => this.#room.noteCredential(standing, name),
       refuseConnect: this.#config.refusals.connect,
       tools: this.#tools,
+      quotas: this.#tools.quotas,
       record: this.#config.record,
       recordedHeaders: this.#config.redact.headers,
       onUnexpected: unexpectedReporter(this.#records, this.#log),

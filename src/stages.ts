@@ -22,8 +22,9 @@ import { prepareHead } from './inject/prepare.ts'
 import { screenPlaceholders } from './inject/screen.ts'
 import { watchBody } from './inject/watch-body.ts'
 import { watchResponse } from './inject/watch-response.ts'
-import { limitBody, meetObligations } from './ledger/clear.ts'
+import { limitBody, meetObligations, meterBody } from './ledger/clear.ts'
 import type { OpenRequests } from './ledger/open-requests.ts'
+import type { Quotas } from './ledger/quotas.ts'
 import type { ToolPins } from './ledger/tool-pins.ts'
 import type { Redactor } from './inspect/redactor.ts'
 import type { Limits } from './limits.ts'
@@ -68,6 +69,8 @@ export interface Parts {
   readonly shares: TaskShares
   /** Answers what is asked of the proxy itself. */
   readonly envelope: OwnAnswers
+  /** What tasks may do in numbers. */
+  readonly quotas: Pick<Quotas, 'take'>
   /** What tasks have seen of the tools they use, and asked of them. */
   readonly tools: { readonly pins: ToolPins; readonly requests: OpenRequests }
   /** What records keep of prompts and tool calls where no rule says. */
@@ -149,12 +152,12 @@ function readTrace(headers: RawHeaders): TraceContext | undefined {
   return others.length === 0 ? readTraceparent(traceparent) : undefined
 }
 
-/** The stage cleared of an HTTP call: its start is on record. @throws body-too-large, audit-unavailable */
+/** The stage cleared of an HTTP call: its start is on record. @throws body-too-large, quota-exceeded, audit-unavailable */
 export async function clear(
   call: Call & Received & Decided,
   parts: Parts,
 ): Promise<Call & Received & Cleared> {
-  const started = meetObligations(call, parts.recorder)
+  const started = meetObligations(call, parts.recorder, parts.quotas)
   const { inspection } = call
   // Asked for in one go, so that the start stands before what was said, in one write.
   if (inspection === undefined) await started
@@ -251,7 +254,8 @@ export function guardBody(call: Call & Decided, client: ClientSide, parts: Parts
   const { bodyBytesMax, placeholderInBody } = call.decision.obligations
   const body = call.inspection?.body ?? client.body
   if (body.length === 0) return body
-  const bounded = bodyBytesMax === undefined ? body : limitBody(body, bodyBytesMax)
+  const counted = call.charge?.countsOut === true ? meterBody(body, call.charge) : body
+  const bounded = bodyBytesMax === undefined ? counted : limitBody(counted, bodyBytesMax)
   const placeholders = parts.credentials.placeholders(call.identity.task.id)
   if (placeholders.size === 0) return bounded
   return watchBody(bounded, placeholders, (credential) => {

@@ -37,6 +37,7 @@ export function printTask(task: TaskView, io: CommandIo): void {
     ['rules', task.rules.join(', ')],
     ['credentials', task.credentials.map(({ name }) => name).join(', ') || undefined],
     ['environment', `${task.environment}, up to ${task.ceiling}`],
+    ...limitsOf(task).map((limit) => ['limit', limit] as const),
     ['created', `${task.createdAt} by ${task.createdBy}`],
     ['begins', task.notBefore],
     ['expires', task.expiresAt],
@@ -54,6 +55,13 @@ function labelsText(labels: Readonly<Record<string, string>>): string {
   return Object.entries(labels)
     .map(([name, value]) => `${name}=${value}`)
     .join(', ')
+}
+
+function limitsOf({ limits = [] }: TaskView): string[] {
+  return limits.map(({ name, tool, max, used }) => {
+    const of = tool === undefined ? '' : ` of ${tool}`
+    return `${name}${of}: ${used} of ${max} used`
+  })
 }
 
 /** Prints a receipt, one line an item. */

@@ -29,7 +29,7 @@ export function proofsOf({ from }: Transition, cause: Cause, kept: KeptTask): ob
 function definitionOf(task: Task): object {
   const { rules, params, environment, ceiling, subject, sources, sandbox, notBefore, expiresAt } =
     task
-  const { intent, capabilities, labels, observe } = task
+  const { intent, capabilities, labels, observe, limits } = task
   return {
     intent,
     ...(capabilities && { capabilities }),
@@ -39,6 +39,7 @@ function definitionOf(task: Task): object {
     params,
     environment,
     ceiling,
+    ...(limits && { limits }),
     ...(subject !== undefined && { subject }),
     ...(sources.length > 0 && { sources }),
     ...(sandbox.image !== undefined && { image: sandbox.image }),

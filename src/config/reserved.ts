@@ -7,7 +7,7 @@ const RESERVED_KEYS: Readonly<Record<string, readonly string[]>> = {
   listen: ['socks', 'transparent'],
   'control.principals.*': ['oidc'],
   upstream: ['proxy'],
-  task: ['parent', 'limits', 'depth', 'heartbeat', 'hooks', 'require', 'credentials'],
+  task: ['parent', 'depth', 'heartbeat', 'hooks', 'require', 'credentials'],
   'task.identity': ['subject'],
   'credentials.*.source': ['vault', 'oauth', 'github', 'gcp', 'aws', 'azure', 'exec', 'kubernetes'],
   'credentials.*.inject': ['json', 'form', 'body', 'sigv4', 'mtls', 'sign'],

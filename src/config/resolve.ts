@@ -76,6 +76,7 @@ function resolveTask({
   capabilities,
   labels,
   observe,
+  limits,
   ...task
 }: TaskSection): TaskDefinition {
   const { id, image, hooks } = sandbox
@@ -86,6 +87,7 @@ function resolveTask({
     ...(capabilities && { capabilities }),
     ...(labels && { labels }),
     ...(observe === true && { observe }),
+    ...(limits && { limits }),
     sandbox: {
       id,
       ...(image !== undefined && { image }),

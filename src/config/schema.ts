@@ -6,16 +6,17 @@ import { z } from 'zod'
 
 import { DEFAULT_LIMITS, type Limits } from '../limits.ts'
 import { CONTENT_MODES } from '../policy/subject.ts'
-import { boundedText, cidr, duration, moment, positiveInteger } from '../tasks/scalars.ts'
+import { boundedText, cidr, duration, moment, positiveInteger, size } from '../tasks/scalars.ts'
 import { capabilitiesSchema, labelsSchema } from '../tasks/schema.ts'
-import { DATA_CLASSES } from '../tasks/task.ts'
+import { taskLimits } from '../tasks/limits-schema.ts'
+import { DATA_CLASSES, type TaskLimits } from '../tasks/task.ts'
 import type { Config, TaskDefinition } from './config.ts'
 import { controlSchema, type ControlSection } from './control-schema.ts'
 import { credentialSchema, type CredentialSection } from './credential-schema.ts'
 import { hooksSchema, type HookSection } from './hook-schema.ts'
 import { identitySchema, type IdentitySection } from './identity-schema.ts'
 import { redactSchema, type RedactSection } from './redact-schema.ts'
-import { address, hostName, limitValue, listenAddress, resolverAddress, size } from './scalars.ts'
+import { address, hostName, limitValue, listenAddress, resolverAddress } from './scalars.ts'
 import type { SinkDefinition } from './sink-definition.ts'
 import { sinkSchema } from './sink-schema.ts'
 
@@ -30,11 +31,13 @@ export interface TaskSection extends Omit<
   | 'capabilities'
   | 'labels'
   | 'observe'
+  | 'limits'
 > {
   readonly notBefore?: number | undefined
   readonly capabilities?: readonly string[] | undefined
   readonly labels?: Readonly<Record<string, string>> | undefined
   readonly observe?: boolean | undefined
+  readonly limits?: TaskLimits | undefined
   readonly principal?: string | undefined
   readonly identity: { readonly sources?: readonly string[] | undefined }
   readonly sandbox: {
@@ -158,6 +161,7 @@ const task: z.ZodType<Sections['task']> = z
       .boolean({ error: 'expected true or false' })
       .optional()
       .describe('What no rule allows passes and is recorded.'),
+    limits: taskLimits.optional(),
     expires: duration.describe('Life of the task; at most limits.taskLifetimeMs.'),
   })
   .optional()

@@ -26,7 +26,9 @@ import type { Records } from './records.ts'
 import type { LoadedRules } from './rules.ts'
 import { TaskCertificates } from './task-certificates.ts'
 import { TaskPolicies } from './task-policies.ts'
+import type { TaskTools } from './task-tools.ts'
 import { definitionAt, proofsOf } from './recorded-definition.ts'
+import { countTasks, tellObserving, warnObserving } from './observing.ts'
 import { recordWidenings } from './widenings.ts'
 import { buildStaticTask } from './task.ts'
 
@@ -43,6 +45,7 @@ export interface TaskRoomOptions {
   readonly authorities: TaskAuthorities
   readonly leafServers: LeafServers
   readonly credentials: CredentialStore
+  readonly tools: Pick<TaskTools, 'quotas'>
   readonly openCalls: (taskId: string) => number
   /** Cuts what a suspended task, or one below it, has under way. @returns how many calls */
   readonly pause: (taskId: string) => number
@@ -133,6 +136,7 @@ export class TaskRoom {
     authorities.dropOthers(new Set(live.map(({ id }) => id)))
     for (const entry of live) if (entry.kept.hasListener) listeners.open(entry)
     this.certificates.certifyAll(live)
+    warnObserving(live, this.#options.log)
   }
 
   /** The configuration's own task; undefined where it has none. */
@@ -168,11 +172,13 @@ export class TaskRoom {
   }
 
   /** Counts a call that is over. */
-  count({ task, reason }: Call, wasDenied: boolean): void {
+  count({ task, reason, inspection }: Call, wasDenied: boolean): void {
     // Somebody else's attempts with its credential are not the task's.
     if (reason === 'identity-shared' || reason === 'unknown-client') return
     const entry = task && this.registry.entries.get(task.id)
-    if (entry) this.watch.count(entry, wasDenied)
+    if (entry === undefined) return
+    const messages = inspection?.units?.filter(({ isRefused }) => isRefused === true).length ?? 0
+    this.watch.count(entry, wasDenied ? { reason, messages } : undefined)
   }
 
   /** Brings what hangs on rules up to date for every task, after they have changed; who may do more now is put on record. */
@@ -189,17 +195,7 @@ export class TaskRoom {
 
   /** How the tasks stand. */
   numbers(): TaskNumbers {
-    const { entries } = this.registry
-    const byState = { pending: 0, active: 0, suspended: 0, revoking: 0 }
-    let orphaned = 0
-    for (const entry of entries.values()) {
-      const { state } = entry.kept
-      if (state !== 'ended') byState[state] += 1
-      if (!entries.live.has(entry)) continue
-      const parent = entry.task.path.at(-2)
-      if (parent !== undefined && entries.get(parent)?.kept.state === 'ended') orphaned += 1
-    }
-    return { byState, orphaned, unconfirmed: entries.unconfirmed.size, endings: this.#endings }
+    return countTasks(this.registry.entries, this.#endings)
   }
 
   close(): void {
@@ -220,7 +216,7 @@ export class TaskRoom {
   }
 
   #makeDesk(): TaskDesk {
-    const { config, hooks, listeners, openCalls, records } = this.#options
+    const { config, hooks, listeners, openCalls, records, tools } = this.#options
     const { identity, limits } = config
     return new TaskDesk({
       registry: this.registry,
@@ -239,6 +235,7 @@ export class TaskRoom {
       onEvent: (action, { task }, detail) => records.recorder.recordEvent(action, { task, detail }),
       credentialsOf: ({ task }) => this.policies.credentialsOf(task),
       openCalls,
+      usesOf: ({ id, task }) => tools.quotas.useOf(id, task.limits ?? {}),
       socketOf: (taskId) => listeners.pathOf(taskId),
     })
   }
@@ -268,6 +265,7 @@ export class TaskRoom {
         ...definitionAt(cause, task),
       },
     })
+    tellObserving({ entry, transition, cause, actor }, records.recorder)
     // The last of its records: its receipt is there by now.
     if (to === 'ended') records.checkpoints.seal(task)
   }

@@ -114,6 +114,10 @@ export const taskAnswer: AnswerSchema<TaskView> = z
     environment: text,
     ceiling: text,
     observe: z.literal(true).optional().describe('What no rule allows passes.'),
+    limits: z
+      .array(z.object({ name: text, tool: text.optional(), max: count, used: count }))
+      .optional()
+      .describe('Limits of the task and what is used of them, by those below it, too.'),
     credentials: z.array(z.object({ name: text, used: z.boolean() })),
     createdAt: time,
     createdBy: text,

@@ -15,13 +15,16 @@ const RETRY_AFTER_SECONDS = '1'
 
 /** The refusal of one call, in the words of the protocol inside where it has one. */
 export function makeAnswer(reason: Reason, call: Call): Answer {
-  return call.inspection?.writeRefusal(reason) ?? makeProblem(reason, call)
+  const answer = call.inspection?.writeRefusal(reason)
+  if (answer === undefined) return makeProblem(reason, call)
+  if (typeof call.wait !== 'number') return answer
+  return { ...answer, headers: [...answer.headers, 'Retry-After', String(call.wait)] }
 }
 
 /** The refusal of one call in the usual words. */
 export function makeProblem(reason: Reason, call: Call): Problem {
   const row = REASONS[reason]
-  const body = problemBody(reason, call.id, call.task?.id)
+  const body = problemBody(reason, call.id, call.task?.id, call.wait)
   const headers = refusalHeaders(reason, 'application/problem+json')
   if (row.status === 407) headers.push('Proxy-Authenticate', 'Basic realm="sallyport"')
   if (typeof call.wait === 'number') headers.push('Retry-After', String(call.wait))

@@ -9,6 +9,7 @@ import { EgressError } from '../errors.ts'
 import type { Limits } from '../limits.ts'
 import type { AddressPolicy } from '../policy/decision.ts'
 import type { Cidr } from '../wire/address.ts'
+import { isOwnHost } from '../wire/own-host.ts'
 import { checkAddresses, type AddressQuestion, type OwnListener } from './classify.ts'
 import { CallPermit, isPermit, type OperatorPermit } from './permit.ts'
 import type { Resolver } from './resolve.ts'
@@ -86,6 +87,8 @@ export class Dialer {
     assert(isPermit(permit), 'nothing is dialed without a permit')
     assert.equal(options.tls, permit.tls, 'the permit says whether the connection is verified TLS')
     const { endpoint } = permit
+    // Answered by the pipeline; whatever asks for it here asks a resolver for the proxy itself.
+    if (isOwnHost(endpoint.host)) throw new EgressError('loop-detected')
     if (options.signal.aborted) throw new EgressError('client-gone')
     const answers =
       endpoint.kind === 'name'

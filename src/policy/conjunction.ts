@@ -120,7 +120,7 @@ function join(own: Decision, above: readonly Decision[], policy: string): Decisi
   const wouldDeny = all.find((each) => each.wouldDeny !== undefined)?.wouldDeny
   return {
     ...own,
-    obligations: oweTogether(all.map(({ obligations }) => obligations)),
+    obligations: oweTogether(all.map(({ obligations }, at) => oweFor(at, obligations))),
     addresses: { ...own.addresses, also: above.map(({ addresses }) => addresses) },
     policy,
     ...(holding && {
@@ -133,6 +133,13 @@ function join(own: Decision, above: readonly Decision[], policy: string): Decisi
     ...(inspectors.length > 0 && { inspectors }),
     ...(wouldDeny !== undefined && { wouldDeny }),
   }
+}
+
+// Each task counts by the rules that bind it: what several below one do counts against the same limits of the one above.
+function oweFor(ancestor: number, obligations: Obligations): Obligations {
+  const { quotas } = obligations
+  if (quotas === undefined || ancestor === 0) return obligations
+  return { ...obligations, quotas: quotas.map((quota) => ({ ...quota, ancestor })) }
 }
 
 /** What is owed where each of them has to be content; the credential is the one that all of them give. */

@@ -2,7 +2,8 @@
 // `ecs.ts` and `text.ts` make of its facts, at a fraction of the cost, as the second repeats of the first what stays.
 // Deliberately for no other record: tunnels, progress, refusals and events are rarer. Called by `recorder.ts`.
 
-import type { Call, Decided, Received, TraceContext } from '../call.ts'
+import type { Call, Decided, Received } from '../call.ts'
+import type { TraceContext } from '../wire/trace-context.ts'
 import type { Reason } from '../errors.ts'
 import type { Redactor } from '../inspect/redactor.ts'
 import { firstValue } from '../wire/headers.ts'

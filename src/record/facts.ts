@@ -1,7 +1,8 @@
 // What is known of a call when a record of it is written. Plain values; `ecs.ts` turns them into the journal's JSON.
 // Deliberately without secrets: names of credentials only. Called by `recorder.ts` and `call-text.ts`.
 
-import type { Call, CallKind, Message, TraceContext } from '../call.ts'
+import type { Call, CallKind, Message } from '../call.ts'
+import type { TraceContext } from '../wire/trace-context.ts'
 import type { Reason } from '../errors.ts'
 import type { InspectedFields } from '../inspect/fields.ts'
 import type { Decision, RuleRef } from '../policy/decision.ts'

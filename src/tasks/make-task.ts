@@ -9,6 +9,7 @@ import type { Delegation, Sandbox, Task } from './task.ts'
 /** Makes a task of a definition. @param now epoch milliseconds */
 export function makeTask(definition: TaskDefinition, now: number, parent: Task | undefined): Task {
   const { owner, agent, principal, identity, rules, params, environment, ceiling } = definition
+  const { limits } = definition
   const id = `t_${makeUlid(now).toLowerCase()}`
   const begins = beginsAt(definition.notBefore, now)
   return {
@@ -25,6 +26,7 @@ export function makeTask(definition: TaskDefinition, now: number, parent: Task |
     environment,
     ceiling,
     ...(definition.observe === true && { observe: true }),
+    ...(limits && { limits }),
     sources: identity.sources ?? [],
     ...(identity.subject !== undefined && { subject: identity.subject }),
     startsAt: now,

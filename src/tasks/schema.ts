@@ -3,9 +3,10 @@
 
 import { z } from 'zod'
 
+import { taskLimits } from './limits-schema.ts'
 import { boundedText, cidr, duration, moment, positiveInteger } from './scalars.ts'
 import { DECLARED_MAX } from './intent.ts'
-import { DATA_CLASSES, type DataClass } from './task.ts'
+import { DATA_CLASSES, type DataClass, type TaskLimits } from './task.ts'
 
 /** A task as it is defined, after defaults. */
 export interface TaskDefinition {
@@ -35,6 +36,7 @@ export interface TaskDefinition {
   /** Epoch milliseconds; written as a moment with its offset. */
   readonly notBefore?: number | undefined
   readonly observe?: boolean | undefined
+  readonly limits?: TaskLimits | undefined
   /** Milliseconds; written as a duration. */
   readonly expires: number
   readonly parent?: string | undefined
@@ -172,6 +174,7 @@ const shape = {
     .boolean({ error: 'expected true or false' })
     .optional()
     .describe('What no rule allows passes and is recorded; takes the role operator.'),
+  limits: taskLimits.optional(),
   expires: duration.describe('Life of the task, such as 30m.'),
   parent: taskId.optional().describe('The task that this is a stage of.'),
   depth: z

@@ -2,13 +2,15 @@
 
 import type { TaskClock } from './clock.ts'
 import type { TaskEntry } from './entry.ts'
-import type { TaskView } from './view.ts'
+import type { LimitUse, TaskView } from './view.ts'
 
 /** What a view takes from elsewhere. */
 export interface ViewSources {
   /** Names of the credentials that the task's rules name. */
   readonly credentialsOf: (entry: TaskEntry) => readonly string[]
   readonly openCalls: (taskId: string) => number
+  /** How the task's limits stand. */
+  readonly usesOf: (entry: TaskEntry) => readonly LimitUse[]
   /** Path of the task's own listener. */
   readonly socketOf: (taskId: string) => string | undefined
   readonly clock: TaskClock
@@ -50,6 +52,7 @@ export function viewOf(entry: TaskEntry, sources: ViewSources): TaskView {
     environment: task.environment,
     ceiling: task.ceiling,
     ...(task.observe && { observe: true }),
+    ...(task.limits && entry.state !== 'ended' && { limits: sources.usesOf(entry) }),
     credentials: sources
       .credentialsOf(entry)
       .map((name) => ({ name, used: entry.credentialsUsed.has(name) })),

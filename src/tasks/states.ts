@@ -45,7 +45,7 @@ const ENDING: readonly Cause[] = [
   'heartbeat-lost',
   'redefined',
 ]
-const SUSPENDING: readonly Cause[] = ['suspended', 'heartbeat-lost', 'owner-disabled']
+const SUSPENDING: readonly Cause[] = ['suspended', 'heartbeat-lost', 'owner-disabled', 'denials']
 
 /** Every transition there is. Only the static task is ever renewed: by the operator who starts the sidecar so. */
 // prettier-ignore

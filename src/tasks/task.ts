@@ -37,6 +37,30 @@ export interface Sandbox {
   }
 }
 
+/** How much something may do; what is absent is not bounded by it. */
+export interface CallLimits {
+  /** Within any 60 seconds. */
+  readonly callsPerMinute?: number | undefined
+  readonly callsPerHour?: number | undefined
+  readonly callsPerDay?: number | undefined
+  /** Under way at once. */
+  readonly concurrentCalls?: number | undefined
+  /** In all. */
+  readonly calls?: number | undefined
+  /** Bytes towards upstreams in all: heads of requests as they came, bodies, tunnels. */
+  readonly bytesOut?: number | undefined
+  /** Bytes from upstreams in all: bodies of responses, tunnels. */
+  readonly bytesIn?: number | undefined
+}
+
+/** How much a task may do, whatever its rules allow; those below it count with it. */
+export interface TaskLimits extends CallLimits {
+  /** By the names of tools, `*` any characters: all that match count together. */
+  readonly tools?: Readonly<Record<string, CallLimits>> | undefined
+  /** Refused calls within `limits.denialsSuspendMs` that suspend it, where fewer than `limits.denialsSuspendMax`. */
+  readonly denials?: number | undefined
+}
+
 /** A task as it was defined, complete and validated. */
 export interface Task {
   /** `t_` and 26 lower-case characters. */
@@ -64,6 +88,7 @@ export interface Task {
   readonly ceiling: DataClass
   /** What no rule allows passes, and is recorded as what would have been denied; absent: it does not. */
   readonly observe?: true
+  readonly limits?: TaskLimits
   /** CIDRs the client's address must be in; empty: any that reaches the listener. */
   readonly sources: readonly string[]
   /** What a workload token or certificate must name. */

@@ -15,6 +15,16 @@ export interface Evidence {
   readonly selectors?: Readonly<Record<string, string>> | undefined
 }
 
+/** How a limit of a task stands. */
+export interface LimitUse {
+  readonly name: string
+  /** The pattern of the tools that it is for; absent: all that the task does. */
+  readonly tool?: string
+  readonly max: number
+  /** By the task and those below it. */
+  readonly used: number
+}
+
 /** A task as it is shown. */
 export interface TaskView {
   readonly id: string
@@ -48,6 +58,8 @@ export interface TaskView {
   readonly ceiling: string
   /** What no rule allows passes. */
   readonly observe?: true
+  /** Absent where the task has none. */
+  readonly limits?: readonly LimitUse[]
   readonly credentials: readonly { readonly name: string; readonly used: boolean }[]
   readonly createdAt: string
   readonly createdBy: string
@@ -149,7 +161,7 @@ export interface RequestView {
 /** What let something through beyond the rules and tasks as they were, and waits for a review. */
 export interface OverrideView {
   readonly id: string
-  /** `task-extended`, `task-widened`, `task-renewed`, or `observe`: rules that refuse nothing. */
+  /** `task-extended`, `task-widened`, `task-renewed`, `task-observing`, or `observe`: rules that refuse nothing. */
   readonly kind: string
   /** A task's id, or a rule set as `name@version`. */
   readonly about: string

@@ -10,6 +10,7 @@ import { outlineMessage, SESSION_SUBJECT, type McpMessages } from '../inspect/mc
 import { refuseMcp, type RefusalContext } from '../inspect/mcp/refusal.ts'
 import { resemblesMcp } from '../inspect/mcp/resemblance.ts'
 import type { BodySubject } from '../policy/subject.ts'
+import type { Unit } from '../ledger/owed.ts'
 import type { Parts } from '../stages.ts'
 import { NO_BODY, type Body } from '../wire/body.ts'
 import { firstValue } from '../wire/headers.ts'
@@ -49,9 +50,11 @@ class McpCall {
   readonly #judge: McpCallJudge
   readonly #exchange: McpExchange
   readonly #context: RefusalContext
+  readonly #call: Screened
 
   constructor(call: Screened, parts: Parts, json?: BodySubject) {
     const { request, identity } = call
+    this.#call = call
     let keptBytes = 0
     // A client of the streams' own revisions accepts one as an answer; one of the older transport looks at the status alone.
     const isOldTransport = request.method === 'POST' && !acceptsEvents(request.headers)
@@ -114,6 +117,7 @@ class McpCall {
       },
       filterResponse: (response) => this.#filterResponse(response),
       writeRefusal: (reason) => this.#writeRefusal(said, isBatch, reason),
+      units: judged.map(unitOf),
       finish: () => {
         if (!isOnRecord) for (const each of said) this.#judge.recordRefused(each, isBatch)
       },
@@ -134,6 +138,14 @@ class McpCall {
     const own = judged.map(({ verdict }) => verdict.decision.reason)
     const outcomes = own.every((each) => each === 'allowed') ? own.map(() => reason) : own
     const messages = judged.map(({ message }) => message)
-    return refuseMcp(messages, outcomes, isBatch, this.#context)
+    return refuseMcp(messages, outcomes, isBatch, { ...this.#context, wait: this.#call.wait })
   }
+}
+
+// I8: what a message counts against is what its own rules say, and it is refused by itself.
+function unitOf({ message, verdict }: Judged): Unit {
+  const { subject } = message
+  const tool = message.kind === 'request' && subject.list === 'tools' ? subject.name : undefined
+  const { verdict: said, obligations } = verdict.decision
+  return { isRefused: said === 'deny', quotas: obligations.quotas, tool }
 }

@@ -2,9 +2,9 @@
 // Deliberately says nothing of rules. Called by `understand/mcp.ts` and, inside answers, by
 // `server-messages.ts`.
 
-import { type EgressError, REASONS, type Reason } from '../../errors.ts'
+import { type EgressError, REASONS, type Reason, type Wait } from '../../errors.ts'
 import type { RawHeaders } from '../../wire/body.ts'
-import { problemBody, refusalHeaders } from '../../wire/proxy-status.ts'
+import { adviceFor, problemBody, refusalHeaders } from '../../wire/proxy-status.ts'
 import type { JsonValue } from '../fields.ts'
 import type { McpMessage, McpRequest, MessageId } from './messages.ts'
 
@@ -14,6 +14,8 @@ export interface RefusalContext {
   readonly taskId: string | undefined
   /** The messages were posted to an endpoint of the old transport, whose clients read the status and no body. */
   readonly isOldTransport?: boolean
+  /** How long there is to wait, where it is known. */
+  readonly wait?: Wait | undefined
 }
 
 /** A refusal as an HTTP answer. */
@@ -47,8 +49,9 @@ export function refuseMcp(
     message.kind === 'request' ? [answerOne(message.id, outcomes[at] ?? reason, context)] : [],
   )
   const [first] = errors
-  if (first === undefined) return toAnswer(reason, 403, errorFor(null, reason, context))
-  return toAnswer(reason, context.isOldTransport ? 403 : 200, isBatch ? errors : first)
+  const status = REASONS[reason].status === 429 ? 429 : 403
+  if (first === undefined) return toAnswer(reason, status, errorFor(null, reason, context))
+  return toAnswer(reason, context.isOldTransport ? status : 200, isBatch ? errors : first)
 }
 
 /**
@@ -73,11 +76,11 @@ export function refuseUnread(
 export function errorFor(
   id: MessageId | null,
   reason: Reason,
-  { callId, taskId }: RefusalContext,
+  { callId, taskId, wait }: RefusalContext,
   code: number = REFUSED,
 ): JsonValue {
-  const data: JsonValue = JSON.parse(problemBody(reason, callId, taskId))
-  return { jsonrpc: '2.0', id, error: { code, message: textOf(reason), data } }
+  const data: JsonValue = JSON.parse(problemBody(reason, callId, taskId, wait))
+  return { jsonrpc: '2.0', id, error: { code, message: textOf(reason, wait), data } }
 }
 
 /** What a client gets in place of a server's request: one that it answers with an error, by which the server learns of it. */
@@ -92,9 +95,10 @@ function answerOne(id: MessageId, outcome: Reason, context: RefusalContext): Jso
     : errorFor(id, outcome, context)
 }
 
-function textOf(reason: Reason): string {
-  const { title, remedy } = REASONS[reason]
-  return `Sallyport: ${reason}: ${title}. ${remedy}`
+function textOf(reason: Reason, wait: Wait | undefined): string {
+  const { remedy, retryAfter } = adviceFor(reason, wait)
+  const seconds = retryAfter === undefined ? '' : ` Retry after ${retryAfter} s.`
+  return `Sallyport: ${reason}: ${REASONS[reason].title}. ${remedy}${seconds}`
 }
 
 function toAnswer(reason: Reason, status: number, body: JsonValue): McpAnswer {

@@ -13,7 +13,7 @@ import {
 import { DETECTIONS } from '../detect/detections.ts'
 
 /** prom-client wants to know the label names beforehand. */
-const LABEL_NAMES = ['verdict', 'reason', 'outcome', 'sink', 'state', 'type', 'name']
+const LABEL_NAMES = ['verdict', 'reason', 'outcome', 'sink', 'state', 'type', 'name', 'limit']
 
 type Labels = Record<string, string>
 type Add = (labels: Labels, value: number) => void
@@ -101,6 +101,14 @@ function registerCounters(registry: Registry, counts: Counts): void {
     for (const name of Object.keys(DETECTIONS)) add({ name }, 0)
     for (const [name, count] of counts.detections) add({ name }, count)
   })
+  counter(
+    registry,
+    'sallyport_quota_refusals_total',
+    'Refusals by a limit, by its name.',
+    (add) => {
+      for (const [limit, count] of counts.quotas) add({ limit }, count)
+    },
+  )
   counter(registry, 'sallyport_upstream_dials_total', 'Connections to upstreams.', (add) => {
     add({ outcome: 'connected' }, counts.dialsConnected)
     add({ outcome: 'failed' }, counts.dialsFailed)
@@ -147,6 +155,11 @@ function registerGauges(registry: Registry, sources: MetricSources): void {
     ['sallyport_open_calls', 'Calls in flight.', openCalls],
     ['sallyport_open_tunnels', 'Tunnels open.', openTunnels],
     ['sallyport_active_tasks', 'Tasks that may call.', () => tasks().byState.active],
+    [
+      'sallyport_tasks_observing',
+      'Tasks for which what no rule allows passes.',
+      () => tasks().observing,
+    ],
     ['sallyport_orphaned_tasks', 'Live tasks below one that has ended.', () => tasks().orphaned],
     [
       'sallyport_teardowns_unconfirmed',

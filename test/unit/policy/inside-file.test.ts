@@ -196,7 +196,7 @@ void t.test('rules that look inside and leave much open, or miss, are pointed ou
       id,
     )
   t.same(codes(`${pin('1', 'one')}\n${pin('2', 'two')}`), ['pin-conflict'])
-  t.same(codes(`${pin('1', 'one')}\n${pin('1', 'two')}`), [])
+  t.same(codes(`${pin('1', 'one')}\n${pin('1', 'two')}`), ['shadowed'])
   t.same(codes(`${pin('1', 'one')}\n${pin('2', 'two', '/y')}`), [])
   const named = (keys: string, credential: string): string =>
     rule('https://a.test', `methods: [POST]; ${keys}; credential: ${credential}`, credential)
