@@ -133,7 +133,9 @@ const shared = {
   between: WINDOW_SCHEMA.optional().describe('Times at which the rule counts. Absent: always.'),
   when: condition
     .optional()
-    .describe('A condition in CEL over task, call, destination and now; asked last.'),
+    .describe(
+      'A condition in CEL over task, call, destination and now, such as `task.environment == "prod"`; asked last, of rules whose other keys matched. An error does not match on an allow, and denies else. See docs/conditions.md.',
+    ),
   expires: instant.optional().describe('From then on the rule is as if it were not there.'),
   ticket: text('a text').optional().describe('Where the exception that the rule is was agreed.'),
 }
