@@ -12,13 +12,13 @@ import {
   type InsideSection,
 } from './inside-grammar.ts'
 import type { Condition } from './condition/condition.ts'
+import { condition } from './condition/schema.ts'
 import type { PathPattern } from './path-pattern.ts'
 import type { Section } from './reserved.ts'
 import type { Destination, GroupReference, RuleLimits, Verdict } from './rule-set.ts'
 import {
   alternatives,
   cidr,
-  condition,
   destinations,
   environments,
   groups,

@@ -1,7 +1,7 @@
 // What a condition does to a rule's verdict: true, false and error, of allows, denies and holds, by the head alone and with what
 // is inside.
 
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import t from 'tap'
 
 import { readContent } from '../../../../src/understand/read-content.ts'
