@@ -14,13 +14,14 @@ import type { RuleWatch } from './config/rule-watch.ts'
 import { openSecrets, type LogGuard, type Secrets } from './config/secrets.ts'
 import { startSinks } from './config/sinks.ts'
 import { makeTaskAuthorities } from './config/task-authorities.ts'
-import { endsWithTask, isKilled, isPaused } from './config/endings.ts'
+import { endsWithTask } from './config/endings.ts'
 import {
   makeControlServer,
   reachableAddress,
   type ControlPartsOptions,
 } from './config/control-parts.ts'
 import { makeHooks } from './config/hooks.ts'
+import { TimeChanges } from './config/time-changes.ts'
 import { openTaskTools, type TaskTools } from './config/task-tools.ts'
 import { TaskRoom } from './config/task-room.ts'
 import { makeDialer, socketAddressOf, socketDirOf } from './config/dialer.ts'
@@ -120,14 +121,14 @@ export class Sidecar {
       (call, wasDenied) => this.#agents.noteEnd(call, wasDenied),
     )
     const records = this.#records
-    const { recorder } = records
-    const onProgress = (call: Call): void => recorder.recordProgress(call)
-    this.#openCalls = new OpenCalls({ limits, now, onProgress })
+    const onProgress = (call: Call): void => records.recorder.recordProgress(call)
+    const changes = new TimeChanges(() => ({ room: this.#room, dialer }))
+    this.#openCalls = new OpenCalls({ limits, now, onProgress, onTimed: changes.look })
     this.#rules = openRules({
       config,
       log,
-      records: this.#records,
-      onChanged: (before) => this.#room.onRulesChanged(before),
+      records,
+      room: () => this.#room,
     })
     const dialer = makeDialer(
       config,
@@ -227,8 +228,7 @@ export class Sidecar {
         now: Date.now,
       }),
       openCalls: (taskId) => openCalls.countOf(taskId),
-      pause: (taskId) => openCalls.cutWhere(isPaused(taskId), 'task-not-active'),
-      cut: (scope, value) => openCalls.cutWhere(isKilled(scope, value), 'killed'),
+      cutCalls: (matches, reason) => openCalls.cutWhere(matches, reason),
     })
   }
 
@@ -242,6 +242,7 @@ export class Sidecar {
       recorder: this.#records.recorder,
       switches: this.#room.switches,
       shares: this.#openCalls,
+      flow: this.#room.flow,
       envelope: this.#agents.envelope,
       onCredential: (standing, name) => this.#room.noteCredential(standing, name),
       refuseConnect: this.#config.refusals.connect,

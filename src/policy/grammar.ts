@@ -13,15 +13,14 @@ import {
 } from './inside-grammar.ts'
 import type { Condition } from './condition/condition.ts'
 import { condition } from './condition/schema.ts'
+import { destinations, groups } from './destination-grammar.ts'
 import type { PathPattern } from './path-pattern.ts'
 import type { Section } from './reserved.ts'
 import type { Destination, GroupReference, RuleLimits, Verdict } from './rule-set.ts'
 import {
   alternatives,
   cidr,
-  destinations,
   environments,
-  groups,
   identifier,
   instant,
   list,

@@ -151,8 +151,10 @@ export function reachConnect({ rule, scheme, port, paths }: Entry, facts: Tunnel
   if (hasExpired(rule, facts)) return HOST
   if (rule.verdict !== 'deny') {
     if (port !== facts.port) return PORT
-    // A rule of another environment has no say in how the tunnel is carried, so that this is what it fails at.
+    // A rule of another environment or time has no say in how the tunnel is carried, so that this is what it fails at.
     if (!rule.isForEnvironment) return ENVIRONMENT
+    const { between } = rule
+    if (rule.verdict === 'allow' && between && !isWithin(between, facts.moment.now)) return BETWEEN
     if (modeOf(scheme) !== mode) return SCHEME
     return reachInTime(rule, facts)
   }

@@ -46,7 +46,10 @@ export async function readInside(
 ): Promise<Verdict> {
   const { request } = call
   if (request.expectsContinue) client.sendContinue()
-  return decideReading(call, await readRequest(call, inspectors, client.body, parts))
+  const verdict = decideReading(call, await readRequest(call, inspectors, client.body, parts))
+  // What was read is then kept as long as the call is open, and counted once more than its bytes.
+  if (verdict.contents) parts.shares.hold(call, call.heldBytes)
+  return verdict
 }
 
 async function readRequest(
