@@ -22,7 +22,12 @@ function rulesWith(credential: string): LoadedRules {
 
 void t.test('the names of credentials are worked out once for the rules in force', (t) => {
   let inForce = rulesWith('first')
-  const policies = new TaskPolicies({ rules: () => inForce, always: [], above: () => [] })
+  const policies = new TaskPolicies({
+    rules: () => inForce,
+    always: [],
+    findPinned: () => undefined,
+    above: () => [],
+  })
   const task = makeTask(definition(), 0, undefined)
   const names = policies.credentialsOf(task)
   t.strictSame(names, ['first'])
