@@ -11,7 +11,7 @@ import type { PolicyChain } from './policy/conjunction.ts'
 import type { Moment } from './policy/facts.ts'
 import type { ConnectDecision, Decision } from './policy/decision.ts'
 import type { Content } from './policy/subject.ts'
-import type { Task, TaskStanding } from './tasks/task.ts'
+import type { DataClass, Task, TaskStanding } from './tasks/task.ts'
 import type { Endpoint } from './wire/authority.ts'
 import type { Body, RawHeaders } from './wire/body.ts'
 import { firstValue } from './wire/headers.ts'
@@ -120,13 +120,6 @@ export interface Inspection {
   finish(): void
 }
 
-/** What is known of the upstream once it is dialed. */
-export interface UpstreamFacts {
-  readonly address: string
-  readonly port: number
-  readonly tlsVersion?: string
-}
-
 /** One message inside a call that was judged by itself: MCP, either way. */
 export interface Message {
   /** A ULID of its own. */
@@ -186,12 +179,15 @@ export class Call {
   heldBytes = 0
   decision?: Decision | ConnectDecision
   decisionId?: string
+  /** What the tree of its task had read when it was decided, where that is above public. */
+  read?: DataClass
   /** Microseconds the decision took. */
   decisionUs = 0
   cleared?: true
   outgoing?: OutgoingHead
   credential?: { readonly name: string; readonly action: 'injected' | 'replaced' | 'dropped' }
-  upstream?: UpstreamFacts
+  /** Known once it is dialed. */
+  upstream?: { readonly address: string; readonly port: number; readonly tlsVersion?: string }
   clientTls?: { readonly serverName?: string; readonly version?: string }
   response?: { readonly status: number; readonly mimeType?: string }
   /** What a recogniser made of its bytes, for the record; grows until the call is over. */

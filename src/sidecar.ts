@@ -14,7 +14,7 @@ import type { RuleWatch } from './config/rule-watch.ts'
 import { openSecrets, type LogGuard, type Secrets } from './config/secrets.ts'
 import { startSinks } from './config/sinks.ts'
 import { makeTaskAuthorities } from './config/task-authorities.ts'
-import { endsWithTask, isKilled, isPaused } from './config/endings.ts'
+import { endsWithTask } from './config/endings.ts'
 import {
   makeControlServer,
   reachableAddress,
@@ -121,16 +121,10 @@ export class Sidecar {
       (call, wasDenied) => this.#agents.noteEnd(call, wasDenied),
     )
     const records = this.#records
-    const { recorder } = records
-    const onProgress = (call: Call): void => recorder.recordProgress(call)
+    const onProgress = (call: Call): void => records.recorder.recordProgress(call)
     const changes = new TimeChanges(() => ({ room: this.#room, dialer }))
     this.#openCalls = new OpenCalls({ limits, now, onProgress, onTimed: changes.look })
-    this.#rules = openRules({
-      config,
-      log,
-      records: this.#records,
-      room: () => this.#room,
-    })
+    this.#rules = openRules({ config, log, records, room: () => this.#room })
     const dialer = makeDialer(
       config,
       () => [this.#proxy.address(), this.#health.address(), this.#control.address()],
@@ -229,8 +223,7 @@ export class Sidecar {
         now: Date.now,
       }),
       openCalls: (taskId) => openCalls.countOf(taskId),
-      pause: (taskId) => openCalls.cutWhere(isPaused(taskId), 'task-not-active'),
-      cut: (scope, value) => openCalls.cutWhere(isKilled(scope, value), 'killed'),
+      cutCalls: (matches, reason) => openCalls.cutWhere(matches, reason),
     })
   }
 
@@ -244,6 +237,7 @@ export class Sidecar {
       recorder: this.#records.recorder,
       switches: this.#room.switches,
       shares: this.#openCalls,
+      flow: this.#room.flow,
       envelope: this.#agents.envelope,
       onCredential: (standing, name) => this.#room.noteCredential(standing, name),
       refuseConnect: this.#config.refusals.connect,

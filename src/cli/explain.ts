@@ -153,6 +153,7 @@ function policyFor(config: Config, task: TaskRules, io: CommandIo): Policy {
     sets,
     config.rules.always,
     task,
+    undefined,
     pinnedFinderFor(config),
   )
   if (policy !== undefined) return policy
@@ -258,9 +259,10 @@ function printRefusal(error: EgressError, json: boolean, io: CommandIo): void {
   else io.out(`${paintFor(io).red('deny')} ${reason}: ${REASONS[reason].title}\n`)
 }
 
-function printClass({ data, regulation }: Obligations, io: CommandIo): void {
+function printClass({ data, regulation, category }: Obligations, io: CommandIo): void {
   if (data !== undefined) io.out(`data: ${data}\n`)
   if (regulation) io.out(`regulation: ${regulation.join(', ')}\n`)
+  if (category) io.out(`category: ${category.join(', ')}\n`)
 }
 
 function printDecision(decision: Decision, trace: readonly TraceStep[], io: CommandIo): void {

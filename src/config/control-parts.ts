@@ -24,6 +24,7 @@ import { clientVariables } from './client-variables.ts'
 import type { Config } from './config.ts'
 import { readKeptRules } from './kept-rules.ts'
 import { readSetText } from './pinned-rules.ts'
+import { makeFlowDesk } from './flow.ts'
 import type { Records } from './records.ts'
 import type { RuleWatch } from './rule-watch.ts'
 import type { TaskRoom } from './task-room.ts'
@@ -73,6 +74,7 @@ function makeControlParts(options: ControlPartsOptions): ControlParts {
     kills: room.switches,
     owners: room.switches,
     overrides,
+    flow: makeFlowDesk(room, recorder),
     requests: options.agents.requests,
     environmentFor: (taskId, token) => environmentOf(taskId, token, options),
     rules: rulesOf(options),

@@ -13,7 +13,10 @@ import type { LoadedRules } from './rules.ts'
 
 /** What watching rules needs. */
 export interface OpenRulesOptions {
-  readonly config: Pick<Config, 'rules' | 'limits' | 'task' | 'stateDir' | 'journal'>
+  readonly config: Pick<
+    Config,
+    'rules' | 'limits' | 'task' | 'stateDir' | 'journal' | 'profiles' | 'sinks'
+  >
   readonly log: Log
   readonly records: Pick<Records, 'recorder' | 'overrides'>
   /** The tasks, which are told once others are in force than before; undefined while they are not read yet. */
@@ -44,6 +47,7 @@ export function openRules({ config, log, records, room }: OpenRulesOptions): Rul
     always: rules.always,
     task,
     findPinned: pinnedFinderFor(config),
+    around: config,
     onLoaded: (loaded, before) => {
       // First, so that no record names rules that are not kept.
       kept.keep(loaded.texts)

@@ -104,6 +104,7 @@ export class RulesAgain {
         this.#sets,
         this.#always,
         task,
+        undefined,
         this.#findPinned,
       )
       const error = problems.find(({ severity }) => severity === 'error')

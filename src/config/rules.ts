@@ -8,10 +8,12 @@ import { readContentLater } from '../understand/content-reader.ts'
 import { compilePolicy, type Policy } from '../policy/compile.ts'
 import { parseRuleSet } from '../policy/parse.ts'
 import type { Problem } from '../policy/problem.ts'
+import { checkSurroundings, type Surroundings } from '../policy/profiles.ts'
 import { findGuarded, type GuardedRule } from '../policy/guarded.ts'
 import type { RuleSet } from '../policy/rule-set.ts'
 import type { Task } from '../tasks/task.ts'
 import { splitReference, type FindPinned } from './pinned-rules.ts'
+import { checkRegulated } from './regulated.ts'
 import { RuleFileReader, type RuleFilesRead } from './rule-files.ts'
 import { gatherGroups, readBeside } from './rule-groups.ts'
 import { suggestName } from '../policy/suggest.ts'
@@ -53,9 +55,11 @@ export interface RuleDemands {
   /** `rules.always` of the configuration. */
   readonly always: readonly string[]
   /** The static task. */
-  readonly task: TaskRules | undefined
   /** Finds what the task pins and is not in force any more. */
   readonly findPinned?: FindPinned
+  readonly task: (TaskRules & { readonly lifetimeMs?: number }) | undefined
+  /** What regulated rules have around them. */
+  readonly around: Surroundings
 }
 
 /** Rules that were found sound, all together. */
@@ -115,12 +119,14 @@ function parseRuleFiles(
 /**
  * Compiles the policy of a task from the sets it names, in its order.
  * @param findPinned finds sets as they were before; absent: what is pinned has to be in force
+ * @param around what regulated rules have around them; undefined: nobody asks for that
  * @returns no policy where a set is missing, is not the pinned one, or does not compile with the task's parameters
  */
 export function compileTaskPolicy(
   sets: ReadonlyMap<string, RuleSet>,
   always: readonly string[],
   task: TaskRules,
+  around?: Surroundings,
   findPinned?: FindPinned,
 ): { readonly policy?: Policy; readonly problems: readonly Problem[] } {
   const problems: Problem[] = []
@@ -135,6 +141,8 @@ export function compileTaskPolicy(
   }
   const named = task.rules.flatMap(find)
   const binding = always.flatMap(find)
+  if (around)
+    problems.push(...[...named, ...binding].flatMap((set) => checkSurroundings(set, around)))
   if (problems.length > 0) return { problems }
   const { params, environment, facts, observe } = task
   if (observe === true) problems.push(...findGuarded([...named, ...binding]).map(guardedProblem))
@@ -187,12 +195,13 @@ export function judgeRules(
   const problems = [...parsed]
   for (const set of sets.values()) if (!passed.has(set.version)) problems.push(...failedTests(set))
   for (const name of demands.always) if (!sets.has(name)) problems.push(missingSet(name, sets))
+  problems.push(...checkRegulated(sets, demands))
   if (problems.some(({ severity }) => severity === 'error')) return { problems }
   const { digest } = read
   if (demands.task === undefined)
     return { rules: { sets, texts, policy: undefined, problems, digest }, problems }
   const { always, task, findPinned } = demands
-  const { policy, problems: own } = compileTaskPolicy(sets, always, task, findPinned)
+  const { policy, problems: own } = compileTaskPolicy(sets, always, task, undefined, findPinned)
   // A set that is gone or is another one than pinned leaves the task without a policy: what was withdrawn stays so.
   // So does one that guards what a task that observes must not come near.
   const withdrawn = own.some(({ code }) => WITHDRAWN.has(code))

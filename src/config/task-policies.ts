@@ -7,9 +7,11 @@ import { LRUCache } from 'lru-cache'
 import type { Policy } from '../policy/compile.ts'
 import type { PolicyChain } from '../policy/conjunction.ts'
 import { factsOf } from '../policy/facts.ts'
+import { lifetimeBoundOf, type LifetimeBound, type Surroundings } from '../policy/profiles.ts'
 import { credentialsOf } from '../policy/reachable.ts'
 import type { Task } from '../tasks/task.ts'
 import type { FindPinned } from './pinned-rules.ts'
+import { setsOf } from './regulated.ts'
 import { compileTaskPolicy, OBSERVE_GUARDED, type LoadedRules } from './rules.ts'
 
 /** A task's rules, or why there are none. */
@@ -27,6 +29,8 @@ export interface TaskPoliciesOptions {
   readonly always: readonly string[]
   /** Finds what tasks pin and is not in force any more. */
   readonly findPinned: FindPinned
+  /** What regulated rules have around them. */
+  readonly around: Surroundings
   /** The tasks above, the parent first; undefined where one is unknown. */
   readonly above: (task: Task) => readonly Task[] | undefined
 }
@@ -93,6 +97,13 @@ export class TaskPolicies {
     return known.policy ? { ...known, policy: { ...known.policy, task: factsOf(task) } } : known
   }
 
+  /** How long tasks of such rule sets live at the most; undefined where the rules do not say. */
+  lifetimeBound(names: readonly string[]): LifetimeBound | undefined {
+    const { rules, always, around, findPinned } = this.#options
+    const sets = rules()?.sets
+    return sets && lifetimeBoundOf(setsOf(sets, [...names, ...always], findPinned), around.profiles)
+  }
+
   /** A task's rules and those of all tasks above it; undefined where any of them has none (I5). */
   chainOf(task: Task): PolicyChain | undefined {
     const rules = this.#options.rules()
@@ -116,8 +127,8 @@ export class TaskPolicies {
   }
 
   #compile({ sets }: LoadedRules, task: Task): ReturnType<typeof compileTaskPolicy> {
-    const { always, findPinned } = this.#options
-    return compileTaskPolicy(sets, always, task, findPinned)
+    const { always, around, findPinned } = this.#options
+    return compileTaskPolicy(sets, always, task, around, findPinned)
   }
 
   #makeChain(task: Task): PolicyChain | undefined {

@@ -63,6 +63,12 @@ interface OverrideDesk {
   review(id: string, actor: Actor): OverrideView
 }
 
+/** What trees of tasks have read. */
+interface FlowDesk {
+  /** Takes back what the tree of a task has read. @throws ControlError */
+  reset(id: string, actor: Actor, reason: string): TaskView
+}
+
 /** What agents ask people for. */
 interface RequestDesk {
   /** Those of tasks that are not over, the oldest first. */
@@ -204,6 +210,7 @@ export interface ControlParts {
   readonly kills: KillDesk
   readonly owners: OwnerDesk
   readonly overrides: OverrideDesk
+  readonly flow: FlowDesk
   readonly requests: RequestDesk
   /** Proxy URL and environment of a task's sandbox; the token is undefined where it is not known any more. */
   environmentFor(taskId: string, token: string | undefined): TaskEnvironment

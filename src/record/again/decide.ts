@@ -114,7 +114,7 @@ function decideOnly(policies: PolicyChain, asked: Asked, moment: Moment): Decisi
 // The id of a decision says when it was made; the record of a call may be written long afterwards.
 function momentOf({ '@timestamp': at, sallyport: { decision } }: RecordBody): Moment {
   const time = decision && timeOfUlid(decision.id)
-  return { now: time ?? Date.parse(at), read: 'public' }
+  return { now: time ?? Date.parse(at), read: decision?.read ?? 'public' }
 }
 
 // Where all readings come to the same, it does not matter which it was.

@@ -4,6 +4,7 @@ import t from 'tap'
 
 import type { LoadedRules } from '../../../src/config/rules.ts'
 import { TaskPolicies } from '../../../src/config/task-policies.ts'
+import { BUILT_IN_PROFILES } from '../../../src/policy/profiles.ts'
 import { parseRuleSet } from '../../../src/policy/parse.ts'
 import { makeTask } from '../../../src/tasks/make-task.ts'
 import { definition } from '../../fixtures/task-desk.ts'
@@ -26,6 +27,7 @@ void t.test('the names of credentials are worked out once for the rules in force
     rules: () => inForce,
     always: [],
     findPinned: () => undefined,
+    around: { profiles: BUILT_IN_PROFILES, sinks: [], journal: { sync: 'process' } },
     above: () => [],
   })
   const task = makeTask(definition(), 0, undefined)
