@@ -28,6 +28,8 @@ export interface Verdict {
   readonly decision: Decision
   /** The field by which the call asks for another method, where that method is what was refused. */
   readonly override?: string
+  /** What was asked about, where time may change the answer. */
+  readonly contents?: readonly Content[]
   /** Small facts of a refusal, never secrets. */
   readonly detail?: EgressError['detail']
   /** Microseconds it took. */
@@ -79,7 +81,10 @@ export function judge(
 ): Verdict {
   const startedAtMs = performance.now()
   const verdict = judgeMethods(rules, content === undefined ? request : { ...request, content })
-  return { ...verdict, us: (performance.now() - startedAtMs) * 1000 }
+  const us = (performance.now() - startedAtMs) * 1000
+  return content === undefined || verdict.decision.revisitAt === undefined
+    ? { ...verdict, us }
+    : { ...verdict, contents: [content], us }
 }
 
 /** The stage decided. @throws the reason of a refusal; killed */

@@ -21,6 +21,7 @@ import {
   type ControlPartsOptions,
 } from './config/control-parts.ts'
 import { makeHooks } from './config/hooks.ts'
+import { TimeChanges } from './config/time-changes.ts'
 import { openTaskTools, type TaskTools } from './config/task-tools.ts'
 import { TaskRoom } from './config/task-room.ts'
 import { makeDialer, socketAddressOf, socketDirOf } from './config/dialer.ts'
@@ -122,7 +123,8 @@ export class Sidecar {
     const records = this.#records
     const { recorder } = records
     const onProgress = (call: Call): void => recorder.recordProgress(call)
-    this.#openCalls = new OpenCalls({ limits, now, onProgress })
+    const changes = new TimeChanges(() => ({ room: this.#room, dialer }))
+    this.#openCalls = new OpenCalls({ limits, now, onProgress, onTimed: changes.look })
     this.#rules = openRules({
       config,
       log,

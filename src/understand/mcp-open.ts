@@ -1,10 +1,12 @@
-// What a server answers, described by the request that it answers where that came by another call. Pure; called by
-// `mcp-judge.ts`.
+// What is known of the two ends of an MCP message besides itself: the server, and the request that an answer belongs to. Pure.
+// Called by `mcp.ts` and `mcp-judge.ts`.
 
 import { SESSION_SUBJECT, type McpMessage, type McpRequest } from '../inspect/mcp/messages.ts'
 import type { OpenRequest } from '../ledger/open-requests.ts'
+import { formatAuthority } from '../wire/authority.ts'
+import type { CanonicalRequest } from '../wire/receive.ts'
 
-/** The request that an answer belongs to; undefined where it is no answer, or the method is not known any more. */
+/** What an answer says is told together with what it answers; of a request that came by another call no more is kept. */
 export function describeOpen(
   answer: McpMessage,
   { method, tool }: OpenRequest,
@@ -20,4 +22,9 @@ export function describeOpen(
     subject: SESSION_SUBJECT,
     subjects: [SESSION_SUBJECT],
   }
+}
+
+/** Scheme, host and port of a request. */
+export function originOf({ scheme, endpoint }: CanonicalRequest): string {
+  return `${scheme}://${formatAuthority(endpoint, scheme === 'https' ? 443 : 80)}`
 }
