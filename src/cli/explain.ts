@@ -15,14 +15,17 @@ import { makeItem } from '../policy/inside-grammar.ts'
 import type { Verdict } from '../policy/rule-set.ts'
 import { askAbout, type Asked } from '../policy/written-call.ts'
 import type { ControlClient } from '../control/client.ts'
+import { DATA_CLASSES, type DataClass } from '../tasks/task.ts'
 import { configFor, staticTaskFor, staticTaskOf, type CommonOptions } from './common.ts'
 import { callControl } from './control.ts'
+import { chainOf, rulesOf } from './live-task.ts'
 import { readBodyContent, readBodyFile } from './explain-body.ts'
 import { EXIT_CODES, paintFor, printJson, UsageError, type CommandIo } from './io.ts'
 import { formatProblems } from './problems.ts'
 import { printTrace } from './trace.ts'
 
 interface ExplainFlags {
+  readonly after?: DataClass
   readonly task?: string
   readonly rules?: readonly string[]
   readonly environment?: string
@@ -58,6 +61,11 @@ export function registerExplain(
     .option('--environment <name>', 'as a task of this environment')
     .option('--param <name=value>', 'a parameter of the rule sets', addParam, {})
     .option('--header <name: value>', 'a header of the call', addHeader, [])
+    .addOption(
+      new Option('--after <class>', 'having read this; default: what a task has read').choices(
+        DATA_CLASSES,
+      ),
+    )
     .option('--tool <name>', 'as an MCP message that calls this tool')
     .option('--resource <uri>', 'as an MCP message that reads this resource')
     .option('--prompt <name>', 'as an MCP message that gets this prompt')
@@ -97,8 +105,10 @@ export function registerExplain(
       if (options.rules !== undefined) throw new UsageError('give `--task` or `--rules`, not both')
       const run = async (client: ControlClient): Promise<number> => {
         const [own, ...above] = await chainOf(client, taskId)
-        const policies = [own, ...above].map((task) => policyFor(config, task, io))
-        return explainCall([policies[0]!, ...policies.slice(1)], method, url, options, io, bytesMax)
+        const policies = [own, ...above].map((task) => policyFor(config, rulesOf(task), io))
+        const chain: PolicyChain = [policies[0]!, ...policies.slice(1)]
+        const asked = { ...options, after: options.after ?? own.read }
+        return explainCall(chain, method, url, asked, io, bytesMax)
       }
       exit(await callControl(options, io, run))
     },
@@ -134,16 +144,6 @@ function refuseNotServed(command: Command): void {
     if (command.getOptionValueSource(flag.slice(2)) !== undefined)
       throw new UsageError(`\`${flag}\` is not served by this version.`)
   }
-}
-
-/** What a task of the running sidecar says of its rules, and what those above it do, the parent's next. */
-async function chainOf(
-  client: ControlClient,
-  taskId: string,
-): Promise<readonly [TaskRules, ...TaskRules[]]> {
-  const own = await client.showTask(taskId)
-  const above = own.path.slice(0, -1).toReversed()
-  return [own, ...(await Promise.all(above.map((id) => client.showTask(id))))]
 }
 
 function policyFor(config: Config, task: TaskRules, io: CommandIo): Policy {
@@ -189,7 +189,7 @@ function explainCall(
 ): number {
   let explained: Explained
   try {
-    explained = explainAsked(policies, questionOf(method, url, options), options.body, bytesMax)
+    explained = explainAsked(policies, questionOf(method, url, options), options, bytesMax)
   } catch (error) {
     if (!(error instanceof EgressError)) throw error
     // What cannot be read is refused before any rule is looked at.
@@ -205,11 +205,11 @@ function explainCall(
 function explainAsked(
   policies: PolicyChain,
   asked: Asked,
-  bodyFlag: string | undefined,
+  { body: bodyFlag, after }: Pick<ExplainFlags, 'body' | 'after'>,
   bytesMax: number,
 ): Explained {
   const bytes = bodyFlag === undefined ? undefined : readBodyFile(bodyFlag)
-  const moment: Moment = { now: Date.now(), read: 'public' }
+  const moment: Moment = { now: Date.now(), read: after ?? 'public' }
   const explained = explainTogether(policies, asked, moment)
   const { inspectors } = explained.decision
   // As live: a body that no rule looks into is not read, nor that of a call which its head alone refuses.

@@ -3,6 +3,7 @@
 
 import t from 'tap'
 
+import { talk } from '../fixtures/mcp-talk.ts'
 import {
   exchange,
   pki,
@@ -24,7 +25,8 @@ import { startEcho, startHttp } from '../fixtures/upstreams.ts'
 
 const LOOPBACK = 'addresses: [127.0.0.0/8]'
 const ALLOWED = /^HTTP\/1\.1 200 /
-const refused = (reason: string): RegExp => new RegExp(`^HTTP/1\\.1 403 Sallyport: ${reason}`)
+// git is told in its own words, with another status.
+const refused = (reason: string): RegExp => new RegExp(`^HTTP/1\\.1 \\d+ Sallyport: ${reason}`)
 
 const http = await startHttp({ handler: () => ({ body: 'said' }) })
 const echo = await startEcho()
@@ -157,8 +159,8 @@ scenario(
     const classes = cx
       .records()
       .filter(({ event }) => event.action === 'flow-raised')
-      .map(({ sallyport }) => `${sallyport.detail?.['rule']} ${sallyport.detail?.['after']}`)
-    t.strictSame(classes, ['set/widgets confidential'])
+      .map(({ sallyport }) => [sallyport.detail?.['rule'], sallyport.detail?.['after']])
+    t.strictSame(classes, [['set/widgets', 'confidential']])
   },
 )
 
@@ -179,3 +181,27 @@ scenario(
     t.match(denied.sallyport.decision, { reason: 'flow-violation', read: 'internal' })
   },
 )
+
+for (const way of ['sessions', 'sse'] as const)
+  talk(
+    `R32: over ${way} a real client reads and goes on where what it read is accepted`,
+    'tools: [get_issue], data: confidential, accepts: confidential',
+    async ({ t, cx, connect }) => {
+      const client = await connect(way)
+      t.match(await client.callTool('get_issue', { id: 'PAY-1' }), { content: [{}] })
+      t.match(await client.callTool('get_issue', { id: 'PAY-2' }), { content: [{}] })
+      const raised = cx.records().filter(({ event }) => event.action === 'flow-raised')
+      t.match(
+        raised.map(({ sallyport }) => sallyport.detail),
+        [{ after: 'confidential', rule: 'set/mcp', cut: 0 }],
+      )
+      const { status, stdout } = cx.run(
+        'explain',
+        'GET',
+        'https://mcp.test/x',
+        '--after',
+        'restricted',
+      )
+      t.equal(status, 1, stdout)
+    },
+  )

@@ -28,6 +28,7 @@ function openMarks(dir: string) {
     limits: DEFAULT_LIMITS,
     now: Date.now,
     onProgress: () => undefined,
+    onTimed: () => undefined,
   })
   const raised: FlowChange[] = []
   const marks = new FlowMarks({
