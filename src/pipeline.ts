@@ -18,6 +18,7 @@ import { meetObligations, meterAnswer, permitCall } from './ledger/clear.ts'
 import type { CallPermit } from './net/permit.ts'
 import { decideConnectTogether } from './policy/conjunction.ts'
 import type { ConnectDecision } from './policy/decision.ts'
+import { readTunnel, receive } from './receive.ts'
 import {
   checkServerName,
   clear,
@@ -25,7 +26,6 @@ import {
   fail,
   guardBody,
   prepare,
-  receive,
   screen,
   watchEcho,
   type CallScope,
@@ -35,7 +35,7 @@ import { understand } from './understand/understand.ts'
 import { isOwnHost } from './wire/own-host.ts'
 import type { Endpoint } from './wire/authority.ts'
 import type { Sniffed } from './wire/client-hello.ts'
-import { readConnect, type RequestHead, type TunnelScope } from './wire/receive.ts'
+import type { RequestHead, TunnelScope } from './wire/receive.ts'
 import { makeUlid } from './wire/ulid.ts'
 
 /** The client's side of an upgrade: the socket is ours once the head is judged. */
@@ -149,7 +149,7 @@ export async function runTunnel(
   parts: Parts,
 ): Promise<void> {
   try {
-    const endpoint = readConnect(head, parts.limits.headerCountMax)
+    const endpoint = readTunnel(call, head, parts)
     call.tunnel = endpoint
     const proof = parts.identifier.prove(call.arrival, head.headers)
     if (proof) await proof

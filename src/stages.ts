@@ -36,28 +36,9 @@ import type { ContentModes } from './policy/subject.ts'
 import type { CallRecorder } from './record/recorder.ts'
 import type { TaskStanding } from './tasks/task.ts'
 import { normalizeHost, type Endpoint } from './wire/authority.ts'
-import type { Body, RawHeaders } from './wire/body.ts'
+import type { Body } from './wire/body.ts'
 import type { Sniffed } from './wire/client-hello.ts'
-import { hasHeader, valuesOf } from './wire/headers.ts'
-import {
-  readRequest,
-  type CanonicalRequest,
-  type RequestHead,
-  type TunnelScope,
-} from './wire/receive.ts'
-import { readTraceparent, type TraceContext } from './wire/trace-context.ts'
-
-// What can be wrong with a request whose end is beyond doubt all the same.
-const FRAMED_REASONS: ReadonlySet<Reason> = new Set<Reason>([
-  'missing-host',
-  'duplicate-host',
-  'authority-mismatch',
-  'malformed-target',
-  'malformed-port',
-  'malformed-path',
-  'scoped-ip',
-  'method-not-allowed',
-])
+import type { TunnelScope } from './wire/receive.ts'
 
 /** What the stages work with: made once in `sidecar.ts`. */
 export interface Parts {
@@ -111,41 +92,6 @@ export interface CallScope {
   readonly refusal?: Reason
 }
 
-/** The stage received of an HTTP call. @throws EgressError of that stage */
-export function receive(
-  call: Call,
-  head: RequestHead,
-  scope: CallScope,
-  parts: Parts,
-): Call & Received {
-  call.receive(readHead(call, head, scope, parts))
-  const trace = readTrace(head.headers)
-  if (trace) call.trace = trace
-  const kept = keepHeaders(head.headers, parts.recordedHeaders)
-  if (kept) call.recordedHeaders = kept
-  return call
-}
-
-// Longer values are cut: stores of records ignore them.
-const HEADER_LENGTH_MAX = 1024
-
-function keepHeaders(
-  headers: RawHeaders,
-  names: readonly string[],
-): Readonly<Record<string, string>> | undefined {
-  const kept = names
-    .filter((name) => hasHeader(headers, name))
-    .map((name) => [name, valuesOf(headers, name).join(', ').slice(0, HEADER_LENGTH_MAX)])
-  return kept.length > 0 ? Object.fromEntries(kept) : undefined
-}
-
-// One that is there twice names no trace.
-function readTrace(headers: RawHeaders): TraceContext | undefined {
-  if (!hasHeader(headers, 'traceparent')) return undefined
-  const [traceparent = '', ...others] = valuesOf(headers, 'traceparent')
-  return others.length === 0 ? readTraceparent(traceparent) : undefined
-}
-
 /** The stage cleared: its start is on record. @throws flow-violation, body-too-large, quota-exceeded, audit-unavailable */
 export async function clear(
   call: Call & Received & Decided,
@@ -161,16 +107,6 @@ export async function clear(
   parts.flow.checkSend(call)
   call.clear()
   return call
-}
-
-// Where the framing is in doubt nobody can say where the next request begins: the door is told before anything is awaited.
-function readHead(call: Call, head: RequestHead, scope: CallScope, parts: Parts): CanonicalRequest {
-  try {
-    return readRequest(head, scope.tunnel, parts.limits.headerCountMax)
-  } catch (error) {
-    call.framingInDoubt = !(error instanceof EgressError && FRAMED_REASONS.has(error.reason))
-    throw error
-  }
 }
 
 /** The stage prepared: the outgoing head, the credential in its place. @throws credential-unavailable */

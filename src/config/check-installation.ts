@@ -2,6 +2,7 @@
 // Pure but for reading the rule files. Called by `cli/check.ts`; a start makes the same demands of the rules.
 
 import { checkRuleSet, checkTogether } from '../policy/check.ts'
+import { DEFAULT_LIMITS, type Limits } from '../limits.ts'
 import type { CredentialDefinition } from '../credentials/sources.ts'
 import type { Problem } from '../policy/problem.ts'
 import { BUILT_IN_PROFILES, checkProfiledRules, type Profiles } from '../policy/profiles.ts'
@@ -10,17 +11,19 @@ import { suggestName } from '../policy/suggest.ts'
 import type { Config } from './config.ts'
 import type { Loaded } from './load.ts'
 import { checkAround } from './regulated.ts'
+import { pinnedFinderFor } from './pinned-rules.ts'
 import { compileTaskPolicy, failedTests, loadRuleSets, missingSet } from './rules.ts'
 
 /** Checks rule sets by themselves: what is wrong with each, its failing tests, its breadth. */
 export function checkRuleFiles(
   places: readonly string[],
   profiles: Profiles = BUILT_IN_PROFILES,
+  limits: Limits = DEFAULT_LIMITS,
 ): {
   readonly sets: ReadonlyMap<string, RuleSet>
   readonly problems: Problem[]
 } {
-  const { sets, problems } = loadRuleSets(places)
+  const { sets, problems } = loadRuleSets(places, limits)
   return {
     sets,
     problems: [
@@ -49,7 +52,11 @@ export function checkInstallation(
   const binding = rules.always
     .filter((name) => !names.includes(name))
     .flatMap((name) => sets.get(name) ?? [])
-  const compiled = task === undefined ? [] : compileTaskPolicy(sets, rules.always, task).problems
+  const compiled =
+    task === undefined
+      ? []
+      : compileTaskPolicy(sets, rules.always, task, { findPinned: pinnedFinderFor(config) })
+          .problems
   return uniqueProblems([
     ...missingSets(names, ['task', 'rules'], sets, placeOf),
     ...missingSets(rules.always, ['rules', 'always'], sets, placeOf),
@@ -58,7 +65,7 @@ export function checkInstallation(
       .map((problem) =>
         problem.code === 'param-unknown' ? { ...problem, ...placeOf(['task', 'params']) } : problem,
       ),
-    // Of a set that binds every task only the denies count.
+    // Of a set that binds every task only what stops a call counts.
     ...checkTogether([...binding.map(withoutAllows), ...used]),
     ...used.flatMap((set) => checkCredentials(set, config)),
     ...checkAround(sets, { around: config, always: rules.always, task }),

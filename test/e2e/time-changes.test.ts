@@ -148,7 +148,7 @@ async function expectCut(
       )
   await until(() => ends().length >= streams.length, 'each is on record')
   for (const { event, '@timestamp': time, url } of ends()) {
-    t.match(event.reason, reason, url?.full)
+    t.match(event.reason, reason, url?.full ?? '')
     t.ok(Date.parse(time) >= at, 'not before')
   }
   const latest = Math.max(...ends().map(({ '@timestamp': time }) => Date.parse(time)))
