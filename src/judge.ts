@@ -3,8 +3,10 @@
 
 import type { Call, Decided, Identified, Identity, Received } from './call.ts'
 import { EgressError } from './errors.ts'
-import { decideTogether } from './policy/conjunction.ts'
+import { NO_ADDRESSES } from './policy/address-policy.ts'
+import { decideTogether, policyDigestOf } from './policy/conjunction.ts'
 import type { Decision } from './policy/decision.ts'
+import { NOTHING_OWED } from './policy/owe.ts'
 import type { Content } from './policy/subject.ts'
 import { screen, type CallScope, type Parts } from './stages.ts'
 import type { Task } from './tasks/task.ts'
@@ -26,18 +28,20 @@ export interface Verdict {
   readonly decision: Decision
   /** The field by which the call asks for another method, where that method is what was refused. */
   readonly override?: string
+  /** What was asked about, where time may change the answer. */
+  readonly contents?: readonly Content[]
   /** Small facts of a refusal, never secrets. */
   readonly detail?: EgressError['detail']
   /** Microseconds it took. */
   readonly us: number
 }
 
-/** Identifies a call and judges its head. @throws EgressError of the stages identified and screened */
-export function screenRequest(
+/** Identifies a call and looks at its head alone. @throws EgressError of the stages identified and screened */
+export function identifyRequest(
   call: Call & Received,
   scope: CallScope,
   parts: Parts,
-): { readonly call: Call & Received & Identified; readonly verdict: Verdict } {
+): Call & Received & Identified {
   const { request } = call
   const identity = parts.identifier.identify(call.arrival, request.headers)
   call.identify(identity)
@@ -53,7 +57,17 @@ export function screenRequest(
     },
     parts,
   )
-  return { call, verdict: judge(identity, request, undefined) }
+  return call
+}
+
+/** Identifies a call and judges its head. @throws EgressError of the stages identified and screened */
+export function screenRequest(
+  received: Call & Received,
+  scope: CallScope,
+  parts: Parts,
+): { readonly call: Call & Received & Identified; readonly verdict: Verdict } {
+  const call = identifyRequest(received, scope, parts)
+  return { call, verdict: judge(call.identity, call.request, undefined) }
 }
 
 /** What is asked: the rules in force, and what they look at beside the call. */
@@ -67,7 +81,10 @@ export function judge(
 ): Verdict {
   const startedAtMs = performance.now()
   const verdict = judgeMethods(rules, content === undefined ? request : { ...request, content })
-  return { ...verdict, us: (performance.now() - startedAtMs) * 1000 }
+  const us = (performance.now() - startedAtMs) * 1000
+  return content === undefined || verdict.decision.revisitAt === undefined
+    ? { ...verdict, us }
+    : { ...verdict, contents: [content], us }
 }
 
 /** The stage decided. @throws the reason of a refusal; killed */
@@ -77,6 +94,7 @@ export function settle<C extends Call & Received & Identified>(
   parts: Parts,
 ): C & Decided {
   call.decide(decision, makeUlid(Date.now()), us)
+  parts.flow.tellRead(call)
   if (decision.verdict !== 'allow')
     throw new EgressError(decision.reason, {
       ...detail,
@@ -94,6 +112,19 @@ export function ancestorOf(
 ): EgressError['detail'] {
   const id = ancestor === undefined ? undefined : task.path.at(-1 - ancestor)
   return id === undefined ? {} : { refusedFor: id }
+}
+
+/** Lets a call to the proxy's own name pass: no rule has a say in it, and nothing is owed. */
+export function settleOwn<C extends Call & Identified>(call: C): C & Decided {
+  const decision: Decision = {
+    verdict: 'allow',
+    reason: 'allowed',
+    obligations: NOTHING_OWED,
+    addresses: NO_ADDRESSES,
+    policy: policyDigestOf(call.identity.policies),
+  }
+  call.decide(decision, makeUlid(Date.now()), 0)
+  return call
 }
 
 /**
@@ -129,6 +160,14 @@ function judgeMethods(
   for (const [override, method] of listOverrides(question.headers)) {
     const overridden = decideTogether(policies, { ...question, method }, moment)
     if (overridden.verdict === 'deny') return { decision: overridden, override }
+    // What is only observed has no credential of what is allowed, and what is held waits under either name.
+    const isStricter = overridden.verdict === 'hold' || overridden.wouldDeny !== undefined
+    if (isStricter && decision.verdict === 'allow') return { decision: overridden, override }
+    if (overridden.wouldDeny !== undefined && decision.wouldDeny === undefined)
+      return {
+        decision: { ...overridden, verdict: 'deny', reason: overridden.wouldDeny },
+        override,
+      }
   }
   return { decision }
 }

@@ -59,6 +59,8 @@ export interface Limits {
   readonly bufferBytesMax: number
   /** Bytes of a body that a rule must see whole; beyond: `body-too-large`. */
   readonly inspectBytesMax: number
+  /** Bytes of a body that conditions can read as JSON; of a larger one there is no `call.body.json`. */
+  readonly conditionBodyBytesMax: number
   /** Bytes of such bodies, and of messages of MCP servers, that wait in memory, all tasks together; beyond: `busy`. */
   readonly inspectedBytesMax: number
   /** Those of one task. */
@@ -121,6 +123,12 @@ export interface Limits {
   readonly childrenPerMinute: number
   /** Tasks above each other, the root included; beyond: `delegation-widening`. */
   readonly taskDepthMax: number
+  /** Requests to people that a task opens within an hour; beyond: `quota-exceeded`. */
+  readonly requestsPerHour: number
+  /** Requests of a task that wait for a person; beyond: `quota-exceeded`. */
+  readonly requestsOpenPerTaskMax: number
+  /** Calls of a task to `sallyport.internal` within a minute; beyond: `quota-exceeded`. */
+  readonly envelopeCallsPerMinute: number
   /** Refused calls of a task within a minute; beyond: it ends. */
   readonly taskDenialsPerMinute: number
   /** Refused calls of a task within `denialsSuspendMs` at which it is suspended; those that may be tried again do not count. */
@@ -194,6 +202,7 @@ export const DEFAULT_LIMITS: Limits = {
   clientHelloBytesMax: 16 * 1024,
   bufferBytesMax: 256 * 1024,
   inspectBytesMax: 16 * 1024 * 1024,
+  conditionBodyBytesMax: 64 * 1024,
   inspectedBytesMax: 256 * 1024 * 1024,
   inspectedBytesPerTaskMax: 64 * 1024 * 1024,
   mcpBatchMax: 100,
@@ -225,6 +234,9 @@ export const DEFAULT_LIMITS: Limits = {
   childrenPerTaskMax: 10,
   childrenPerMinute: 60,
   taskDepthMax: 5,
+  requestsPerHour: 20,
+  requestsOpenPerTaskMax: 10,
+  envelopeCallsPerMinute: 120,
   taskDenialsPerMinute: 10_000,
   denialsSuspendMax: 1000,
   denialsSuspendMs: 300_000,

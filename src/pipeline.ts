@@ -12,6 +12,7 @@ import { EgressError, type Reason } from './errors.ts'
 import { sendRequest } from './forward/request.ts'
 import { relayTunnel } from './forward/tunnel.ts'
 import { relayUpgrade, type UpgradeOptions } from './forward/upgrade.ts'
+import { answerOwn, openOwnTunnel, refuseOwnUpgrade } from './envelope/own-call.ts'
 import { ancestorOf, screenRequest, settle } from './judge.ts'
 import { meetObligations, meterAnswer, permitCall } from './ledger/clear.ts'
 import type { CallPermit } from './net/permit.ts'
@@ -31,6 +32,7 @@ import {
   type Parts,
 } from './stages.ts'
 import { understand } from './understand/understand.ts'
+import { isOwnHost } from './wire/own-host.ts'
 import type { Endpoint } from './wire/authority.ts'
 import type { Sniffed } from './wire/client-hello.ts'
 import type { RequestHead, TunnelScope } from './wire/receive.ts'
@@ -70,17 +72,27 @@ export async function runRequest(
   parts: Parts,
 ): Promise<void> {
   try {
-    const prepared = await admit(call, head, scope, client, parts)
+    const received = receive(call, head, scope, parts)
+    if (isOwnHost(received.request.endpoint.host)) {
+      await answerOwn(received, scope, client, parts)
+      return
+    }
+    const prepared = await admit(received, scope, client, parts)
     const { request } = prepared
     if (request.expectsContinue) client.sendContinue()
+    parts.flow.noteLeaving(prepared)
     const answered = await sendRequest(prepared, {
       pool: parts.pool,
       limits: parts.limits,
       permit: permitRequest(prepared),
       request,
       body: guardBody(prepared, client, parts),
-      onInformational: (status, headers) => client.sendInformational(status, headers),
+      onInformational: (status, headers) => {
+        // It carries the upstream's bytes as any answer does.
+        if (parts.flow.noteReadOrCut(prepared)) client.sendInformational(status, headers)
+      },
     })
+    parts.flow.noteRead(prepared)
     const response = watchEcho(prepared, meterAnswer(prepared, answered), parts)
     call.noteResponse(response)
     const { inspection } = call
@@ -91,6 +103,7 @@ export async function runRequest(
     client.sendRefusal(call.reason, call)
   } finally {
     call.inspection?.finish()
+    parts.flow.letGo(call)
     call.charge?.close(call.cleared === true)
     parts.recorder.recordEnd(call)
   }
@@ -105,7 +118,11 @@ export async function runUpgrade(
   parts: Parts,
 ): Promise<void> {
   try {
-    const prepared = await admit(call, head, scope, undefined, parts)
+    const received = receive(call, head, scope, parts)
+    if (isOwnHost(received.request.endpoint.host)) await refuseOwnUpgrade(received, scope, parts)
+    const prepared = await admit(received, scope, undefined, parts)
+    // What comes back is looked at by nobody: it counts as read before the first byte of it can come.
+    parts.flow.noteRead(prepared)
     call.reason = await relayUpgrade(prepared, {
       ...client.detach(),
       upstream: await dial(call, permitRequest(prepared), parts),
@@ -118,6 +135,7 @@ export async function runUpgrade(
     fail(call, error, parts)
     client.sendRefusal(call.reason, call)
   } finally {
+    parts.flow.letGo(call)
     call.charge?.close(call.cleared === true)
     parts.recorder.recordEnd(call)
   }
@@ -139,10 +157,15 @@ export async function runTunnel(
     call.identify(identity)
     parts.shares.claim(call)
     screen(call, { endpoint, headers: head.headers, path: '', query: undefined }, parts)
+    if (isOwnHost(endpoint.host)) {
+      await openOwnTunnel(call, endpoint, side)
+      return
+    }
     const startedAtMs = performance.now()
     const decision = decideConnectTogether(identity.policies, endpoint, identity.moment())
     call.decide(decision, makeUlid(Date.now()), (performance.now() - startedAtMs) * 1000)
     call.tunnelMode = decision.mode
+    parts.flow.tellRead(call)
     if (decision.verdict === 'allow') parts.switches.checkCall(endpoint.host, undefined)
     if (decision.verdict !== 'allow') await refuseTunnel(call, endpoint, decision, side, parts)
     else if (decision.mode === 'inspect') await openInspected(call, endpoint, side, parts)
@@ -151,22 +174,20 @@ export async function runTunnel(
     fail(call, error, parts)
     side.sendRefusal(call.reason, call)
   } finally {
+    parts.flow.letGo(call)
     call.charge?.close(call.cleared === true)
     parts.recorder.recordEnd(call)
   }
 }
 
-// What every HTTP call goes through before anything of it leaves. Read at once, before anything is awaited: the door has to
-// know whether the framing is in doubt. Nobody looks into what an upgraded connection carries.
+// What every HTTP call goes through before anything of it leaves. Nobody looks into what an upgraded connection carries.
 async function admit(
-  call: Call,
-  head: RequestHead,
+  received: Call & Received,
   scope: CallScope,
   client: ClientSide | undefined,
   parts: Parts,
 ): Promise<Call & Received & Prepared> {
-  const received = receive(call, head, scope, parts)
-  const proof = parts.identifier.prove(call.arrival, received.request.headers)
+  const proof = parts.identifier.prove(received.arrival, received.request.headers)
   if (proof) await proof
   const screened = screenRequest(received, scope, parts)
   const reading = client && understand(screened, client, parts)
@@ -194,8 +215,11 @@ async function openOpaque(
     checkServerName(call, start, endpoint, 'required')
     if (start.ech) throw new EgressError('protocol-not-allowed', { begins: 'ech' })
   }
+  parts.flow.checkSend(call)
   await meetObligations(call, parts.recorder, parts.quotas)
+  parts.flow.checkSend(call)
   call.clear()
+  parts.flow.noteRead(call)
   const upstream = await dial(call, permitCall(call, endpoint, false), parts)
   if (decision.mode === 'tcp') side.establish()
   const { client, head } = side.detach()

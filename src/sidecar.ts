@@ -8,18 +8,20 @@ import type { Config } from './config/config.ts'
 import { CaWatch } from './config/ca-watch.ts'
 import { makeIdentifier } from './config/identifier.ts'
 import { readTrustBundle } from './config/identity.ts'
+import { openEnvelope, type EnvelopeParts } from './config/envelope.ts'
 import { openRules } from './config/open-rules.ts'
 import type { RuleWatch } from './config/rule-watch.ts'
 import { openSecrets, type LogGuard, type Secrets } from './config/secrets.ts'
 import { startSinks } from './config/sinks.ts'
 import { makeTaskAuthorities } from './config/task-authorities.ts'
-import { endsWithTask, isKilled, isPaused } from './config/endings.ts'
+import { endsWithTask } from './config/endings.ts'
 import {
   makeControlServer,
   reachableAddress,
   type ControlPartsOptions,
 } from './config/control-parts.ts'
 import { makeHooks } from './config/hooks.ts'
+import { TimeChanges } from './config/time-changes.ts'
 import { openTaskTools, type TaskTools } from './config/task-tools.ts'
 import { TaskRoom } from './config/task-room.ts'
 import { makeDialer, socketAddressOf, socketDirOf } from './config/dialer.ts'
@@ -34,7 +36,7 @@ import { ProxyServer } from './listen/server.ts'
 import { TaskListeners } from './listen/task-listeners.ts'
 import type { Dialer } from './net/dial.ts'
 import type { Log } from './record/log.ts'
-import { openRecords, type Records } from './config/records.ts'
+import { openRecords, unexpectedReporter, type Records } from './config/records.ts'
 import type { SinkFeed } from './record/sinks/feed.ts'
 import type { Parts } from './stages.ts'
 import type { TaskEntry } from './tasks/entry.ts'
@@ -75,6 +77,7 @@ export class Sidecar {
   readonly #sinks: readonly SinkFeed[]
   readonly #authorities: TaskAuthorities
   readonly #tools: TaskTools
+  readonly #agents: EnvelopeParts
   readonly #ca: CaWatch
   readonly #oversight: Oversight
 
@@ -115,17 +118,17 @@ export class Sidecar {
         sinks: this.#sinks,
         own: this.#oversight,
       }),
-      (call, wasDenied) => this.#room.count(call, wasDenied),
+      (call, wasDenied) => this.#agents.noteEnd(call, wasDenied),
     )
     const records = this.#records
-    const { recorder } = records
-    const onProgress = (call: Call): void => recorder.recordProgress(call)
-    this.#openCalls = new OpenCalls({ limits, now, onProgress })
+    const onProgress = (call: Call): void => records.recorder.recordProgress(call)
+    const changes = new TimeChanges(() => ({ room: this.#room, dialer }))
+    this.#openCalls = new OpenCalls({ limits, now, onProgress, onTimed: changes.look })
     this.#rules = openRules({
       config,
       log,
-      records: this.#records,
-      onChanged: (before) => this.#room.onRulesChanged(before),
+      records,
+      onChanged: (was) => this.#room.onRulesChanged(was),
     })
     const dialer = makeDialer(
       config,
@@ -143,6 +146,7 @@ export class Sidecar {
     const strangers = new Strangers(now)
     this.#listeners = this.#makeListeners()
     this.#room = this.#openRoom(renew, dialer, credentials, leafServers)
+    this.#agents = openEnvelope({ config, room: this.#room, records, redactor, log })
     const identifier = makeIdentifier({ config, room: this.#room, dialer, strangers })
     this.#proxy = new ProxyServer({
       parts: this.#makeParts(dialer, identifier),
@@ -186,6 +190,7 @@ export class Sidecar {
       rules: this.#rules,
       listeners: this.#listeners,
       records: this.#records,
+      agents: this.#agents,
       proxyAddress: () => reachableAddress(this.#proxy.address()),
     }
     return makeControlServer(options, version, this.#log)
@@ -223,8 +228,7 @@ export class Sidecar {
         now: Date.now,
       }),
       openCalls: (taskId) => openCalls.countOf(taskId),
-      pause: (taskId) => openCalls.cutWhere(isPaused(taskId), 'task-not-active'),
-      cut: (scope, value) => openCalls.cutWhere(isKilled(scope, value), 'killed'),
+      cutCalls: (matches, reason) => openCalls.cutWhere(matches, reason),
     })
   }
 
@@ -238,17 +242,15 @@ export class Sidecar {
       recorder: this.#records.recorder,
       switches: this.#room.switches,
       shares: this.#openCalls,
+      flow: this.#room.flow,
+      envelope: this.#agents.envelope,
       onCredential: (standing, name) => this.#room.noteCredential(standing, name),
       refuseConnect: this.#config.refusals.connect,
       tools: this.#tools,
       quotas: this.#tools.quotas,
       record: this.#config.record,
       recordedHeaders: this.#config.redact.headers,
-      onUnexpected: (error, call) => {
-        this.#records.metrics.countAssertion()
-        const detail = { err: error, call: call.id }
-        this.#log.error(detail, 'a call failed closed on an error of the proxy itself')
-      },
+      onUnexpected: unexpectedReporter(this.#records, this.#log),
     }
   }
 
@@ -279,6 +281,7 @@ export class Sidecar {
     this.#openCalls.close()
     this.#ca.close()
     this.#tools.close()
+    this.#agents.requests.stop()
     await this.#records.settle()
     await Promise.all(this.#sinks.map((sink) => sink.close()))
     await this.#records.journal.close()

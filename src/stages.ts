@@ -23,6 +23,8 @@ import { screenPlaceholders } from './inject/screen.ts'
 import { watchBody } from './inject/watch-body.ts'
 import { watchResponse } from './inject/watch-response.ts'
 import { limitBody, meetObligations, meterBody } from './ledger/clear.ts'
+import type { FlowMarks } from './ledger/flow-marks.ts'
+import type { TaskShares } from './ledger/task-shares.ts'
 import type { OpenRequests } from './ledger/open-requests.ts'
 import type { Quotas } from './ledger/quotas.ts'
 import type { ToolPins } from './ledger/tool-pins.ts'
@@ -48,6 +50,10 @@ export interface Parts {
   readonly recorder: CallRecorder
   readonly switches: CallSwitches
   readonly shares: TaskShares
+  /** What trees of tasks have read. */
+  readonly flow: FlowMarks
+  /** Answers what is asked of the proxy itself. */
+  readonly envelope: OwnAnswers
   /** What tasks may do in numbers. */
   readonly quotas: Pick<Quotas, 'take'>
   /** What tasks have seen of the tools they use, and asked of them. */
@@ -66,14 +72,10 @@ export interface Parts {
   readonly onUnexpected: (error: unknown, call: Call) => void
 }
 
-/** What each task may have open, so that none keeps the others out. */
-interface TaskShares {
-  /** @throws busy */
-  claim(call: Call): void
-  /** Counts bytes that wait in memory. @throws busy */
-  hold(call: Call, bytes: number): void
-  /** Some of them are gone; at the end of the call all are. */
-  letGo(call: Call, bytes: number): void
+/** What the proxy's own name answers. */
+interface OwnAnswers {
+  /** @throws EgressError where it is not asked as it may be */
+  answer(call: Call & Received & Identified, client: ClientSide): Promise<UpstreamResponse>
 }
 
 /** What operators switched off, as calls ask. */
@@ -90,16 +92,19 @@ export interface CallScope {
   readonly refusal?: Reason
 }
 
-/** The stage cleared of an HTTP call: its start is on record. @throws body-too-large, quota-exceeded, audit-unavailable */
+/** The stage cleared: its start is on record. @throws flow-violation, body-too-large, quota-exceeded, audit-unavailable */
 export async function clear(
   call: Call & Received & Decided,
   parts: Parts,
 ): Promise<Call & Received & Cleared> {
+  // In the turn in which it was decided: from here on whatever its task reads cuts it.
+  parts.flow.checkSend(call)
   const started = meetObligations(call, parts.recorder, parts.quotas)
   const { inspection } = call
   // Asked for in one go, so that the start stands before what was said, in one write.
   if (inspection === undefined) await started
   else await Promise.all([started, inspection.recordRequest()])
+  parts.flow.checkSend(call)
   call.clear()
   return call
 }

@@ -4,14 +4,19 @@
 import { checkRuleSet, checkTogether } from '../policy/check.ts'
 import type { CredentialDefinition } from '../credentials/sources.ts'
 import type { Problem } from '../policy/problem.ts'
+import { BUILT_IN_PROFILES, checkProfiledRules, type Profiles } from '../policy/profiles.ts'
 import type { Destination, Rule, RuleSet } from '../policy/rule-set.ts'
 import { suggestName } from '../policy/suggest.ts'
 import type { Config } from './config.ts'
 import type { Loaded } from './load.ts'
+import { checkAround } from './regulated.ts'
 import { compileTaskPolicy, failedTests, loadRuleSets, missingSet } from './rules.ts'
 
 /** Checks rule sets by themselves: what is wrong with each, its failing tests, its breadth. */
-export function checkRuleFiles(places: readonly string[]): {
+export function checkRuleFiles(
+  places: readonly string[],
+  profiles: Profiles = BUILT_IN_PROFILES,
+): {
   readonly sets: ReadonlyMap<string, RuleSet>
   readonly problems: Problem[]
 } {
@@ -20,7 +25,11 @@ export function checkRuleFiles(places: readonly string[]): {
     sets,
     problems: [
       ...problems,
-      ...[...sets.values()].flatMap((set) => [...checkRuleSet(set), ...failedTests(set)]),
+      ...[...sets.values()].flatMap((set) => [
+        ...checkRuleSet(set),
+        ...checkProfiledRules(set, profiles),
+        ...failedTests(set),
+      ]),
     ],
   }
 }
@@ -52,6 +61,7 @@ export function checkInstallation(
     // Of a set that binds every task only the denies count.
     ...checkTogether([...binding.map(withoutAllows), ...used]),
     ...used.flatMap((set) => checkCredentials(set, config)),
+    ...checkAround(sets, { around: config, always: rules.always, task }),
   ])
 }
 

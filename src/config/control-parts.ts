@@ -14,11 +14,13 @@ import type {
 import { ControlServer } from '../control/server.ts'
 import type { CredentialStore } from '../credentials/store.ts'
 import type { Strangers } from '../identify/strangers.ts'
+import type { EnvelopeParts } from './envelope.ts'
 import type { TaskListeners } from '../listen/task-listeners.ts'
 import type { Log } from '../record/log.ts'
 import type * as tail from '../record/read/tail.ts'
 import { clientVariables } from './client-variables.ts'
 import type { Config } from './config.ts'
+import { makeFlowDesk } from './flow.ts'
 import type { Records } from './records.ts'
 import type { RuleWatch } from './rule-watch.ts'
 import type { TaskRoom } from './task-room.ts'
@@ -31,6 +33,7 @@ export interface ControlPartsOptions {
   readonly credentials: CredentialStore
   readonly listeners: TaskListeners
   readonly strangers: Strangers
+  readonly agents: Pick<EnvelopeParts, 'requests'>
   readonly records: Pick<Records, 'recorder' | 'checkpoints' | 'overrides'>
   /** Where the explicit proxy listens, a port that the system chose included; undefined on a unix socket. */
   readonly proxyAddress: () => { readonly host: string; readonly port: number } | undefined
@@ -67,6 +70,8 @@ function makeControlParts(options: ControlPartsOptions): ControlParts {
     kills: room.switches,
     owners: room.switches,
     overrides,
+    flow: makeFlowDesk(room, recorder),
+    requests: options.agents.requests,
     environmentFor: (taskId, token) => environmentOf(taskId, token, options),
     rules: rulesOf(options),
     credentials: () => credentialsOf(options),

@@ -11,7 +11,10 @@ import type { LoadedRules } from './rules.ts'
 
 /** What watching rules needs. */
 export interface OpenRulesOptions {
-  readonly config: Pick<Config, 'rules' | 'limits' | 'task' | 'stateDir' | 'journal'>
+  readonly config: Pick<
+    Config,
+    'rules' | 'limits' | 'task' | 'stateDir' | 'journal' | 'profiles' | 'sinks'
+  >
   readonly log: Log
   readonly records: Pick<Records, 'recorder' | 'overrides'>
   /** Called once others are in force than before. */
@@ -34,9 +37,10 @@ export function openRules({ config, log, records, onChanged }: OpenRulesOptions)
     limits,
     always: rules.always,
     task,
-    onLoaded: (loaded, before, texts) => {
+    around: config,
+    onLoaded: (loaded, before) => {
       // First, so that no record names rules that are not kept.
-      kept.keep(texts)
+      kept.keep(loaded.texts)
       log.info(
         { sets: loaded.sets.size },
         before ? 'changed rules are in force' : 'rules are in force',

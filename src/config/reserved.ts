@@ -3,22 +3,11 @@
 
 /** Keys by the path of the object they stand in; `*` is any key or index. */
 const RESERVED_KEYS: Readonly<Record<string, readonly string[]>> = {
-  '': ['reviewers', 'pdp', 'profiles', 'fleet', 'console'],
+  '': ['reviewers', 'pdp', 'fleet', 'console'],
   listen: ['socks', 'transparent'],
   'control.principals.*': ['oidc'],
   upstream: ['proxy'],
-  task: [
-    'parent',
-    'capabilities',
-    'labels',
-    'notBefore',
-    'depth',
-    'heartbeat',
-    'hooks',
-    'observe',
-    'require',
-    'credentials',
-  ],
+  task: ['parent', 'depth', 'heartbeat', 'hooks', 'require', 'credentials'],
   'task.identity': ['subject'],
   'credentials.*.source': ['vault', 'oauth', 'github', 'gcp', 'aws', 'azure', 'exec', 'kubernetes'],
   'credentials.*.inject': ['json', 'form', 'body', 'sigv4', 'mtls', 'sign'],

@@ -7,15 +7,17 @@ import { LRUCache } from 'lru-cache'
 import type { Policy } from '../policy/compile.ts'
 import type { PolicyChain } from '../policy/conjunction.ts'
 import { factsOf } from '../policy/facts.ts'
+import { lifetimeBoundOf, type LifetimeBound, type Surroundings } from '../policy/profiles.ts'
 import { credentialsOf } from '../policy/reachable.ts'
 import type { Task } from '../tasks/task.ts'
-import { compileTaskPolicy, type LoadedRules } from './rules.ts'
+import { setsOf } from './regulated.ts'
+import { compileTaskPolicy, OBSERVE_GUARDED, type LoadedRules } from './rules.ts'
 
 /** A task's rules, or why there are none. */
 export interface TaskPolicy {
   readonly policy?: Policy
   /** What of the definition is at fault where there is none; the rules unless given. */
-  readonly field?: '/params'
+  readonly field?: '/params' | '/observe'
   readonly problems: readonly string[]
 }
 
@@ -24,6 +26,8 @@ export interface TaskPoliciesOptions {
   /** The rules in force; undefined where there never were any. */
   readonly rules: () => LoadedRules | undefined
   readonly always: readonly string[]
+  /** What regulated rules have around them. */
+  readonly around: Surroundings
   /** The tasks above, the parent first; undefined where one is unknown. */
   readonly above: (task: Task) => readonly Task[] | undefined
 }
@@ -44,13 +48,18 @@ const POLICIES_MAX = 1000
 /** The policies of all tasks. */
 export class TaskPolicies {
   readonly #options: TaskPoliciesOptions
-  readonly #chains: WeakMap<Task, Chained> = new WeakMap()
+  #chains: WeakMap<Task, Chained> = new WeakMap()
   readonly #credentials: WeakMap<Task, Named> = new WeakMap()
   #policies: LRUCache<string, TaskPolicy> = new LRUCache({ max: POLICIES_MAX })
   #of: LoadedRules | undefined
 
   constructor(options: TaskPoliciesOptions) {
     this.#options = options
+  }
+
+  /** A task declares something else now: the chains of those below it are made anew, too. */
+  forget(): void {
+    this.#chains = new WeakMap()
   }
 
   /** A task's own rules as others than those in force would give them. */
@@ -67,21 +76,30 @@ export class TaskPolicies {
       this.#of = rules
       this.#policies = new LRUCache({ max: POLICIES_MAX })
     }
-    const key = JSON.stringify([task.rules, task.params, task.environment])
+    const key = JSON.stringify([task.rules, task.params, task.environment, task.observe])
     let known = this.#policies.get(key)
     if (known === undefined) {
-      const { policy, problems } = compileTaskPolicy(rules.sets, this.#options.always, task)
+      const { always, around } = this.#options
+      const { policy, problems } = compileTaskPolicy(rules.sets, always, task, around)
       const errors = problems.filter(({ severity }) => severity === 'error')
       const isOfParams = errors.length > 0 && errors.every(({ code }) => code.startsWith('param-'))
       known = {
         ...(policy && { policy }),
         ...(isOfParams && { field: '/params' }),
+        ...(errors.some(({ code }) => code === OBSERVE_GUARDED) && { field: '/observe' }),
         problems: errors.map(({ message }) => message),
       }
       this.#policies.set(key, known)
     }
     // Compiled once for all that say the same of rules; what conditions see is each task's own.
     return known.policy ? { ...known, policy: { ...known.policy, task: factsOf(task) } } : known
+  }
+
+  /** How long tasks of such rule sets live at the most; undefined where the rules do not say. */
+  lifetimeBound(names: readonly string[]): LifetimeBound | undefined {
+    const { rules, always, around } = this.#options
+    const sets = rules()?.sets
+    return sets && lifetimeBoundOf(setsOf(sets, [...names, ...always]), around.profiles)
   }
 
   /** A task's rules and those of all tasks above it; undefined where any of them has none (I5). */

@@ -3,6 +3,7 @@
 
 import { z } from '@hono/zod-openapi'
 
+import { DATA_CLASSES } from '../tasks/task.ts'
 import type { Kill, Receipt, TaskView } from '../tasks/view.ts'
 import type {
   CredentialView,
@@ -92,6 +93,8 @@ export const taskAnswer: AnswerSchema<TaskView> = z
     children: texts,
     intent: text,
     intentDigest: text,
+    capabilities: texts.optional(),
+    labels: textsByName.optional(),
     owner: z.object({ name: text, team: text }),
     agent: z.object({ account: text, instance: text }),
     principal: text.optional(),
@@ -111,6 +114,8 @@ export const taskAnswer: AnswerSchema<TaskView> = z
     params: textsByName,
     environment: text,
     ceiling: text,
+    read: z.enum(DATA_CLASSES).describe('The highest class that any task of its tree has read.'),
+    observe: z.literal(true).optional().describe('What no rule allows passes.'),
     limits: z
       .array(z.object({ name: text, tool: text.optional(), max: count, used: count }))
       .optional()
@@ -118,6 +123,7 @@ export const taskAnswer: AnswerSchema<TaskView> = z
     credentials: z.array(z.object({ name: text, used: z.boolean() })),
     createdAt: time,
     createdBy: text,
+    notBefore: time.optional().describe('When it begins, where that is not at once.'),
     expiresAt: time,
     heartbeatDueAt: time.optional(),
     since: time,

@@ -17,6 +17,8 @@ import type { Principal } from './roles.ts'
 import { addCallRoutes } from './routes/calls.ts'
 import { addCheckpointRoutes } from './routes/checkpoints.ts'
 import { addOverrideRoutes } from './routes/overrides.ts'
+import { addFlowRoutes } from './routes/flow.ts'
+import { addRequestRoutes } from './routes/requests.ts'
 import { addShownRoutes } from './routes/shown.ts'
 import { addKillRoutes, addOwnerRoutes, addRuleRoutes } from './routes/switches.ts'
 import { addTaskChangeRoutes } from './routes/task-changes.ts'
@@ -54,11 +56,13 @@ export function makeControlApp({ parts, limits, version, onUnexpected }: AppOpti
   addTaskRoutes(app, parts)
   addCreateRoutes(app, parts)
   addTaskChangeRoutes(app, parts)
+  addFlowRoutes(app, parts)
   addCallRoutes(app, parts)
   addRuleRoutes(app, parts)
   addKillRoutes(app, parts)
   addOwnerRoutes(app, parts)
   addOverrideRoutes(app, parts)
+  addRequestRoutes(app, parts)
   addShownRoutes(app, parts)
   addCheckpointRoutes(app, parts)
   addNotServed(app)

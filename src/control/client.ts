@@ -5,9 +5,10 @@
 import http, { type IncomingMessage, type RequestOptions } from 'node:http'
 import https from 'node:https'
 
-import type { Evidence, Kill, KillScope, Receipt, TaskView } from '../tasks/view.ts'
+import type { Evidence, Kill, KillScope, Receipt, RequestView, TaskView } from '../tasks/view.ts'
 import { readEvents, readProblem, readText } from './client-read.ts'
-import type { MadeTask, WrittenTask } from './client-task.ts'
+import type { MadeTask, WrittenExtension, WrittenTask } from './client-task.ts'
+import { headersFor, queryOf, reasonOf, taskPath } from './client-path.ts'
 import { readTarget, type ClientTls, type Target } from './client-target.ts'
 import type {
   CheckpointView,
@@ -21,8 +22,16 @@ import type {
 } from './parts.ts'
 import type { Problem } from './problems.ts'
 
-export type { MadeTask, WrittenTask } from './client-task.ts'
-export type { Evidence, Kill, KillScope, Receipt, ReceiptItem, TaskView } from '../tasks/view.ts'
+export type { MadeTask, WrittenExtension, WrittenTask } from './client-task.ts'
+export type {
+  Evidence,
+  Kill,
+  KillScope,
+  Receipt,
+  ReceiptItem,
+  RequestView,
+  TaskView,
+} from '../tasks/view.ts'
 
 /** How the API is reached. */
 export interface ControlClientOptions {
@@ -106,12 +115,22 @@ export class ControlClient {
     return this.#change(id, 'extend', { expires, ...(evidence && { evidence }) })
   }
 
+  /** Adds to what a task declares; takes the role approver. */
+  extendIntent(id: string, extension: WrittenExtension): Promise<TaskView> {
+    return this.#change(id, 'intent', extension)
+  }
+
   suspendTask(id: string, reason?: string): Promise<TaskView> {
     return this.#change(id, 'suspend', reasonOf(reason))
   }
 
   resumeTask(id: string, reason?: string): Promise<TaskView> {
     return this.#change(id, 'resume', reasonOf(reason))
+  }
+
+  /** Takes back what a task and its tree have read. */
+  resetFlow(id: string, reason: string): Promise<TaskView> {
+    return this.#change(id, 'flow/reset', { reason })
   }
 
   /** Says that a task's sandbox is still there. */
@@ -200,6 +219,20 @@ export class ControlClient {
     return this.#send({ method: 'PUT', path, body: { disabled } })
   }
 
+  /** What agents ask people for, the oldest first. */
+  async listRequests(
+    filter: { readonly state?: string; readonly task?: string } = {},
+  ): Promise<readonly RequestView[]> {
+    const path = `/v1/requests${queryOf({ ...filter })}`
+    return (await this.#get<{ requests: RequestView[] }>(path)).requests
+  }
+
+  /** Answers a request; takes the role approver, and changes no rule. */
+  closeRequest(id: string, answer: 'granted' | 'refused', reason?: string): Promise<RequestView> {
+    const path = `/v1/requests/${encodeURIComponent(id)}/close`
+    return this.#send({ method: 'POST', path, body: { answer, ...reasonOf(reason) } })
+  }
+
   showInventory(): Promise<Inventory> {
     return this.#get('/v1/inventory')
   }
@@ -245,15 +278,7 @@ export class ControlClient {
       agent: false,
       timeout: timeoutMs,
       ...(signal && { signal }),
-      headers: {
-        Accept: 'application/json',
-        ...headers,
-        ...(token !== undefined && { Authorization: `Bearer ${token}` }),
-        ...(text !== undefined && {
-          'Content-Type': 'application/json',
-          'Content-Length': Buffer.byteLength(text),
-        }),
-      },
+      headers: { ...headersFor(token, text), ...headers },
     }
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
       const request = (isSecure ? https : http).request(options, resolve)
@@ -266,19 +291,4 @@ export class ControlClient {
     const problem = readProblem(await readText(response), response.statusCode ?? 0)
     throw new ControlProblem(problem, Number.isNaN(retryAfter) ? undefined : retryAfter)
   }
-}
-
-function taskPath(id: string): string {
-  return `/v1/tasks/${encodeURIComponent(id)}`
-}
-
-function reasonOf(reason: string | undefined): { readonly reason?: string } {
-  return reason === undefined ? {} : { reason }
-}
-
-function queryOf(values: Readonly<Record<string, string | undefined>>): string {
-  const query = new URLSearchParams()
-  for (const [name, value] of Object.entries(values))
-    if (value !== undefined) query.set(name, value)
-  return query.size === 0 ? '' : `?${query.toString()}`
 }

@@ -2,6 +2,7 @@
 // the parts in.
 
 import type { TaskState } from '../tasks/task.ts'
+import type { IntentExtension } from '../tasks/intent.ts'
 import type { TaskDefinition } from '../tasks/schema.ts'
 import type {
   Actor,
@@ -10,6 +11,7 @@ import type {
   KillScope,
   OverrideView,
   Receipt,
+  RequestView,
   TaskView,
 } from '../tasks/view.ts'
 
@@ -25,6 +27,7 @@ export interface TaskDesk {
   list(): Iterable<TaskView>
   show(id: string): TaskView | undefined
   extend(id: string, lifetimeMs: number, actor: Actor, evidence?: Evidence): TaskView
+  extendIntent(id: string, extension: IntentExtension, actor: Actor): TaskView
   suspend(id: string, actor: Actor, reason: string | undefined): TaskView
   resume(id: string, actor: Actor, reason: string | undefined): TaskView
   heartbeat(id: string, actor: Actor): TaskView
@@ -58,6 +61,25 @@ interface OverrideDesk {
   list(): readonly OverrideView[]
   /** @throws ControlError not-found; principal-not-allowed where it is the reviewer's own */
   review(id: string, actor: Actor): OverrideView
+}
+
+/** What trees of tasks have read. */
+interface FlowDesk {
+  /** Takes back what the tree of a task has read. @throws ControlError */
+  reset(id: string, actor: Actor, reason: string): TaskView
+}
+
+/** What agents ask people for. */
+interface RequestDesk {
+  /** Those of tasks that are not over, the oldest first. */
+  list(): readonly RequestView[]
+  /** @throws ControlError not-found; conflict where it is closed */
+  close(
+    id: string,
+    answer: 'granted' | 'refused',
+    reason: string | undefined,
+    actor: Actor,
+  ): RequestView
 }
 
 /** What a task's sandbox is given. */
@@ -181,6 +203,8 @@ export interface ControlParts {
   readonly kills: KillDesk
   readonly owners: OwnerDesk
   readonly overrides: OverrideDesk
+  readonly flow: FlowDesk
+  readonly requests: RequestDesk
   /** Proxy URL and environment of a task's sandbox; the token is undefined where it is not known any more. */
   environmentFor(taskId: string, token: string | undefined): TaskEnvironment
   readonly rules: { show(): readonly RuleSetView[]; reload(actor: Actor): RulesReload }

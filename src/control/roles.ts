@@ -80,6 +80,7 @@ function isOrchestratorOf(principal: Principal, { createdBy, owner }: TaskView):
   return isIts && hasRole(principal, 'orchestrator')
 }
 
-function inTeams({ teams }: Principal, team: string): boolean {
+/** Whether a team is one of those that a principal is limited to, if it is limited to any. */
+export function inTeams({ teams }: Principal, team: string): boolean {
   return teams.length === 0 || teams.includes(team)
 }

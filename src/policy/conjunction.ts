@@ -39,6 +39,11 @@ export function decideTogether(
     const { credential } = decision.obligations
     // By the head alone it is not known yet whose rule gives it.
     const isFinal = !(decision.inspectors ?? theirs.inspectors)
+    // What an ancestor only observes passes without a credential.
+    if (theirs.rule === undefined) {
+      above.push(theirs)
+      continue
+    }
     if (isFinal && credential !== undefined && credential !== theirs.obligations.credential)
       return refuse('denied-by-rule', policy, at + 1)
     above.push(theirs)

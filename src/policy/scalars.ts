@@ -3,11 +3,10 @@
 import { z } from 'zod'
 
 import { parseCidr, type Cidr } from '../wire/address.ts'
+import { parseDate, parseMoment } from '../wire/time.ts'
 import { readCondition, type Condition } from './condition/condition.ts'
-import { parseDestination, parseRange } from './destination.ts'
 import { parsePathPattern, type PathPattern, type PatternFault } from './path-pattern.ts'
 import { compileRe2 } from './re2.ts'
-import type { Destination, Verdict } from './rule-set.ts'
 import { parseTemplate, type Part } from './template.ts'
 
 /** Values of one key of `query` or `headers`, read. */
@@ -40,11 +39,11 @@ export function readBy<Value, Input>(
   return source.transform((written, context) => {
     const value = read(written)
     if (!isFault(value)) return value
-    const { fault, hint, offset } = value
+    const { fault, hint } = value
     context.addIssue({
       code: 'custom',
       message: fault,
-      ...((hint ?? offset) !== undefined && { params: { hint, offset } }),
+      ...(hint !== undefined && { params: { hint } }),
     })
     return z.NEVER
   })
@@ -69,7 +68,7 @@ export function list<Value, Input>(
 }
 
 /** One value, or a list of them. */
-function oneOrMore<Value, Input>(
+export function oneOrMore<Value, Input>(
   item: z.ZodType<Value, Input>,
   error: string,
   what: string,
@@ -206,31 +205,23 @@ export const names: z.ZodType<string[], string | string[]> = z.union(
 
 const INSTANT_EXPECTED =
   'expected a date such as 2027-06-30, or a time such as 2027-06-30T18:00:00Z'
-const INSTANT = /^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}:\d{2}(?:\.\d{1,3})?(?:Z|[+-]\d{2}:\d{2}))?$/
 
 /** A point in time, in epoch milliseconds: a date is the beginning of that day in UTC. */
 export const instant: z.ZodType<number, string> = readBy<number, string>(
   z.string({ error: INSTANT_EXPECTED }),
-  (written) => {
-    const time = INSTANT.test(written) ? Date.parse(written) : Number.NaN
-    if (Number.isNaN(time)) return { fault: INSTANT_EXPECTED }
-    // The parser takes 30 February for 2 March.
-    const [year, month, day] = written.slice(0, 10).split('-').map(Number)
-    const date = new Date(Date.UTC(year ?? 0, (month ?? 0) - 1, day))
-    return date.getUTCDate() === day ? time : { fault: `there is no ${written.slice(0, 10)}` }
-  },
+  (written) => parseDate(written) ?? parseMoment(written) ?? { fault: INSTANT_EXPECTED },
 )
 
 /** A condition; what is wrong with one is told by where it stands in the text. */
-export const condition: z.ZodType<Condition, string> = readBy<Condition, string>(
-  z.string({ error: 'expected a condition in CEL' }),
-  (written) => {
+export const condition: z.ZodType<Condition, string> = z
+  .string({ error: 'expected a condition in CEL: put it in quotes' })
+  .transform((written, context) => {
     const read = readCondition(written)
     if ('condition' in read) return read.condition
-    const [{ message, hint, offset } = { message: 'no condition', offset: 0 }] = read.faults
-    return { fault: message, offset, ...(hint !== undefined && { hint }) }
-  },
-)
+    for (const { message, ...params } of read.faults)
+      context.addIssue({ code: 'custom', message, params })
+    return z.NEVER
+  })
 
 /** Who may approve: the name of a principal, or `team:` and that of a team. */
 export const reviewer: z.ZodType<string, string> = z
@@ -238,18 +229,3 @@ export const reviewer: z.ZodType<string, string> = z
   .regex(/^(?:team:)?[^\s:][^:]{0,255}$/, {
     error: 'expected the name of a principal, or team:NAME',
   })
-
-/** The value of a verdict. */
-export function destinations(verdict: Verdict): z.ZodType<Destination[]> {
-  const url = readBy(text('scheme://host[:port]'), (written) => parseDestination(written, verdict))
-  const range = readBy(
-    z.strictObject({
-      scheme: text('a scheme').optional(),
-      cidr: text('a range such as 10.1.2.0/24'),
-      port: port.optional(),
-    }),
-    (written) => parseRange(written, verdict),
-  )
-  const error = 'expected scheme://host[:port] or { scheme, cidr, port }, one or a list'
-  return oneOrMore(z.union([url, range], { error }), error, 'destinations')
-}

@@ -11,13 +11,14 @@ import { jsonText } from '../wire/json-text.ts'
 import { makeUlid } from '../wire/ulid.ts'
 import type { QueuedRecord } from './journal/batch.ts'
 import { agentOf, callEvent, ECS, isoTime, taskOf, tlsVersion } from './ecs.ts'
-import { targetOf } from './facts.ts'
+import { modeOf, targetOf } from './facts.ts'
 import type { TextParts } from './journal/open-starts.ts'
 import { redactDetail, redactTask } from './redact-record.ts'
 import {
   eventText,
   inner,
   kept,
+  namesText,
   numeral,
   optional,
   responseText,
@@ -68,7 +69,7 @@ export function startedRecord(call: DecidedRequest, now: number, redactor: Redac
   if (agent !== undefined)
     text += `,"user_agent":{"original":"${inner(redactor.text(agentOf(agent).original, task.id))}"}`
   if (call.trace !== undefined) text += redactedTraceText(call.trace, redactor, task.id)
-  text += decision.wouldDeny === undefined ? ENFORCING : OBSERVING
+  text += modeOf(task, decision) === 'enforce' ? ENFORCING : OBSERVING
   text += `${id}","kind":"${arrival.kind}"${optional('parent', arrival.parent)}}`
   text += `,"task":${kept(redactTask(taskOf(task), redactor))}${decisionText(call)}`
   const credentialAt = text.length
@@ -182,13 +183,13 @@ function redactedTraceText(
   return traceText(redactor.text(traceId, taskId), redactor.text(parentId, taskId))
 }
 
-function decisionText({ decision, decisionId, decisionUs }: DecidedRequest): string {
+function decisionText({ decision, decisionId, decisionUs, read }: DecidedRequest): string {
   const { verdict, reason, policy, wouldDeny, obligations } = decision
-  const { data, regulation } = obligations
+  const { data, regulation, category } = obligations
   return (
     `,"decision":{"id":"${inner(decisionId ?? '')}","verdict":"${verdict}","reason":"${reason}","policy":"${inner(policy)}"` +
     `,"us":${numeral(Math.round(decisionUs))}${optional('would_deny', wouldDeny)}` +
-    `${data === undefined ? '' : `,"data":"${data}"`}${regulation === undefined ? '' : `,"regulation":${kept(regulation)}`}}`
+    `${optional('data', data)}${namesText('regulation', regulation)}${namesText('category', category)}${optional('read', read)}}`
   )
 }
 

@@ -39,6 +39,8 @@ export interface CallFacts {
         readonly wouldDeny?: Reason | undefined
         readonly data?: DataClass | undefined
         readonly regulation?: readonly string[] | undefined
+        readonly category?: readonly string[] | undefined
+        readonly read?: DataClass | undefined
       }
     | undefined
   /** How it ended, or `allowed` while it goes on. */
@@ -107,7 +109,7 @@ export function factsOf(call: Call): CallFacts {
     id: arrival.id,
     kind: arrival.kind,
     parent: arrival.parent,
-    mode: decision?.wouldDeny === undefined ? 'enforce' : 'observe',
+    mode: modeOf(call.task, decision),
     startedAt: arrival.startedAt,
     durationNs: call.elapsedNs(),
     client: arrival.client,
@@ -130,8 +132,17 @@ export function factsOf(call: Call): CallFacts {
   }
 }
 
+/** Whether what is not allowed is only told: because the task observes, or by what decided. */
+export function modeOf(
+  task: Task | undefined,
+  decision: Pick<Decision, 'wouldDeny'> | undefined,
+): CallFacts['mode'] {
+  return task?.observe === true || decision?.wouldDeny !== undefined ? 'observe' : 'enforce'
+}
+
 function decisionOf(call: Call, decision: Decision): CallFacts['decision'] {
-  return decisionFacts(call.decisionId ?? '', decision, call.decisionUs)
+  const facts = decisionFacts(call.decisionId ?? '', decision, call.decisionUs)
+  return call.read === undefined ? facts : { ...facts, read: call.read }
 }
 
 /** What a record tells of a decision. @param us microseconds that it took */
@@ -150,6 +161,7 @@ export function decisionFacts(
     wouldDeny: decision.wouldDeny,
     data: decision.obligations.data,
     regulation: decision.obligations.regulation,
+    category: decision.obligations.category,
   }
 }
 

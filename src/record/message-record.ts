@@ -4,7 +4,7 @@
 import type { Call, Message } from '../call.ts'
 import type { RecordBody } from './body.ts'
 import { callRecord, eventRecord } from './ecs.ts'
-import { decisionFacts, factsOf } from './facts.ts'
+import { decisionFacts, factsOf, modeOf } from './facts.ts'
 
 const CATEGORY = ['web', 'api'] as const
 const ALLOWED = ['allowed', 'info'] as const
@@ -20,8 +20,12 @@ export function messageRecord(call: Call, message: Message, now: number): Record
   const record = callRecord(
     {
       ...factsOf(call),
-      mode: decision.wouldDeny === undefined ? 'enforce' : 'observe',
-      decision: decisionFacts(message.decisionId, decision, message.decisionUs),
+      mode: modeOf(call.task, decision),
+      decision: {
+        ...decisionFacts(message.decisionId, decision, message.decisionUs),
+        // What a server says is no send, whatever was read.
+        read: direction === 'to-server' ? call.read : undefined,
+      },
       reason: decision.reason,
       request: undefined,
       headers: undefined,

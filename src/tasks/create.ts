@@ -3,15 +3,19 @@
 
 import type { Limits } from '../limits.ts'
 import type { Policy } from '../policy/compile.ts'
+import type { LifetimeBound } from '../policy/profiles.ts'
 import type { TaskClock } from './clock.ts'
 import { ControlError } from './control-error.ts'
 import { compareWithParent, depthBelow, parentFor } from './delegation.ts'
+import { checkExpiry } from './expiry.ts'
 import { hashToken, makeToken, type KeptTask, type TaskEntry } from './entry.ts'
+import { checkCapabilities } from './intent.ts'
 import { definitionDigest, makeTask } from './make-task.ts'
 import { SIDECAR, type TaskRegistry } from './registry.ts'
 import { processStart } from './sandbox.ts'
 import type { TaskDefinition } from './schema.ts'
-import type { Task, TaskProof } from './task.ts'
+import type { Cause } from './states.ts'
+import type { Task, TaskProof, TaskState } from './task.ts'
 import type { Actor } from './view.ts'
 
 /** What making tasks needs. */
@@ -27,9 +31,11 @@ export interface CreateOptions {
   readonly policyOf: (task: Task) => {
     readonly policy?: Policy
     /** What of the definition is at fault where there is none; `/rules` unless given. */
-    readonly field?: '/params'
+    readonly field?: '/params' | '/observe'
     readonly problems: readonly string[]
   }
+  /** How long tasks of such rule sets live at the most; undefined where the rules do not say. */
+  readonly lifetimeBound: (rules: readonly string[]) => LifetimeBound | undefined
   /** Why nothing may be made for an agent and owner at the moment. */
   readonly barred: (task: Task) => { readonly field: string; readonly detail: string } | undefined
   /** Makes what belongs to a task: its CA, its listener. @throws Error: the task is not made then */
@@ -64,7 +70,10 @@ export function createTask(
       ? undefined
       : parentFor(definition.parent, registry, limits, now)
   const depth = depthBelow(definition, parent, limits)
-  checkExpiry(definition.expires, limits)
+  checkExpiry(definition.expires, limits, options.lifetimeBound(definition.rules))
+  checkBeginning(definition.notBefore, now, limits)
+  checkCapabilities(definition.capabilities, parent?.task, '/capabilities')
+  checkObserving(definition, parent?.task)
   checkIdentity(definition, options)
   checkSandbox(definition, options)
   const task = makeTask(definition, now, parent?.task)
@@ -104,9 +113,8 @@ function keptFor(
   return {
     id: task.id,
     task: { ...task, proofs: proofsOf(identity, token) },
-    state: requirement === undefined ? 'active' : 'pending',
+    ...beginning(requirement !== undefined, task.notBefore !== undefined),
     since: task.startsAt,
-    cause: requirement === undefined ? 'created' : 'evidence-required',
     actor: actor.name,
     createdBy: actor.name,
     isStatic: false,
@@ -127,6 +135,14 @@ function keptFor(
   }
 }
 
+function beginning(
+  needsEvidence: boolean,
+  isLater: boolean,
+): { readonly state: TaskState; readonly cause: Cause } {
+  if (needsEvidence) return { state: 'pending', cause: 'evidence-required' }
+  return isLater ? { state: 'pending', cause: 'not-before' } : { state: 'active', cause: 'created' }
+}
+
 function proofsOf(
   { subject, listener }: TaskDefinition['identity'],
   token: string | undefined,
@@ -136,6 +152,16 @@ function proofsOf(
   if (listener !== undefined) proofs.push('listener')
   if (subject !== undefined) proofs.push('subject')
   return proofs
+}
+
+/** @throws ControlError where a child would observe below a task that enforces */
+function checkObserving({ observe }: TaskDefinition, parent: Task | undefined): void {
+  if (observe === true && parent !== undefined && parent.observe !== true)
+    throw new ControlError(
+      'delegation-widening',
+      'axis observe: the parent enforces its rules',
+      '/observe',
+    )
 }
 
 function checkRoom({ registry, clock, limits }: CreateOptions): void {
@@ -149,14 +175,15 @@ function checkRoom({ registry, clock, limits }: CreateOptions): void {
     throw new ControlError('busy', `limits.tasksMax is ${limits.tasksMax}`)
 }
 
-/** @throws ControlError where a life is longer than the limit */
-export function checkExpiry(lifetimeMs: number, limits: Pick<Limits, 'taskLifetimeMs'>): void {
-  if (lifetimeMs > limits.taskLifetimeMs)
-    throw new ControlError(
-      'definition-invalid',
-      `limits.taskLifetimeMs is ${limits.taskLifetimeMs / 1000} s`,
-      '/expires',
-    )
+// A task that waits holds what a task holds: a CA, a listener, an id of an instance.
+function checkBeginning(
+  notBefore: number | undefined,
+  now: number,
+  { taskLifetimeMs }: Pick<Limits, 'taskLifetimeMs'>,
+): void {
+  if (notBefore === undefined || notBefore - now <= taskLifetimeMs) return
+  const detail = `at most limits.taskLifetimeMs, ${taskLifetimeMs / 1000} s, from now`
+  throw new ControlError('definition-invalid', detail, '/notBefore')
 }
 
 // Whoever lost the answer gets another token, as long as nobody has used the one it held.

@@ -5,6 +5,7 @@ import { z } from 'zod'
 
 import { EgressError } from '../errors.ts'
 import { parseCidr } from '../wire/address.ts'
+import { MOMENT_EXPECTED, MOMENT_PATTERN, parseMoment } from '../wire/time.ts'
 import { DURATION_PATTERN, parseDuration, parseSize, SIZE_PATTERN } from '../wire/units.ts'
 
 // Generated code pays only where one schema reads much: a configuration and its rules are read once. Before any schema is
@@ -49,6 +50,13 @@ export const duration: z.ZodType<number, string> = readBy(
   z.string({ error: DURATION_EXPECTED }).regex(DURATION_PATTERN, { error: DURATION_EXPECTED }),
   parseDuration,
   DURATION_EXPECTED,
+)
+
+/** A moment in epoch milliseconds, written with its offset from UTC. */
+export const moment: z.ZodType<number, string> = readBy(
+  z.string({ error: MOMENT_EXPECTED }).regex(MOMENT_PATTERN, { error: MOMENT_EXPECTED }),
+  parseMoment,
+  MOMENT_EXPECTED,
 )
 
 /** A whole number above zero. */

@@ -1,7 +1,7 @@
 // What is shown of tasks, of their ends and of the kill switch: plain data, JSON as it is answered, times in ISO 8601 UTC.
 // Data only; made by the tasks room, answered by `control/`, read by whoever calls it.
 
-import type { TaskState } from './task.ts'
+import type { DataClass, TaskState } from './task.ts'
 
 /** Who changes something: a principal of the control API, or the sidecar itself. */
 export interface Actor {
@@ -35,6 +35,8 @@ export interface TaskView {
   readonly children: readonly string[]
   readonly intent: string
   readonly intentDigest: string
+  readonly capabilities?: readonly string[]
+  readonly labels?: Readonly<Record<string, string>>
   readonly owner: { readonly name: string; readonly team: string }
   readonly agent: { readonly account: string; readonly instance: string }
   readonly principal?: string
@@ -54,11 +56,17 @@ export interface TaskView {
   readonly params: Readonly<Record<string, string>>
   readonly environment: string
   readonly ceiling: string
+  /** The highest class that any task of its tree has read. */
+  readonly read: DataClass
+  /** What no rule allows passes. */
+  readonly observe?: true
   /** Absent where the task has none. */
   readonly limits?: readonly LimitUse[]
   readonly credentials: readonly { readonly name: string; readonly used: boolean }[]
   readonly createdAt: string
   readonly createdBy: string
+  /** When it begins, where that is not at once. */
+  readonly notBefore?: string
   readonly expiresAt: string
   readonly heartbeatDueAt?: string
   /** Since when it is in its state. */
@@ -128,10 +136,34 @@ export interface Kill {
   readonly at: string
 }
 
+/** What an agent asks people for. Its words are marked: the rest is the sidecar's. */
+export interface RequestView {
+  readonly id: string
+  readonly task: string
+  readonly owner: { readonly name: string; readonly team: string }
+  readonly agent: { readonly account: string; readonly instance: string }
+  readonly environment: string
+  readonly method: string
+  /** As the sidecar reads it, without what is secret in it. */
+  readonly url: string
+  /** What the rules said when it was asked for. */
+  readonly verdict: 'allow' | 'deny' | 'hold'
+  readonly verdictReason: string
+  /** Written by the agent, and nothing more than that: it may be a stranger's words. */
+  readonly agentSays: string
+  /** `lapsed`: the task was over before anybody answered. */
+  readonly state: 'open' | 'granted' | 'refused' | 'lapsed'
+  readonly openedAt: string
+  readonly closedAt?: string
+  readonly closedBy?: string
+  /** What whoever closed it has to say. */
+  readonly answer?: string
+}
+
 /** What let something through beyond the rules and tasks as they were, and waits for a review. */
 export interface OverrideView {
   readonly id: string
-  /** `task-extended`, `task-widened`, `task-renewed`, or `observe`: rules that refuse nothing. */
+  /** `task-extended`, `task-widened`, `task-renewed`, `task-observing`, or `observe`: rules that refuse nothing. */
   readonly kind: string
   /** A task's id, or a rule set as `name@version`. */
   readonly about: string

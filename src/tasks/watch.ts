@@ -98,6 +98,8 @@ export class TaskWatch {
     const ending = new Map<Cause, TaskEntry[]>()
     const silent: TaskEntry[] = []
     for (const entry of registry.entries.live) {
+      // Asked for its state, one whose time has come begins.
+      if (entry.kept.state === 'pending') void entry.state
       const cause = this.#causeToEnd(entry, withSandbox)
       if (cause !== undefined) groupOf(ending, cause).push(entry)
       else if (this.#isSilent(entry)) silent.push(entry)

@@ -4,7 +4,7 @@
 import type { Answer, Call, Identified, Inspection, Received } from '../call.ts'
 import type { EgressError, Reason } from '../errors.ts'
 import { judge, type Verdict } from '../judge.ts'
-import type { Content } from '../policy/subject.ts'
+import type { BodySubject, Content } from '../policy/subject.ts'
 import type { Parts } from '../stages.ts'
 import type { Body } from '../wire/body.ts'
 
@@ -18,6 +18,8 @@ export interface WholeCall {
   /** Gives the same bytes again. */
   readonly body: Body
   readonly parts: Parts
+  /** The body as JSON, where a condition reads it and it is. */
+  readonly json?: BodySubject
 }
 
 /** What a recogniser made of a call. */
@@ -67,7 +69,8 @@ export function decideReading(
   call: Screened,
   { content, inspection, verdict, fault }: Reading,
 ): Verdict {
-  call.inspection = inspection
   const decided = verdict ?? judge(call.identity, call.request, content)
+  const { contents } = decided
+  call.inspection = contents ? { ...inspection, contents } : inspection
   return fault === undefined ? decided : { ...decided, detail: fault.detail }
 }

@@ -244,6 +244,7 @@ void t.test('nothing leads back from the end but an operator who renews the stat
     [
       ['revoking', 'ended', 'torn-down'],
       ['ended', 'active', 'renewed'],
+      ['ended', 'pending', 'not-before'],
     ],
   )
   t.end()
