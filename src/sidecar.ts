@@ -11,7 +11,6 @@ import { readTrustBundle } from './config/identity.ts'
 import { openEnvelope, type EnvelopeParts } from './config/envelope.ts'
 import { openRules } from './config/open-rules.ts'
 import type { RuleWatch } from './config/rule-watch.ts'
-import type { LoadedRules } from './config/rules.ts'
 import { openSecrets, type LogGuard, type Secrets } from './config/secrets.ts'
 import { startSinks } from './config/sinks.ts'
 import { makeTaskAuthorities } from './config/task-authorities.ts'
@@ -241,7 +240,6 @@ export class Sidecar {
       onCredential: (standing, name) => this.#room.noteCredential(standing, name),
       refuseConnect: this.#config.refusals.connect,
       tools: this.#tools,
-      quotas: this.#tools.quotas,
       record: this.#config.record,
       recordedHeaders: this.#config.redact.headers,
       onUnexpected: unexpectedReporter(this.#records, this.#log),
