@@ -4,6 +4,7 @@
 import type { Command } from 'commander'
 
 import type { Config } from '../config/config.ts'
+import { pinnedFinderFor } from '../config/pinned-rules.ts'
 import { compileTaskPolicy, loadRuleSets, type TaskRules } from '../config/rules.ts'
 import { EgressError, REASONS } from '../errors.ts'
 import type { Policy } from '../policy/compile.ts'
@@ -152,7 +153,9 @@ async function chainOf(
 
 function policyFor(config: Config, task: TaskRules, io: CommandIo): Policy {
   const { sets, problems: parsed } = loadRuleSets(config.rules.dir, config.limits)
-  const { policy, problems } = compileTaskPolicy(sets, config.rules.always, task)
+  const { policy, problems } = compileTaskPolicy(sets, config.rules.always, task, {
+    findPinned: pinnedFinderFor(config),
+  })
   if (policy !== undefined) return policy
   // A set that could not be read is why it seems to be missing.
   const text = formatProblems([...parsed, ...problems], io).trimEnd()

@@ -2,6 +2,7 @@
 // Pure but for reading the rule files. Called by `cli/check.ts`; a start makes the same demands of the rules.
 
 import { checkRuleSet, checkTogether } from '../policy/check.ts'
+import { DEFAULT_LIMITS, type Limits } from '../limits.ts'
 import { checkExpiry } from '../policy/check-expiry.ts'
 import type { CredentialDefinition } from '../credentials/sources.ts'
 import type { Problem } from '../policy/problem.ts'
@@ -11,7 +12,14 @@ import { suggestName } from '../policy/suggest.ts'
 import type { Config } from './config.ts'
 import type { Loaded } from './load.ts'
 import { checkAround } from './regulated.ts'
+import { pinnedFinderFor } from './pinned-rules.ts'
 import { compileTaskPolicy, failedTests, loadRuleSets, missingSet } from './rules.ts'
+
+/** What a configuration says of rule files; by default what none says. */
+interface CheckSurroundings {
+  readonly profiles?: Profiles
+  readonly limits?: Limits
+}
 
 /**
  * Checks rule sets by themselves: what is wrong with each, its failing tests, its breadth, what of it is over.
@@ -20,12 +28,12 @@ import { compileTaskPolicy, failedTests, loadRuleSets, missingSet } from './rule
 export function checkRuleFiles(
   places: readonly string[],
   now: number,
-  profiles: Profiles = BUILT_IN_PROFILES,
+  { profiles = BUILT_IN_PROFILES, limits = DEFAULT_LIMITS }: CheckSurroundings = {},
 ): {
   readonly sets: ReadonlyMap<string, RuleSet>
   readonly problems: Problem[]
 } {
-  const { sets, problems } = loadRuleSets(places)
+  const { sets, problems } = loadRuleSets(places, limits)
   return {
     sets,
     problems: [
@@ -55,7 +63,11 @@ export function checkInstallation(
   const binding = rules.always
     .filter((name) => !names.includes(name))
     .flatMap((name) => sets.get(name) ?? [])
-  const compiled = task === undefined ? [] : compileTaskPolicy(sets, rules.always, task).problems
+  const compiled =
+    task === undefined
+      ? []
+      : compileTaskPolicy(sets, rules.always, task, { findPinned: pinnedFinderFor(config) })
+          .problems
   return uniqueProblems([
     ...missingSets(names, ['task', 'rules'], sets, placeOf),
     ...missingSets(rules.always, ['rules', 'always'], sets, placeOf),
@@ -64,7 +76,7 @@ export function checkInstallation(
       .map((problem) =>
         problem.code === 'param-unknown' ? { ...problem, ...placeOf(['task', 'params']) } : problem,
       ),
-    // Of a set that binds every task only the denies count.
+    // Of a set that binds every task only what stops a call counts.
     ...checkTogether([...binding.map(withoutAllows), ...used]),
     ...used.flatMap((set) => checkCredentials(set, config)),
     ...checkAround(sets, { around: config, always: rules.always, task }),

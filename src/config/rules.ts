@@ -2,7 +2,8 @@
 // Deliberately does not watch anything: that is `rule-watch.ts`. Called by it and by the command line.
 
 import { DEFAULT_LIMITS, type Limits } from '../limits.ts'
-import { checkTests } from '../policy/check.ts'
+import { checkRuleSet } from '../policy/check.ts'
+import { checkTests } from '../policy/rule-tests.ts'
 import type { TaskFacts } from '../policy/facts.ts'
 import { readContentLater } from '../understand/content-reader.ts'
 import { compilePolicy, type Policy } from '../policy/compile.ts'
@@ -12,6 +13,7 @@ import { checkSurroundings, type Surroundings } from '../policy/profiles.ts'
 import { findGuarded, type GuardedRule } from '../policy/guarded.ts'
 import type { RuleSet } from '../policy/rule-set.ts'
 import type { Task } from '../tasks/task.ts'
+import { splitReference, type FindPinned } from './pinned-rules.ts'
 import { checkRegulated } from './regulated.ts'
 import { RuleFileReader, type RuleFilesRead } from './rule-files.ts'
 import { gatherGroups, readBeside } from './rule-groups.ts'
@@ -57,6 +59,8 @@ export interface RuleDemands {
   readonly task: (TaskRules & { readonly lifetimeMs?: number }) | undefined
   /** What regulated rules have around them. */
   readonly around: Surroundings
+  /** Finds what the task pins and is not in force any more. */
+  readonly findPinned?: FindPinned
 }
 
 /** Rules that were found sound, all together. */
@@ -113,28 +117,33 @@ function parseRuleFiles(
   return { sets, texts, problems }
 }
 
+/** What compiling a task's rules takes into account beside them. */
+interface RuleContext {
+  /** What regulated rules have around them. */
+  readonly around?: Surroundings
+  /** Finds sets as they were before; absent: what is pinned has to be in force. */
+  readonly findPinned?: FindPinned | undefined
+}
+
 /**
  * Compiles the policy of a task from the sets it names, in its order.
- * @param around what regulated rules have around them; undefined: nobody asks for that
+ * @param context what else is asked; what is absent nobody asks for
  * @returns no policy where a set is missing, is not the pinned one, or does not compile with the task's parameters
  */
 export function compileTaskPolicy(
   sets: ReadonlyMap<string, RuleSet>,
   always: readonly string[],
   task: TaskRules,
-  around?: Surroundings,
+  { around, findPinned }: RuleContext = {},
 ): { readonly policy?: Policy; readonly problems: readonly Problem[] } {
   const problems: Problem[] = []
   const find = (reference: string): RuleSet[] => {
-    const [name = '', pinned] = reference.split('@', 2)
+    const { name, version } = splitReference(reference)
     const set = sets.get(name)
-    if (set !== undefined && (pinned === undefined || pinned === set.version)) return [set]
-    if (set === undefined) problems.push(missingSet(name, sets))
-    else
-      problems.push({
-        ...problemIn(set.file, 'pin-mismatch', `the rule set \`${name}\` is not the pinned one`),
-        hint: `it is ${set.version}`,
-      })
+    if (set !== undefined && (version === undefined || version === set.version)) return [set]
+    const pinned = version === undefined ? undefined : findPinned?.(name, version)
+    if (pinned !== undefined) return [pinned]
+    problems.push(version === undefined ? missingSet(name, sets) : missingPin(name, set))
     return []
   }
   const named = task.rules.flatMap(find)
@@ -158,6 +167,18 @@ export function compileTaskPolicy(
   })
 }
 
+function missingPin(name: string, set: RuleSet | undefined): Problem {
+  const file = set?.file ?? 'rules'
+  return {
+    ...problemIn(
+      file,
+      'pin-mismatch',
+      `the rule set \`${name}\` is not the pinned one, whose text is not kept`,
+    ),
+    hint: set === undefined ? 'no set of that name is in force' : `it is ${set.version}`,
+  }
+}
+
 /** The problem of a set that is named and not there. */
 export function missingSet(name: string, sets: ReadonlyMap<string, RuleSet>): Problem {
   const meant = suggestName(name, sets.keys())
@@ -169,8 +190,9 @@ export function missingSet(name: string, sets: ReadonlyMap<string, RuleSet>): Pr
 }
 
 /**
- * Judges one reading of the files: sound together, or every problem and no rules.
- * @param passed versions of sets whose tests have passed before: a set's tests depend on nothing but its text
+ * Judges one reading of the files: sound together, or every problem and no rules. What `check` calls an error in one set is one
+ * here.
+ * @param passed versions of sets that were sound before: what is asked of a set by itself depends on nothing but its text
  */
 export function judgeRules(
   read: RuleFilesRead,
@@ -179,14 +201,16 @@ export function judgeRules(
 ): { readonly rules?: LoadedRules; readonly problems: readonly Problem[] } {
   const { sets, texts, problems: parsed } = parseRuleFiles(read.files, demands.limits)
   const problems = [...parsed]
-  for (const set of sets.values()) if (!passed.has(set.version)) problems.push(...failedTests(set))
+  for (const set of sets.values())
+    if (!passed.has(set.version)) problems.push(...findErrors(set), ...failedTests(set))
   for (const name of demands.always) if (!sets.has(name)) problems.push(missingSet(name, sets))
   problems.push(...checkRegulated(sets, demands))
   if (problems.some(({ severity }) => severity === 'error')) return { problems }
   const { digest } = read
   if (demands.task === undefined)
     return { rules: { sets, texts, policy: undefined, problems, digest }, problems }
-  const { policy, problems: own } = compileTaskPolicy(sets, demands.always, demands.task)
+  const { always, task, findPinned } = demands
+  const { policy, problems: own } = compileTaskPolicy(sets, always, task, { findPinned })
   // A set that is gone or is another one than pinned leaves the task without a policy: what was withdrawn stays so.
   // So does one that guards what a task that observes must not come near.
   const withdrawn = own.some(({ code }) => WITHDRAWN.has(code))
@@ -204,6 +228,10 @@ function guardedProblem({ file, rule: { id, place } }: GuardedRule): Problem {
     hint: 'let the task enforce its rules, or give it sets without this one',
     code: OBSERVE_GUARDED,
   }
+}
+
+function findErrors(set: RuleSet): Problem[] {
+  return checkRuleSet(set).filter(({ severity }) => severity === 'error')
 }
 
 /** Runs a set's own tests; each that fails is a problem. */

@@ -26,6 +26,7 @@ import { isKilled, isPaused } from './endings.ts'
 import { openFlow } from './flow.ts'
 import { knownTasks } from './known-tasks.ts'
 import type { Records } from './records.ts'
+import { pinnedFinderFor } from './pinned-rules.ts'
 import type { LoadedRules } from './rules.ts'
 import { TaskCertificates } from './task-certificates.ts'
 import { countTasks } from './task-numbers.ts'
@@ -103,6 +104,7 @@ export class TaskRoom {
       rules: options.rules,
       always: config.rules.always,
       around: config,
+      findPinned: pinnedFinderFor(config),
       above: (task) => registry.ancestors(task)?.map((entry) => entry.task),
     })
     this.certificates = new TaskCertificates({

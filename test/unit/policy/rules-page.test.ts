@@ -4,7 +4,8 @@ import { readFileSync } from 'node:fs'
 
 import t from 'tap'
 
-import { checkRuleSet, checkTests } from '../../../src/policy/check.ts'
+import { checkRuleSet } from '../../../src/policy/check.ts'
+import { checkTests } from '../../../src/policy/rule-tests.ts'
 import { readContent } from '../../../src/understand/read-content.ts'
 import { KEYS } from '../../../src/policy/grammar.ts'
 import { ruleSet } from './ask.ts'
