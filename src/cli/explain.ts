@@ -85,10 +85,7 @@ export function registerExplain(
       ) => {
         const options = command.optsWithGlobals<CommonOptions & ExplainFlags>()
         if (options.call !== undefined) {
-          if (method !== undefined)
-            throw new UsageError('give METHOD and URL, or `--call`, not both')
-          if (options.at !== undefined)
-            throw new UsageError('a recorded call has a time of its own')
+          refuseBesideCall(method, options)
           exit(await explainCalls(options.call, options, io))
           return
         }
@@ -117,6 +114,11 @@ export function registerExplain(
         exit(await callControl(options, io, run))
       },
     )
+}
+
+function refuseBesideCall(method: string | undefined, { at }: ExplainFlags): void {
+  if (method !== undefined) throw new UsageError('give METHOD and URL, or `--call`, not both')
+  if (at !== undefined) throw new UsageError('a recorded call has a time of its own')
 }
 
 async function explainCalls(

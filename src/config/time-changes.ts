@@ -60,7 +60,7 @@ export class TimeChanges {
   #objection(call: Call, decision: Decision | ConnectDecision): Reason | undefined {
     const { verdict, reason, addresses } = decision
     // What a person has approved stays so; what none has been asked about is not allowed.
-    if (verdict === 'deny' || (verdict === 'hold' && call.decision?.verdict !== 'hold'))
+    if (verdict === 'deny' || (verdict === 'hold' && call.decision?.hold === undefined))
       return reason
     if ('mode' in decision && !isAsStrict(call.tunnelMode, decision.mode))
       return 'protocol-not-allowed'

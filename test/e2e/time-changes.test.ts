@@ -205,14 +205,14 @@ void t.test('time changes', async (t) => {
     async (cx, t) => {
       // Windows are of whole minutes; there has to be time to open everything before.
       const at = Math.ceil((Date.now() + 2 * SOON_MS) / MINUTE_MS) * MINUTE_MS
-      const until = `, between: { from: '${wallAt(at - HOUR_MS)}', to: '${wallAt(at)}', zone: ${ZONE.name} }`
-      const from = `, between: { from: '${wallAt(at)}', to: '${wallAt(at + DAY_MS - HOUR_MS)}', zone: ${ZONE.name} }`
+      const ending = `, between: { from: '${wallAt(at - HOUR_MS)}', to: '${wallAt(at)}', zone: ${ZONE.name} }`
+      const beginning = `, between: { from: '${wallAt(at)}', to: '${wallAt(at + DAY_MS - HOUR_MS)}', zone: ${ZONE.name} }`
       await writeRules(cx, [
-        ...allowAll('over.test', ports, until),
-        ...allowAll('stays.test', ports, until),
+        ...allowAll('over.test', ports, ending),
+        ...allowAll('stays.test', ports, ending),
         ...allowAll('stays.test', ports, '', '-too'),
         ...allowAll('denied.test', ports, ''),
-        `id: night, deny: 'http://denied.test'${from}`,
+        `id: night, deny: 'http://denied.test'${beginning}`,
         ...allowAll('always.test', ports, ''),
       ])
       const over = await openAll(cx, 'over.test', ports)
