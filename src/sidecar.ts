@@ -13,14 +13,14 @@ import type { RuleWatch } from './config/rule-watch.ts'
 import { openSecrets, type LogGuard, type Secrets } from './config/secrets.ts'
 import { startSinks } from './config/sinks.ts'
 import { makeTaskAuthorities } from './config/task-authorities.ts'
-import { endsWithTask, isKilled, isPaused } from './config/endings.ts'
+import { endsWithTask, isKilled, pauseTask } from './config/endings.ts'
 import {
   makeControlServer,
   reachableAddress,
   type ControlPartsOptions,
 } from './config/control-parts.ts'
 import { makeHooks } from './config/hooks.ts'
-import { openTaskTools, type TaskTools } from './config/task-tools.ts'
+import { closeLedger, openLedger, type Ledger } from './config/ledger.ts'
 import { TaskRoom } from './config/task-room.ts'
 import { makeDialer, socketAddressOf, socketDirOf } from './config/dialer.ts'
 import { HealthServer } from './control/health.ts'
@@ -74,7 +74,7 @@ export class Sidecar {
   readonly #health: HealthServer
   readonly #sinks: readonly SinkFeed[]
   readonly #authorities: TaskAuthorities
-  readonly #tools: TaskTools
+  readonly #ledger: Ledger
   readonly #ca: CaWatch
   readonly #oversight: Oversight
 
@@ -103,7 +103,6 @@ export class Sidecar {
     mkdirSync(stateDir, { recursive: true, mode: 0o700 })
     this.#ca = new CaWatch(ca, config, log)
     this.#authorities = makeTaskAuthorities(config, () => this.ca, log)
-    this.#tools = openTaskTools(config, log)
     this.#secrets = openSecrets(config, environment, guard)
     const { credentials, redactor } = this.#secrets
     this.#records = openRecords(
@@ -114,11 +113,13 @@ export class Sidecar {
         room: this.#room,
         sinks: this.#sinks,
         own: this.#oversight,
+        holds: this.#ledger.holds,
       }),
       (call, wasDenied) => this.#room.count(call, wasDenied),
     )
     const records = this.#records
     const { recorder } = records
+    this.#ledger = openLedger({ config, log, recorder, room: () => this.#room })
     const onProgress = (call: Call): void => recorder.recordProgress(call)
     this.#openCalls = new OpenCalls({ limits, now, onProgress })
     this.#rules = openRules({
@@ -186,6 +187,7 @@ export class Sidecar {
       rules: this.#rules,
       listeners: this.#listeners,
       records: this.#records,
+      holds: this.#ledger.holds,
       proxyAddress: () => reachableAddress(this.#proxy.address()),
     }
     return makeControlServer(options, version, this.#log)
@@ -206,7 +208,7 @@ export class Sidecar {
       leafServers,
       authorities: this.#authorities,
       credentials,
-      tools: this.#tools,
+      ...this.#ledger,
     }
     return new TaskRoom({
       ...held,
@@ -223,7 +225,7 @@ export class Sidecar {
         now: Date.now,
       }),
       openCalls: (taskId) => openCalls.countOf(taskId),
-      pause: (taskId) => openCalls.cutWhere(isPaused(taskId), 'task-not-active'),
+      pause: (taskId) => pauseTask(taskId, held),
       cut: (scope, value) => openCalls.cutWhere(isKilled(scope, value), 'killed'),
     })
   }
@@ -240,7 +242,7 @@ export class Sidecar {
       shares: this.#openCalls,
       onCredential: (standing, name) => this.#room.noteCredential(standing, name),
       refuseConnect: this.#config.refusals.connect,
-      tools: this.#tools,
+      ...this.#ledger,
       record: this.#config.record,
       recordedHeaders: this.#config.redact.headers,
       onUnexpected: (error, call) => {
@@ -264,6 +266,7 @@ export class Sidecar {
   /** Takes no more calls, lets open ones go on for a while, then ends everything in reverse order. */
   async stop(drainMs: number = this.#config.limits.drainTimeoutMs): Promise<void> {
     this.#proxy.drain()
+    this.#ledger.holds.drain()
     await this.#openCalls.drained(drainMs)
     this.#openCalls.cutAll('draining')
     this.#proxy.close()
@@ -277,7 +280,7 @@ export class Sidecar {
     this.#room.close()
     this.#openCalls.close()
     this.#ca.close()
-    this.#tools.close()
+    closeLedger(this.#ledger)
     await this.#records.settle()
     await Promise.all(this.#sinks.map((sink) => sink.close()))
     await this.#records.journal.close()

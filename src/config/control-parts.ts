@@ -13,6 +13,7 @@ import type {
 } from '../control/parts.ts'
 import { ControlServer } from '../control/server.ts'
 import type { CredentialStore } from '../credentials/store.ts'
+import type { Holds } from '../ledger/holds/holds.ts'
 import type { Strangers } from '../identify/strangers.ts'
 import type { TaskListeners } from '../listen/task-listeners.ts'
 import type { Log } from '../record/log.ts'
@@ -32,6 +33,7 @@ export interface ControlPartsOptions {
   readonly listeners: TaskListeners
   readonly strangers: Strangers
   readonly records: Pick<Records, 'recorder' | 'checkpoints' | 'overrides'>
+  readonly holds: Holds
   /** Where the explicit proxy listens, a port that the system chose included; undefined on a unix socket. */
   readonly proxyAddress: () => { readonly host: string; readonly port: number } | undefined
 }
@@ -67,6 +69,7 @@ function makeControlParts(options: ControlPartsOptions): ControlParts {
     kills: room.switches,
     owners: room.switches,
     overrides,
+    holds: options.holds,
     environmentFor: (taskId, token) => environmentOf(taskId, token, options),
     rules: rulesOf(options),
     credentials: () => credentialsOf(options),

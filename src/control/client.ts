@@ -5,6 +5,7 @@
 import http, { type IncomingMessage, type RequestOptions } from 'node:http'
 import https from 'node:https'
 
+import type { HoldAnswer, HoldView } from '../tasks/hold-view.ts'
 import type { Evidence, Kill, KillScope, Receipt, TaskView } from '../tasks/view.ts'
 import { readEvents, readProblem, readText } from './client-read.ts'
 import type { MadeTask, WrittenTask } from './client-task.ts'
@@ -22,6 +23,7 @@ import type {
 import type { Problem } from './problems.ts'
 
 export type { MadeTask, WrittenTask } from './client-task.ts'
+export type { HoldAnswer, HoldView } from '../tasks/hold-view.ts'
 export type { Evidence, Kill, KillScope, Receipt, ReceiptItem, TaskView } from '../tasks/view.ts'
 
 /** How the API is reached. */
@@ -184,6 +186,22 @@ export class ControlClient {
 
   liftKill(id: string): Promise<Kill> {
     return this.#send({ method: 'DELETE', path: `/v1/kill/${encodeURIComponent(id)}` })
+  }
+
+  /** Held calls, opened last last. */
+  async listHolds(
+    filter: { readonly task?: string; readonly state?: string } = {},
+  ): Promise<readonly HoldView[]> {
+    return (await this.#get<{ holds: HoldView[] }>(`/v1/holds${queryOf(filter)}`)).holds
+  }
+
+  showHold(id: string): Promise<HoldView> {
+    return this.#get(`/v1/holds/${encodeURIComponent(id)}`)
+  }
+
+  answerHold(id: string, answer: HoldAnswer, reason?: string): Promise<HoldView> {
+    const path = `/v1/holds/${encodeURIComponent(id)}/${answer}`
+    return this.#send({ method: 'POST', path, body: reasonOf(reason) })
   }
 
   /** Names of owners who were disabled. */

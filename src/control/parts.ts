@@ -1,6 +1,7 @@
 // What the control API asks of the rest of the sidecar, as interfaces: it never imports the data path. `sidecar.ts` hands
 // the parts in.
 
+import type { HoldAnswer, HoldReviewer, HoldView } from '../tasks/hold-view.ts'
 import type { TaskState } from '../tasks/task.ts'
 import type { TaskDefinition } from '../tasks/schema.ts'
 import type {
@@ -58,6 +59,15 @@ interface OverrideDesk {
   list(): readonly OverrideView[]
   /** @throws ControlError not-found; principal-not-allowed where it is the reviewer's own */
   review(id: string, actor: Actor): OverrideView
+}
+
+/** Calls that wait for a person. */
+interface HoldDesk {
+  /** All that are kept, those opened first first. */
+  list(): readonly HoldView[]
+  show(id: string): HoldView | undefined
+  /** @throws ControlError not-found, principal-not-allowed, conflict, audit-unavailable */
+  answer(id: string, answer: HoldAnswer, by: HoldReviewer, reason: string | undefined): HoldView
 }
 
 /** What a task's sandbox is given. */
@@ -181,6 +191,7 @@ export interface ControlParts {
   readonly kills: KillDesk
   readonly owners: OwnerDesk
   readonly overrides: OverrideDesk
+  readonly holds: HoldDesk
   /** Proxy URL and environment of a task's sandbox; the token is undefined where it is not known any more. */
   environmentFor(taskId: string, token: string | undefined): TaskEnvironment
   readonly rules: { show(): readonly RuleSetView[]; reload(actor: Actor): RulesReload }

@@ -65,6 +65,7 @@ export interface TaskView {
 export interface ReceiptItem {
   readonly kind:
     | 'calls'
+    | 'holds'
     | 'connections'
     | 'listener'
     | 'pool'

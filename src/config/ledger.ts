@@ -1,0 +1,88 @@
+// The ledger's memory as a configuration describes it: what tasks have seen of tools, and the calls that wait for a person,
+// each change of which is put on record. Called by `sidecar.ts`.
+
+import { Holds } from '../ledger/holds/holds.ts'
+import type { Log } from '../record/log.ts'
+import type { CallRecorder } from '../record/recorder.ts'
+import type { TaskEntry } from '../tasks/entry.ts'
+import type { HoldView } from '../tasks/hold-view.ts'
+import { normalizeHost } from '../wire/authority.ts'
+import type { Config } from './config.ts'
+import { openTaskTools, type TaskTools } from './task-tools.ts'
+
+/** What decisions depend on and change. */
+export interface Ledger {
+  readonly tools: TaskTools
+  readonly holds: Holds
+}
+
+/** What the ledger is opened with. */
+export interface LedgerOptions {
+  readonly config: Config
+  readonly log: Log
+  readonly recorder: Pick<CallRecorder, 'recordEvent'>
+  /** The tasks, once they are there. */
+  readonly room: () => {
+    readonly clock: { now(): number }
+    readonly registry: { readonly entries: { get(id: string): TaskEntry | undefined } }
+  }
+}
+
+/** Opens the ledger. @throws Error where what is kept of it cannot be read */
+export function openLedger(options: LedgerOptions): Ledger {
+  const { config, log, recorder, room } = options
+  const { stateDir, limits } = config
+  const entryOf = (id: string): TaskEntry | undefined => room().registry.entries.get(id)
+  const holds = new Holds({
+    stateDir,
+    limits,
+    now: () => room().clock.now(),
+    createdBy: (taskId) => entryOf(taskId)?.kept.createdBy,
+    onChange: (action, hold, callId) => {
+      const { host, port } = hold.request
+      recorder.recordEvent(action, {
+        task: entryOf(hold.task.id)?.task,
+        callId,
+        endpoint: { ...normalizeHost(host), port },
+        detail: detailOf(hold),
+      })
+    },
+    onProblem: (error) => log.error({ err: error }, 'a hold could not be written down'),
+  })
+  return { tools: openTaskTools(config, log), holds }
+}
+
+// What a record says of a hold; the reviewer's view is kept with the hold itself.
+function detailOf(hold: HoldView): Readonly<Record<string, unknown>> {
+  const { id, digest, rule, request, separate, reviewers, waitsUntil } = hold
+  const { by, via, reason, answerUntil, usedBy, cause } = hold
+  const { kind, method, scheme, path, query, body, tools = [] } = request
+  return {
+    hold: id,
+    digest,
+    rule: rule.id,
+    ruleset: rule.ruleset,
+    version: rule.version,
+    kind,
+    method,
+    scheme,
+    ...(path !== undefined && { path }),
+    ...(query !== undefined && { query }),
+    ...(body && { bytes: body.bytes, sha256: body.sha256 }),
+    ...(tools.length > 0 && { tools: tools.map(({ name }) => name) }),
+    separate,
+    ...(reviewers && { reviewers }),
+    waitsUntil,
+    ...(by !== undefined && { actor: by, via }),
+    ...(reason !== undefined && { reason }),
+    ...(answerUntil !== undefined && { answerUntil }),
+    ...(usedBy !== undefined && { usedBy }),
+    ...(cause !== undefined && { cause }),
+  }
+}
+
+/** Closes the ledger. */
+export function closeLedger({ tools, holds }: Ledger): void {
+  tools.close()
+  holds.close()
+}
