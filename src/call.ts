@@ -7,6 +7,7 @@ import type { Secret } from './credentials/secret.ts'
 import type { Reason } from './errors.ts'
 import type { InspectedFields } from './inspect/fields.ts'
 import type { PolicyChain } from './policy/conjunction.ts'
+import type { Moment } from './policy/facts.ts'
 import type { ConnectDecision, Decision } from './policy/decision.ts'
 import type { Task, TaskStanding } from './tasks/task.ts'
 import type { Endpoint } from './wire/authority.ts'
@@ -49,6 +50,8 @@ export interface Identity {
   readonly policies: PolicyChain
   /** The task as it stands at any later time. */
   readonly standing: TaskStanding
+  /** What deciding looks at beside call and rules, as it is when it is asked. */
+  readonly moment: () => Moment
 }
 
 /** The head that leaves, credentials in place. Never written to a record. */

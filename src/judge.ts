@@ -1,9 +1,9 @@
 // The stages identified to decided of an HTTP call: whose it is, what its head alone forbids, what the rules say. Where rules
 // look inside, `understand/` asks again with what it read. Called by `pipeline.ts` and `understand/`.
 
-import type { Call, Decided, Identified, Received } from './call.ts'
+import type { Call, Decided, Identified, Identity, Received } from './call.ts'
 import { EgressError } from './errors.ts'
-import { decideTogether, type PolicyChain } from './policy/conjunction.ts'
+import { decideTogether } from './policy/conjunction.ts'
 import type { Decision } from './policy/decision.ts'
 import type { Content } from './policy/subject.ts'
 import { screen, type CallScope, type Parts } from './stages.ts'
@@ -53,17 +53,20 @@ export function screenRequest(
     },
     parts,
   )
-  return { call, verdict: judge(identity.policies, request, undefined) }
+  return { call, verdict: judge(identity, request, undefined) }
 }
+
+/** What is asked: the rules in force, and what they look at beside the call. */
+export type Rules = Pick<Identity, 'policies' | 'moment'>
 
 /** Asks the rules. @param content what was read of the call; undefined: its head alone is asked about */
 export function judge(
-  policies: PolicyChain,
+  rules: Rules,
   request: CanonicalRequest,
   content: Content | undefined,
 ): Verdict {
   const startedAtMs = performance.now()
-  const verdict = judgeMethods(policies, content === undefined ? request : { ...request, content })
+  const verdict = judgeMethods(rules, content === undefined ? request : { ...request, content })
   return { ...verdict, us: (performance.now() - startedAtMs) * 1000 }
 }
 
@@ -74,7 +77,7 @@ export function settle<C extends Call & Received & Identified>(
   parts: Parts,
 ): C & Decided {
   call.decide(decision, makeUlid(Date.now()), us)
-  if (decision.verdict === 'deny')
+  if (decision.verdict !== 'allow')
     throw new EgressError(decision.reason, {
       ...detail,
       ...(override !== undefined && { override }),
@@ -117,13 +120,14 @@ function listOverrides(headers: RawHeaders): [name: string, method: string][] {
 // Upstreams that heed an overriding method do not do what the request line says: the rules must allow that one too, and
 // where they do not, that is the decision.
 function judgeMethods(
-  policies: PolicyChain,
+  { policies, moment: ask }: Rules,
   question: CanonicalRequest & { readonly content?: Content },
 ): Omit<Verdict, 'us'> {
-  const decision = decideTogether(policies, question)
+  const moment = ask()
+  const decision = decideTogether(policies, question, moment)
   if (decision.verdict === 'deny') return { decision }
   for (const [override, method] of listOverrides(question.headers)) {
-    const overridden = decideTogether(policies, { ...question, method })
+    const overridden = decideTogether(policies, { ...question, method }, moment)
     if (overridden.verdict === 'deny') return { decision: overridden, override }
   }
   return { decision }

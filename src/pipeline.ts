@@ -138,11 +138,11 @@ export async function runTunnel(
     parts.shares.claim(call)
     screen(call, { endpoint, headers: head.headers, path: '', query: undefined }, parts)
     const startedAtMs = performance.now()
-    const decision = decideConnectTogether(identity.policies, endpoint)
+    const decision = decideConnectTogether(identity.policies, endpoint, identity.moment())
     call.decide(decision, makeUlid(Date.now()), (performance.now() - startedAtMs) * 1000)
     call.tunnelMode = decision.mode
     if (decision.verdict === 'allow') parts.switches.checkCall(endpoint.host, undefined)
-    if (decision.verdict === 'deny') await refuseTunnel(call, endpoint, decision, side, parts)
+    if (decision.verdict !== 'allow') await refuseTunnel(call, endpoint, decision, side, parts)
     else if (decision.mode === 'inspect') await openInspected(call, endpoint, side, parts)
     else await openOpaque(call, endpoint, decision, side, parts)
   } catch (error) {

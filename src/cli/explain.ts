@@ -10,7 +10,9 @@ import type { Policy } from '../policy/compile.ts'
 import type { Decision, Obligations, TraceStep } from '../policy/decision.ts'
 import type { PolicyChain } from '../policy/conjunction.ts'
 import { explainTogether } from '../policy/explain.ts'
+import type { Moment } from '../policy/facts.ts'
 import { makeItem } from '../policy/inside-grammar.ts'
+import type { Verdict } from '../policy/rule-set.ts'
 import { askAbout, type Asked } from '../policy/written-call.ts'
 import type { ControlClient } from '../control/client.ts'
 import { configFor, staticTaskFor, staticTaskOf, type CommonOptions } from './common.ts'
@@ -169,6 +171,12 @@ function rulesFor(config: Config, flags: ExplainFlags): TaskRules {
   }
 }
 
+const EXIT_OF: Readonly<Record<Verdict, number>> = {
+  allow: EXIT_CODES.ok,
+  deny: EXIT_CODES.no,
+  hold: 3,
+}
+
 function explainCall(
   policies: PolicyChain,
   method: string,
@@ -189,7 +197,7 @@ function explainCall(
   const { decision, trace } = explained
   if (options.json === true) printJson(io, { ...writable(decision), trace })
   else printDecision(decision, trace, io)
-  return decision.verdict === 'allow' ? EXIT_CODES.ok : EXIT_CODES.no
+  return EXIT_OF[decision.verdict]
 }
 
 function explainAsked(
@@ -199,12 +207,13 @@ function explainAsked(
   bytesMax: number,
 ): Explained {
   const bytes = bodyFlag === undefined ? undefined : readBodyFile(bodyFlag)
-  const explained = explainTogether(policies, asked)
+  const moment: Moment = { now: Date.now(), read: 'public' }
+  const explained = explainTogether(policies, asked, moment)
   const { inspectors } = explained.decision
   // As live: a body that no rule looks into is not read, nor that of a call which its head alone refuses.
   if (bytes === undefined || inspectors === undefined || 'connect' in asked) return explained
   const content = readBodyContent(asked, bytes, inspectors, bytesMax)
-  return explainTogether(policies, { ...asked, content })
+  return explainTogether(policies, { ...asked, content }, moment)
 }
 
 function questionOf(method: string, url: string, flags: ExplainFlags): Asked {

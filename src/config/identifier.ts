@@ -23,6 +23,7 @@ export function makeIdentifier(options: IdentifierOptions): Identifier {
     tasks: room.known,
     jwt: makeJwtVerifier(config, dialer, Date.now),
     policiesFor: (task) => room.policies.chainOf(task),
+    momentOf: () => ({ now: room.clock.now(), read: 'public' }),
     checkSwitches: (task) => room.switches.checkTask(task),
     onStranger: ({ address }, reason) => {
       if (address !== SELF_CHECK_CLIENT) strangers.note(address, reason)

@@ -3,6 +3,7 @@
 
 import { DEFAULT_LIMITS, type Limits } from '../limits.ts'
 import { checkTests } from '../policy/check.ts'
+import type { TaskFacts } from '../policy/facts.ts'
 import { readContentLater } from '../understand/content-reader.ts'
 import { compilePolicy, type Policy } from '../policy/compile.ts'
 import { parseRuleSet } from '../policy/parse.ts'
@@ -23,6 +24,8 @@ export interface LoadedRuleSets {
 export interface TaskRules extends Pick<Task, 'rules' | 'params'> {
   /** Undefined: unknown, so that no allow for an environment matches and every deny for one does. */
   readonly environment: string | undefined
+  /** What else of the task rules may look at; absent: nothing of it is known. */
+  readonly facts?: TaskFacts
 }
 
 /** The bounds of rule files. */
@@ -105,8 +108,13 @@ export function compileTaskPolicy(
   const named = task.rules.flatMap(find)
   const binding = always.flatMap(find)
   if (problems.length > 0) return { problems }
-  const { params, environment } = task
-  return compilePolicy({ sets: named, always: binding, params, environment })
+  const { params, environment, facts } = task
+  return compilePolicy({
+    sets: named,
+    always: binding,
+    params,
+    task: { params, ...facts, ...(environment !== undefined && { environment }) },
+  })
 }
 
 /** The problem of a set that is named and not there. */

@@ -14,7 +14,7 @@ import type { Dialer } from '../net/dial.ts'
 import type { Policy } from '../policy/compile.ts'
 import { decideTogether } from '../policy/conjunction.ts'
 import type { Decision, Question } from '../policy/decision.ts'
-import type { BoundHost } from '../policy/match.ts'
+import type { BoundHost } from '../policy/bound-rule.ts'
 import type { Log } from '../record/log.ts'
 import { SelfChecks, type SelfCheck } from '../record/detect/self-check.ts'
 import { findTailTampering } from '../record/proof/tail-check.ts'
@@ -128,7 +128,10 @@ export function findAllowedByDefault({ room }: Pick<SelfCheckParts, 'room'>): st
     // I5: a task without rules lets nothing out.
     if (policies === undefined) continue
     asked += 1
-    const { verdict, rule } = decideTogether(policies, question)
+    const { verdict, rule } = decideTogether(policies, question, {
+      now: Date.now(),
+      read: 'public',
+    })
     // A rule that names every host and the port is a rule; what passes without one is none.
     if (verdict === 'allow' && !policies.some((policy) => hasRule(policy, rule)))
       return 'a call that no rule allows is let out'

@@ -6,6 +6,7 @@ import { LRUCache } from 'lru-cache'
 
 import type { Policy } from '../policy/compile.ts'
 import type { PolicyChain } from '../policy/conjunction.ts'
+import { factsOf } from '../policy/facts.ts'
 import { credentialsOf } from '../policy/reachable.ts'
 import type { Task } from '../tasks/task.ts'
 import { compileTaskPolicy, type LoadedRules } from './rules.ts'
@@ -54,7 +55,8 @@ export class TaskPolicies {
 
   /** A task's own rules as others than those in force would give them. */
   policyUnder(rules: LoadedRules, task: Task): Policy | undefined {
-    return compileTaskPolicy(rules.sets, this.#options.always, task).policy
+    const { policy } = compileTaskPolicy(rules.sets, this.#options.always, task)
+    return policy && { ...policy, task: factsOf(task) }
   }
 
   /** A task's own rules. */
@@ -78,7 +80,8 @@ export class TaskPolicies {
       }
       this.#policies.set(key, known)
     }
-    return known
+    // Compiled once for all that say the same of rules; what conditions see is each task's own.
+    return known.policy ? { ...known, policy: { ...known.policy, task: factsOf(task) } } : known
   }
 
   /** A task's rules and those of all tasks above it; undefined where any of them has none (I5). */

@@ -33,7 +33,7 @@ export async function recordWidenings(options: WideningOptions): Promise<void> {
       const now = policies.policyOf(task).policy
       const then = policies.policyUnder(before, task)
       const isChanged = now !== undefined && then !== undefined && now.digest !== then.digest
-      compared.set(key, isChanged ? comparePolicies(now, then) : undefined)
+      compared.set(key, isChanged ? comparePolicies(now, then, Date.now()) : undefined)
     }
     const comparison = compared.get(key)
     if (comparison === undefined) continue

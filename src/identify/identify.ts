@@ -5,6 +5,7 @@
 import type { Arrival, ClientAddress, Identity } from '../call.ts'
 import { EgressError, type Reason } from '../errors.ts'
 import type { PolicyChain } from '../policy/conjunction.ts'
+import type { Moment } from '../policy/facts.ts'
 import type { Task, TaskStanding } from '../tasks/task.ts'
 import { canonicalAddress, contains, parseCidr, type Cidr } from '../wire/address.ts'
 import type { RawHeaders } from '../wire/body.ts'
@@ -38,6 +39,8 @@ export interface IdentifyOptions {
   readonly jwt: JwtVerifier | undefined
   /** The rules in force for a task and those above it; undefined where none are valid. I5: then nothing leaves. */
   readonly policiesFor: (task: Task) => PolicyChain | undefined
+  /** When a call of a task is decided, and after what. */
+  readonly momentOf: (task: Task) => Moment
   /** @throws EgressError killed */
   readonly checkSwitches: (task: Task) => void
   /** Told of a client that proved no task. */
@@ -78,7 +81,7 @@ export class Identifier {
    * policy-unavailable
    */
   identify(arrival: Arrival, headers: RawHeaders): Identity {
-    const { tasks, checkSwitches, policiesFor } = this.#options
+    const { tasks, checkSwitches, policiesFor, momentOf } = this.#options
     const { boundTo, client } = arrival
     const { standing, isPortable } = boundTo
       ? { standing: boundTo, isPortable: false }
@@ -95,7 +98,7 @@ export class Identifier {
     checkSwitches(task)
     const policies = policiesFor(task)
     if (policies === undefined) throw new TaskRefusal('policy-unavailable', task)
-    return { task, policies, standing }
+    return { task, policies, standing, moment: () => momentOf(task) }
   }
 
   #provedBy(client: ClientAddress, headers: RawHeaders): Proved {

@@ -2,9 +2,10 @@
 
 import { parseCidr, type Cidr } from '../wire/address.ts'
 import { normalizeHost } from '../wire/authority.ts'
+import type { DestinationFacts } from './condition/condition.ts'
 import type { Obligations } from './decision.ts'
 import { bindInside } from './inside.ts'
-import type { BoundHost, BoundRule, Dues, Entry } from './match.ts'
+import type { BoundHost, BoundRule, Dues, Entry } from './bound-rule.ts'
 import { oweStrictest } from './owe.ts'
 import { bindPath } from './path-pattern.ts'
 import type { HostPattern, Rule, RuleSet } from './rule-set.ts'
@@ -27,11 +28,15 @@ export function bindRule(
   { values, binding, ordinal, environment }: Binding,
 ): BoundRule {
   const entries: Entry[] = []
+  const ref = { id: rule.id, ruleset: set.name, version: set.version }
   const dues: Dues = {
     credential: rule.credential,
     bodyBytesMax: rule.bodyBytesMax,
     data: rule.data,
     regulation: rule.regulation,
+    category: rule.category,
+    accepts: rule.accepts,
+    quota: rule.limits && { rule: ref, limits: rule.limits },
     clientAuth: rule.clientAuth,
     placeholderInBody: rule.placeholderInBody,
     maxPackBytes: rule.inside?.git?.maxPackBytes,
@@ -40,7 +45,7 @@ export function bindRule(
   }
   const bound: BoundRule = {
     ordinal,
-    ref: { id: rule.id, ruleset: set.name, version: set.version },
+    ref,
     verdict: rule.verdict,
     observe: rule.observe,
     binding,
@@ -51,6 +56,12 @@ export function bindRule(
     ports: rule.ports && new Set(rule.ports),
     inside: rule.inside && bindInside(rule.inside, values),
     isForEnvironment: isFor(rule, binding, environment),
+    between: rule.between,
+    when: rule.when,
+    expiresAt: rule.expiresAt,
+    destination: describeDestination(rule, environment),
+    separate: rule.separate,
+    reviewers: rule.reviewers,
     dues,
     obligations: oweAlone(dues),
     at: `${set.file}:${rule.place.line}:${rule.place.column}`,
@@ -90,14 +101,24 @@ function isFor(
   environment: string | undefined,
 ): boolean {
   if (environments === undefined) return true
-  if (environment === undefined) return verdict === 'deny' || binding === 'always'
+  if (environment === undefined) return verdict !== 'allow' || binding === 'always'
   return environments.includes(environment)
+}
+
+function describeDestination(
+  { data, environments }: Rule,
+  environment: string | undefined,
+): DestinationFacts {
+  const label = environments?.find((each) => each === environment) ?? environments?.[0]
+  return { ...(data !== undefined && { data }), ...(label !== undefined && { environment: label }) }
 }
 
 /** What a call owes that one rule alone allows. */
 function oweAlone(dues: Dues): Obligations {
   return Object.freeze({
     ...(dues.credential !== undefined && { credential: dues.credential }),
+    ...(dues.accepts !== undefined && { accepts: dues.accepts }),
+    ...(dues.quota && { quotas: [dues.quota] }),
     ...oweStrictest([dues]),
     clientAuth: dues.clientAuth ?? 'drop',
     placeholderInBody: dues.placeholderInBody ?? 'pass',

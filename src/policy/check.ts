@@ -12,11 +12,14 @@ import { reviewPins, reviewUnlimited } from './check-inside.ts'
 import { inspectorOf } from './inside.ts'
 import { callsOverlap, environmentsOverlap, hostsOverlap } from './overlap.ts'
 import { findParamUse } from './params.ts'
+import type { Moment } from './facts.ts'
 import type { Finding, Problem } from './problem.ts'
 import type { Destination, Rule, RuleSet, RuleTest } from './rule-set.ts'
 import { isInspected } from './destination.ts'
 import type { Content, Inspector } from './subject.ts'
 import { askAbout, CALL_PATTERN } from './written-call.ts'
+
+const TEST_TIME = Date.UTC(2025, 0, 1)
 
 /** How one test of a rule file ended. */
 export interface TestResult {
@@ -39,7 +42,7 @@ interface Ruled {
 /** Looks one rule set over. */
 export function checkRuleSet(set: RuleSet): Problem[] {
   const findings = set.rules.flatMap((rule) =>
-    (rule.verdict === 'allow' ? reviewAllow(rule) : reviewDeny(rule)).map((finding) =>
+    (rule.verdict === 'deny' ? reviewDeny(rule) : reviewAllow(rule)).map((finding) =>
       placed(finding, set, rule.place),
     ),
   )
@@ -55,7 +58,7 @@ export function checkTogether(sets: readonly RuleSet[]): Problem[] {
       rule.destinations.map((destination): Ruled => ({ set, rule, destination })),
     ),
   )
-  const allows = all.filter(({ rule }) => rule.verdict === 'allow')
+  const allows = all.filter(({ rule }) => rule.verdict !== 'deny')
   const inspected = allows.filter(({ destination }) => isInspected(destination.scheme ?? 'https'))
   const opaque = allows.filter(({ destination }) => !isInspected(destination.scheme ?? 'https'))
   const limited = inspected.filter(({ rule }) => rule.inside !== undefined)
@@ -212,18 +215,19 @@ export type ReadBody = (
  * @param readBody asked where rules look into a call whose test has a body: the recognisers are not this room's
  */
 export function checkTests(set: RuleSet, readBody: ReadBody): TestResult[] {
+  const now = timeOf(set)
   const policies = new Map<string, ReturnType<typeof compilePolicy>>()
-  const policyFor = ({ params, environment }: RuleTest): ReturnType<typeof compilePolicy> => {
-    const key = JSON.stringify([params, environment])
-    const known =
-      policies.get(key) ?? compilePolicy({ sets: [set], always: [], params, environment })
+  const policyFor = ({ params, task }: RuleTest): ReturnType<typeof compilePolicy> => {
+    const key = JSON.stringify([params, task])
+    const known = policies.get(key) ?? compilePolicy({ sets: [set], always: [], params, task })
     policies.set(key, known)
     return known
   }
   return set.tests.map((test) => {
     const { expect } = test
-    const expected = `${expect.verdict} ${expect.verdict === 'allow' ? expect.rule : expect.reason}`
-    const got = runTest(policyFor(test), test, readBody)
+    const expected = `${expect.verdict} ${expect.verdict === 'deny' ? expect.reason : expect.rule}`
+    const moment = { now: test.at ?? now, read: test.read }
+    const got = runTest(policyFor(test), test, moment, readBody)
     const { line, column } = test.place
     return {
       name: test.call,
@@ -237,22 +241,29 @@ export function checkTests(set: RuleSet, readBody: ReadBody): TestResult[] {
   })
 }
 
+// Whether a file is sound must not hang on when it is read: what says no time is asked before anything in it is over.
+function timeOf({ rules }: RuleSet): number {
+  return Math.min(TEST_TIME, ...rules.map(({ expiresAt = Infinity }) => expiresAt - 1))
+}
+
 function runTest(
   { policy, problems }: ReturnType<typeof compilePolicy>,
   test: RuleTest,
+  moment: Moment,
   readBody: ReadBody,
 ): string {
   if (!policy) return `error ${problems.map(({ message }) => message).join('; ')}`
   const [, method = '', target = ''] = CALL_PATTERN.exec(test.call) ?? []
   try {
     const asked = askAbout(method, target, flatten(test.headers))
-    if ('connect' in asked) return summarize(decideConnect(policy, asked.connect))
-    if (test.item) return summarize(decide(policy, { ...asked, content: { mcp: test.item } }))
-    const decision = decide(policy, asked)
+    if ('connect' in asked) return summarize(decideConnect(policy, asked.connect, moment))
+    if (test.item)
+      return summarize(decide(policy, { ...asked, content: { mcp: test.item } }, moment))
+    const decision = decide(policy, asked, moment)
     const { inspectors } = decision
     if (test.body === undefined || !inspectors) return summarize(decision)
     const content = readBody(asked, new TextEncoder().encode(test.body), inspectors)
-    return summarize(decide(policy, { ...asked, content }))
+    return summarize(decide(policy, { ...asked, content }, moment))
   } catch (error) {
     if (error instanceof EgressError) return `deny ${error.reason}`
     throw error
@@ -266,5 +277,5 @@ function flatten(headers: RuleTest['headers']): string[] {
 }
 
 function summarize({ verdict, reason, rule }: Decision): string {
-  return verdict === 'allow' ? `allow ${rule?.id ?? ''}` : `deny ${reason}`
+  return verdict === 'deny' ? `deny ${reason}` : `${verdict} ${rule?.id ?? ''}`
 }

@@ -5,8 +5,9 @@ import { createHash } from 'node:crypto'
 
 import type { Cidr } from '../wire/address.ts'
 import { bindRule } from './bind.ts'
-import { HostIndex } from './host-index.ts'
-import type { BoundRule, Entry } from './match.ts'
+import type { TaskFacts } from './facts.ts'
+import { HostIndex, looksInside } from './host-index.ts'
+import type { BoundRule, Entry } from './bound-rule.ts'
 import { checkValues } from './params.ts'
 import type { Problem } from './problem.ts'
 import type { RuleSet } from './rule-set.ts'
@@ -14,6 +15,8 @@ import type { ParamValues } from './template.ts'
 
 /** The rules in force for a task. What is below `inside` is for this room alone. */
 export interface Policy {
+  /** Whose rules they are, as conditions and classes see it. */
+  readonly task: TaskFacts
   /** `sha256:` over the versions of all sets in force, in their order. */
   readonly digest: string
   readonly ruleSets: readonly {
@@ -46,8 +49,8 @@ export interface PolicyInput {
   /** Their denies and limits bind every task, their allows do not. */
   readonly always: readonly RuleSet[]
   readonly params: ParamValues
-  /** Of the task; undefined: unknown, so that no allow for an environment matches and every deny for one does. */
-  readonly environment: string | undefined
+  /** The task; where its environment is unknown no allow for an environment matches and every deny for one does. */
+  readonly task: TaskFacts
 }
 
 /**
@@ -68,10 +71,10 @@ export function compilePolicy(input: PolicyInput): { policy?: Policy; problems: 
           values: input.params,
           binding: input.sets.includes(set) ? 'task' : 'always',
           ordinal: rules.length,
-          environment: input.environment,
+          environment: input.task.environment,
         }),
       )
-  return { policy: { ...describe(all), inside: arrange(rules) }, problems }
+  return { policy: { ...describe(all), task: input.task, inside: arrange(rules) }, problems }
 }
 
 function describe(sets: readonly RuleSet[]): Pick<Policy, 'digest' | 'ruleSets'> {
@@ -92,7 +95,15 @@ function arrange(rules: readonly BoundRule[]): PolicyInside {
   )
   const deniedSometimes = ranges.filter(
     ({ rule, paths }) =>
-      paths ?? rule.ports ?? rule.methods ?? rule.query ?? rule.headers ?? rule.inside,
+      paths ??
+      rule.ports ??
+      rule.methods ??
+      rule.query ??
+      rule.headers ??
+      rule.inside ??
+      rule.between ??
+      rule.when ??
+      rule.expiresAt,
   )
   return {
     rules,
@@ -103,10 +114,10 @@ function arrange(rules: readonly BoundRule[]): PolicyInside {
       .filter((host) => host.kind === 'range')
       .map(({ cidr }) => cidr),
     deniedSometimes,
-    deniedByInside: deniedSometimes.filter(({ rule }) => rule.inside !== undefined),
+    deniedByInside: deniedSometimes.filter(({ rule }) => looksInside(rule)),
     literals: entries.filter(
       ({ host, rule }) =>
-        rule.verdict === 'allow' &&
+        rule.verdict !== 'deny' &&
         rule.binding === 'task' &&
         !rule.observe &&
         (host.kind === 'range' || (host.kind === 'exact' && host.isAddress)),

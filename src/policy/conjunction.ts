@@ -7,28 +7,34 @@ import { createHash } from 'node:crypto'
 import type { Reason } from '../errors.ts'
 import type { Endpoint } from '../wire/authority.ts'
 import type { Policy } from './compile.ts'
-import { decide, decideConnect } from './decide.ts'
-import type { AddressPolicy, ConnectDecision, Decision, Obligations, Question } from './decision.ts'
-import { NOTHING_OWED, oweStrictest } from './owe.ts'
+import { NO_ADDRESSES } from './address-policy.ts'
+import { findClassFault } from './classes.ts'
+import { decide, decideConnect, holdTogether } from './decide.ts'
+import type { ConnectDecision, Decision, Obligations, Question } from './decision.ts'
+import type { Moment } from './facts.ts'
+import { limitTogether, lowestAccepted, NOTHING_OWED, oweStrictest } from './owe.ts'
 import { INSPECTORS } from './subject.ts'
 
 /** The policies of a task: its own, its parent's, and so on up to that of the root. */
 export type PolicyChain = readonly [Policy, ...Policy[]]
 
-const NO_ADDRESSES: AddressPolicy = Object.freeze({ allowed: [], denied: [] })
 // A chain is made once a task and lives as long.
 const digests = new WeakMap<PolicyChain, string>()
 
 /** Judges one HTTP call by all policies of a chain. */
-export function decideTogether(policies: PolicyChain, question: Question): Decision {
-  if (policies.length === 1) return decide(policies[0], question)
+export function decideTogether(
+  policies: PolicyChain,
+  question: Question,
+  moment: Moment,
+): Decision {
+  if (policies.length === 1) return decide(policies[0], question, moment)
   const [own, ...ancestors] = policies
-  const decision = decide(own, question)
+  const decision = decide(own, question, moment)
   const policy = digestOf(policies)
   if (decision.verdict === 'deny') return { ...decision, policy }
   const above: Decision[] = []
   for (const [at, ancestor] of ancestors.entries()) {
-    const theirs = decide(ancestor, question)
+    const theirs = decide(ancestor, question, moment)
     if (theirs.verdict === 'deny') return { ...theirs, policy, ancestor: at + 1 }
     const { credential } = decision.obligations
     // By the head alone it is not known yet whose rule gives it.
@@ -37,30 +43,35 @@ export function decideTogether(policies: PolicyChain, question: Question): Decis
       return refuse('denied-by-rule', policy, at + 1)
     above.push(theirs)
   }
-  return join(decision, above, policy)
+  return checkAll(policies, join(decision, above, policy), moment)
 }
 
 /**
  * Judges a CONNECT by all policies of a chain. A tunnel that one of them looks into has to be looked into by all: what one
  * lets pass unseen no other can judge. Of the two kinds that are not looked into the stricter counts.
  */
-export function decideConnectTogether(policies: PolicyChain, endpoint: Endpoint): ConnectDecision {
-  if (policies.length === 1) return decideConnect(policies[0], endpoint)
+export function decideConnectTogether(
+  policies: PolicyChain,
+  endpoint: Endpoint,
+  moment: Moment,
+): ConnectDecision {
+  if (policies.length === 1) return decideConnect(policies[0], endpoint, moment)
   const [own, ...ancestors] = policies
-  const decision = decideConnect(own, endpoint)
+  const decision = decideConnect(own, endpoint, moment)
   const policy = digestOf(policies)
   if (decision.verdict === 'deny') return { ...decision, policy }
   let { mode } = decision
   const above: Decision[] = []
   for (const [at, ancestor] of ancestors.entries()) {
-    const theirs = decideConnect(ancestor, endpoint)
+    const theirs = decideConnect(ancestor, endpoint, moment)
     if (theirs.verdict === 'deny') return { ...theirs, policy, ancestor: at + 1, mode }
     if ((theirs.mode === 'inspect') !== (mode === 'inspect'))
       return { ...refuse('protocol-not-allowed', policy, at + 1), mode }
     if (theirs.mode === 'tls') mode = 'tls'
     above.push(theirs)
   }
-  return { ...join(decision, above, policy), mode }
+  const joined = join(decision, above, policy)
+  return { ...(mode === 'inspect' ? joined : checkAll(policies, joined, moment)), mode }
 }
 
 function refuse(reason: Reason, policy: string, ancestor: number): Decision {
@@ -74,17 +85,46 @@ function refuse(reason: Reason, policy: string, ancestor: number): Decision {
   }
 }
 
+// What all of them bring back together may be above what one of them may touch.
+function checkAll(policies: PolicyChain, decision: Decision, moment: Moment): Decision {
+  if (decision.inspectors !== undefined) return decision
+  for (const [ancestor, policy] of policies.entries()) {
+    const reason = findClassFault(policy, decision.obligations, moment)
+    if (reason === undefined) continue
+    const { obligations: _owed, hold: _hold, ...denied } = decision
+    return {
+      ...denied,
+      verdict: 'deny',
+      reason,
+      obligations: NOTHING_OWED,
+      addresses: NO_ADDRESSES,
+      ...(ancestor > 0 && { ancestor }),
+    }
+  }
+  return decision
+}
+
 function join(own: Decision, above: readonly Decision[], policy: string): Decision {
   const all = [own, ...above]
   const inspectors = INSPECTORS.filter((kind) =>
     all.some((each) => each.inspectors?.includes(kind)),
   )
+  const held = all.filter(({ verdict }) => verdict === 'hold')
+  const [holding] = held
+  const revisitAt = Math.min(...all.map((each) => each.revisitAt ?? Infinity))
   const wouldDeny = all.find((each) => each.wouldDeny !== undefined)?.wouldDeny
   return {
     ...own,
     obligations: oweTogether(all.map(({ obligations }) => obligations)),
     addresses: { ...own.addresses, also: above.map(({ addresses }) => addresses) },
     policy,
+    ...(holding && {
+      verdict: 'hold',
+      reason: holding.reason,
+      ...(holding.rule && { rule: holding.rule }),
+      hold: holdTogether(held.map(({ hold }) => hold ?? { separate: true, reviewers: [] })),
+    }),
+    ...(revisitAt < Infinity && { revisitAt }),
     ...(inspectors.length > 0 && { inspectors }),
     ...(wouldDeny !== undefined && { wouldDeny }),
   }
@@ -97,6 +137,8 @@ export function oweTogether(all: readonly Obligations[]): Obligations {
   const credential = isShared ? own?.credential : undefined
   return {
     ...(credential !== undefined && { credential }),
+    ...lowestAccepted(all.map(({ accepts }) => accepts)),
+    ...limitTogether(all.flatMap(({ quotas = [] }) => quotas)),
     ...oweStrictest(all),
     clientAuth: all.every(({ clientAuth }) => clientAuth === 'pass') ? 'pass' : 'drop',
     placeholderInBody: all.some(({ placeholderInBody }) => placeholderInBody === 'refuse')

@@ -7,6 +7,8 @@ import type { Cidr } from '../wire/address.ts'
 import type { RawHeaders } from '../wire/body.ts'
 import type { PathReadings } from '../wire/path.ts'
 import type { InsideKey } from './inside-match.ts'
+import type { Clause } from './condition/condition.ts'
+import type { RuleLimits, Verdict } from './rule-set.ts'
 import type { Content, ContentModes, Inspector } from './subject.ts'
 
 /** One call as the rules see it. A CONNECT asks with `decideConnect` and has neither method nor path. */
@@ -32,6 +34,20 @@ export interface RuleRef {
   readonly version: string
 }
 
+/** How much may be done by one rule: counted for the task by the rule's name. */
+export interface Quota {
+  readonly rule: RuleRef
+  readonly limits: RuleLimits
+}
+
+/** Who may let a held call pass. */
+export interface HoldTerms {
+  /** The task's owner and whoever made it may not. */
+  readonly separate: boolean
+  /** Names of principals, `team:NAME` for a team; absent: any approver. */
+  readonly reviewers?: readonly string[] | undefined
+}
+
 /** What an allowed call owes and gets. */
 export interface Obligations {
   /** Name of the credential to inject. */
@@ -42,6 +58,12 @@ export interface Obligations {
   readonly data?: DataClass
   /** Laws and standards that it falls under, of all matching rules, sorted; absent where none of them names one. */
   readonly regulation?: readonly string[]
+  /** Kinds of data that come back, of all matching rules, sorted; absent where none of them names one. */
+  readonly category?: readonly string[]
+  /** Highest class that may be sent, the lowest of all matching rules; absent: `public`. */
+  readonly accepts?: DataClass
+  /** Limits of all matching rules; absent where none of them has any. */
+  readonly quotas?: readonly Quota[]
   /** `drop`: what the sandbox sends to authenticate is dropped where the destination is brokered. */
   readonly clientAuth: 'drop' | 'pass'
   readonly placeholderInBody: 'pass' | 'refuse'
@@ -66,7 +88,7 @@ export interface AddressPolicy {
 /** One rule looked at, for `explain`. */
 export interface TraceStep {
   readonly rule: RuleRef
-  readonly verdict: 'allow' | 'deny' | 'hold'
+  readonly verdict: Verdict
   readonly matched: boolean
   /** The furthest dimension that the call did not meet, where it did not match. */
   readonly failedAt?:
@@ -79,8 +101,13 @@ export interface TraceStep {
     | 'headers'
     | InsideKey
     | 'environment'
+    | 'between'
+    | 'when'
+    | 'condition-error'
     | 'expired'
     | 'always-allow'
+  /** The parts of the rule's condition, where the call got as far as to it. */
+  readonly clauses?: readonly Clause[]
   /** `file:line:column` of the rule. */
   readonly at: string
   /** Whose rule it is: 1 for the parent's, 2 for its parent's; absent for the task's own. */
@@ -89,7 +116,8 @@ export interface TraceStep {
 
 /** The answer for one call. */
 export interface Decision {
-  readonly verdict: 'allow' | 'deny'
+  /** `hold`: a person decides. */
+  readonly verdict: Verdict
   readonly reason: Reason
   readonly rule?: RuleRef
   /** Whose rules refused it where not the task's own: 1 is the parent, 2 the parent's parent. */
@@ -101,6 +129,10 @@ export interface Decision {
    * Absent where there are none.
    */
   readonly inspectors?: readonly Inspector[]
+  /** Who may let it pass; there where the verdict is `hold`. */
+  readonly hold?: HoldTerms
+  /** Epoch milliseconds at which time may change the answer; absent where it cannot. */
+  readonly revisitAt?: number
   /** In observe mode: the reason for which an enforcing rule set would have denied. */
   readonly wouldDeny?: Reason
   /** `sha256:` over all sets in force for the task, and for its ancestors where it has any. */

@@ -5,7 +5,7 @@ import { EgressError } from '../errors.ts'
 import { parseCidr } from '../wire/address.ts'
 import { normalizeHost } from '../wire/authority.ts'
 import { parsePathPattern, type PathPattern, type PatternFault } from './path-pattern.ts'
-import type { Destination, HostPattern, Scheme } from './rule-set.ts'
+import type { Destination, HostPattern, Scheme, Verdict } from './rule-set.ts'
 import { suggestName } from './suggest.ts'
 import { PARAM_NAME } from './template.ts'
 
@@ -30,10 +30,7 @@ export function isInspected(scheme: Scheme): boolean {
 }
 
 /** Reads a destination URL. @param verdict a deny needs no port, it covers all */
-export function parseDestination(
-  text: string,
-  verdict: 'allow' | 'deny',
-): Destination | PatternFault {
+export function parseDestination(text: string, verdict: Verdict): Destination | PatternFault {
   const match = /^([A-Za-z][\w+.-]*):\/\/([^/?#]*)(\/[^?#]*)?([?#].*)?$/s.exec(text)
   if (!match) return missingScheme(text)
   const [, scheme = '', authority = '', path, rest] = match
@@ -55,7 +52,7 @@ export function parseDestination(
     }
   const port = split[2] === undefined ? SCHEME_PORTS[scheme] : parsePort(split[2])
   if (port === 'none') return { fault: 'a port is a number from 1 to 65535' }
-  if (port === undefined && verdict === 'allow')
+  if (port === undefined && verdict !== 'deny')
     return {
       fault: 'a tcp destination names its port',
       hint: `write ${scheme}://${authority}:PORT`,
@@ -72,10 +69,10 @@ export function parseRange(
     readonly cidr: string
     readonly port?: number | undefined
   },
-  verdict: 'allow' | 'deny',
+  verdict: Verdict,
 ): Destination | PatternFault {
   const { scheme, cidr: written, port } = range
-  if (scheme === undefined && verdict === 'allow')
+  if (scheme === undefined && verdict !== 'deny')
     return { fault: 'a range names its scheme', hint: `write { scheme: https, cidr: ${written} }` }
   if (scheme !== undefined && !isScheme(scheme)) return unknownScheme(scheme)
   const cidr = parseCidr(written)
@@ -85,7 +82,7 @@ export function parseRange(
       hint: 'write such as 10.1.2.0/24, without bits set behind the prefix',
     }
   const portOf = port ?? (scheme === undefined ? undefined : SCHEME_PORTS[scheme])
-  if (portOf === undefined && verdict === 'allow')
+  if (portOf === undefined && verdict !== 'deny')
     return { fault: 'a tcp range names its port', hint: 'write `port:` beside it' }
   return {
     text: `${scheme === undefined ? '' : `${scheme}://`}${cidr.text}${port === undefined ? '' : `:${port}`}`,

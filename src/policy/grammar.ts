@@ -9,34 +9,35 @@ import {
   INSIDE_ALLOW_SHAPE,
   INSIDE_DENY_SHAPE,
   INSIDE_KEYS,
-  TESTED_SHAPE,
   type InsideSection,
-  type TestedSection,
 } from './inside-grammar.ts'
+import type { Condition } from './condition/condition.ts'
 import type { PathPattern } from './path-pattern.ts'
 import type { Section } from './reserved.ts'
-import type { Destination, Expectation } from './rule-set.ts'
+import type { Destination, RuleLimits, Verdict } from './rule-set.ts'
 import {
   alternatives,
   cidr,
+  condition,
   destinations,
   environments,
-  environmentLabel,
   identifier,
+  instant,
   list,
   method,
+  names,
   oneOf,
   path,
   port,
   re2,
-  readBy,
-  regulations,
+  reviewer,
   size,
   text,
   type Alternatives,
 } from './scalars.ts'
 import { PARAM_NAME } from './template.ts'
-import { CALL_PATTERN, readExpectation } from './written-call.ts'
+import { TEST_KEYS, TEST_SCHEMA } from './test-grammar.ts'
+import { WINDOW_SCHEMA, type TimeWindow } from './window.ts'
 
 /** Keys that both verdicts have, read. */
 interface SharedKeys extends InsideSection {
@@ -48,6 +49,10 @@ interface SharedKeys extends InsideSection {
   readonly query?: Readonly<Record<string, Alternatives>> | undefined
   readonly headers?: Readonly<Record<string, Alternatives>> | undefined
   readonly environment?: readonly string[] | undefined
+  readonly between?: TimeWindow | undefined
+  readonly when?: Condition | undefined
+  readonly expires?: number | undefined
+  readonly ticket?: string | undefined
   readonly observe?: boolean | undefined
 }
 
@@ -55,23 +60,20 @@ interface SharedKeys extends InsideSection {
 export interface RuleSection extends SharedKeys {
   readonly allow?: readonly Destination[] | undefined
   readonly deny?: readonly Destination[] | undefined
+  readonly hold?: readonly Destination[] | undefined
   readonly ports?: readonly number[] | undefined
   readonly addresses?: readonly Cidr[] | undefined
   readonly credential?: string | undefined
   readonly data?: DataClass | undefined
   readonly regulation?: readonly string[] | undefined
-  readonly limit?: { readonly bodyBytes?: number | undefined } | undefined
+  readonly category?: readonly string[] | undefined
+  readonly accepts?: DataClass | undefined
+  readonly profile?: string | undefined
+  readonly limit?: (RuleLimits & { readonly bodyBytes?: number | undefined }) | undefined
+  readonly separate?: boolean | undefined
+  readonly reviewers?: readonly string[] | undefined
   readonly clientAuth?: 'drop' | 'pass' | undefined
   readonly placeholderInBody?: 'pass' | 'refuse' | undefined
-}
-
-/** An entry of `tests`, read. */
-export interface TestSection extends TestedSection {
-  readonly call: string
-  readonly params?: Readonly<Record<string, string>> | undefined
-  readonly headers?: Readonly<Record<string, string | readonly string[]>> | undefined
-  readonly task?: { readonly environment: string } | undefined
-  readonly expect: Expectation
 }
 
 /** The file around its rules and tests, read. */
@@ -126,25 +128,54 @@ const shared = {
   environment: environments
     .optional()
     .describe('One or a list: tasks of no other environment. Absent: any task.'),
-  observe: flag.optional().describe('Record what would be denied and let it pass. Loud.'),
+  between: WINDOW_SCHEMA.optional().describe('Times at which the rule counts. Absent: always.'),
+  when: condition
+    .optional()
+    .describe('A condition in CEL over task, call, destination and now; asked last.'),
+  expires: instant.optional().describe('From then on the rule is as if it were not there.'),
+  ticket: text('a text').optional().describe('Where the exception that the rule is was agreed.'),
 }
 
-const allowShape = {
+const observe = flag.optional().describe('Record what would be denied and let it pass. Loud.')
+const CALLS = 'expected a number of calls'
+const calls = z.int({ error: CALLS }).positive({ error: CALLS }).optional()
+
+const limitShape = {
+  bodyBytes: size.optional().describe('Of one call.'),
+  callsPerMinute: calls,
+  callsPerHour: calls,
+  callsPerDay: calls,
+  concurrentCalls: calls,
+  calls: calls.describe("In the task's whole life."),
+  bytesOut: size.optional().describe("Towards the upstream, in the task's whole life."),
+  bytesIn: size.optional().describe("From the upstream, in the task's whole life."),
+  perTool: flag.optional().describe('Each tool is counted by itself.'),
+}
+
+const passing = {
   ...shared,
   ...INSIDE_ALLOW_SHAPE,
-  allow: destinations('allow').describe('scheme://host[:port], or { scheme, cidr, port }.'),
   addresses: list(cidr, 'ranges')
     .optional()
     .describe('Special-purpose addresses that the name may resolve to.'),
   credential: identifier("a credential's name").optional().describe('Added to the call.'),
   data: oneOf(DATA_CLASSES).optional().describe('Class of what comes back.'),
-  regulation: regulations
+  regulation: names
     .optional()
     .describe('Laws and standards that what comes back falls under, such as gdpr: one or a list.'),
-  limit: z
-    .strictObject({ bodyBytes: size.optional() }, { error: mapping })
+  category: names
     .optional()
-    .describe('Bounds of a call, such as { bodyBytes: 64KiB }.'),
+    .describe('Kind of what comes back, such as customer-records: one or a list.'),
+  accepts: oneOf(DATA_CLASSES)
+    .optional()
+    .describe('Highest class that may be sent. Absent: public.'),
+  profile: identifier("a profile's name")
+    .optional()
+    .describe('Of regulated data: what else the rule and the configuration have to keep to.'),
+  limit: z
+    .strictObject(limitShape, { error: mapping })
+    .optional()
+    .describe('Bounds for a task, such as { bodyBytes: 64KiB, callsPerMinute: 10 }.'),
   clientAuth: oneOf(['drop', 'pass'])
     .optional()
     .describe('pass: what the sandbox sends to authenticate is sent on.'),
@@ -153,8 +184,26 @@ const allowShape = {
     .describe('refuse: a credential placeholder in a body ends the call.'),
 }
 
+const allowShape = {
+  ...passing,
+  allow: destinations('allow').describe('scheme://host[:port], or { scheme, cidr, port }.'),
+  observe,
+}
+
+const holdShape = {
+  ...passing,
+  hold: destinations('hold').describe(
+    'A person decides. scheme://host[:port], or { scheme, cidr, port }.',
+  ),
+  separate: flag.optional().describe("The task's owner and whoever made it may not approve."),
+  reviewers: list(reviewer, 'reviewers')
+    .optional()
+    .describe('Principals who may approve, team:NAME for a team. Absent: any approver.'),
+}
+
 const denyShape = {
   ...shared,
+  observe,
   ...INSIDE_DENY_SHAPE,
   deny: destinations('deny').describe(
     'Covers every scheme and port of its hosts, save by `ports`.',
@@ -163,43 +212,11 @@ const denyShape = {
 }
 
 /** The rules by verdict. */
-export const RULE_SCHEMAS: Readonly<Record<'allow' | 'deny', z.ZodType<RuleSection>>> = {
+export const RULE_SCHEMAS: Readonly<Record<Verdict, z.ZodType<RuleSection>>> = {
   allow: z.strictObject(allowShape, { error: mapping }),
   deny: z.strictObject(denyShape, { error: mapping }),
+  hold: z.strictObject(holdShape, { error: mapping }),
 }
-
-const taskShape = { environment: environmentLabel }
-
-const testShape = {
-  call: text('METHOD URL')
-    .refine((written) => CALL_PATTERN.test(written), {
-      error: 'expected METHOD URL, such as GET https://example.com/a, or CONNECT HOST:PORT',
-    })
-    .describe('METHOD URL, or CONNECT HOST:PORT; wss:// asks for an upgrade.'),
-  params: z
-    .record(z.string(), z.string({ error: 'expected a text: put it in quotes' }), {
-      error: mapping,
-    })
-    .optional(),
-  headers: z
-    .record(
-      z.string(),
-      z.union([z.string(), z.array(z.string())], { error: 'expected a text or a list of texts' }),
-      { error: mapping },
-    )
-    .optional(),
-  task: z
-    .strictObject(taskShape, { error: mapping })
-    .optional()
-    .describe('Of the task that asks. Absent: its environment is not known.'),
-  ...TESTED_SHAPE,
-  expect: readBy(text('`allow RULE-ID` or `deny REASON`'), readExpectation).describe(
-    'allow RULE-ID, or deny REASON.',
-  ),
-}
-
-/** An entry of `tests`. */
-export const TEST_SCHEMA: z.ZodType<TestSection> = z.strictObject(testShape, { error: mapping })
 
 const paramShape = {
   pattern: re2.describe('RE2; the whole value has to match.'),
@@ -236,7 +253,7 @@ export const FILE_SCHEMA: z.ZodType<FileSection> = z.strictObject(fileShape, { e
 /** The whole file, for editors. */
 export const WHOLE_SCHEMA: z.ZodType = z.strictObject({
   ...fileShape,
-  rules: z.array(z.union([RULE_SCHEMAS.allow, RULE_SCHEMAS.deny])),
+  rules: z.array(z.union([RULE_SCHEMAS.allow, RULE_SCHEMAS.deny, RULE_SCHEMAS.hold])),
   tests: z.array(TEST_SCHEMA).optional(),
 })
 
@@ -245,9 +262,10 @@ export const KEYS: Readonly<Record<Section, readonly string[]>> = {
   file: Object.keys(fileShape),
   allow: Object.keys(allowShape),
   deny: Object.keys(denyShape),
-  limit: ['bodyBytes'],
-  test: Object.keys(testShape),
-  task: Object.keys(taskShape),
+  hold: Object.keys(holdShape),
+  limit: Object.keys(limitShape),
+  ...TEST_KEYS,
+  between: ['days', 'from', 'to', 'zone'],
   for: Object.keys(forShape),
   param: Object.keys(paramShape),
   range: ['scheme', 'cidr', 'port'],

@@ -3,19 +3,30 @@
 
 import { contains } from '../wire/address.ts'
 import type { Endpoint } from '../wire/authority.ts'
-import type { Entry } from './match.ts'
+import type { Entry } from './bound-rule.ts'
 
 /** The entries whose hosts cover an endpoint's host, each list in the order of the rules. */
 export interface HostRules {
   readonly denies: readonly Entry[]
   readonly allows: readonly Entry[]
+  /** Where a person decides; those of `always` sets allow nothing by themselves. */
+  readonly holds: readonly Entry[]
   /** Allows of `always` sets: they only add what a call owes. */
   readonly guards: readonly Entry[]
+  /** Those whose answer time may change. */
+  readonly timed: readonly Entry[]
   /** Whether one of them looks inside calls. */
   readonly looksInside: boolean
 }
 
-const NONE: HostRules = { denies: [], allows: [], guards: [], looksInside: false }
+const NONE: HostRules = {
+  denies: [],
+  allows: [],
+  holds: [],
+  guards: [],
+  timed: [],
+  looksInside: false,
+}
 
 /** Entries by host. Lists are merged when the index is built: a lookup finds one list and makes none. */
 export class HostIndex {
@@ -66,7 +77,7 @@ export class HostIndex {
       ({ host }) => host.kind === 'range' && contains(host.cidr, endpoint.host),
     )
     if (covering.length === 0) return exact
-    return sortOut([...exact.denies, ...exact.allows, ...exact.guards, ...covering])
+    return sortOut([...listAll(exact), ...covering])
   }
 }
 
@@ -95,10 +106,14 @@ function groupByKey(entries: readonly Entry[]): ByKey {
 
 // The entries of every suffix that a name is below, and of `*`.
 function collectBelow({ below }: ByKey, name: string, any: HostRules): Entry[] {
-  const entries = [...any.denies, ...any.allows, ...any.guards]
+  const entries = listAll(any)
   for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1))
     entries.push(...(below.get(name.slice(dot + 1)) ?? []))
   return entries
+}
+
+function listAll({ denies, allows, holds, guards }: HostRules): Entry[] {
+  return [...denies, ...allows, ...holds, ...guards]
 }
 
 function sortOut(entries: readonly Entry[]): HostRules {
@@ -106,7 +121,18 @@ function sortOut(entries: readonly Entry[]): HostRules {
   return {
     denies: sorted.filter(({ rule }) => rule.verdict === 'deny'),
     allows: sorted.filter(({ rule }) => rule.verdict === 'allow' && rule.binding === 'task'),
+    holds: sorted.filter(({ rule }) => rule.verdict === 'hold'),
     guards: sorted.filter(({ rule }) => rule.verdict === 'allow' && rule.binding === 'always'),
-    looksInside: sorted.some(({ rule }) => rule.inside !== undefined),
+    timed: sorted.filter(({ rule }) => isTimed(rule)),
+    looksInside: sorted.some(({ rule }) => looksInside(rule)),
   }
+}
+
+function isTimed({ between, expiresAt, when }: Entry['rule']): boolean {
+  return between !== undefined || expiresAt !== undefined || when?.readsNow === true
+}
+
+/** Whether a rule looks at bytes of a call beyond its head. */
+export function looksInside({ inside, when }: Entry['rule']): boolean {
+  return inside !== undefined || (when !== undefined && when.needs.length > 0)
 }

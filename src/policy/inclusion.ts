@@ -3,7 +3,7 @@
 // the rules of two tasks.
 
 import { contains, isCloudMetadata, type Cidr } from '../wire/address.ts'
-import type { BoundHost } from './match.ts'
+import type { BoundHost } from './bound-rule.ts'
 import type { BoundPath } from './path-pattern.ts'
 import type { Scheme } from './rule-set.ts'
 import { foldCase, matchGlob, type Glob } from './template.ts'

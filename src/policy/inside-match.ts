@@ -10,6 +10,7 @@ import type {
   McpKeys,
   ModelKeys,
 } from './inside.ts'
+import type { Verdict } from './rule-set.ts'
 import type {
   Content,
   GitCommand,
@@ -95,10 +96,10 @@ export function meetsDeny(
 /** The key that a call which was held against a rule does not meet. */
 export function missedKey(
   inside: BoundInside,
-  verdict: 'allow' | 'deny',
+  verdict: Verdict,
   call: { readonly upgrade: boolean; readonly content?: Content },
 ): InsideKey {
-  if (verdict === 'allow') return findMismatch(inside, call)?.key ?? 'inside'
+  if (verdict !== 'deny') return findMismatch(inside, call)?.key ?? 'inside'
   const { mcp, model, graphql, git } = inside
   const { content = {} } = call
   if (mcp) return content.mcp?.list ?? 'inside'

@@ -5,6 +5,7 @@ import type { z } from 'zod'
 import { KEYS } from './grammar.ts'
 import type { Problem } from './problem.ts'
 import { NOT_SERVED, type Section } from './reserved.ts'
+import type { Verdict } from './rule-set.ts'
 import { suggestName } from './suggest.ts'
 import { valueAt, type KeyPath, type YamlText } from './yaml-text.ts'
 
@@ -44,7 +45,7 @@ export class Report {
 
 /** Where a schema was applied. */
 export interface Applied {
-  readonly section: 'file' | 'allow' | 'deny' | 'test'
+  readonly section: 'file' | Verdict | 'test'
   /** Path of the value that was read. */
   readonly base: KeyPath
   readonly value: unknown
@@ -146,13 +147,12 @@ function reportKey(key: string, path: KeyPath, section: Section, report: Report)
       `\`${key}\` is not served by this version`,
       'take it out, or wait for the version that brings it: it is refused, not ignored',
     )
-  const other = section === 'allow' ? 'deny' : 'allow'
-  if ((section === 'allow' || section === 'deny') && KEYS[other].includes(key))
+  if (isVerdict(section) && VERDICTS.some((other) => KEYS[other].includes(key)))
     return report.add(
       at,
       'key',
       'misplaced-key',
-      `\`${key}\` has no meaning on ${section === 'allow' ? 'an allow' : 'a deny'}`,
+      `\`${key}\` has no meaning on ${section === 'allow' ? 'an allow' : `a ${section}`}`,
       key === 'ports' ? 'write the port in the destination' : undefined,
     )
   const near = suggestName(key, [...KEYS[section], ...NOT_SERVED[section]])
@@ -165,6 +165,12 @@ function reportKey(key: string, path: KeyPath, section: Section, report: Report)
   )
 }
 
+const VERDICTS: readonly Verdict[] = ['allow', 'deny', 'hold']
+
+function isVerdict(section: Section): section is Verdict {
+  return VERDICTS.some((verdict) => verdict === section)
+}
+
 function sectionAt(path: KeyPath, { section }: Applied): Section {
   const last = path.at(-1)
   if (path.length === 0) return section
@@ -173,7 +179,9 @@ function sectionAt(path: KeyPath, { section }: Applied): Section {
   if (path[0] === 'git') return 'git'
   if (path[0] === 'record') return 'record'
   if (path[0] === 'for') return 'for'
-  if (path[0] === 'task') return 'task'
+  if (path[0] === 'task') return last === 'owner' || last === 'agent' ? last : 'task'
+  if (path[0] === 'after') return 'after'
+  if (path[0] === 'between') return 'between'
   if (path[0] === 'params') return 'param'
-  return last === section || path[0] === 'allow' || path[0] === 'deny' ? 'range' : section
+  return last === section || VERDICTS.some((verdict) => verdict === path[0]) ? 'range' : section
 }

@@ -1,22 +1,17 @@
-// How far a call gets with one rule: host, port, scheme, method, path, query, headers, what is inside, environment, in this
-// order. The one place that says what matches; `decide.ts` asks it of the rules that the index finds, `explain.ts` of all of them. Pure.
+// How far a call gets with one rule: host, port, scheme, method, path, query, headers, what is inside, environment, time,
+// condition, in this order. The one place that says what matches; `decide.ts` asks it of the rules that the index finds, `explain.ts` of all of them. Pure.
 
-import { contains, type Cidr } from '../wire/address.ts'
+import { contains } from '../wire/address.ts'
 import type { Endpoint } from '../wire/authority.ts'
-import type { Obligations, Question, RuleRef } from './decision.ts'
-import type { BoundInside } from './inside.ts'
+import type { BoundHost, BoundRule, Entry } from './bound-rule.ts'
+import type { Circumstances, Facts, TunnelFacts, TunnelMode } from './circumstances.ts'
+import type { Condition } from './condition/condition.ts'
+import type { Question } from './decision.ts'
 import { findMismatch, meetsDeny } from './inside-match.ts'
-import { foldReading, matchPath, matchPathFolded, type BoundPath } from './path-pattern.ts'
-import { readQuery, type QueryReading } from './query.ts'
-import type { HostPattern, Scheme } from './rule-set.ts'
-import type { ContentModes } from './subject.ts'
-import {
-  allowsHeaders,
-  allowsQuery,
-  deniesHeaders,
-  deniesQuery,
-  type BoundValues,
-} from './value-pattern.ts'
+import { matchPath, matchPathFolded, type BoundPath } from './path-pattern.ts'
+import type { Scheme } from './rule-set.ts'
+import { allowsHeaders, allowsQuery, deniesHeaders, deniesQuery } from './value-pattern.ts'
+import { isWithin } from './window.ts'
 
 /** How far a call got: the dimension it failed at, in order; `MATCHED` is beyond them all. */
 export const STAGES = [
@@ -29,6 +24,9 @@ export const STAGES = [
   'headers',
   'inside',
   'environment',
+  'between',
+  'when',
+  'condition-error',
 ] as const
 
 /** A dimension's place in `STAGES`, or `MATCHED`. */
@@ -44,84 +42,14 @@ const HEADERS = 6
 /** What was read of the call fails, or in a deny is not read yet. */
 export const INSIDE: Stage = 7
 const ENVIRONMENT = 8
+/** It is not the time of the rule. */
+export const BETWEEN: Stage = 9
+/** Its condition is false. */
+const WHEN = 10
+/** Its condition could not be evaluated. */
+export const ERRED: Stage = 11
 /** Nothing failed. */
-export const MATCHED: Stage = 9
-
-/** A rule with a task's values in it. */
-export interface BoundRule {
-  /** Place among all rules of the policy. */
-  readonly ordinal: number
-  readonly ref: RuleRef
-  readonly verdict: 'allow' | 'deny'
-  readonly observe: boolean
-  /** `always`: of a set that binds every task; its allows allow nothing. */
-  readonly binding: 'task' | 'always'
-  readonly entries: readonly Entry[]
-  readonly methods: readonly string[] | undefined
-  readonly query: readonly BoundValues[] | undefined
-  readonly headers: readonly BoundValues[] | undefined
-  readonly ports: ReadonlySet<number> | undefined
-  /** Keys that look inside the call; undefined where the rule has none. */
-  readonly inside: BoundInside | undefined
-  /** Whether the task is of an environment that the rule is for. */
-  readonly isForEnvironment: boolean
-  readonly dues: Dues
-  /** What a call owes that this rule alone allows. */
-  readonly obligations: Obligations
-  /** `file:line:column`. */
-  readonly at: string
-}
-
-/** What an allow says beyond allowing; undefined where it says nothing. */
-export interface Dues {
-  readonly credential: string | undefined
-  readonly bodyBytesMax: number | undefined
-  readonly data: Obligations['data'] | undefined
-  readonly regulation: readonly string[] | undefined
-  readonly clientAuth: 'drop' | 'pass' | undefined
-  readonly placeholderInBody: 'pass' | 'refuse' | undefined
-  readonly maxPackBytes: number | undefined
-  readonly record: Partial<ContentModes> | undefined
-  readonly pins: ReadonlyMap<string, string> | undefined
-}
-
-/** A host pattern whose parameter is filled. */
-export type BoundHost = Exclude<HostPattern, { kind: 'param' }>
-
-/** One destination of a rule. Destinations that differ in their paths only are one entry. */
-export interface Entry {
-  readonly rule: BoundRule
-  readonly host: BoundHost
-  readonly scheme: Scheme | undefined
-  readonly port: number | undefined
-  /** Undefined: any. */
-  readonly paths: readonly BoundPath[] | undefined
-  /** What may be dialed beyond public addresses where this entry allows a call. */
-  readonly addresses: readonly Cidr[]
-}
-
-/** A question, and what is worked out of it only where a rule asks. */
-export class Facts {
-  readonly question: Question
-  #folded: readonly (readonly string[])[] | undefined
-  #query: readonly QueryReading[] | undefined
-
-  constructor(question: Question) {
-    this.question = question
-  }
-
-  /** The path's readings without case. */
-  get folded(): readonly (readonly string[])[] {
-    this.#folded ??= this.question.path.readings.map(foldReading)
-    return this.#folded
-  }
-
-  /** The readings of the query. */
-  get query(): readonly QueryReading[] {
-    this.#query ??= readQuery(this.question.query)
-    return this.#query
-  }
-}
+export const MATCHED: Stage = 12
 
 /** Whether an entry's host covers an endpoint's. */
 export function coversHost(host: BoundHost, endpoint: Endpoint): boolean {
@@ -133,7 +61,13 @@ export function coversHost(host: BoundHost, endpoint: Endpoint): boolean {
 
 /** How far an HTTP call gets with an entry whose host covers it. */
 export function reach(entry: Entry, facts: Facts): Stage {
-  return entry.rule.verdict === 'allow' ? reachAllow(entry, facts) : reachDeny(entry, facts)
+  if (hasExpired(entry.rule, facts)) return HOST
+  return entry.rule.verdict === 'deny' ? reachDeny(entry, facts) : reachAllow(entry, facts)
+}
+
+/** Whether a rule is over, and as if it were not there. */
+export function hasExpired({ expiresAt }: BoundRule, { moment }: Circumstances): boolean {
+  return expiresAt !== undefined && moment.now >= expiresAt
 }
 
 function reachAllow({ rule, scheme, port, paths }: Entry, facts: Facts): Stage {
@@ -148,7 +82,29 @@ function reachAllow({ rule, scheme, port, paths }: Entry, facts: Facts): Stage {
   if (rule.query && !allowsQuery(rule.query, facts.query)) return QUERY
   if (rule.headers && !allowsHeaders(rule.headers, question.headers)) return HEADERS
   if (rule.inside && findMismatch(rule.inside, question)) return INSIDE
-  return rule.isForEnvironment ? MATCHED : ENVIRONMENT
+  if (!rule.isForEnvironment) return ENVIRONMENT
+  // Whether a hold holds or denies is not known before it is known what is inside.
+  if (rule.verdict === 'hold' && isUnread(rule, question)) return MATCHED
+  if (rule.between && !isWithin(rule.between, facts.moment.now)) return BETWEEN
+  const { when } = rule
+  if (when === undefined || isUnread(rule, question) || isOfSession(rule, question)) return MATCHED
+  return judgeWhen(rule, when, facts)
+}
+
+function judgeWhen(rule: BoundRule, when: Condition, facts: Circumstances): Stage {
+  const outcome = facts.judge(rule, when)
+  if (outcome === 'error') return ERRED
+  return outcome ? MATCHED : WHEN
+}
+
+/** Whether a rule looks at bytes of the call that were not read yet. */
+export function isUnread({ inside, when }: BoundRule, { content }: Question): boolean {
+  return content === undefined && (inside !== undefined || (when?.needs.length ?? 0) > 0)
+}
+
+/** Whether a call is a message of an MCP session itself, which passes with any rule that names items of its server. */
+export function isOfSession({ inside }: BoundRule, { content }: Question): boolean {
+  return inside?.mcp !== undefined && content?.mcp?.kind === 'session'
 }
 
 function reachDeny({ rule, paths }: Entry, facts: Facts): Stage {
@@ -160,7 +116,12 @@ function reachDeny({ rule, paths }: Entry, facts: Facts): Stage {
   if (rule.query && !deniesQuery(rule.query, facts.query)) return QUERY
   if (rule.headers && !deniesHeaders(rule.headers, question.headers)) return HEADERS
   if (rule.inside && !meetsDeny(rule.inside, question)) return INSIDE
-  return rule.isForEnvironment ? MATCHED : ENVIRONMENT
+  if (!rule.isForEnvironment) return ENVIRONMENT
+  if (rule.between && !isWithin(rule.between, facts.moment.now)) return BETWEEN
+  const { when } = rule
+  if (when === undefined) return MATCHED
+  if (isUnread(rule, question)) return INSIDE
+  return judgeWhen(rule, when, facts)
 }
 
 // Every reading has to match some pattern: else an upstream that reads the bytes in that way does what no rule allows.
@@ -182,30 +143,40 @@ function matchesSome(paths: readonly BoundPath[], reading: readonly string[]): b
   return false
 }
 
-/** How a tunnel to an endpoint would be carried. */
-export type TunnelMode = 'inspect' | 'tls' | 'tcp'
-
 /** How far a CONNECT gets with an entry whose host covers it, in a tunnel that would be carried in one mode. */
-export function reachConnect(
-  { rule, scheme, port, paths }: Entry,
-  connectPort: number,
-  mode: TunnelMode,
-): Stage {
-  if (rule.verdict === 'allow') {
-    if (port !== connectPort) return PORT
+export function reachConnect({ rule, scheme, port, paths }: Entry, facts: TunnelFacts): Stage {
+  const { mode } = facts
+  if (hasExpired(rule, facts)) return HOST
+  if (rule.verdict !== 'deny') {
+    if (port !== facts.port) return PORT
     // A rule of another environment has no say in how the tunnel is carried, so that this is what it fails at.
     if (!rule.isForEnvironment) return ENVIRONMENT
-    return modeOf(scheme) === mode ? MATCHED : SCHEME
+    if (modeOf(scheme) !== mode) return SCHEME
+    return reachInTime(rule, facts)
   }
-  if (rule.ports && !rule.ports.has(connectPort)) return PORT
-  const matched = rule.isForEnvironment ? MATCHED : ENVIRONMENT
-  // Nobody sees what happens inside such a tunnel, so a deny of a part of the host denies all of it.
-  if (mode !== 'inspect') return matched
-  if (rule.methods) return METHOD
-  if (paths) return PATH
-  if (rule.query) return QUERY
-  if (rule.headers) return HEADERS
-  return rule.inside ? INSIDE : matched
+  if (rule.ports && !rule.ports.has(facts.port)) return PORT
+  if (mode === 'inspect') {
+    if (rule.methods) return METHOD
+    if (paths) return PATH
+    if (rule.query) return QUERY
+    if (rule.headers) return HEADERS
+    if (rule.inside) return INSIDE
+  }
+  // Nobody sees what happens inside another tunnel, so a deny of a part of the host denies all of it.
+  if (!rule.isForEnvironment) return ENVIRONMENT
+  return reachInTime(rule, facts)
+}
+
+// Conditions are asked of the calls inside, where there are any that are seen.
+function reachInTime(rule: BoundRule, facts: TunnelFacts): Stage {
+  const { between, when, verdict } = rule
+  // A hold of calls inside holds no tunnel: outside its window each of them is denied by itself.
+  const isInside = facts.mode === 'inspect'
+  if (isInside && verdict === 'hold') return MATCHED
+  if (between && !isWithin(between, facts.moment.now)) return BETWEEN
+  if (when === undefined) return MATCHED
+  if (isInside) return verdict === 'deny' ? WHEN : MATCHED
+  return judgeWhen(rule, when, facts)
 }
 
 // The mode that an allow's scheme asks for.

@@ -7,11 +7,14 @@ import { parseAuthority, type Endpoint } from '../wire/authority.ts'
 import { contains, specialPurpose, type Cidr } from '../wire/address.ts'
 import type { Policy } from './compile.ts'
 import { decide, decideConnect } from './decide.ts'
-import type { Decision, RuleRef } from './decision.ts'
+import type { Decision, Question, RuleRef } from './decision.ts'
 import { isInspected } from './destination.ts'
 import { explain } from './explain.ts'
+import type { Moment } from './facts.ts'
 import { firstAddress, includesCidr, isSpecialWhenExact, lastAddress } from './inclusion.ts'
-import { Facts, MATCHED, reach, reachConnect, STAGES, type Entry } from './match.ts'
+import type { Entry } from './bound-rule.ts'
+import { Facts, TunnelFacts } from './circumstances.ts'
+import { MATCHED, reach, reachConnect, STAGES } from './match.ts'
 import { AXES, ParentRules, type Axis } from './proof.ts'
 import { authorityOf, makeWitnesses, sampleHosts, type Witness } from './witness.ts'
 import { makeContents, type InsideWitness } from './witness-inside.ts'
@@ -41,6 +44,10 @@ const AXIS_OF: Readonly<Partial<Record<Reason, Axis>>> = {
   'method-not-allowed': 'methods',
   'path-not-allowed': 'paths',
   'environment-mismatch': 'environment',
+  'outside-time-window': 'time',
+  'condition-error': 'condition',
+  'classification-ceiling': 'class',
+  'flow-violation': 'class',
   'denied-by-rule': 'paths',
 }
 
@@ -51,14 +58,15 @@ const LOOKED_INTO_MAX = 32
 // One is enough to refuse the child; the others are told to whoever mends it.
 const WIDENED_MAX = 32
 
-/** Compares a child's policy with its parent's. Nothing widened and nothing unproven: the child's calls are the parent's. */
-export function comparePolicies(child: Policy, parent: Policy): Comparison {
+/** Compares a child's policy with its parent's at one time. Nothing widened and nothing unproven: the child's calls are the parent's. */
+export function comparePolicies(child: Policy, parent: Policy, now: number): Comparison {
+  const moment: Moment = { now, read: 'public' }
   const rules = new ParentRules(parent, child)
   const widened = new Map<string, Widening>()
   const unproven = new Set<Axis>()
   const allows = child.inside.rules.filter(
     ({ verdict, binding, isForEnvironment }) =>
-      verdict === 'allow' && binding === 'task' && isForEnvironment,
+      verdict !== 'deny' && binding === 'task' && isForEnvironment,
   )
   const provableMax = PAIRS_MAX / Math.max(1, rules.size)
   let witnessed = 0
@@ -68,7 +76,9 @@ export function comparePolicies(child: Policy, parent: Policy): Comparison {
     if (axis === undefined) continue
     witnessed += 1
     const found =
-      witnessed > WITNESSED_MAX ? [] : findWidenings(entry, child, parent, rules.near(entry))
+      witnessed > WITNESSED_MAX
+        ? []
+        : findWidenings(entry, { child, parent, moment }, rules.near(entry))
     if (found.length === 0) unproven.add(axis)
     for (const widening of found) {
       const key = `${widening.axis} ${entry.rule.ordinal}`
@@ -81,34 +91,32 @@ export function comparePolicies(child: Policy, parent: Policy): Comparison {
   }
 }
 
-function findWidenings(
-  entry: Entry,
-  child: Policy,
-  parent: Policy,
-  near: readonly Entry[],
-): Widening[] {
+function findWidenings(entry: Entry, both: Both, near: readonly Entry[]): Widening[] {
+  const { child, parent, moment } = both
   const found = new Map<Axis, Widening>()
   const add = (axis: Axis, detail: string): void => {
     if (!found.has(axis)) found.set(axis, { axis, rule: entry.rule.ref, detail })
   }
   if (!isInspected(entry.scheme ?? 'https')) {
-    for (const host of sampleHosts(entry.host, near))
-      compareTunnels(entry, host, child, parent, add)
+    for (const host of sampleHosts(entry.host, near)) compareTunnels(entry, host, both, add)
     return [...found.values()]
   }
   let lookedInto = 0
   let contents: readonly InsideWitness[] | undefined
-  for (const { question, text } of makeWitnesses(entry, near)) {
-    const own = decide(child, question)
+  const isOf = (question: Question): boolean =>
+    reach(entry, new Facts(question, child.task, moment)) === MATCHED
+  for (const { question, text } of makeWitnesses(entry, near, isOf)) {
+    const own = decide(child, question, moment)
     if (own.verdict === 'deny') continue
-    const theirs = decide(parent, question)
-    if (theirs.verdict === 'deny') add(axisOf(theirs, parent, question), refusal(text, theirs))
+    const theirs = decide(parent, question, moment)
+    if (theirs.verdict === 'deny')
+      add(axisOf(theirs, parent, question, moment), refusal(text, theirs))
     else if (!(own.inspectors ?? theirs.inspectors))
       compareGains(entry, text, question.endpoint, own, theirs, add)
     else if (lookedInto < LOOKED_INTO_MAX) {
       lookedInto += 1
       contents ??= makeContents([entry, ...near])
-      compareInside({ question, text }, contents, entry, { child, parent, add })
+      compareInside({ question, text }, contents, entry, { ...both, add })
     }
   }
   return [...found.values()]
@@ -119,13 +127,14 @@ function compareInside(
   { question, text }: Witness,
   contents: readonly InsideWitness[],
   entry: Entry,
-  { child, parent, add }: { readonly child: Policy; readonly parent: Policy; readonly add: Add },
+  { child, parent, moment, add }: Both & { readonly add: Add },
 ): void {
   for (const { content, text: inside } of contents) {
     const asked = { ...question, content }
-    const own = decide(child, asked)
-    if (own.verdict === 'deny' || reach(entry, new Facts(asked)) < MATCHED) continue
-    const theirs = decide(parent, asked)
+    const own = decide(child, asked, moment)
+    if (own.verdict === 'deny') continue
+    if (reach(entry, new Facts(asked, child.task, moment)) < MATCHED) continue
+    const theirs = decide(parent, asked, moment)
     const told = `${text} ${inside}`
     if (theirs.verdict === 'deny') {
       add('inside', refusal(told, theirs))
@@ -139,18 +148,31 @@ function compareInside(
   }
 }
 
+/** What is compared, and when. */
+interface Both {
+  readonly child: Policy
+  readonly parent: Policy
+  readonly moment: Moment
+}
+
 /** Adds a widening. */
 type Add = (axis: Axis, detail: string) => void
 
-function compareTunnels(entry: Entry, host: string, child: Policy, parent: Policy, add: Add): void {
+function compareTunnels(
+  entry: Entry,
+  host: string,
+  { child, parent, moment }: Both,
+  add: Add,
+): void {
   const connect = endpointOf(host, entry.port ?? 0)
   if (connect === undefined) return
-  const own = decideConnect(child, connect)
-  if (own.verdict === 'deny' || reachConnect(entry, connect.port, own.mode) < MATCHED) return
+  const own = decideConnect(child, connect, moment)
+  if (own.verdict === 'deny') return
+  if (reachConnect(entry, new TunnelFacts(connect, own.mode, child.task, moment)) < MATCHED) return
   const text = `CONNECT ${authorityOf(host, connect.port)}`
-  const theirs = decideConnect(parent, connect)
+  const theirs = decideConnect(parent, connect, moment)
   if (theirs.verdict === 'deny')
-    return add(axisOf(theirs, parent, { connect }), refusal(text, theirs))
+    return add(axisOf(theirs, parent, { connect }, moment), refusal(text, theirs))
   if (theirs.mode === 'inspect' || (theirs.mode === 'tls' && own.mode === 'tcp'))
     return add('scheme', `${text}: ${own.mode} for the child, ${theirs.mode} for the parent`)
   compareGains(entry, text, connect, own, theirs, add)
@@ -170,16 +192,23 @@ function refusal(text: string, { reason, rule }: Decision): string {
   return `${text}: the parent's rules answer ${reason}${by}`
 }
 
+const REASONS_OF_SEVERAL: ReadonlySet<Reason> = new Set([
+  'path-not-allowed',
+  'protocol-not-allowed',
+  'operation-not-allowed',
+])
+
 // Query and headers are told as the path; the trace says which it was.
-function axisOf({ reason }: Decision, parent: Policy, asked: Asked): Axis {
+function axisOf({ reason }: Decision, parent: Policy, asked: Asked, moment: Moment): Axis {
   const axis = AXIS_OF[reason] ?? 'host'
   // What no rule looks into may be refused for what cannot be seen.
-  if (reason !== 'path-not-allowed' && reason !== 'protocol-not-allowed') return axis
-  const { trace } = explain(parent, asked)
+  if (!REASONS_OF_SEVERAL.has(reason)) return axis
+  const { trace } = explain(parent, asked, moment)
   const failed = trace.flatMap(({ verdict, failedAt }) =>
-    verdict === 'allow' && failedAt !== undefined ? failedAt : [],
+    verdict !== 'deny' && failedAt !== undefined ? failedAt : [],
   )
   const furthest = STAGES.findLast((stage) => failed.includes(stage))
+  if (furthest === 'when') return 'condition'
   return furthest === 'query' || furthest === 'headers' || furthest === 'inside' ? furthest : axis
 }
 

@@ -2,8 +2,8 @@
 // Pure; called by `decide.ts`.
 
 import { DATA_CLASSES } from '../tasks/task.ts'
-import type { Obligations } from './decision.ts'
-import type { Dues } from './match.ts'
+import type { Obligations, Quota } from './decision.ts'
+import type { Dues } from './bound-rule.ts'
 import { CONTENT_MODES, type ContentMode, type ContentModes } from './subject.ts'
 
 /** What a call owes that no rule says anything about, or that is refused. */
@@ -27,15 +27,45 @@ export function oweTogether(allows: readonly Dues[], guards: readonly Dues[]): O
     guards.every(({ clientAuth }) => clientAuth !== 'drop')
   return {
     ...(credential !== undefined && { credential }),
+    ...acceptTogether(allows, guards),
+    ...limitTogether(all.map(({ quota }) => quota)),
     ...oweStrictest(all),
     clientAuth: passes ? 'pass' : 'drop',
     placeholderInBody: all.some((dues) => dues.placeholderInBody === 'refuse') ? 'refuse' : 'pass',
   }
 }
 
+// What one of the rules does not say it accepts is not accepted; rules that only bind count where they say so.
+function acceptTogether(
+  allows: readonly Dues[],
+  guards: readonly Dues[],
+): Pick<Obligations, 'accepts'> {
+  const written = guards.filter(({ accepts }) => accepts !== undefined)
+  return lowestAccepted([...allows, ...written].map(({ accepts }) => accepts))
+}
+
+/** The class that all of several accept; nothing where one of them accepts only what is public. */
+export function lowestAccepted(
+  all: readonly (Obligations['accepts'] | undefined)[],
+): Pick<Obligations, 'accepts'> {
+  const accepts = all.includes(undefined)
+    ? undefined
+    : DATA_CLASSES.find((name) => all.includes(name))
+  return accepts === undefined ? {} : { accepts }
+}
+
+/** All limits: a rule that is there twice is counted once. */
+export function limitTogether(all: readonly (Quota | undefined)[]): Pick<Obligations, 'quotas'> {
+  const quotas = [...new Set(all.filter((quota) => quota !== undefined))]
+  return quotas.length > 0 ? { quotas } : {}
+}
+
 /** What rules may say in numbers, lists and classes. */
 type Bounds = Partial<
-  Pick<Dues, 'bodyBytesMax' | 'data' | 'regulation' | 'maxPackBytes' | 'record' | 'pins'>
+  Pick<
+    Dues,
+    'bodyBytesMax' | 'data' | 'regulation' | 'category' | 'maxPackBytes' | 'record' | 'pins'
+  >
 >
 
 /**
@@ -47,12 +77,14 @@ export function oweStrictest(all: readonly Bounds[]): Pick<Obligations, keyof Bo
   const maxPackBytes = smallest(all.map((each) => each.maxPackBytes))
   const data = DATA_CLASSES.findLast((name) => all.some((each) => each.data === name))
   const regulation = unionOf(all.map((each) => each.regulation))
+  const category = unionOf(all.map((each) => each.category))
   const record = fullest(all.map((each) => each.record))
   const pins = all.map((each) => each.pins).filter((each) => each !== undefined)
   return {
     ...(bodyBytesMax !== undefined && { bodyBytesMax }),
     ...(data !== undefined && { data }),
     ...(regulation && { regulation }),
+    ...(category && { category }),
     ...(maxPackBytes !== undefined && { maxPackBytes }),
     ...(record && { record }),
     ...(pins.length > 0 && { pins: new Map(pins.toReversed().flatMap((each) => [...each])) }),

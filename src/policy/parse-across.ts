@@ -3,6 +3,7 @@
 
 import { KEYS_BY_KIND } from './inside-grammar.ts'
 import type { Report } from './issues.ts'
+import type { Verdict } from './rule-set.ts'
 import { suggestName } from './suggest.ts'
 import { PARAM_NAME } from './template.ts'
 import { EXPECT_PATTERN } from './written-call.ts'
@@ -10,7 +11,7 @@ import { isMapping, valueAt, type KeyPath, type RawMapping } from './yaml-text.t
 
 // prettier-ignore
 const KEYS_OF_INSPECTED_CALLS = [
-  'methods', 'paths', 'query', 'headers', 'credential', 'limit', 'clientAuth', 'placeholderInBody', 'record',
+  'methods', 'paths', 'query', 'headers', 'credential', 'clientAuth', 'placeholderInBody', 'record',
   ...Object.values(KEYS_BY_KIND).flat(),
 ]
 // prettier-ignore
@@ -21,14 +22,14 @@ const KEYS_WITH_PARAMS = [
 /** Finds keys of one rule that do not go together. */
 export function checkKeysTogether(
   rule: RawMapping,
-  verdict: 'allow' | 'deny',
+  verdict: Verdict,
   verdictKey: string | undefined,
   base: KeyPath,
   report: Report,
 ): void {
   const destinations = verdictKey === undefined ? [] : asList(rule[verdictKey])
   const opaque = destinations.map(opaqueScheme).find((scheme) => scheme !== undefined)
-  if (verdict === 'allow' && opaque !== undefined)
+  if (verdict !== 'deny' && opaque !== undefined)
     for (const key of KEYS_OF_INSPECTED_CALLS.filter((each) => each in rule))
       report.add(
         [...base, key],
@@ -126,7 +127,7 @@ export function checkTestRules(
     const expected = valueAt(test, ['expect'])
     const match = typeof expected === 'string' ? EXPECT_PATTERN.exec(expected) : null
     const id = match?.[2] ?? ''
-    if (match?.[1] !== 'allow' || ids.includes(id)) continue
+    if (match === null || match[1] === 'deny' || ids.includes(id)) continue
     const near = suggestName(id, ids)
     const hint = near === undefined ? undefined : `did you mean \`${near}\`?`
     report.add(

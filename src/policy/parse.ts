@@ -4,22 +4,15 @@
 import { createHash } from 'node:crypto'
 
 import { DEFAULT_LIMITS, type Limits } from '../limits.ts'
-import {
-  FILE_SCHEMA,
-  KEYS,
-  RULE_SCHEMAS,
-  TEST_SCHEMA,
-  type FileSection,
-  type RuleSection,
-  type TestSection,
-} from './grammar.ts'
+import { FILE_SCHEMA, KEYS, RULE_SCHEMAS, type FileSection, type RuleSection } from './grammar.ts'
 import { makeInside, makeItem } from './inside-grammar.ts'
 import { Report, reportIssues } from './issues.ts'
 import type { Problem } from './problem.ts'
 import { checkKeysTogether, checkParamsKnown, checkTested, checkTestRules } from './parse-across.ts'
-import type { Rule, RuleSet, RuleTest } from './rule-set.ts'
+import type { Rule, RuleSet, RuleTest, Verdict } from './rule-set.ts'
 import { suggestName } from './suggest.ts'
 import type { Alternatives } from './scalars.ts'
+import { TEST_SCHEMA, type TestSection } from './test-grammar.ts'
 import type { ValuePattern } from './value-pattern.ts'
 import {
   isMapping,
@@ -115,9 +108,7 @@ function readRule(raw: unknown, base: KeyPath, yaml: YamlText, report: Report): 
   const { verdict, verdictKey } = findVerdict(raw, base, report)
   checkKeysTogether(raw, verdict, verdictKey, base, report)
   // All verdict keys but the one that counts are reported already.
-  const rest = Object.entries(raw).filter(
-    ([key]) => key !== verdictKey && !['allow', 'deny', 'hold'].includes(key),
-  )
+  const rest = Object.entries(raw).filter(([key]) => key !== verdictKey && !isVerdict(key))
   const asked = { ...Object.fromEntries(rest), ...(verdictKey && { [verdict]: raw[verdictKey] }) }
   const parsed = RULE_SCHEMAS[verdict].safeParse(asked)
   if (parsed.success) return makeRule(parsed.data, verdict, yaml.place(base, 'value'))
@@ -134,8 +125,8 @@ function findVerdict(
   raw: RawMapping,
   base: KeyPath,
   report: Report,
-): { verdict: 'allow' | 'deny'; verdictKey: string | undefined } {
-  const written = Object.keys(raw).filter((key) => ['allow', 'deny', 'hold'].includes(key))
+): { verdict: Verdict; verdictKey: string | undefined } {
+  const written = Object.keys(raw).filter(isVerdict)
   for (const extra of written.slice(1))
     report.add(
       [...base, extra],
@@ -144,30 +135,36 @@ function findVerdict(
       'a rule has one verdict',
       'make it two rules',
     )
-  if (written.includes('hold'))
-    report.add(
-      [...base, 'hold'],
-      'key',
-      'not-served',
-      '`hold` is not served by this version',
-      'write allow or deny: it is refused, not ignored',
-    )
-  const first = written[0]
-  if (first !== undefined)
-    return { verdict: first === 'deny' ? 'deny' : 'allow', verdictKey: first }
-  const known = [...KEYS.allow, ...KEYS.deny]
+  const [first] = written
+  if (first !== undefined) return { verdict: first, verdictKey: first }
+  const known = [...KEYS.allow, ...KEYS.deny, ...KEYS.hold]
   for (const key of Object.keys(raw)) {
-    const near = known.includes(key) ? undefined : suggestName(key, ['allow', 'deny', 'hold'])
+    const near = known.includes(key)
+      ? undefined
+      : VERDICTS.find((verdict) => verdict === suggestName(key, VERDICTS))
     if (near === undefined) continue
     const hint = `did you mean \`${near}\`?`
     report.add([...base, key], 'key', 'unknown-key', `unknown key \`${key}\``, hint)
-    return { verdict: near === 'deny' ? 'deny' : 'allow', verdictKey: key }
+    return { verdict: near, verdictKey: key }
   }
-  report.add(base, 'value', 'no-verdict', 'a rule has a verdict', 'write `allow:` or `deny:`')
+  report.add(
+    base,
+    'value',
+    'no-verdict',
+    'a rule has a verdict',
+    'write `allow:`, `hold:` or `deny:`',
+  )
   return { verdict: 'ports' in raw ? 'deny' : 'allow', verdictKey: undefined }
 }
 
-function makeRule(read: RuleSection, verdict: 'allow' | 'deny', place: Rule['place']): Rule {
+const VERDICTS: readonly Verdict[] = ['allow', 'hold', 'deny']
+
+function isVerdict(key: string): key is Verdict {
+  return VERDICTS.some((verdict) => verdict === key)
+}
+
+function makeRule(read: RuleSection, verdict: Verdict, place: Rule['place']): Rule {
+  const { bodyBytes, ...limits } = read.limit ?? {}
   return {
     id: read.id,
     verdict,
@@ -182,11 +179,21 @@ function makeRule(read: RuleSection, verdict: 'allow' | 'deny', place: Rule['pla
       Object.entries(read.headers).map(([key, each]) => valuePattern(key.toLowerCase(), each)),
     ports: read.ports,
     environments: read.environment,
+    between: read.between,
+    when: read.when,
+    expiresAt: read.expires,
+    ticket: read.ticket,
     addresses: read.addresses ?? [],
     credential: read.credential,
     data: read.data,
     regulation: read.regulation && [...new Set(read.regulation)].toSorted(),
-    bodyBytesMax: read.limit?.bodyBytes,
+    category: read.category && [...new Set(read.category)].toSorted(),
+    accepts: read.accepts,
+    profile: read.profile,
+    bodyBytesMax: bodyBytes,
+    limits: Object.keys(limits).length > 0 ? limits : undefined,
+    separate: read.separate ?? false,
+    reviewers: read.reviewers,
     clientAuth: read.clientAuth,
     placeholderInBody: read.placeholderInBody,
     inside: makeInside(read),
@@ -216,9 +223,9 @@ function readTest(
 }
 
 function makeTest(read: TestSection, place: RuleTest['place']): RuleTest {
-  const { call, params = {}, headers = {}, task, body, expect } = read
-  const environment = task?.environment
-  return { call, params, headers, environment, item: makeItem(read), body, expect, place }
+  const { call, params = {}, headers = {}, task = {}, at, after, body, expect } = read
+  const asking = { task: { ...task, params }, at, read: after?.data ?? 'public' }
+  return { call, params, headers, ...asking, item: makeItem(read), body, expect, place }
 }
 
 function checkIds(rawRules: readonly unknown[], report: Report): void {

@@ -14,7 +14,8 @@ import {
 } from './inclusion.ts'
 import { includesInside } from './inside-inclusion.ts'
 import type { Policy } from './compile.ts'
-import type { Dues, Entry } from './match.ts'
+import type { BoundRule, Dues, Entry } from './bound-rule.ts'
+import { isAbove } from './facts.ts'
 import { hostsOverlap } from './overlap.ts'
 import type { Scheme } from './rule-set.ts'
 
@@ -29,6 +30,9 @@ export const AXES = [
   'headers',
   'inside',
   'environment',
+  'time',
+  'condition',
+  'class',
   'credential',
   'addresses',
   'limit',
@@ -64,9 +68,9 @@ export class ParentRules {
     this.#denies = inForce(parent, 'deny').filter(
       (deny) => !own.has(describe(deny)) && !bare.some((entry) => deniesRange(entry, deny)),
     )
-    const guards = new Set(inForce(child, 'allow').filter(isGuard).map(describe))
+    const guards = new Set(inForce(child, 'pass').filter(isGuard).map(describe))
     const allows = parent.inside.rules.flatMap(({ verdict, entries }) =>
-      verdict === 'allow' ? entries : [],
+      verdict === 'deny' ? [] : entries,
     )
     // An observed allow of the parent proves nothing: it is there to be taken away.
     this.#allows = allows.filter((entry) => !isGuard(entry) && !entry.rule.observe)
@@ -113,9 +117,10 @@ export class ParentRules {
   }
 }
 
-function inForce({ inside }: Policy, wanted: 'allow' | 'deny'): Entry[] {
+// What a hold lets pass after a person was asked is a matter of the hold at use.
+function inForce({ inside }: Policy, wanted: 'pass' | 'deny'): Entry[] {
   return inside.rules.flatMap(({ verdict, observe, isForEnvironment, entries }) =>
-    verdict === wanted && !observe && isForEnvironment ? entries : [],
+    (verdict === 'deny') === (wanted === 'deny') && !observe && isForEnvironment ? entries : [],
   )
 }
 
@@ -139,7 +144,15 @@ function findUncovered(claim: Claim, { rule, host, port, scheme, paths }: Entry)
   if (!includesValues(rule.query, claim.rule.query)) return 'query'
   if (!includesValues(rule.headers, claim.rule.headers)) return 'headers'
   if (!includesInside(rule.inside, claim.rule.inside)) return 'inside'
-  return rule.isForEnvironment ? undefined : 'environment'
+  if (!rule.isForEnvironment) return 'environment'
+  if (!includesTime(rule, claim.rule)) return 'time'
+  // The same words may come to something else for another task.
+  return rule.when === undefined ? undefined : 'condition'
+}
+
+function includesTime(rule: BoundRule, mine: BoundRule): boolean {
+  if ((mine.expiresAt ?? Infinity) > (rule.expiresAt ?? Infinity)) return false
+  return rule.between === undefined || JSON.stringify(rule.between) === JSON.stringify(mine.between)
 }
 
 /** The first axis on which a call would owe less, or get more, than by an allow of the parent and others it may meet. */
@@ -154,6 +167,7 @@ function findUnowed(claim: Claim, entry: Entry, meeting: readonly Entry[]): Axis
   if (all.some((rule) => exceeds(dues, rule.dues, 'bodyBytesMax'))) return 'limit'
   const mayPush = claim.rule.inside === undefined || claim.rule.inside.git?.push !== undefined
   if (mayPush && all.some((rule) => exceeds(dues, rule.dues, 'maxPackBytes'))) return 'limit'
+  if (all.some((rule) => acceptsMore(dues, rule))) return 'class'
   if (dues.clientAuth !== 'pass') return undefined
   const passes =
     tasks.every(({ clientAuth }) => clientAuth === 'pass') &&
@@ -163,6 +177,11 @@ function findUnowed(claim: Claim, entry: Entry, meeting: readonly Entry[]): Axis
 
 function exceeds(mine: Dues, theirs: Dues, limit: 'bodyBytesMax' | 'maxPackBytes'): boolean {
   return (mine[limit] ?? Infinity) > (theirs[limit] ?? Infinity)
+}
+
+function acceptsMore({ accepts = 'public' }: Dues, rule: BoundRule): boolean {
+  const unsaid = rule.binding === 'always' ? accepts : 'public'
+  return isAbove(accepts, rule.dues.accepts ?? unsaid)
 }
 
 // The first match that names a credential gives it.
@@ -209,8 +228,9 @@ function mayResolve({ host }: Entry): boolean {
 }
 
 function isBareRange({ rule, host, paths }: Entry): boolean {
-  const condition = rule.ports ?? rule.methods ?? paths ?? rule.query ?? rule.headers ?? rule.inside
-  return host.kind === 'range' && condition === undefined
+  const { ports, methods, query, headers, inside, between, when, expiresAt } = rule
+  const parts = [ports, methods, paths, query, headers, inside, between, when, expiresAt]
+  return host.kind === 'range' && parts.every((part) => part === undefined)
 }
 
 function deniesRange({ host }: Entry, deny: Entry): boolean {
@@ -221,10 +241,14 @@ function deniesRange({ host }: Entry, deny: Entry): boolean {
 
 // All that decides whether an entry matches, and what is owed then.
 function describe({ rule, host, scheme, port, paths }: Entry): string {
-  const { verdict, methods, query, headers, ports, inside } = rule
-  const dues = { ...rule.dues, pins: rule.dues.pins && [...rule.dues.pins] }
+  const { verdict, methods, query, headers, ports, inside, between, when, expiresAt } = rule
+  const dues = {
+    ...rule.dues,
+    quota: rule.dues.quota?.limits,
+    pins: rule.dues.pins && [...rule.dues.pins],
+  }
   const segments = paths?.map((path) => path.segments.map((segment) => segment ?? { deep: true }))
-  const where = verdict === 'allow' ? { scheme, port } : undefined
+  const where = verdict === 'deny' ? undefined : { scheme, port }
   const parts = {
     host,
     where,
@@ -233,6 +257,9 @@ function describe({ rule, host, scheme, port, paths }: Entry): string {
     query,
     headers,
     inside,
+    between,
+    when: when?.text,
+    expiresAt,
     ports: ports && [...ports],
     dues,
   }

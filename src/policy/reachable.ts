@@ -18,7 +18,7 @@ export function reachableHosts(policy: Policy): ReachableHosts {
   let isFinite = true
   let passesThrough = false
   for (const { verdict, binding, entries } of policy.inside.rules) {
-    if (verdict !== 'allow' || binding !== 'task') continue
+    if (verdict === 'deny' || binding !== 'task') continue
     for (const { host, scheme } of entries) {
       if (scheme === 'tls' || scheme === 'tcp') passesThrough = true
       if (scheme !== 'https' && scheme !== 'wss') continue
@@ -37,7 +37,7 @@ export function reachableHosts(policy: Policy): ReachableHosts {
 /** Names of the credentials that a policy's allows name. */
 export function credentialsOf(policy: Policy): readonly string[] {
   const names = policy.inside.rules
-    .filter(({ verdict, binding }) => verdict === 'allow' && binding === 'task')
+    .filter(({ verdict, binding }) => verdict !== 'deny' && binding === 'task')
     .map(({ dues }) => dues.credential)
   return [...new Set(names.filter((name) => name !== undefined))]
 }

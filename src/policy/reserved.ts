@@ -6,9 +6,14 @@ export type Section =
   | 'file'
   | 'allow'
   | 'deny'
+  | 'hold'
   | 'limit'
   | 'test'
   | 'task'
+  | 'after'
+  | 'owner'
+  | 'agent'
+  | 'between'
   | 'for'
   | 'param'
   | 'range'
@@ -17,25 +22,24 @@ export type Section =
   | 'record'
 
 // prettier-ignore
-const RULE_KEYS = [
-  'hold', 'when', 'between', 'accepts', 'expires', 'ticket', 'category', 'profile', 'static', 'separate', 'reviewers',
-]
+const RULE_KEYS = ['static']
 
-// What a task is besides its environment: a test of a rule file says none of it.
-// prettier-ignore
-const TASK_KEYS = [
-  'intent', 'owner', 'agent', 'identity', 'sandbox', 'rules', 'params', 'ceiling', 'expires', 'parent', 'capabilities',
-  'labels',
-]
+// Of a task's definition: a test of a rule file says none of it.
+const TASK_KEYS = ['identity', 'sandbox', 'rules', 'params', 'expires', 'parent']
 
 /** Keys of the grammar that a later version gives a meaning. */
 export const NOT_SERVED: Readonly<Record<Section, readonly string[]>> = {
   file: ['hosts'],
   allow: RULE_KEYS,
   deny: RULE_KEYS,
-  limit: ['callsPerMinute', 'callsPerHour', 'callsPerDay'],
-  test: ['at', 'after'],
+  hold: RULE_KEYS,
+  limit: [],
+  test: [],
   task: TASK_KEYS,
+  after: [],
+  owner: [],
+  agent: [],
+  between: [],
   for: [],
   param: [],
   range: [],

@@ -4,10 +4,13 @@
 import type { Reason } from '../errors.ts'
 import type { DataClass } from '../tasks/task.ts'
 import type { Cidr } from '../wire/address.ts'
+import type { Condition } from './condition/condition.ts'
+import type { TaskFacts } from './facts.ts'
 import type { Inside } from './inside.ts'
 import type { PathPattern } from './path-pattern.ts'
 import type { ContentModes, McpSubject } from './subject.ts'
 import type { ValuePattern } from './value-pattern.ts'
+import type { TimeWindow } from './window.ts'
 import type { Place } from './yaml-text.ts'
 
 /** The schemes of destinations: what is inspected, what is passed through, what is relayed. */
@@ -38,10 +41,28 @@ export interface Destination {
   readonly path: PathPattern | undefined
 }
 
+/** What a rule says: `hold` lets a call pass once a person approves it. */
+export type Verdict = 'allow' | 'deny' | 'hold'
+
+/** How much a task may do by a rule; what is not there is not limited. */
+export interface RuleLimits {
+  readonly callsPerMinute?: number | undefined
+  readonly callsPerHour?: number | undefined
+  readonly callsPerDay?: number | undefined
+  readonly concurrentCalls?: number | undefined
+  /** In the task's whole life. */
+  readonly calls?: number | undefined
+  /** Towards the upstream, in the task's whole life. */
+  readonly bytesOut?: number | undefined
+  readonly bytesIn?: number | undefined
+  /** Each tool that the rule names is counted by itself. */
+  readonly perTool?: boolean | undefined
+}
+
 /** One rule. What a verdict cannot have is undefined. */
 export interface Rule {
   readonly id: string
-  readonly verdict: 'allow' | 'deny'
+  readonly verdict: Verdict
   readonly description: string | undefined
   readonly owner: string | undefined
   readonly destinations: readonly Destination[]
@@ -55,12 +76,31 @@ export interface Rule {
   readonly ports: readonly number[] | undefined
   /** Environments of tasks that the rule is for; undefined: all. */
   readonly environments: readonly string[] | undefined
+  /** Times at which the rule counts; undefined: always. */
+  readonly between: TimeWindow | undefined
+  readonly when: Condition | undefined
+  /** Epoch milliseconds from which on the rule is as if it were not there; undefined: never. */
+  readonly expiresAt: number | undefined
+  /** Of the exception that the rule is. */
+  readonly ticket: string | undefined
   readonly addresses: readonly Cidr[]
   readonly credential: string | undefined
   readonly data: DataClass | undefined
   /** Laws and standards that what comes back falls under. */
   readonly regulation: readonly string[] | undefined
+  /** Highest class that may be sent; undefined: `public`. */
+  readonly accepts: DataClass | undefined
+  /** What kind of data comes back, such as customer-records. */
+  readonly category: readonly string[] | undefined
+  /** Name of the profile of regulated data that the rule has to keep to. */
+  readonly profile: string | undefined
   readonly bodyBytesMax: number | undefined
+  /** Undefined where the rule limits nothing but the body. */
+  readonly limits: RuleLimits | undefined
+  /** On a hold: who owns or made the task may not approve. */
+  readonly separate: boolean
+  /** On a hold: who may approve, `team:NAME` for a team; undefined: any approver. */
+  readonly reviewers: readonly string[] | undefined
   readonly clientAuth: 'drop' | 'pass' | undefined
   readonly placeholderInBody: 'pass' | 'refuse' | undefined
   /** Keys that look inside the call; undefined where the rule has none. */
@@ -73,7 +113,7 @@ export interface Rule {
 
 /** What a test expects. */
 export type Expectation =
-  | { readonly verdict: 'allow'; readonly rule: string }
+  | { readonly verdict: 'allow' | 'hold'; readonly rule: string }
   | { readonly verdict: 'deny'; readonly reason: Reason }
 
 /** One entry of `tests:`. */
@@ -82,8 +122,12 @@ export interface RuleTest {
   readonly call: string
   readonly params: Readonly<Record<string, string>>
   readonly headers: Readonly<Record<string, string | readonly string[]>>
-  /** Of the task that asks; undefined: unknown. */
-  readonly environment: string | undefined
+  /** The task that asks, as far as the test says. */
+  readonly task: TaskFacts
+  /** When it asks, in epoch milliseconds; undefined: now. */
+  readonly at: number | undefined
+  /** The highest class that the task has read. */
+  readonly read: DataClass
   /** What the call names of an MCP server; undefined: nothing is said of what is inside it. */
   readonly item: McpSubject | undefined
   /** Of the request; undefined: nothing is said of it. */

@@ -3,10 +3,11 @@
 import { z } from 'zod'
 
 import { parseCidr, type Cidr } from '../wire/address.ts'
+import { readCondition, type Condition } from './condition/condition.ts'
 import { parseDestination, parseRange } from './destination.ts'
 import { parsePathPattern, type PathPattern, type PatternFault } from './path-pattern.ts'
 import { compileRe2 } from './re2.ts'
-import type { Destination } from './rule-set.ts'
+import type { Destination, Verdict } from './rule-set.ts'
 import { parseTemplate, type Part } from './template.ts'
 
 /** Values of one key of `query` or `headers`, read. */
@@ -39,11 +40,11 @@ export function readBy<Value, Input>(
   return source.transform((written, context) => {
     const value = read(written)
     if (!isFault(value)) return value
-    const { fault, hint } = value
+    const { fault, hint, offset } = value
     context.addIssue({
       code: 'custom',
       message: fault,
-      ...(hint !== undefined && { params: { hint } }),
+      ...((hint ?? offset) !== undefined && { params: { hint, offset } }),
     })
     return z.NEVER
   })
@@ -187,24 +188,59 @@ export const environments: z.ZodType<string[], string | string[]> = z.union(
   { error: 'expected an environment or a list of them, such as prod' },
 )
 
-const regulation = z.string({ error: REGULATION_EXPECTED }).regex(REGULATION, {
+const name = z.string({ error: REGULATION_EXPECTED }).regex(REGULATION, {
   error: REGULATION_EXPECTED,
 })
 
-/** One law or standard, or a list of them. */
-export const regulations: z.ZodType<string[], string | string[]> = z.union(
+/** Names such as those of laws, standards and kinds of data: one or a list. */
+export const names: z.ZodType<string[], string | string[]> = z.union(
   [
-    regulation.transform((single) => [single]),
+    name.transform((single) => [single]),
     z
-      .array(regulation)
+      .array(name)
       .min(1, { error: 'expected at least one: leave the key out where there is none' })
       .max(REGULATIONS_MAX, { error: `expected at most ${REGULATIONS_MAX} names` }),
   ],
   { error: REGULATION_EXPECTED },
 )
 
+const INSTANT_EXPECTED =
+  'expected a date such as 2027-06-30, or a time such as 2027-06-30T18:00:00Z'
+const INSTANT = /^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}:\d{2}(?:\.\d{1,3})?(?:Z|[+-]\d{2}:\d{2}))?$/
+
+/** A point in time, in epoch milliseconds: a date is the beginning of that day in UTC. */
+export const instant: z.ZodType<number, string> = readBy<number, string>(
+  z.string({ error: INSTANT_EXPECTED }),
+  (written) => {
+    const time = INSTANT.test(written) ? Date.parse(written) : Number.NaN
+    if (Number.isNaN(time)) return { fault: INSTANT_EXPECTED }
+    // The parser takes 30 February for 2 March.
+    const [year, month, day] = written.slice(0, 10).split('-').map(Number)
+    const date = new Date(Date.UTC(year ?? 0, (month ?? 0) - 1, day))
+    return date.getUTCDate() === day ? time : { fault: `there is no ${written.slice(0, 10)}` }
+  },
+)
+
+/** A condition; what is wrong with one is told by where it stands in the text. */
+export const condition: z.ZodType<Condition, string> = readBy<Condition, string>(
+  z.string({ error: 'expected a condition in CEL' }),
+  (written) => {
+    const read = readCondition(written)
+    if ('condition' in read) return read.condition
+    const [{ message, hint, offset } = { message: 'no condition', offset: 0 }] = read.faults
+    return { fault: message, offset, ...(hint !== undefined && { hint }) }
+  },
+)
+
+/** Who may approve: the name of a principal, or `team:` and that of a team. */
+export const reviewer: z.ZodType<string, string> = z
+  .string({ error: 'expected the name of a principal, or team:NAME' })
+  .regex(/^(?:team:)?[^\s:][^:]{0,255}$/, {
+    error: 'expected the name of a principal, or team:NAME',
+  })
+
 /** The value of a verdict. */
-export function destinations(verdict: 'allow' | 'deny'): z.ZodType<Destination[]> {
+export function destinations(verdict: Verdict): z.ZodType<Destination[]> {
   const url = readBy(text('scheme://host[:port]'), (written) => parseDestination(written, verdict))
   const range = readBy(
     z.strictObject({

@@ -9,7 +9,7 @@ import type {
   McpKeys,
   ModelKeys,
 } from './inside.ts'
-import type { Entry } from './match.ts'
+import type { Entry } from './bound-rule.ts'
 import type { Content, GitCommand, GraphqlOperation, ModelSubject } from './subject.ts'
 import type { Glob } from './template.ts'
 

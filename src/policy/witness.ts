@@ -6,7 +6,7 @@ import { formatAuthority } from '../wire/authority.ts'
 import type { RawHeaders } from '../wire/body.ts'
 import type { Question } from './decision.ts'
 import { firstAddress, includesHost, lastAddress } from './inclusion.ts'
-import { Facts, MATCHED, reach, type BoundHost, type Entry } from './match.ts'
+import type { BoundHost, Entry } from './bound-rule.ts'
 import type { BoundPath } from './path-pattern.ts'
 import type { Glob } from './template.ts'
 import type { BoundValues } from './value-pattern.ts'
@@ -60,7 +60,11 @@ export function authorityOf(host: string, port: number): string {
  * Makes calls that match an allow.
  * @param others rules whose hosts, methods, paths and values are tried too where the allow covers them
  */
-export function makeWitnesses(entry: Entry, others: readonly Entry[]): Witness[] {
+export function makeWitnesses(
+  entry: Entry,
+  others: readonly Entry[],
+  isOf: (question: Question) => boolean,
+): Witness[] {
   const { rule, scheme = 'https', port = 0, paths } = entry
   const rules = others.map((each) => each.rule)
   const methods = rule.methods ?? unique([ANY_METHODS, ...rules.map((each) => each.methods ?? [])])
@@ -82,12 +86,12 @@ export function makeWitnesses(entry: Entry, others: readonly Entry[]): Witness[]
         queries.flatMap((query) => schemes.map((each) => `${each}://${at}${path}${query}`)),
       )
       .slice(0, WITNESSES_MAX)
-    return matching(entry, urls, fields, methods, WITNESSES_MAX / hosts.length)
+    return matching(isOf, urls, fields, methods, WITNESSES_MAX / hosts.length)
   })
 }
 
 function matching(
-  entry: Entry,
+  isOf: (question: Question) => boolean,
   urls: readonly string[],
   fields: readonly RawHeaders[],
   methods: readonly string[],
@@ -98,8 +102,8 @@ function matching(
     for (const headers of fields)
       for (const method of methods) {
         if (witnesses.length >= max) return witnesses
-        const witness = makeWitness(entry, method, url, headers)
-        if (witness) witnesses.push(witness)
+        const witness = makeWitness(method, url, headers)
+        if (witness && isOf(witness.question)) witnesses.push(witness)
       }
   return witnesses
 }
@@ -109,16 +113,10 @@ function unique(lists: readonly (readonly string[])[]): string[] {
 }
 
 // A pattern with odd characters may have no call of its own: then there is nothing to show.
-function makeWitness(
-  entry: Entry,
-  method: string,
-  url: string,
-  headers: RawHeaders,
-): Witness | undefined {
+function makeWitness(method: string, url: string, headers: RawHeaders): Witness | undefined {
   try {
     const question = askAbout(method, url, headers)
-    if ('connect' in question || reach(entry, new Facts(question)) < MATCHED) return undefined
-    return { question, text: `${method} ${url}` }
+    return 'connect' in question ? undefined : { question, text: `${method} ${url}` }
   } catch (error) {
     if (error instanceof EgressError) return undefined
     throw error

@@ -17,7 +17,7 @@ export type Asked = Question | { readonly connect: Endpoint }
 export const CALL_PATTERN: RegExp = /^([A-Z][A-Z0-9!#$%&'*+.^_`|~-]{0,31}) (\S+)$/
 
 /** What a test expects, as it is written. */
-export const EXPECT_PATTERN: RegExp = /^(allow|deny) (\S+)$/
+export const EXPECT_PATTERN: RegExp = /^(allow|hold|deny) (\S+)$/
 
 /**
  * Makes the question that a written call asks; `ws://` and `wss://` ask for an upgrade.
@@ -35,9 +35,9 @@ export function askAbout(method: string, target: string, headers: RawHeaders): A
 /** Reads what a test expects. */
 export function readExpectation(text: string): Expectation | PatternFault {
   const match = EXPECT_PATTERN.exec(text)
-  if (!match) return { fault: 'expected `allow RULE-ID` or `deny REASON`' }
+  if (!match) return { fault: 'expected `allow RULE-ID`, `hold RULE-ID` or `deny REASON`' }
   const word = match[2] ?? ''
-  if (match[1] === 'allow') return { verdict: 'allow', rule: word }
+  if (match[1] === 'allow' || match[1] === 'hold') return { verdict: match[1], rule: word }
   if (isDecided(word)) return { verdict: 'deny', reason: word }
   const known = isReason(word)
   const near = suggestName(word, Object.keys(REASONS).filter(isDecided))
@@ -49,7 +49,11 @@ export function readExpectation(text: string): Expectation | PatternFault {
 
 // Reasons that a target, a body or the rules alone can give; the others need a task or a network.
 function isDecided(word: string): word is Reason {
-  return isReason(word) && ['received', 'understood', 'decided'].includes(REASONS[word].phase)
+  return (
+    isReason(word) &&
+    (word === 'flow-violation' ||
+      ['received', 'understood', 'decided'].includes(REASONS[word].phase))
+  )
 }
 
 function isReason(word: string): word is Reason {

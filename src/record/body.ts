@@ -94,7 +94,7 @@ interface RecordSallyport {
   readonly decision:
     | {
         readonly id: string
-        readonly verdict: 'allow' | 'deny'
+        readonly verdict: 'allow' | 'deny' | 'hold'
         readonly reason: string
         readonly policy: string
         readonly us: number

@@ -29,7 +29,7 @@ export interface CallFacts {
   readonly decision?:
     | {
         readonly id: string
-        readonly verdict: 'allow' | 'deny'
+        readonly verdict: 'allow' | 'deny' | 'hold'
         readonly reason: Reason
         readonly rule?: RuleRef | undefined
         readonly policy: string

@@ -89,7 +89,7 @@ export class CallRecorder {
   recordMessage(call: Call, message: Message): Promise<void> {
     const { journal, metrics, denials, detector, now } = this.#options
     const { verdict, reason } = message.decision
-    metrics.countMessage(verdict, reason, message.decisionUs / 1e6)
+    metrics.countMessage(verdict === 'deny' ? 'deny' : 'allow', reason, message.decisionUs / 1e6)
     if (verdict === 'deny') {
       const isRecorded = denials.admit(call.task, reason, now(), 'message-denied')
       detector.noteDenial(call.task, reason, call.id, isRecorded)

@@ -246,5 +246,9 @@ function checkRules(
   const { policy } = policyOf(parent.task)
   if (policy === undefined)
     throw new ControlError('conflict', 'the parent has no valid rules at the moment', '/parent')
-  return compareWithParent({ task, policy: own.policy }, { task: parent.task, policy })
+  return compareWithParent(
+    { task, policy: own.policy },
+    { task: parent.task, policy },
+    task.startsAt,
+  )
 }

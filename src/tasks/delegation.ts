@@ -82,12 +82,14 @@ export function depthBelow(
 
 /**
  * Compares a child with its parent on every axis that can be decided.
+ * @param now epoch milliseconds
  * @returns the axes that could not be compared
  * @throws ControlError delegation-widening
  */
 export function compareWithParent(
   child: { readonly task: Task; readonly policy: Policy },
   parent: { readonly task: Task; readonly policy: Policy },
+  now: number,
 ): readonly string[] {
   const { task } = child
   if (task.environment !== parent.task.environment)
@@ -99,7 +101,7 @@ export function compareWithParent(
       '/expires',
       `axis expiry: the parent ends at ${new Date(parent.task.expiresAt).toISOString()}`,
     )
-  const { widened, unproven } = comparePolicies(child.policy, parent.policy)
+  const { widened, unproven } = comparePolicies(child.policy, parent.policy, now)
   const [first] = widened
   if (first !== undefined)
     throw widening(

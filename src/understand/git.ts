@@ -61,7 +61,7 @@ async function readPush(
   renewRules(call, parts)
   call.inspected = describeGit(push.subject, push.options)
   const content = contentOf(push)
-  const bounded = boundPack(body, push, judge(call.identity.policies, call.request, content))
+  const bounded = boundPack(body, push, judge(call.identity, call.request, content))
   const sending = watchSending(call, bounded.body)
   const filterResponse = async (response: UpstreamResponse): Promise<UpstreamResponse> => {
     // The head of an answer comes before the pack is sent, and behind it nothing can be refused any more.
@@ -164,7 +164,7 @@ function makeGitInspection(
 function findRefused(call: Screened, { subject }: Push): ReadonlySet<string> | undefined {
   const refused = subject.commands.filter((command) => {
     const git = { ...subject, commands: [command] }
-    return judge(call.identity.policies, call.request, { git }).decision.verdict === 'deny'
+    return judge(call.identity, call.request, { git }).decision.verdict === 'deny'
   })
   return refused.length === 0 ? undefined : new Set(refused.map(({ ref }) => ref))
 }

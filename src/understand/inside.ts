@@ -80,7 +80,7 @@ async function readRequest(
   const { policies } = call.identity
   renewRules(call, parts)
   if (call.identity.policies === policies) return readWholeBody(whole, inspectors)
-  const verdict = judge(call.identity.policies, call.request, undefined)
+  const verdict = judge(call.identity, call.request, undefined)
   const { inspectors: wanted } = verdict.decision
   // Changed rules need not look inside any more.
   if (verdict.decision.verdict === 'deny' || wanted === undefined)

@@ -68,6 +68,6 @@ export function decideReading(
   { content, inspection, verdict, fault }: Reading,
 ): Verdict {
   call.inspection = inspection
-  const decided = verdict ?? judge(call.identity.policies, call.request, content)
+  const decided = verdict ?? judge(call.identity, call.request, content)
   return fault === undefined ? decided : { ...decided, detail: fault.detail }
 }

@@ -3,10 +3,11 @@
 
 import type { Verdict } from '../judge.ts'
 import { oweTogether } from '../policy/conjunction.ts'
+import { holdTogether } from '../policy/decide.ts'
 import type { Decision } from '../policy/decision.ts'
 
 /**
- * Joins verdicts that all allow; undefined where there is none. How the call authenticates has to be the same for all, as it is
+ * Joins verdicts none of which denies; undefined where there is none. How the call authenticates has to be the same for all, as it is
  * sent with one credential; of what else they owe the strictest counts.
  */
 export function joinVerdicts(verdicts: readonly Verdict[]): Verdict | undefined {
@@ -31,6 +32,24 @@ export function joinVerdicts(verdicts: readonly Verdict[]): Verdict | undefined 
       ]),
     },
   }
+  const held = verdicts.find((each) => each.decision.verdict === 'hold')?.decision
+  const holding = held && {
+    verdict: held.verdict,
+    reason: held.reason,
+    ...(held.rule && { rule: held.rule }),
+    hold: holdTogether(
+      verdicts.map(({ decision: { hold } }) => hold).filter((hold) => hold !== undefined),
+    ),
+  }
+  const revisitAt = Math.min(...verdicts.map((each) => each.decision.revisitAt ?? Infinity))
   const wouldDeny = verdicts.find((each) => each.decision.wouldDeny)?.decision.wouldDeny
-  return { ...first, decision: wouldDeny === undefined ? joined : { ...joined, wouldDeny } }
+  return {
+    ...first,
+    decision: {
+      ...joined,
+      ...holding,
+      ...(revisitAt < Infinity && { revisitAt }),
+      ...(wouldDeny !== undefined && { wouldDeny }),
+    },
+  }
 }

@@ -17,10 +17,9 @@ import {
   type MessageId,
 } from '../inspect/mcp/messages.ts'
 import { traceOf } from '../inspect/mcp/trace.ts'
-import { judge, type Verdict } from '../judge.ts'
+import { judge, type Rules, type Verdict } from '../judge.ts'
 import type { OpenRequest } from '../ledger/open-requests.ts'
 import type { SeenTool } from '../ledger/tool-pins.ts'
-import type { PolicyChain } from '../policy/conjunction.ts'
 import type { Decision } from '../policy/decision.ts'
 import type { McpList, McpSubject } from '../policy/subject.ts'
 import type { Parts } from '../stages.ts'
@@ -44,7 +43,7 @@ export class McpCallJudge implements McpJudge {
   readonly #parts: Parts
   readonly #exchange: () => McpExchange
   /** Of the last message: what a list in it may show is asked with the same rules. */
-  #policies: PolicyChain
+  #rules: Rules
   /** The server as its tools are remembered: origin and path. */
   readonly #server: string
   /** Where requests and their answers belong together, by whatever calls they come. */
@@ -55,7 +54,7 @@ export class McpCallJudge implements McpJudge {
     this.#call = call
     this.#parts = parts
     this.#exchange = exchange
-    this.#policies = call.identity.policies
+    this.#rules = call.identity
     const { path, query, headers } = call.request
     this.#server = `${originOf(call.request)}${path.raw}`
     const session = firstValue(headers, 'mcp-session-id') ?? ''
@@ -107,14 +106,14 @@ export class McpCallJudge implements McpJudge {
     if (reason !== undefined) return reason
     const open = this.#recall(message)
     if (message.kind === 'response') this.#seeTools(message, context.method ?? open?.method)
-    const { verdict } = this.decide(message)
+    const verdict = letThrough(this.decide(message).verdict)
     this.#record(message, verdict, context, open).catch(() => this.#call.cut('audit-unavailable'))
     return verdict.decision.reason
   }
 
   mayUse(list: McpList, name: string): boolean {
     const subject: McpSubject = { kind: 'item', method: '', list, name }
-    return this.#decideSubject(subject).decision.verdict === 'allow'
+    return this.#decideSubject(subject).decision.verdict !== 'deny'
   }
 
   methodOf(id: MessageId): string | undefined {
@@ -154,7 +153,7 @@ export class McpCallJudge implements McpJudge {
   #renew(): Reason | undefined {
     const { arrival, request } = this.#call
     try {
-      this.#policies = this.#parts.identifier.identify(arrival, request.headers).policies
+      this.#rules = this.#parts.identifier.identify(arrival, request.headers)
       return undefined
     } catch (error) {
       if (error instanceof EgressError) return error.reason
@@ -193,13 +192,13 @@ export class McpCallJudge implements McpJudge {
     const name = nameOf(tool)
     if (name === undefined) return []
     const subject: McpSubject = { kind: 'item', method: '', list: 'tools', name }
-    const { decision } = judge(this.#policies, this.#call.request, { mcp: subject })
+    const { decision } = judge(this.#rules, this.#call.request, { mcp: subject })
     const pinned = decision.obligations.pins?.get(name)
     return [
       {
         name,
         digest: definitionDigest(tool),
-        isAllowed: decision.verdict === 'allow',
+        isAllowed: decision.verdict !== 'deny',
         ...(pinned !== undefined && { pinned }),
       },
     ]
@@ -207,7 +206,7 @@ export class McpCallJudge implements McpJudge {
 
   #decideSubject(mcp: McpSubject): Verdict {
     const { request } = this.#call
-    const verdict = judge(this.#policies, request, { mcp })
+    const verdict = judge(this.#rules, request, { mcp })
     const { decision } = verdict
     if (decision.verdict === 'deny' || mcp.list !== 'tools' || mcp.name === undefined)
       return verdict
@@ -266,6 +265,13 @@ export class McpCallJudge implements McpJudge {
       ...(detail && { detail }),
     })
   }
+}
+
+// What a server says in a call that a person let pass is no call of its own.
+function letThrough(verdict: Verdict): Verdict {
+  const { decision } = verdict
+  if (decision.verdict !== 'hold') return verdict
+  return { ...verdict, decision: { ...decision, verdict: 'allow', reason: 'allowed' } }
 }
 
 // What an answer says is told together with what it answers; of a request that came by another call no more is kept.

@@ -5,6 +5,7 @@ import { REASONS } from '../../errors.ts'
 import type { PolicyChain } from '../../policy/conjunction.ts'
 import type { Decision, TraceStep } from '../../policy/decision.ts'
 import { explainTogether, type Explanation } from '../../policy/explain.ts'
+import type { Moment } from '../../policy/facts.ts'
 import type { Asked } from '../../policy/written-call.ts'
 import type { RecordBody } from '../body.ts'
 import type { FoundCall } from './find.ts'
@@ -12,7 +13,7 @@ import { askedOf, insideCall, insideMessage, isMasked, type ReadInside } from '.
 
 /** What decides is what these say. */
 export interface Outcome {
-  readonly verdict: 'allow' | 'deny'
+  readonly verdict: 'allow' | 'deny' | 'hold'
   readonly reason: string
   /** `RULESET/ID` and the digest of its file; undefined where no rule decided. */
   readonly rule: { readonly name: string; readonly version: string } | undefined
@@ -59,7 +60,7 @@ export function decideAgain(
   const asked = askedOf(record, around)
   if (asked === undefined) return untold(['the target of the call'])
   const isMessage = record.sallyport.message !== undefined
-  const head = explainTogether(policies, asked)
+  const head = explainTogether(policies, asked, momentOf(record))
   if (!isMessage && (head.decision.verdict === 'deny' || head.decision.inspectors === undefined))
     return conclude(record, [head], undefined)
   if ('connect' in asked) return conclude(record, [head], undefined)
@@ -67,15 +68,20 @@ export function decideAgain(
     ? insideMessage(record)
     : insideCall(record, head.decision.inspectors ?? [], messages)
   if (contents.length === 0) return untold([missing ?? 'the body'])
-  return conclude(record, askEach(policies, asked, contents), missing)
+  return conclude(record, askEach(policies, asked, contents, momentOf(record)), missing)
 }
 
 function askEach(
   policies: PolicyChain,
   asked: Exclude<Asked, { readonly connect: unknown }>,
   contents: ReadInside['contents'],
+  moment: Moment,
 ): Explanation[] {
-  return contents.map((content) => explainTogether(policies, { ...asked, content }))
+  return contents.map((content) => explainTogether(policies, { ...asked, content }, moment))
+}
+
+function momentOf(record: RecordBody): Moment {
+  return { now: Date.parse(record['@timestamp']), read: 'public' }
 }
 
 // Where all readings come to the same, it does not matter which it was.

@@ -13,7 +13,7 @@ export interface AimsFields {
   /** The resource or the tool. */
   readonly resource: string
   readonly action: string
-  readonly decision: 'allow' | 'deny' | 'none'
+  readonly decision: 'allow' | 'deny' | 'hold' | 'none'
   readonly time: string
   /** The record, its call and its task. */
   readonly correlation: JsonObject

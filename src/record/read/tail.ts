@@ -17,7 +17,7 @@ export interface TailFilter {
   readonly task?: string
   /** A host, or with a leading `*.` every host below it. */
   readonly host?: string
-  readonly verdict?: 'allow' | 'deny'
+  readonly verdict?: 'allow' | 'deny' | 'hold'
   readonly reason?: string
   /** The name of a tool that is called, `*` standing for any characters. */
   readonly tool?: string

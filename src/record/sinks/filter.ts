@@ -7,7 +7,7 @@ import { isDenial } from '../usual.ts'
 
 /** What a sink asks for: a record meets every member that is there, a list by any of its own. */
 export interface SinkFilter {
-  readonly verdict?: 'allow' | 'deny' | undefined
+  readonly verdict?: 'allow' | 'deny' | 'hold' | undefined
   readonly reason?: readonly string[] | undefined
   /** Ids; the tasks below them are meant as well. */
   readonly task?: readonly string[] | undefined

@@ -62,6 +62,7 @@ function identifierOf(more: Partial<KnownTasks>): Identifier {
     tasks,
     jwt: undefined,
     policiesFor: () => [policy],
+    momentOf: () => ({ now: 0, read: 'public' }),
     checkSwitches: () => undefined,
     onStranger: () => undefined,
   })

@@ -4,10 +4,14 @@ import { compilePolicy, type Policy } from '../../../src/policy/compile.ts'
 import { decide, decideConnect } from '../../../src/policy/decide.ts'
 import type { ConnectDecision, Decision } from '../../../src/policy/decision.ts'
 import { parseRuleSet } from '../../../src/policy/parse.ts'
+import type { Moment, TaskFacts } from '../../../src/policy/facts.ts'
 import type { RuleSet } from '../../../src/policy/rule-set.ts'
 import type { Content, McpList } from '../../../src/policy/subject.ts'
 import { askAbout } from '../../../src/policy/written-call.ts'
 import { EgressError } from '../../../src/errors.ts'
+
+/** When and after what calls of tests are decided that say nothing else. */
+export const MOMENT: Moment = { now: Date.UTC(2026, 0, 7, 12), read: 'public' }
 
 /** A rule set from the YAML of its rules, or of the whole file where it names itself. */
 export function ruleSet(yaml: string, name = 'test'): RuleSet {
@@ -31,12 +35,18 @@ export function policyOf(
     params?: Record<string, string>
     always?: readonly string[]
     environment?: string
+    task?: TaskFacts
   } = {},
 ): Policy {
   const sets = [yaml].flat().map((each, at) => ruleSet(each, `set${at}`))
   const always = (options.always ?? []).map((each, at) => ruleSet(each, `always${at}`))
-  const { params = {}, environment } = options
-  const { policy, problems } = compilePolicy({ sets, always, params, environment })
+  const { params = {}, environment, task } = options
+  const { policy, problems } = compilePolicy({
+    sets,
+    always,
+    params,
+    task: { ...task, ...(environment !== undefined && { environment }) },
+  })
   if (!policy) throw new Error(JSON.stringify(problems, undefined, 1))
   return policy
 }
@@ -50,14 +60,16 @@ export function decisionOn(
 ): Decision {
   const [method = '', target = ''] = call.split(' ')
   const asked = { ...askAbout(method, target, headers), ...(content && { content }) }
-  return 'connect' in asked ? decideConnect(policy, asked.connect) : decide(policy, asked)
+  return 'connect' in asked
+    ? decideConnect(policy, asked.connect, MOMENT)
+    : decide(policy, asked, MOMENT)
 }
 
 /** The decision on a CONNECT to `HOST:PORT`. */
 export function connectTo(policy: Policy, authority: string): ConnectDecision {
   const asked = askAbout('CONNECT', authority, [])
   if (!('connect' in asked)) throw new Error('no CONNECT')
-  return decideConnect(policy, asked.connect)
+  return decideConnect(policy, asked.connect, MOMENT)
 }
 
 /** `allow ID` or `deny REASON`; the reason also where the target itself is refused. */

@@ -12,7 +12,7 @@ import type { ConnectDecision, Decision, Obligations } from '../../../src/policy
 import { CONTENT_MODES } from '../../../src/policy/subject.ts'
 import { DATA_CLASSES } from '../../../src/tasks/task.ts'
 import type { Asked } from '../../../src/policy/written-call.ts'
-import { policyOf } from './ask.ts'
+import { MOMENT, policyOf } from './ask.ts'
 import {
   ADDRESSES,
   alone,
@@ -26,8 +26,8 @@ import {
 
 const together = (chain: PolicyChain, question: Asked): Decision | ConnectDecision =>
   'connect' in question
-    ? decideConnectTogether(chain, question.connect)
-    : decideTogether(chain, question)
+    ? decideConnectTogether(chain, question.connect, MOMENT)
+    : decideTogether(chain, question, MOMENT)
 
 const on = (yamls: readonly [string, ...string[]], call: string): Decision | ConnectDecision => {
   const [own, ...above] = yamls.map((yaml) => policyOf(yaml))

@@ -4,7 +4,7 @@ import t from 'tap'
 
 import { explain } from '../../../src/policy/explain.ts'
 import { askAbout } from '../../../src/policy/written-call.ts'
-import { decisionOn, policyOf } from './ask.ts'
+import { MOMENT, decisionOn, policyOf } from './ask.ts'
 
 const policy = policyOf(
   [
@@ -38,7 +38,7 @@ const policy = policyOf(
 )
 
 const trace = (method: string, target: string): string[] =>
-  explain(policy, askAbout(method, target, [])).trace.map(
+  explain(policy, askAbout(method, target, []), MOMENT).trace.map(
     ({ rule, verdict, matched, failedAt, at }) =>
       `${at} ${verdict} ${rule.ruleset}/${rule.id} ${matched ? 'matched' : failedAt}`,
   )
@@ -96,7 +96,7 @@ void t.test('R53: the decision that is explained is the one that live traffic ge
     'CONNECT b.test:443',
   ]) {
     const [method = '', target = ''] = call.split(' ')
-    const { decision } = explain(policy, askAbout(method, target, []))
+    const { decision } = explain(policy, askAbout(method, target, []), MOMENT)
     t.same(decision, decisionOn(policy, call), call)
   }
   t.end()

@@ -19,7 +19,7 @@ import { decide, decideConnect } from '../../../src/policy/decide.ts'
 import type { AddressPolicy, ConnectDecision, Decision } from '../../../src/policy/decision.ts'
 import type { Content, GitCommand } from '../../../src/policy/subject.ts'
 import { askAbout, type Asked } from '../../../src/policy/written-call.ts'
-import { policyOf } from './ask.ts'
+import { MOMENT, policyOf } from './ask.ts'
 
 /** A rule as it will be written; what is undefined is left out. */
 export interface RuleText {
@@ -253,7 +253,9 @@ export function asked({ call, headers, content: read }: CallText): Asked {
 
 /** The decision by one policy. */
 export function alone(policy: Policy, question: Asked): Decision | ConnectDecision {
-  return 'connect' in question ? decideConnect(policy, question.connect) : decide(policy, question)
+  return 'connect' in question
+    ? decideConnect(policy, question.connect, MOMENT)
+    : decide(policy, question, MOMENT)
 }
 
 /** Whether an address may be dialed for a call that was decided. */

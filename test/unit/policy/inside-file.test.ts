@@ -14,7 +14,7 @@ import { parseRuleSet } from '../../../src/policy/parse.ts'
 import type { Content } from '../../../src/policy/subject.ts'
 import { readContent } from '../../../src/understand/read-content.ts'
 import { askAbout } from '../../../src/policy/written-call.ts'
-import { item, policyOf, ruleSet } from './ask.ts'
+import { MOMENT, item, policyOf, ruleSet } from './ask.ts'
 
 const problems = (rule: string): string[] =>
   parseRuleSet(`ruleset: x\nrules:\n  - { id: r, ${rule} }\n`, 'x').problems.map(
@@ -231,7 +231,9 @@ void t.test('R26: the trace names the key that a call does not meet', (t) => {
   )
   const asked = askAbout('POST', 'https://a.test/', [])
   const failed = (content?: Content): (string | undefined)[] =>
-    explain(policy, { ...asked, ...(content && { content }) }).trace.map(({ failedAt }) => failedAt)
+    explain(policy, { ...asked, ...(content && { content }) }, MOMENT).trace.map(
+      ({ failedAt }) => failedAt,
+    )
   const model = {
     operation: 'chat',
     model: 'b',

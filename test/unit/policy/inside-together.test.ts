@@ -9,7 +9,7 @@ import { explainTogether } from '../../../src/policy/explain.ts'
 import { comparePolicies } from '../../../src/policy/narrow.ts'
 import type { Content } from '../../../src/policy/subject.ts'
 import type { Policy } from '../../../src/policy/compile.ts'
-import { item, policyOf } from './ask.ts'
+import { MOMENT, item, policyOf } from './ask.ts'
 import {
   alone,
   asked,
@@ -31,7 +31,7 @@ const summary = (yamls: readonly [string, ...string[]], read?: Content): string 
   const chain: PolicyChain = [own!, ...above]
   const question = asked({ call: 'POST https://a.test/', headers: [], content: read })
   if ('connect' in question) throw new Error('no call')
-  const { verdict, reason, ancestor, inspectors, rule } = decideTogether(chain, question)
+  const { verdict, reason, ancestor, inspectors, rule } = decideTogether(chain, question, MOMENT)
   if (verdict === 'allow') return ['allow', rule?.id, ...(inspectors ?? [])].join(' ')
   return ancestor === undefined ? reason : `${reason} by ancestor ${ancestor}`
 }
@@ -60,7 +60,7 @@ void t.test('R69: whose credential it is may be a matter of what is inside', (t)
   t.equal(summary([own, parent], item('tools a')), 'allow mcp')
   const head = asked({ call: 'POST https://a.test/', headers: [] })
   if ('connect' in head) throw new Error('no call')
-  const { obligations } = decideTogether([policyOf(own), policyOf(parent)], head)
+  const { obligations } = decideTogether([policyOf(own), policyOf(parent)], head, MOMENT)
   t.equal(obligations.credential, undefined, 'nor given')
   t.equal(summary([own, graphql], item('tools a')), 'protocol-not-allowed by ancestor 1')
   const other = keyed('tools: [a]; credential: three')
@@ -73,7 +73,7 @@ void t.test('R69: of records the fullest is owed, of packs the smallest, of pins
     const [own, ...above] = yamls.map((yaml) => policyOf(yaml))
     const question = asked({ call: 'POST https://a.test/', headers: [], content: read })
     if ('connect' in question) throw new Error('no call')
-    return decideTogether([own!, ...above], question).obligations
+    return decideTogether([own!, ...above], question, MOMENT).obligations
   }
   const git = (keys: string): string => keyed(`git: { push: ["*"], ${keys} }`)
   const fetched: Content = { git: { repo: 'a', service: 'upload-pack', commands: [] } }
@@ -95,7 +95,7 @@ void t.test('R69: of records the fullest is owed, of packs the smallest, of pins
 
 /** The axes on which a child is wider, then those that are not known, with a question mark. */
 const compare = (child: string, parent: string): string => {
-  const { widened, unproven } = comparePolicies(policyOf(child), policyOf(parent))
+  const { widened, unproven } = comparePolicies(policyOf(child), policyOf(parent), MOMENT.now)
   return [...widened.map(({ axis }) => axis), ...unproven.map((axis) => `${axis}?`)].join(' ')
 }
 
@@ -209,9 +209,9 @@ void t.test('a denial by the head alone is final, whatever is inside', (t) => {
     property(ruleTexts, callText, content, (rules, call, read) => {
       const policy = generatedPolicy(rules, 'dev')
       const head = asked({ call: call.call, headers: call.headers })
-      if ('connect' in head || decide(policy, head).verdict === 'allow') return true
+      if ('connect' in head || decide(policy, head, MOMENT).verdict === 'allow') return true
       denied += 1
-      return decide(policy, { ...head, content: read }).verdict === 'deny'
+      return decide(policy, { ...head, content: read }, MOMENT).verdict === 'deny'
     }),
     { numRuns: 500 },
   )
@@ -242,10 +242,10 @@ void t.test('what no rule asks to read changes nothing', (t) => {
       const policy = generatedPolicy([wide(one), ...rules], 'dev')
       const head = asked({ call: call.call, headers: call.headers })
       if ('connect' in head) return true
-      const decision = decide(policy, head)
+      const decision = decide(policy, head, MOMENT)
       if (decision.verdict === 'deny' || decision.inspectors) return true
       unread += 1
-      const { verdict, rule, obligations } = decide(policy, { ...head, content: read })
+      const { verdict, rule, obligations } = decide(policy, { ...head, content: read }, MOMENT)
       return (
         verdict === 'allow' &&
         rule?.id === decision.rule?.id &&
@@ -264,8 +264,8 @@ void t.test('R53: the decision that is explained is the one that live traffic ge
       const chain: PolicyChain = [generatedPolicy(own, 'dev'), generatedPolicy(above, 'dev')]
       const question = asked(call)
       if ('connect' in question) return true
-      const { decision, trace } = explainTogether(chain, question)
-      const live = decideTogether(chain, question)
+      const { decision, trace } = explainTogether(chain, question, MOMENT)
+      const live = decideTogether(chain, question, MOMENT)
       const matched = trace.some(
         (step) => step.matched && step.verdict === 'allow' && step.ancestor === undefined,
       )

@@ -8,7 +8,7 @@ import type { Obligations } from '../../../src/policy/decision.ts'
 import { decideConnectTogether, decideTogether } from '../../../src/policy/conjunction.ts'
 import { comparePolicies, type Widening } from '../../../src/policy/narrow.ts'
 import type { Asked } from '../../../src/policy/written-call.ts'
-import { policyOf } from './ask.ts'
+import { MOMENT, policyOf } from './ask.ts'
 import {
   ADDRESSES,
   alone,
@@ -47,6 +47,7 @@ const compare = (child: string, parent: string, sides: Sides = {}): string => {
   const { widened, unproven } = comparePolicies(
     policyOf(written(child), sides),
     policyOf(written(parent), sides),
+    MOMENT.now,
   )
   return [...axesOf(widened), ...unproven.map((axis) => `${axis}?`)].join(' ')
 }
@@ -235,9 +236,9 @@ void t.test('R69: sets that bind every task bind both', (t) => {
   t.equal(compare(A, A, { always }), '')
   t.equal(compare(`${A}; clientAuth: pass`, `${A}; clientAuth: pass`, { always }), '')
   const guarded = policyOf(written(A), { always })
-  const { widened } = comparePolicies(policyOf(written(A)), guarded)
+  const { widened } = comparePolicies(policyOf(written(A)), guarded, MOMENT.now)
   t.same(axesOf(widened).sort(), ['limit', 'paths'])
-  t.same(comparePolicies(guarded, policyOf(written(A))), { widened: [], unproven: [] })
+  t.same(comparePolicies(guarded, policyOf(written(A)), MOMENT.now), { widened: [], unproven: [] })
   t.end()
 })
 
@@ -245,6 +246,7 @@ void t.test('R69: what is wider is told with the rule and a call that shows it',
   const { widened } = comparePolicies(
     policyOf(written(`${A} | "https://*.b.test"; methods: [GET]; paths: ["/x-*"]`)),
     policyOf(written(`${A} | deny: https://a.test/y`)),
+    MOMENT.now,
   )
   t.match(widened, [
     {
@@ -269,8 +271,8 @@ function mayToo(question: Asked, child: Policy, parent: Policy): boolean {
   const theirs = alone(parent, question)
   const together =
     'connect' in question
-      ? decideConnectTogether([child, parent], question.connect)
-      : decideTogether([child, parent], question)
+      ? decideConnectTogether([child, parent], question.connect, MOMENT)
+      : decideTogether([child, parent], question, MOMENT)
   const { obligations: mine } = own
   const { obligations: others } = theirs
   return (
@@ -352,7 +354,7 @@ void t.test('R69: no proven child exceeds its parent', (t) => {
       ([above, below, of], calls) => {
         const parent = generatedPolicy(above, of)
         const child = generatedPolicy(below, of)
-        const { widened, unproven } = comparePolicies(child, parent)
+        const { widened, unproven } = comparePolicies(child, parent, MOMENT.now)
         if (widened.length > 0) seen.widened += 1
         if (unproven.length > 0) seen.unproven += 1
         if (widened.length > 0 || unproven.length > 0) return true
@@ -378,10 +380,11 @@ void t.test('what is too much to compare in one go stays unproven', (t) => {
   const many = (rule: (at: number) => string): Policy =>
     policyOf(Array.from({ length: 1000 }, (_, at) => `- id: r${at}\n  ${rule(at)}`).join('\n'))
   const parent = many((at) => `allow: ${A}\n  methods: [GET]\n  paths: [/p${at}]`)
-  t.strictSame(comparePolicies(parent, parent), { widened: [], unproven: ['paths'] })
+  t.strictSame(comparePolicies(parent, parent, MOMENT.now), { widened: [], unproven: ['paths'] })
   const { widened } = comparePolicies(
     many((at) => `allow: ${A}\n  methods: [GET, PUT]\n  paths: [/p${at}]`),
     parent,
+    MOMENT.now,
   )
   t.ok(widened.length > 0, 'a child that is wider is refused all the same')
   t.ok(widened.length <= 32)

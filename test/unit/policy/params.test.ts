@@ -54,7 +54,7 @@ const problemsWith = (params: Record<string, string>): string[] =>
     sets: [ruleSet(FILE, 'scoped')],
     always: [],
     params,
-    environment: undefined,
+    task: {},
   }).problems.map(({ file, line, column, message }) => `${file}:${line}:${column} ${message}`)
 
 void t.test("values that do not fit are refused with the parameter's place, all at once", (t) => {
@@ -90,7 +90,7 @@ void t.test('values for paths have no empty segments, backslashes or control cha
       sets: [ruleSet(file, 'p')],
       always: [],
       params: { dir },
-      environment: undefined,
+      task: {},
     }).problems.length
   for (const dir of ['', '/a', 'a/', 'a//b', '.', 'a/..', 'a\\b', 'a\0b', 'a\nb'])
     t.equal(faults(dir), 1, JSON.stringify(dir))
@@ -108,7 +108,7 @@ void t.test('a set that is in force for every task and for this one is there onc
     sets: [set],
     always: [set],
     params: {},
-    environment: undefined,
+    task: {},
   })
   t.equal(policy?.ruleSets.length, 1)
   t.ok(policy && isAllowed(policy, 'GET https://a.test/'))

@@ -21,7 +21,7 @@ import { explain } from '../../../src/policy/explain.ts'
 import { parseRuleSet } from '../../../src/policy/parse.ts'
 import { matchGlob } from '../../../src/policy/template.ts'
 import { askAbout } from '../../../src/policy/written-call.ts'
-import { connectTo, decisionOn, isAllowed, policyOf, verdictOn } from './ask.ts'
+import { MOMENT, connectTo, decisionOn, isAllowed, policyOf, verdictOn } from './ask.ts'
 
 const hostPattern = constantFrom(
   'a.test',
@@ -146,7 +146,7 @@ void t.test('the index finds what looking at every rule finds', (t) => {
       return calls.every((text) => {
         const asked = ask(text)
         if ('connect' in asked) return false
-        const { decision, trace } = explain(policy, asked)
+        const { decision, trace } = explain(policy, asked, MOMENT)
         const matched = trace.filter((step) => step.matched)
         const enforced = matched.filter(({ rule: { id } }) => !some[Number(id.slice(1))]?.observe)
         const denied = enforced.find(({ verdict }) => verdict === 'deny')
@@ -170,8 +170,8 @@ void t.test('an allowed HTTPS call is in a tunnel that may open and is looked in
     property(rules, call, (some, text) => {
       const policy = policyOf(write(some))
       const asked = ask(text)
-      if ('connect' in asked || decide(policy, asked).verdict === 'deny') return true
-      const tunnel = decideConnect(policy, asked.endpoint)
+      if ('connect' in asked || decide(policy, asked, MOMENT).verdict === 'deny') return true
+      const tunnel = decideConnect(policy, asked.endpoint, MOMENT)
       return tunnel.verdict === 'allow' && tunnel.mode === 'inspect'
     }),
     { numRuns: 400 },
@@ -240,7 +240,7 @@ void t.test(
         const holds = question.path.readings.every(
           (reading) => reading.length === 2 && reading[0] === 'pub' && reading[1] !== '',
         )
-        return holds === (decide(policy, question).verdict === 'allow')
+        return holds === (decide(policy, question, MOMENT).verdict === 'allow')
       }),
     )
     t.end()
@@ -336,11 +336,11 @@ void t.test('a decision is quick with hundreds of rules', (t) => {
   const question = ask('GET https://h7.test/a107/x')
   if ('connect' in question) throw new Error('no call')
   const count = 20_000
-  for (let at = 0; at < count; at += 1) decide(policy, question)
+  for (let at = 0; at < count; at += 1) decide(policy, question, MOMENT)
   const startedMs = performance.now()
-  for (let at = 0; at < count; at += 1) decide(policy, question)
+  for (let at = 0; at < count; at += 1) decide(policy, question, MOMENT)
   const eachUs = ((performance.now() - startedMs) * 1000) / count
-  t.equal(decide(policy, question).verdict, 'allow')
+  t.equal(decide(policy, question, MOMENT).verdict, 'allow')
   // An order of magnitude above what is measured on an idle machine.
   t.ok(eachUs < 5, `${eachUs.toFixed(2)} µs`)
   t.equal(connectTo(policy, 'h7.test:443').mode, 'inspect')

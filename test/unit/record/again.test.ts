@@ -103,7 +103,7 @@ void t.test('what the record masks is not guessed', (t) => {
     sets: [ruleSet!],
     always: [],
     params: {},
-    environment: 'test',
+    task: { environment: 'test' },
   })
   const endpoint = { host: 'api.github.com', kind: 'name', port: 443, literal: '' } as const
   const again = (query: string): unknown =>

@@ -6,6 +6,7 @@ import t from 'tap'
 import { Call } from '../../../src/call.ts'
 import { KnownSecrets } from '../../../src/credentials/known-secrets.ts'
 import { Redactor } from '../../../src/inspect/redactor.ts'
+import type { Moment } from '../../../src/policy/facts.ts'
 import type { Policy } from '../../../src/policy/compile.ts'
 import type { QueuedRecord } from '../../../src/record/journal/batch.ts'
 import { endedRecord, isDecidedRequest, startedRecord } from '../../../src/record/call-text.ts'
@@ -14,6 +15,8 @@ import { factsOf, type CallAction } from '../../../src/record/facts.ts'
 import { redactRecord } from '../../../src/record/redact-record.ts'
 import { recordText } from '../../../src/record/text.ts'
 import { TASK } from './support.ts'
+
+const moment = (): Moment => ({ now: 0, read: 'public' })
 
 const NOW = 1_700_000_000_000
 // Not used by a record.
@@ -128,7 +131,7 @@ function callOf(from: Start): Call {
     expectsContinue: false,
   })
   if (from.trace !== undefined) call.trace = from.trace
-  call.identify({ task, policies: [policy], standing: { task, state: 'active' } })
+  call.identify({ task, policies: [policy], standing: { task, state: 'active' }, moment })
   const decision = {
     verdict: 'allow',
     reason: 'allowed',
@@ -190,7 +193,12 @@ void t.test('a call that is no decided request goes the general way', async (t) 
   t.notOk(isDecidedRequest(new Call(arrival)))
   const tunnel: Call = new Call({ ...arrival, kind: 'tunnel' })
   tunnel.tunnel = { host: 'a.test', kind: 'name', port: 443, literal: 'a.test' }
-  tunnel.identify({ task: TASK, policies: [policy], standing: { task: TASK, state: 'active' } })
+  tunnel.identify({
+    task: TASK,
+    policies: [policy],
+    standing: { task: TASK, state: 'active' },
+    moment,
+  })
   t.notOk(isDecidedRequest(tunnel))
   const [from] = fc.sample(start, 1)
   if (from === undefined) return

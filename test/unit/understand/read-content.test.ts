@@ -7,7 +7,7 @@ import { askAbout } from '../../../src/policy/written-call.ts'
 // Loaded before it is required: the test runner's own loader cannot.
 import '../../../src/inspect/graphql/read.ts'
 import { readContent } from '../../../src/understand/read-content.ts'
-import { policyOf } from '../policy/ask.ts'
+import { MOMENT, policyOf } from '../policy/ask.ts'
 
 const JSON_TYPE = ['Content-Type', 'application/json']
 const QUESTION = { model: 'm', messages: [{ role: 'user', content: 'hi' }] }
@@ -24,9 +24,9 @@ const verdict = (
   const question = askAbout(method, target, headers)
   if ('connect' in question) throw new Error('no call')
   const bytes = Buffer.from(typeof body === 'string' ? body : JSON.stringify(body))
-  const { inspectors = [] } = decide(policy, question)
+  const { inspectors = [] } = decide(policy, question, MOMENT)
   const content = readContent(question, bytes, inspectors)
-  const decision = decide(policy, { ...question, content })
+  const decision = decide(policy, { ...question, content }, MOMENT)
   return decision.verdict === 'allow' ? `allow ${decision.rule?.id}` : `deny ${decision.reason}`
 }
 
