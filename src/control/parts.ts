@@ -66,6 +66,8 @@ interface HoldDesk {
   /** All that are kept, those opened first first. */
   list(): readonly HoldView[]
   show(id: string): HoldView | undefined
+  /** Whether somebody, once it is an approver, may answer for a hold. */
+  mayAnswer(id: string, reviewer: Pick<HoldReviewer, 'name' | 'teams'>): boolean
   /** @throws ControlError not-found, principal-not-allowed, conflict, audit-unavailable */
   answer(id: string, answer: HoldAnswer, by: HoldReviewer, reason: string | undefined): HoldView
 }

@@ -40,7 +40,7 @@ export function addHoldRoutes(app: RouteApp, parts: ControlParts): void {
       .list()
       .filter(
         (hold) =>
-          isInTeams(principal, hold.task.owner.team) &&
+          canSeeHold(parts, hold, principal) &&
           (task === undefined || hold.task.id === task) &&
           (state === undefined || hold.state === state),
       )
@@ -87,10 +87,20 @@ function addAnswerRoute(
 function visibleHold({ holds }: ControlParts, id: string, principal: Principal): HoldView {
   const hold = holds.show(id)
   if (hold === undefined) throw new ControlError('not-found', 'there is no such hold', '/id')
-  if (
-    !hasRole(principal, 'viewer', 'approver', 'operator') ||
-    !isInTeams(principal, hold.task.owner.team)
-  )
+  if (!canSeeHold({ holds }, hold, principal))
     throw notAllowed('the principal may not see this hold')
   return hold
+}
+
+// Whom the rule names sees it, of whatever team the task is.
+function canSeeHold(
+  { holds }: Pick<ControlParts, 'holds'>,
+  { id, task }: HoldView,
+  principal: Principal,
+): boolean {
+  if (!hasRole(principal, 'viewer', 'approver', 'operator')) return false
+  return (
+    isInTeams(principal, task.owner.team) ||
+    (hasRole(principal, 'approver') && holds.mayAnswer(id, principal))
+  )
 }

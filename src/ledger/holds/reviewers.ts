@@ -40,9 +40,11 @@ export function objectionTo(
   { name, teams }: Pick<HoldReviewer, 'name' | 'teams'>,
   { team, separate, reviewers, requesters }: HeldFor,
 ): string | undefined {
-  if (teams.length > 0 && !teams.includes(team))
-    return "the task is of a team that is not one of the reviewer's"
-  if (reviewers !== undefined && !reviewers.some((named) => isMeant(named, name, teams)))
+  // Whom the rule names it means, of whatever team the task is.
+  if (reviewers === undefined) {
+    if (teams.length > 0 && !teams.includes(team))
+      return "the task is of a team that is not one of the reviewer's"
+  } else if (!reviewers.some((named) => isMeant(named, name, teams)))
     return 'the rule names other reviewers'
   if (separate && requesters.includes(normalName(name)))
     return 'who owns the task, made it or acts in it does not answer for it'

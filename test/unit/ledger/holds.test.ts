@@ -111,20 +111,24 @@ void t.test('R75: time refuses: nobody answered, and a client is told to come ba
   clock.now += 60_000
   t.match(holds.show(id), { state: 'timed-out', cause: 'no-answer' })
   t.equal(await reasonOf(waits.granted), 'approval-timeout')
-  t.throws(() => holds.answer(id, 'approve', BOB, undefined), { reason: 'conflict' })
+  t.match(
+    refusalOf(() => holds.answer(id, 'approve', BOB, undefined)),
+    'conflict',
+  )
   t.not(left(holds, askedHold()), id, 'a later repeat asks anew')
   holds.close()
 })
 
 void t.test('R75: two reviewers at once: the first answer counts', async (t) => {
   const { holds } = openHolds(t.testdir())
-  const { id, granted } = holds.join(askedHold(), waitingClient('call-1'))
+  const terms = { separate: false, reviewers: ['bob', 'team:appsec'] }
+  const { id, granted } = holds.join(askedHold({ terms }), waitingClient('call-1'))
   holds.answer(id, 'deny', CAROL, 'no')
   t.equal(await reasonOf(granted), 'approval-denied')
-  t.throws(() => holds.answer(id, 'approve', BOB, undefined), {
-    reason: 'conflict',
-    detail: 'the hold is not pending any more: denied by carol',
-  })
+  t.equal(
+    refusalOf(() => holds.answer(id, 'approve', BOB, undefined)),
+    'conflict: the hold is not pending any more: denied by carol',
+  )
   holds.close()
 })
 
@@ -150,9 +154,9 @@ void t.test(
     }
     const id = left(holds, askedHold({ terms }))
     const refused = (name: string, teams: readonly string[] = []): void =>
-      void t.throws(
-        () => holds.answer(id, 'approve', { name, teams, via: 'control' }, undefined),
-        { reason: 'principal-not-allowed' },
+      void t.match(
+        refusalOf(() => holds.answer(id, 'approve', { name, teams, via: 'control' }, undefined)),
+        'principal-not-allowed',
         name,
       )
     refused('dave')
@@ -160,19 +164,12 @@ void t.test(
     refused('  Ａｎｎ　OWNER ')
     refused('ORCHESTRATOR-1')
     refused('pay-bot')
-    refused('carol', ['appsec'])
+    refused('erin', ['payments'])
     t.notOk(holds.mayAnswer(id, { name: 'dave', teams: [] }))
-    t.ok(holds.mayAnswer(id, { name: 'carol', teams: ['appsec', 'payments'] }))
-    t.match(
-      holds.answer(
-        id,
-        'approve',
-        { name: 'carol', teams: ['appsec', 'payments'], via: 'control' },
-        undefined,
-      ),
-      { state: 'approved', by: 'carol' },
-    )
+    t.ok(holds.mayAnswer(id, CAROL), 'the rule names its team')
+    t.match(holds.answer(id, 'approve', CAROL, undefined), { state: 'approved', by: 'carol' })
     const open = left(holds, askedHold({ digest: OTHER }))
+    t.notOk(holds.mayAnswer(open, CAROL), 'it is limited to another team')
     t.match(
       holds.answer(open, 'approve', { name: 'Ann Owner', teams: [], via: 'control' }, undefined),
       { state: 'approved' },
@@ -229,9 +226,15 @@ void t.test('holds are bounded, a task and in all', (t) => {
     left(holds, askedHold({ task: heldTask(task), digest: `sha256:${n}` }))
   ask('t_1', 1)
   ask('t_1', 2)
-  t.throws(() => ask('t_1', 3), { reason: 'quota-exceeded', detail: { bound: 'holdsPerTaskMax' } })
+  t.match(
+    refusalOf(() => ask('t_1', 3)),
+    'quota-exceeded',
+  )
   const third = ask('t_2', 1)
-  t.throws(() => ask('t_3', 1), { reason: 'quota-exceeded', detail: { bound: 'holdsMax' } })
+  t.match(
+    refusalOf(() => ask('t_3', 1)),
+    'quota-exceeded',
+  )
   holds.answer(third, 'deny', BOB, undefined)
   t.ok(ask('t_3', 1), 'what is answered makes room')
   t.equal(holds.numbers.open, 3)
@@ -273,11 +276,15 @@ void t.test('where the disk takes nothing, nothing is let through', async (t) =>
   const { id, granted } = holds.join(askedHold(), waitingClient('call-1'))
   granted.catch(() => undefined)
   holds.close()
-  t.throws(() => holds.answer(id, 'approve', BOB, undefined), { reason: 'audit-unavailable' })
+  t.match(
+    refusalOf(() => holds.answer(id, 'approve', BOB, undefined)),
+    'audit-unavailable',
+  )
   t.match(holds.show(id), { state: 'pending' })
-  t.throws(() => left(holds, askedHold({ digest: OTHER })), {
-    reason: 'audit-unavailable',
-  })
+  t.match(
+    refusalOf(() => left(holds, askedHold({ digest: OTHER }))),
+    'audit-unavailable',
+  )
   t.ok(problems.length >= 2)
   holds.drain()
 })
@@ -298,5 +305,14 @@ async function reasonOf(granted: Promise<unknown>): Promise<string> {
     return 'granted'
   } catch (error) {
     return error instanceof EgressError ? error.reason : String(error)
+  }
+}
+
+function refusalOf(act: () => unknown): string {
+  try {
+    act()
+    return 'done'
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
   }
 }

@@ -36,7 +36,6 @@ function openRecorder(dir: string, messageRecordsPerSecond = 50, recordsQueuedMa
     }),
     journal: () => journal.stats,
     holds: () => ({ open: 0, actions: new Map() }),
-    holds: () => ({ open: 0, actions: new Map() }),
     overrides: () => 4,
     secrets: () => ({ count: 3, oldestSeconds: 60 }),
     selfChecks: () => ({

@@ -32,7 +32,6 @@ void t.test(
           skippedRecords: 40,
         },
       ],
-      holds: () => ({ open: 0, actions: new Map() }),
       holds: () => ({ open: 2, actions: new Map([['hold-opened', 3]]) }),
       overrides: () => 4,
       secrets: () => ({ count: 3, oldestSeconds: 60 }),
