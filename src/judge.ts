@@ -3,6 +3,7 @@
 
 import type { Call, Decided, Identified, Identity, Received } from './call.ts'
 import { EgressError } from './errors.ts'
+import type { McpMessage } from './inspect/mcp/messages.ts'
 import { decideTogether } from './policy/conjunction.ts'
 import type { Decision } from './policy/decision.ts'
 import type { Content } from './policy/subject.ts'
@@ -30,6 +31,10 @@ export interface Verdict {
   readonly detail?: EgressError['detail']
   /** Microseconds it took. */
   readonly us: number
+  /** Asks the rules again, as they are then, about what was read; absent where the head alone was asked about. */
+  readonly again?: () => Verdict
+  /** The messages that were asked about, where it was messages. */
+  readonly messages?: readonly McpMessage[]
 }
 
 /** Identifies a call and judges its head. @throws EgressError of the stages identified and screened */
@@ -77,7 +82,7 @@ export function settle<C extends Call & Received & Identified>(
   parts: Parts,
 ): C & Decided {
   call.decide(decision, makeUlid(Date.now()), us)
-  if (decision.verdict !== 'allow')
+  if (decision.verdict === 'deny')
     throw new EgressError(decision.reason, {
       ...detail,
       ...(override !== undefined && { override }),

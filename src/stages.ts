@@ -23,6 +23,7 @@ import { screenPlaceholders } from './inject/screen.ts'
 import { watchBody } from './inject/watch-body.ts'
 import { watchResponse } from './inject/watch-response.ts'
 import { limitBody, meetObligations } from './ledger/clear.ts'
+import type { Holds } from './ledger/holds/holds.ts'
 import type { OpenRequests } from './ledger/open-requests.ts'
 import type { ToolPins } from './ledger/tool-pins.ts'
 import type { Redactor } from './inspect/redactor.ts'
@@ -66,6 +67,8 @@ export interface Parts {
   readonly recorder: CallRecorder
   readonly switches: CallSwitches
   readonly shares: TaskShares
+  /** The calls that wait for a person. */
+  readonly holds: Pick<Holds, 'join'>
   /** What tasks have seen of the tools they use, and asked of them. */
   readonly tools: { readonly pins: ToolPins; readonly requests: OpenRequests }
   /** What records keep of prompts and tool calls where no rule says. */

@@ -3,7 +3,7 @@
 
 import type { Answer, Call } from '../call.ts'
 import { REASONS, type Reason } from '../errors.ts'
-import { problemBody, refusalHeaders } from '../wire/proxy-status.ts'
+import { holdHeaders, problemBody, refusalHeaders } from '../wire/proxy-status.ts'
 
 /** An answer in the usual words, which are ASCII. */
 interface Problem extends Answer {
@@ -15,16 +15,22 @@ const RETRY_AFTER_SECONDS = '1'
 
 /** The refusal of one call, in the words of the protocol inside where it has one. */
 export function makeAnswer(reason: Reason, call: Call): Answer {
-  return call.inspection?.writeRefusal(reason) ?? makeProblem(reason, call)
+  const inside = call.inspection?.writeRefusal(reason)
+  if (inside === undefined) return makeProblem(reason, call)
+  const { hold } = call
+  if (hold === undefined) return inside
+  return { ...inside, headers: [...inside.headers, ...holdHeaders(reason, hold.id)] }
 }
 
 /** The refusal of one call in the usual words. */
 export function makeProblem(reason: Reason, call: Call): Problem {
   const row = REASONS[reason]
-  const body = problemBody(reason, call.id, call.task?.id)
+  const { hold } = call
+  const body = problemBody(reason, call.id, call.task?.id, hold && { hold: hold.id })
   const headers = refusalHeaders(reason, 'application/problem+json')
   if (row.status === 407) headers.push('Proxy-Authenticate', 'Basic realm="sallyport"')
   if (row.status === 429 || row.status === 503) headers.push('Retry-After', RETRY_AFTER_SECONDS)
+  if (hold) headers.push(...holdHeaders(reason, hold.id))
   return { status: row.status, statusText: `Sallyport: ${reason}`, headers, body }
 }
 

@@ -90,6 +90,20 @@ export function isDenial(action: string): boolean {
   return action.startsWith('call-denied') || action.startsWith('message-denied')
 }
 
+/**
+ * Whether a record is of a verdict: `hold` where a rule asked a person, whatever came of it; else what came of it. Counts of
+ * refusals have no decision.
+ */
+export function isOfVerdict(
+  { event, sallyport }: RecordBody,
+  verdict: 'allow' | 'deny' | 'hold',
+): boolean {
+  const decided = sallyport.decision?.verdict
+  if (verdict === 'hold') return decided === 'hold'
+  if (isDenial(event.action)) return verdict === 'deny'
+  return (decided === 'hold' ? 'allow' : decided) === verdict
+}
+
 /** What a call moved each way, of a request and its response or of an opaque tunnel. */
 export function bytesOf({ http, source, destination }: RecordBody): {
   readonly bytesOut: number | undefined

@@ -9,13 +9,7 @@ import type { McpExchange } from '../inspect/mcp/exchange.ts'
 import { messageFields } from '../inspect/mcp/fields.ts'
 import type { AnswerContext, McpJudge } from '../inspect/mcp/judge.ts'
 import { definitionDigest } from '../inspect/mcp/lists.ts'
-import {
-  SESSION_SUBJECT,
-  type McpMessage,
-  type McpRequest,
-  type McpResponse,
-  type MessageId,
-} from '../inspect/mcp/messages.ts'
+import { type McpMessage, type McpResponse, type MessageId } from '../inspect/mcp/messages.ts'
 import { traceOf } from '../inspect/mcp/trace.ts'
 import { judge, type Rules, type Verdict } from '../judge.ts'
 import type { OpenRequest } from '../ledger/open-requests.ts'
@@ -30,6 +24,7 @@ import { makeUlid } from '../wire/ulid.ts'
 import type { Screened } from './inspection.ts'
 import { joinVerdicts } from './join-verdicts.ts'
 import { keeperFor, modeOf } from './keeping.ts'
+import { describeOpen, letThrough } from './mcp-answers.ts'
 
 /** One message and what became of it. */
 export interface Judged {
@@ -72,6 +67,11 @@ export class McpCallJudge implements McpJudge {
     return { message, verdict: joinVerdicts(verdicts) ?? this.#decideSubject(message.subject) }
   }
 
+  /** Decides from now on with the rules that the call has taken. */
+  renewRules(): void {
+    this.#rules = this.#call.identity
+  }
+
   /** Puts a message of the client on record. @throws EgressError audit-unavailable */
   record({ message, verdict }: Judged): Promise<void> {
     return this.#record(message, verdict, {}, undefined)
@@ -82,7 +82,7 @@ export class McpCallJudge implements McpJudge {
     const { decision } = verdict
     const { reason } = this.#call
     const refused: Verdict =
-      decision.verdict === 'deny'
+      decision.verdict !== 'allow'
         ? verdict
         : {
             ...verdict,
@@ -264,28 +264,6 @@ export class McpCallJudge implements McpJudge {
       ...(trace && { trace }),
       ...(detail && { detail }),
     })
-  }
-}
-
-// What a server says in a call that a person let pass is no call of its own.
-function letThrough(verdict: Verdict): Verdict {
-  const { decision } = verdict
-  if (decision.verdict !== 'hold') return verdict
-  return { ...verdict, decision: { ...decision, verdict: 'allow', reason: 'allowed' } }
-}
-
-// What an answer says is told together with what it answers; of a request that came by another call no more is kept.
-function describeOpen(answer: McpMessage, { method, tool }: OpenRequest): McpRequest | undefined {
-  if (answer.kind !== 'response' || answer.id === null || method === undefined) return undefined
-  return {
-    kind: 'request',
-    direction: 'to-server',
-    id: answer.id,
-    method,
-    params: tool === undefined ? {} : { name: tool },
-    value: {},
-    subject: SESSION_SUBJECT,
-    subjects: [SESSION_SUBJECT],
   }
 }
 

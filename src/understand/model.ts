@@ -122,7 +122,7 @@ class ModelExchange {
 }
 
 // The usual words, once more where the SDKs of model APIs look for them: of anything else they show the status alone.
-function writeModelRefusal({ id, task }: Call, reason: Reason): Answer {
+function writeModelRefusal({ id, task, hold }: Call, reason: Reason): Answer {
   const { status, title, remedy } = REASONS[reason]
   const error = {
     type: 'sallyport',
@@ -133,7 +133,7 @@ function writeModelRefusal({ id, task }: Call, reason: Reason): Answer {
     status,
     statusText: `Sallyport: ${reason}`,
     headers: refusalHeaders(reason, 'application/problem+json'),
-    body: problemBody(reason, id, task?.id, { error }),
+    body: problemBody(reason, id, task?.id, { error, ...(hold && { hold: hold.id }) }),
   }
 }
 

@@ -15,6 +15,17 @@ export function refusalHeaders(reason: Reason, type: string): string[] {
   ]
 }
 
+/** Seconds after which a call that waits for a person is worth repeating: it then waits again. */
+const HELD_RETRY_SECONDS = '5'
+
+/** Fields that a refusal has besides, where a person is asked. @param hold id of the hold */
+export function holdHeaders(reason: Reason, hold: string): string[] {
+  const fields = ['Sallyport-Hold', hold]
+  if (reason !== 'approval-pending') return fields
+  // SDKs of model APIs repeat a 403 only where they are told so.
+  return [...fields, 'Retry-After', HELD_RETRY_SECONDS, 'X-Should-Retry', 'true']
+}
+
 /**
  * The body of a refusal, `application/problem+json`: only the table's words and ids.
  * @param extension further members, in which some clients look for what they show

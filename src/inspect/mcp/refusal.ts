@@ -14,6 +14,8 @@ export interface RefusalContext {
   readonly taskId: string | undefined
   /** The messages were posted to an endpoint of the old transport, whose clients read the status and no body. */
   readonly isOldTransport?: boolean
+  /** Id of the hold that a person is asked about. */
+  readonly hold?: string
 }
 
 /** A refusal as an HTTP answer. */
@@ -73,10 +75,12 @@ export function refuseUnread(
 export function errorFor(
   id: MessageId | null,
   reason: Reason,
-  { callId, taskId }: RefusalContext,
+  { callId, taskId, hold }: RefusalContext,
   code: number = REFUSED,
 ): JsonValue {
-  const data: JsonValue = JSON.parse(problemBody(reason, callId, taskId))
+  const data: JsonValue = JSON.parse(
+    problemBody(reason, callId, taskId, hold === undefined ? {} : { hold }),
+  )
   return { jsonrpc: '2.0', id, error: { code, message: textOf(reason), data } }
 }
 

@@ -1,19 +1,11 @@
 // A hold as it is opened: what a rule holds, of whom, and by what it was judged. Pure. Called by `holds.ts`.
 
-import type { RuleRef } from '../../policy/decision.ts'
+import type { HoldTerms, RuleRef } from '../../policy/decision.ts'
 import type { HeldRequest, HeldTask } from '../../tasks/hold-view.ts'
 import type { Task } from '../../tasks/task.ts'
 import { makeUlid } from '../../wire/ulid.ts'
 import type { KeptHold } from './kept-hold.ts'
 import { requestersOf } from './reviewers.ts'
-
-/** Who may answer, as the rule says. */
-interface HoldTerms {
-  /** Whether who asked for the task is kept from it. */
-  readonly separate: boolean
-  /** Names, and teams as `team:NAME`; absent: every approver. */
-  readonly reviewers?: readonly string[]
-}
 
 /** A call that a rule holds. */
 export interface AskedHold {
