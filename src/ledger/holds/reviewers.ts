@@ -16,9 +16,13 @@ export interface HeldFor {
 
 const TEAM = 'team:'
 
-/** Gives the one form in which names of people are compared: compatible characters, case and space do not make another name. */
-export function normalName(name: string): string {
-  return name.normalize('NFKC').toLowerCase().replaceAll(/\s+/g, ' ').trim()
+/**
+ * Gives the form in which names of people are taken for the same, to keep one out: of letters and digits alone, whatever their
+ * case, as a principal's name cannot have what an owner's can.
+ */
+function normalName(name: string): string {
+  const plain = name.normalize('NFKC').toLowerCase()
+  return plain.replaceAll(/[^\p{L}\p{N}]/gu, '') || plain
 }
 
 /** Names everybody who asked for what a task does, each in normal form. @param createdBy who made the task */
@@ -59,5 +63,6 @@ export function checkReviewer(reviewer: HoldReviewer, held: HeldFor): void {
 
 function isMeant(named: string, name: string, teams: readonly string[]): boolean {
   if (named.startsWith(TEAM)) return teams.includes(named.slice(TEAM.length))
-  return normalName(named) === normalName(name)
+  // To let one in, a name is that name.
+  return named === name
 }
