@@ -4,6 +4,7 @@
 import type { Secret } from './credentials/secret.ts'
 import type { Reason } from './errors.ts'
 import type { InspectedFields } from './inspect/fields.ts'
+import type { Unit } from './ledger/owed.ts'
 import type { Decision } from './policy/decision.ts'
 import type { Body, RawHeaders } from './wire/body.ts'
 import type { TraceContext } from './wire/trace-context.ts'
@@ -66,6 +67,8 @@ export interface Inspection {
   recordRequest(): Promise<void>
   /** The response as the client gets it. @throws response-malformed; what broke its body off, which is aborted then */
   filterResponse(response: UpstreamResponse): UpstreamResponse | Promise<UpstreamResponse>
+  /** What it counts as against limits, message by message; absent: one call. */
+  readonly units?: readonly Unit[]
   /** Resolves when the client would read a refusal; it never rejects. */
   awaitReader(): Promise<void>
   /** A refusal in the words of the protocol inside; undefined where the usual ones are understood. */

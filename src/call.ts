@@ -10,8 +10,9 @@ import type {
   UpstreamFacts,
   UpstreamResponse,
 } from './call-parts.ts'
-import type { Reason } from './errors.ts'
+import type { Reason, Wait } from './errors.ts'
 import type { InspectedFields } from './inspect/fields.ts'
+import type { QuotaCharge } from './ledger/owed.ts'
 import type { PolicyChain } from './policy/conjunction.ts'
 import type { Moment } from './policy/facts.ts'
 import type { ConnectDecision, Decision } from './policy/decision.ts'
@@ -32,7 +33,6 @@ export type {
   UpstreamFacts,
   UpstreamResponse,
 } from './call-parts.ts'
-export type { TraceContext } from './wire/trace-context.ts'
 
 /** How a call came in: asked for in absolute form, inside an intercepted tunnel, as a WebSocket upgrade, as a tunnel. */
 export type CallKind = 'forward' | 'intercepted' | 'upgrade' | 'tunnel'
@@ -149,6 +149,10 @@ export class Call {
   framingInDoubt = false
   reason: Reason = 'allowed'
   detail?: Readonly<Record<string, string | number>>
+  /** How long a refused client has to wait, where it is known. */
+  wait?: Wait | undefined
+  /** What it took of limits; undefined where it counts against none. */
+  charge?: QuotaCharge | undefined
   #cutters: (() => void)[] | undefined
   #cutReason: Reason | undefined
 

@@ -142,20 +142,26 @@ export const REASONS: Readonly<Record<Reason, ReasonRow>> = {
   'sidecar-crashed': row(0, '-', 'terminal', 'no', 'the sidecar died while the call was open', '-'),
 }
 
+/** How long whoever was refused has to wait: seconds, or `never`: it does not pass by itself. */
+export type Wait = number | 'never'
+
 /** A failure with a reason of the table; its message is for operators, the client sees only the table's words. */
 export class EgressError extends Error {
   readonly reason: Reason
   /** Small facts for the record and the operator's log: never secrets, never sent to a client. */
   readonly detail: Readonly<Record<string, string | number>>
+  /** Told to the client; undefined: what the table says of the reason. */
+  readonly wait?: Wait | undefined
 
   constructor(
     reason: Reason,
     detail: Readonly<Record<string, string | number>> = {},
-    options?: ErrorOptions,
+    options: ErrorOptions & { readonly wait?: Wait } = {},
   ) {
     super(`${reason}: ${REASONS[reason].title}`, options)
     this.name = 'EgressError'
     this.reason = reason
     this.detail = detail
+    this.wait = options.wait
   }
 }

@@ -4,8 +4,10 @@
 import type { Call, Decided, Identified, Identity, Received } from './call.ts'
 import { EgressError } from './errors.ts'
 import type { McpMessage } from './inspect/mcp/messages.ts'
-import { decideTogether } from './policy/conjunction.ts'
+import { NO_ADDRESSES } from './policy/address-policy.ts'
+import { decideTogether, policyDigestOf } from './policy/conjunction.ts'
 import type { Decision } from './policy/decision.ts'
+import { NOTHING_OWED } from './policy/owe.ts'
 import type { Content } from './policy/subject.ts'
 import { screen, type CallScope, type Parts } from './stages.ts'
 import type { Task } from './tasks/task.ts'
@@ -37,12 +39,12 @@ export interface Verdict {
   readonly messages?: readonly McpMessage[]
 }
 
-/** Identifies a call and judges its head. @throws EgressError of the stages identified and screened */
-export function screenRequest(
+/** Identifies a call and looks at its head alone. @throws EgressError of the stages identified and screened */
+export function identifyRequest(
   call: Call & Received,
   scope: CallScope,
   parts: Parts,
-): { readonly call: Call & Received & Identified; readonly verdict: Verdict } {
+): Call & Received & Identified {
   const { request } = call
   const identity = parts.identifier.identify(call.arrival, request.headers)
   call.identify(identity)
@@ -58,7 +60,17 @@ export function screenRequest(
     },
     parts,
   )
-  return { call, verdict: judge(identity, request, undefined) }
+  return call
+}
+
+/** Identifies a call and judges its head. @throws EgressError of the stages identified and screened */
+export function screenRequest(
+  received: Call & Received,
+  scope: CallScope,
+  parts: Parts,
+): { readonly call: Call & Received & Identified; readonly verdict: Verdict } {
+  const call = identifyRequest(received, scope, parts)
+  return { call, verdict: judge(call.identity, call.request, undefined) }
 }
 
 /** What is asked: the rules in force, and what they look at beside the call. */
@@ -101,6 +113,19 @@ export function ancestorOf(
   return id === undefined ? {} : { refusedFor: id }
 }
 
+/** Lets a call to the proxy's own name pass: no rule has a say in it, and nothing is owed. */
+export function settleOwn<C extends Call & Identified>(call: C): C & Decided {
+  const decision: Decision = {
+    verdict: 'allow',
+    reason: 'allowed',
+    obligations: NOTHING_OWED,
+    addresses: NO_ADDRESSES,
+    policy: policyDigestOf(call.identity.policies),
+  }
+  call.decide(decision, makeUlid(Date.now()), 0)
+  return call
+}
+
 /**
  * The field by which a call asks for another method than that of its request line: what is inside it can then be read by two.
  */
@@ -134,6 +159,14 @@ function judgeMethods(
   for (const [override, method] of listOverrides(question.headers)) {
     const overridden = decideTogether(policies, { ...question, method }, moment)
     if (overridden.verdict === 'deny') return { decision: overridden, override }
+    // What is only observed has no credential of what is allowed, and what is held waits under either name.
+    const isStricter = overridden.verdict === 'hold' || overridden.wouldDeny !== undefined
+    if (isStricter && decision.verdict === 'allow') return { decision: overridden, override }
+    if (overridden.wouldDeny !== undefined && decision.wouldDeny === undefined)
+      return {
+        decision: { ...overridden, verdict: 'deny', reason: overridden.wouldDeny },
+        override,
+      }
   }
   return { decision }
 }

@@ -133,8 +133,20 @@ export interface Limits {
   readonly childrenPerMinute: number
   /** Tasks above each other, the root included; beyond: `delegation-widening`. */
   readonly taskDepthMax: number
+  /** Requests to people that a task opens within an hour; beyond: `quota-exceeded`. */
+  readonly requestsPerHour: number
+  /** Requests of a task that wait for a person; beyond: `quota-exceeded`. */
+  readonly requestsOpenPerTaskMax: number
+  /** Calls of a task to `sallyport.internal` within a minute; beyond: `quota-exceeded`. */
+  readonly envelopeCallsPerMinute: number
   /** Refused calls of a task within a minute; beyond: it ends. */
   readonly taskDenialsPerMinute: number
+  /** Refused calls of a task within `denialsSuspendMs` at which it is suspended; those that may be tried again do not count. */
+  readonly denialsSuspendMax: number
+  /** The time in which they are counted. */
+  readonly denialsSuspendMs: number
+  /** Counters of limits of one task: its own, one a rule with a limit, one a tool where it counts by itself; beyond: `quota-exceeded`. */
+  readonly quotaCountersPerTaskMax: number
   /** A sandbox whose end is not confirmed is asked to end again after this. */
   readonly teardownRetryMs: number
   /** How long open calls may go on after SIGTERM. */
@@ -237,7 +249,13 @@ export const DEFAULT_LIMITS: Limits = {
   childrenPerTaskMax: 10,
   childrenPerMinute: 60,
   taskDepthMax: 5,
+  requestsPerHour: 20,
+  requestsOpenPerTaskMax: 10,
+  envelopeCallsPerMinute: 120,
   taskDenialsPerMinute: 10_000,
+  denialsSuspendMax: 1000,
+  denialsSuspendMs: 300_000,
+  quotaCountersPerTaskMax: 1000,
   teardownRetryMs: 30_000,
   drainTimeoutMs: 10_000,
   ruleFileBytesMax: 1024 * 1024,

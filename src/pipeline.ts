@@ -20,10 +20,11 @@ import { EgressError, type Reason } from './errors.ts'
 import { sendRequest } from './forward/request.ts'
 import { relayTunnel } from './forward/tunnel.ts'
 import { relayUpgrade, type UpgradeOptions } from './forward/upgrade.ts'
+import { answerOwn, openOwnTunnel, refuseOwnUpgrade } from './envelope/own-call.ts'
 import { holdRequest } from './holding/hold-request.ts'
 import { holdTunnel, type HeldTunnel } from './holding/hold-tunnel.ts'
 import { ancestorOf, screenRequest, settle } from './judge.ts'
-import { meetObligations, permitCall } from './ledger/clear.ts'
+import { meetObligations, meterAnswer, permitCall } from './ledger/clear.ts'
 import type { CallPermit } from './net/permit.ts'
 import { decideConnectTogether } from './policy/conjunction.ts'
 import type { ConnectDecision } from './policy/decision.ts'
@@ -41,6 +42,7 @@ import {
   type Parts,
 } from './stages.ts'
 import { understand } from './understand/understand.ts'
+import { isOwnHost } from './wire/own-host.ts'
 import type { Endpoint } from './wire/authority.ts'
 import type { Sniffed } from './wire/client-hello.ts'
 import { readConnect, type RequestHead, type TunnelScope } from './wire/receive.ts'
@@ -80,7 +82,12 @@ export async function runRequest(
   parts: Parts,
 ): Promise<void> {
   try {
-    const prepared = await admit(call, head, scope, client, parts)
+    const received = receive(call, head, scope, parts)
+    if (isOwnHost(received.request.endpoint.host)) {
+      await answerOwn(received, scope, client, parts)
+      return
+    }
+    const prepared = await admit(received, scope, client, parts)
     const { request } = prepared
     if (request.expectsContinue) client.sendContinue()
     const answered = await sendRequest(prepared, {
@@ -91,7 +98,7 @@ export async function runRequest(
       body: guardBody(prepared, client, parts),
       onInformational: (status, headers) => client.sendInformational(status, headers),
     })
-    const response = watchEcho(prepared, answered, parts)
+    const response = watchEcho(prepared, meterAnswer(prepared, answered), parts)
     call.noteResponse(response)
     const { inspection } = call
     await client.sendResponse(inspection ? await inspection.filterResponse(response) : response)
@@ -101,6 +108,7 @@ export async function runRequest(
     client.sendRefusal(call.reason, call)
   } finally {
     call.inspection?.finish()
+    call.charge?.close(call.cleared === true)
     parts.recorder.recordEnd(call)
   }
 }
@@ -114,7 +122,9 @@ export async function runUpgrade(
   parts: Parts,
 ): Promise<void> {
   try {
-    const prepared = await admit(call, head, scope, undefined, parts, client)
+    const received = receive(call, head, scope, parts)
+    if (isOwnHost(received.request.endpoint.host)) await refuseOwnUpgrade(received, scope, parts)
+    const prepared = await admit(received, scope, undefined, parts, client)
     call.reason = await relayUpgrade(prepared, {
       ...client.detach(),
       upstream: await dial(call, permitRequest(prepared), parts),
@@ -127,6 +137,7 @@ export async function runUpgrade(
     fail(call, error, parts)
     client.sendRefusal(call.reason, call)
   } finally {
+    call.charge?.close(call.cleared === true)
     parts.recorder.recordEnd(call)
   }
 }
@@ -147,6 +158,10 @@ export async function runTunnel(
     call.identify(identity)
     parts.shares.claim(call)
     screen(call, { endpoint, headers: head.headers, path: '', query: undefined }, parts)
+    if (isOwnHost(endpoint.host)) {
+      await openOwnTunnel(call, endpoint, side)
+      return
+    }
     const startedAtMs = performance.now()
     const decision = decideConnectTogether(identity.policies, endpoint, identity.moment())
     call.decide(decision, makeUlid(Date.now()), (performance.now() - startedAtMs) * 1000)
@@ -159,22 +174,20 @@ export async function runTunnel(
     fail(call, error, parts)
     side.sendRefusal(call.reason, call)
   } finally {
+    call.charge?.close(call.cleared === true)
     parts.recorder.recordEnd(call)
   }
 }
 
-// What every HTTP call goes through before anything of it leaves. Read at once, before anything is awaited: the door has to
-// know whether the framing is in doubt. Nobody looks into what an upgraded connection carries.
+// What every HTTP call goes through before anything of it leaves. Nobody looks into what an upgraded connection carries.
 async function admit(
-  call: Call,
-  head: RequestHead,
+  received: Call & Received,
   scope: CallScope,
   client: ClientSide | undefined,
   parts: Parts,
   socket?: UnreadSocket,
 ): Promise<Call & Received & Prepared> {
-  const received = receive(call, head, scope, parts)
-  const proof = parts.identifier.prove(call.arrival, received.request.headers)
+  const proof = parts.identifier.prove(received.arrival, received.request.headers)
   if (proof) await proof
   const screened = screenRequest(received, scope, parts)
   const reading = client && understand(screened, client, parts)
@@ -207,7 +220,7 @@ async function openOpaque(
     checkServerName(call, start, endpoint, 'required')
     if (start.ech) throw new EgressError('protocol-not-allowed', { begins: 'ech' })
   }
-  await meetObligations(call, parts.recorder)
+  await meetObligations(call, parts.recorder, parts.quotas)
   call.clear()
   const upstream = await dial(call, permitCall(call, endpoint, false), parts)
   if (decision.mode === 'tcp') side.establish()

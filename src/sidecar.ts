@@ -8,6 +8,7 @@ import type { Config } from './config/config.ts'
 import { CaWatch } from './config/ca-watch.ts'
 import { makeIdentifier } from './config/identifier.ts'
 import { readTrustBundle } from './config/identity.ts'
+import { openEnvelope, type EnvelopeParts } from './config/envelope.ts'
 import { openRules } from './config/open-rules.ts'
 import type { RuleWatch } from './config/rule-watch.ts'
 import { openSecrets, type LogGuard, type Secrets } from './config/secrets.ts'
@@ -34,7 +35,7 @@ import { ProxyServer } from './listen/server.ts'
 import { TaskListeners } from './listen/task-listeners.ts'
 import type { Dialer } from './net/dial.ts'
 import type { Log } from './record/log.ts'
-import { openRecords, type Records } from './config/records.ts'
+import { openRecords, unexpectedReporter, type Records } from './config/records.ts'
 import type { SinkFeed } from './record/sinks/feed.ts'
 import type { Parts } from './stages.ts'
 import type { TaskEntry } from './tasks/entry.ts'
@@ -75,6 +76,7 @@ export class Sidecar {
   readonly #sinks: readonly SinkFeed[]
   readonly #authorities: TaskAuthorities
   readonly #ledger: Ledger
+  readonly #agents: EnvelopeParts
   readonly #ca: CaWatch
   readonly #oversight: Oversight
 
@@ -115,17 +117,15 @@ export class Sidecar {
         own: this.#oversight,
         holds: this.#ledger.holds,
       }),
-      (call, wasDenied) => this.#room.count(call, wasDenied),
+      (call, wasDenied) => this.#agents.noteEnd(call, wasDenied),
     )
     const records = this.#records
-    const { recorder } = records
-    this.#ledger = openLedger({ config, log, recorder, room: () => this.#room })
-    const onProgress = (call: Call): void => recorder.recordProgress(call)
+    const onProgress = (call: Call): void => records.recorder.recordProgress(call)
     this.#openCalls = new OpenCalls({ limits, now, onProgress })
     this.#rules = openRules({
       config,
       log,
-      records: this.#records,
+      records,
       onChanged: (before) => this.#room.onRulesChanged(before),
     })
     const dialer = makeDialer(
@@ -133,6 +133,8 @@ export class Sidecar {
       () => [this.#proxy.address(), this.#health.address(), this.#control.address()],
       (outcome) => this.#records.metrics.countDial(outcome),
     )
+    const around = { environment, dialer, records, room: () => this.#room }
+    this.#ledger = openLedger({ config, log, ...around })
     this.#pool = new UpstreamPool({ dialer, limits })
     this.#sinks = startSinks(config, { records, dialer, environment, version, log, now })
     const leafServers = new LeafServers({
@@ -144,6 +146,7 @@ export class Sidecar {
     const strangers = new Strangers(now)
     this.#listeners = this.#makeListeners()
     this.#room = this.#openRoom(renew, dialer, credentials, leafServers)
+    this.#agents = openEnvelope({ config, room: this.#room, records, redactor, log })
     const identifier = makeIdentifier({ config, room: this.#room, dialer, strangers })
     this.#proxy = new ProxyServer({
       parts: this.#makeParts(dialer, identifier),
@@ -188,6 +191,7 @@ export class Sidecar {
       listeners: this.#listeners,
       records: this.#records,
       holds: this.#ledger.holds,
+      agents: this.#agents,
       proxyAddress: () => reachableAddress(this.#proxy.address()),
     }
     return makeControlServer(options, version, this.#log)
@@ -205,6 +209,7 @@ export class Sidecar {
       listeners: this.#listeners,
       openCalls,
       dialer,
+      pool: this.#pool,
       leafServers,
       authorities: this.#authorities,
       credentials,
@@ -218,12 +223,7 @@ export class Sidecar {
       records: this.#records,
       rules: () => this.#rules.inForce,
       hooks: makeHooks(config.hooks, dialer),
-      participants: endsWithTask({
-        ...held,
-        proxy: () => this.#proxy,
-        pool: this.#pool,
-        now: Date.now,
-      }),
+      participants: endsWithTask({ ...held, proxy: () => this.#proxy, now: Date.now }),
       openCalls: (taskId) => openCalls.countOf(taskId),
       pause: (taskId) => pauseTask(taskId, held),
       cut: (scope, value) => openCalls.cutWhere(isKilled(scope, value), 'killed'),
@@ -240,16 +240,13 @@ export class Sidecar {
       recorder: this.#records.recorder,
       switches: this.#room.switches,
       shares: this.#openCalls,
+      envelope: this.#agents.envelope,
       onCredential: (standing, name) => this.#room.noteCredential(standing, name),
       refuseConnect: this.#config.refusals.connect,
       ...this.#ledger,
       record: this.#config.record,
       recordedHeaders: this.#config.redact.headers,
-      onUnexpected: (error, call) => {
-        this.#records.metrics.countAssertion()
-        const detail = { err: error, call: call.id }
-        this.#log.error(detail, 'a call failed closed on an error of the proxy itself')
-      },
+      onUnexpected: unexpectedReporter(this.#records, this.#log),
     }
   }
 
@@ -281,6 +278,7 @@ export class Sidecar {
     this.#openCalls.close()
     this.#ca.close()
     closeLedger(this.#ledger)
+    this.#agents.requests.stop()
     await this.#records.settle()
     await Promise.all(this.#sinks.map((sink) => sink.close()))
     await this.#records.journal.close()

@@ -1,6 +1,5 @@
 // The steps of a call that `pipeline.ts` puts in order: each takes what it needs, returns what it adds, and knows no other.
-// The steps are called by `pipeline.ts` and `judge.ts`; `understand/` and `listen/` use the types, and `isSent` for what they
-// have answered.
+// Called by `pipeline.ts` and `judge.ts`; `understand/` and `listen/` use the types, and `isSent` for what they have answered.
 
 import type { Socket } from 'node:net'
 
@@ -22,9 +21,10 @@ import { prepareHead } from './inject/prepare.ts'
 import { screenPlaceholders } from './inject/screen.ts'
 import { watchBody } from './inject/watch-body.ts'
 import { watchResponse } from './inject/watch-response.ts'
-import { limitBody, meetObligations } from './ledger/clear.ts'
+import { limitBody, meetObligations, meterBody } from './ledger/clear.ts'
 import type { Holds } from './ledger/holds/holds.ts'
 import type { OpenRequests } from './ledger/open-requests.ts'
+import type { Quotas } from './ledger/quotas.ts'
 import type { ToolPins } from './ledger/tool-pins.ts'
 import type { Redactor } from './inspect/redactor.ts'
 import type { Limits } from './limits.ts'
@@ -67,7 +67,10 @@ export interface Parts {
   readonly recorder: CallRecorder
   readonly switches: CallSwitches
   readonly shares: TaskShares
-  /** The calls that wait for a person. */
+  /** Answers what is asked of the proxy itself. */
+  readonly envelope: OwnAnswers
+  /** What tasks may do in numbers, and what of it waits for a person. */
+  readonly quotas: Pick<Quotas, 'take'>
   readonly holds: Pick<Holds, 'join'>
   /** What tasks have seen of the tools they use, and asked of them. */
   readonly tools: { readonly pins: ToolPins; readonly requests: OpenRequests }
@@ -83,6 +86,12 @@ export interface Parts {
   readonly refuseConnect: 'early' | 'inside'
   /** Told of every error that no table foresees: a programmer's mistake, which fails the call closed. */
   readonly onUnexpected: (error: unknown, call: Call) => void
+}
+
+/** What the proxy's own name answers. */
+interface OwnAnswers {
+  /** @throws EgressError where it is not asked as it may be */
+  answer(call: Call & Received & Identified, client: ClientSide): Promise<UpstreamResponse>
 }
 
 /** What each task may have open, so that none keeps the others out. */
@@ -144,12 +153,12 @@ function readTrace(headers: RawHeaders): TraceContext | undefined {
   return others.length === 0 ? readTraceparent(traceparent) : undefined
 }
 
-/** The stage cleared of an HTTP call: its start is on record. @throws body-too-large, audit-unavailable */
+/** The stage cleared of an HTTP call: its start is on record. @throws body-too-large, quota-exceeded, audit-unavailable */
 export async function clear(
   call: Call & Received & Decided,
   parts: Parts,
 ): Promise<Call & Received & Cleared> {
-  const started = meetObligations(call, parts.recorder)
+  const started = meetObligations(call, parts.recorder, parts.quotas)
   const { inspection } = call
   // Asked for in one go, so that the start stands before what was said, in one write.
   if (inspection === undefined) await started
@@ -246,7 +255,8 @@ export function guardBody(call: Call & Decided, client: ClientSide, parts: Parts
   const { bodyBytesMax, placeholderInBody } = call.decision.obligations
   const body = call.inspection?.body ?? client.body
   if (body.length === 0) return body
-  const bounded = bodyBytesMax === undefined ? body : limitBody(body, bodyBytesMax)
+  const counted = call.charge?.countsOut === true ? meterBody(body, call.charge) : body
+  const bounded = bodyBytesMax === undefined ? counted : limitBody(counted, bodyBytesMax)
   const placeholders = parts.credentials.placeholders(call.identity.task.id)
   if (placeholders.size === 0) return bounded
   return watchBody(bounded, placeholders, (credential) => {
@@ -276,6 +286,7 @@ export function fail(call: Call, error: unknown, parts: Parts): void {
   else if (error instanceof EgressError) {
     call.reason = error.reason
     call.detail = error.detail
+    call.wait = error.wait
     if (error instanceof TaskRefusal) call.task = error.task
   } else {
     call.reason = 'internal'

@@ -10,7 +10,7 @@ import type { Policy } from '../policy/compile.ts'
 import type { Decision, Obligations, TraceStep } from '../policy/decision.ts'
 import type { PolicyChain } from '../policy/conjunction.ts'
 import { explainTogether } from '../policy/explain.ts'
-import type { Moment } from '../policy/facts.ts'
+import { factsOf, type Moment } from '../policy/facts.ts'
 import { makeItem } from '../policy/inside-grammar.ts'
 import type { Verdict } from '../policy/rule-set.ts'
 import { askAbout, type Asked } from '../policy/written-call.ts'
@@ -168,6 +168,8 @@ function rulesFor(config: Config, flags: ExplainFlags): TaskRules {
     rules: task.rules,
     params: { ...task.params, ...param },
     environment: environment ?? task.environment,
+    facts: factsOf(task),
+    ...(task.observe && { observe: true }),
   }
 }
 

@@ -13,6 +13,8 @@ const VERBS: Readonly<Record<string, () => Promise<Register>>> = {
   check: async () => (await import('./check.ts')).registerCheck,
   test: async () => (await import('./test.ts')).registerTest,
   explain: async () => (await import('./explain.ts')).registerExplain,
+  replay: async () => (await import('./replay.ts')).registerReplay,
+  suggest: async () => (await import('./suggest.ts')).registerSuggest,
   env: async () => (await import('./env.ts')).registerEnv,
   task: async () => (await import('./task.ts')).registerTask,
   hold: async () => (await import('./hold.ts')).registerHold,

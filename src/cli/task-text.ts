@@ -7,12 +7,14 @@ import { paintFor, type CommandIo } from './io.ts'
 
 /** Prints a task on one line. */
 export function printTaskLine(task: TaskView, io: CommandIo): void {
-  const { id, state, owner, agent, expiresAt, intent } = task
+  const { id, state, owner, agent, notBefore, expiresAt, intent } = task
   const paint = paintFor(io)
   const shown = state === 'active' ? paint.green(state) : paint.yellow(state)
   const who = `${agent.instance} for ${owner.name} (${owner.team})`
   io.out(escapeUnprintable(`${id} `) + shown)
-  io.out(escapeUnprintable(` until ${expiresAt} ${who}: ${intent.replaceAll(/\s+/g, ' ')}`))
+  if (task.observe === true) io.out(` ${paint.bgYellow(paint.black(' OBSERVE '))}`)
+  const from = state === 'pending' && notBefore !== undefined ? ` from ${notBefore}` : ''
+  io.out(escapeUnprintable(`${from} until ${expiresAt} ${who}: ${intent.replaceAll(/\s+/g, ' ')}`))
   io.out('\n')
 }
 
@@ -22,7 +24,10 @@ export function printTask(task: TaskView, io: CommandIo): void {
   const facts: readonly (readonly [string, string | undefined])[] = [
     ['id', task.id],
     ['state', `${task.state} since ${task.since} (${task.cause}, by ${task.actor})`],
+    ['mode', task.observe === true ? 'OBSERVE: what no rule allows passes' : undefined],
     ['intent', task.intent],
+    ['capabilities', task.capabilities?.join(', ')],
+    ['labels', task.labels && labelsText(task.labels)],
     ['owner', `${owner.name} (${owner.team})`],
     ['agent', `${agent.account}, ${agent.instance}`],
     ['for', task.principal],
@@ -32,7 +37,9 @@ export function printTask(task: TaskView, io: CommandIo): void {
     ['rules', task.rules.join(', ')],
     ['credentials', task.credentials.map(({ name }) => name).join(', ') || undefined],
     ['environment', `${task.environment}, up to ${task.ceiling}`],
+    ...limitsOf(task).map((limit) => ['limit', limit] as const),
     ['created', `${task.createdAt} by ${task.createdBy}`],
+    ['begins', task.notBefore],
     ['expires', task.expiresAt],
     ['heartbeat', task.heartbeatDueAt],
     ['unproven', task.unproven.join(', ') || undefined],
@@ -42,6 +49,19 @@ export function printTask(task: TaskView, io: CommandIo): void {
     if (value !== undefined)
       io.out(`${name.padEnd(12)} ${escapeUnprintable(value.replaceAll(/\s+/g, ' '))}\n`)
   if (task.receipt !== undefined) printReceipt(task.receipt, io)
+}
+
+function labelsText(labels: Readonly<Record<string, string>>): string {
+  return Object.entries(labels)
+    .map(([name, value]) => `${name}=${value}`)
+    .join(', ')
+}
+
+function limitsOf({ limits = [] }: TaskView): string[] {
+  return limits.map(({ name, tool, max, used }) => {
+    const of = tool === undefined ? '' : ` of ${tool}`
+    return `${name}${of}: ${used} of ${max} used`
+  })
 }
 
 /** Prints a receipt, one line an item. */

@@ -11,6 +11,7 @@ import { callControl } from './control.ts'
 import { EXIT_CODES, printJson, UsageError, type CommandIo } from './io.ts'
 import { formatProblems } from './problems.ts'
 import { writeVariables } from './shells.ts'
+import { registerPeople } from './task-people.ts'
 import { printReceipt, printTask, printTaskLine } from './task-text.ts'
 
 interface TaskFlags extends CommonOptions {
@@ -61,6 +62,7 @@ export function registerTask(program: Command, io: CommandIo, exit: Exit): void 
   addChange(task, io, exit, 'resume <id>', 'let a suspended task go on', (client, [id], reason) =>
     client.resumeTask(id, reason),
   )
+  registerPeople(task, io, exit)
   task
     .command('revoke')
     .description('end a task and everything of it; prints the receipt')

@@ -45,6 +45,8 @@ function describeTask(running: Running['task']): string {
   if (running === undefined)
     return '  task    none configured; whoever proves none that was made is refused'
   const { task, state } = running
+  if (state === 'pending' && task.notBefore !== undefined)
+    return `  task    ${task.id} begins at ${new Date(task.notBefore).toISOString()}: until then everything is refused`
   if (state !== 'active')
     return `  task    ${task.id} is ${state}: everything is refused (\`start --renew\` begins it anew)`
   return `  task    ${task.id} until ${new Date(task.expiresAt).toISOString()}, rules: ${task.rules.join(', ')}`

@@ -15,6 +15,7 @@ import { ControlServer } from '../control/server.ts'
 import type { CredentialStore } from '../credentials/store.ts'
 import type { Holds } from '../ledger/holds/holds.ts'
 import type { Strangers } from '../identify/strangers.ts'
+import type { EnvelopeParts } from './envelope.ts'
 import type { TaskListeners } from '../listen/task-listeners.ts'
 import type { Log } from '../record/log.ts'
 import type * as tail from '../record/read/tail.ts'
@@ -32,6 +33,7 @@ export interface ControlPartsOptions {
   readonly credentials: CredentialStore
   readonly listeners: TaskListeners
   readonly strangers: Strangers
+  readonly agents: Pick<EnvelopeParts, 'requests'>
   readonly records: Pick<Records, 'recorder' | 'checkpoints' | 'overrides'>
   readonly holds: Holds
   /** Where the explicit proxy listens, a port that the system chose included; undefined on a unix socket. */
@@ -70,6 +72,7 @@ function makeControlParts(options: ControlPartsOptions): ControlParts {
     owners: room.switches,
     overrides,
     holds: options.holds,
+    requests: options.agents.requests,
     environmentFor: (taskId, token) => environmentOf(taskId, token, options),
     rules: rulesOf(options),
     credentials: () => credentialsOf(options),

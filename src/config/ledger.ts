@@ -3,16 +3,21 @@
 
 import { Holds } from '../ledger/holds/holds.ts'
 import type { Log } from '../record/log.ts'
-import type { CallRecorder } from '../record/recorder.ts'
+import type { Quotas } from '../ledger/quotas.ts'
+import type { Dialer } from '../net/dial.ts'
 import type { TaskEntry } from '../tasks/entry.ts'
 import type { HoldView } from '../tasks/hold-view.ts'
 import { normalizeHost } from '../wire/authority.ts'
 import type { Config } from './config.ts'
+import type { Records } from './records.ts'
+import type { SinkEnvironment } from './sink-secrets.ts'
+import type { QuotaSurroundings } from './task-quotas.ts'
 import { openTaskTools, type TaskTools } from './task-tools.ts'
 
 /** What decisions depend on and change. */
 export interface Ledger {
   readonly tools: TaskTools
+  readonly quotas: Quotas
   readonly holds: Holds
 }
 
@@ -20,17 +25,16 @@ export interface Ledger {
 export interface LedgerOptions {
   readonly config: Config
   readonly log: Log
-  readonly recorder: Pick<CallRecorder, 'recordEvent'>
+  readonly records: Pick<Records, 'recorder' | 'metrics'>
+  readonly dialer: Dialer
+  readonly environment: SinkEnvironment
   /** The tasks, once they are there. */
-  readonly room: () => {
-    readonly clock: { now(): number }
-    readonly registry: { readonly entries: { get(id: string): TaskEntry | undefined } }
-  }
+  readonly room: () => QuotaSurroundings['room']
 }
 
 /** Opens the ledger. @throws Error where what is kept of it cannot be read */
 export function openLedger(options: LedgerOptions): Ledger {
-  const { config, log, recorder, room } = options
+  const { config, log, records, room } = options
   const { stateDir, limits } = config
   const entryOf = (id: string): TaskEntry | undefined => room().registry.entries.get(id)
   const holds = new Holds({
@@ -40,7 +44,7 @@ export function openLedger(options: LedgerOptions): Ledger {
     createdBy: (taskId) => entryOf(taskId)?.kept.createdBy,
     onChange: (action, hold, callId) => {
       const { host, port } = hold.request
-      recorder.recordEvent(action, {
+      records.recorder.recordEvent(action, {
         task: entryOf(hold.task.id)?.task,
         callId,
         endpoint: { ...normalizeHost(host), port },
@@ -49,7 +53,8 @@ export function openLedger(options: LedgerOptions): Ledger {
     },
     onProblem: (error) => log.error({ err: error }, 'a hold could not be written down'),
   })
-  return { tools: openTaskTools(config, log), holds }
+  const tools = openTaskTools(config, log, () => ({ room: room(), metrics: records.metrics }))
+  return { tools, quotas: tools.quotas, holds }
 }
 
 // What a record says of a hold; the reviewer's view is kept with the hold itself.

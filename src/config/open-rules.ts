@@ -34,9 +34,9 @@ export function openRules({ config, log, records, onChanged }: OpenRulesOptions)
     limits,
     always: rules.always,
     task,
-    onLoaded: (loaded, before, texts) => {
+    onLoaded: (loaded, before) => {
       // First, so that no record names rules that are not kept.
-      kept.keep(texts)
+      kept.keep(loaded.texts)
       log.info(
         { sets: loaded.sets.size },
         before ? 'changed rules are in force' : 'rules are in force',

@@ -52,6 +52,7 @@ const OVERRIDABLE: Readonly<Record<string, OverrideKind>> = {
   'task.rules': 'list',
   'task.environment': 'text',
   'task.ceiling': 'text',
+  'task.notBefore': 'text',
   'task.expires': 'text',
   ...Object.fromEntries(Object.keys(DEFAULT_LIMITS).map((name) => [`limits.${name}`, 'number'])),
 }

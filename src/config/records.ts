@@ -145,3 +145,15 @@ function actorIn(detail: Readonly<Record<string, unknown>> | undefined): string 
     return undefined
   return actor
 }
+
+/** Tells of an error that no table foresees: a programmer's mistake, which fails the call closed. */
+export function unexpectedReporter(
+  { metrics }: Pick<Records, 'metrics'>,
+  log: Log,
+): (error: unknown, call: Call) => void {
+  return (error, call) => {
+    metrics.countAssertion()
+    const detail = { err: error, call: call.id }
+    log.error(detail, 'a call failed closed on an error of the proxy itself')
+  }
+}

@@ -72,12 +72,22 @@ function resolveTask({
   identity,
   sandbox,
   principal,
+  notBefore,
+  capabilities,
+  labels,
+  observe,
+  limits,
   ...task
 }: TaskSection): TaskDefinition {
   const { id, image, hooks } = sandbox
   return {
     ...task,
     ...(principal !== undefined && { principal }),
+    ...(notBefore !== undefined && { notBefore }),
+    ...(capabilities && { capabilities }),
+    ...(labels && { labels }),
+    ...(observe === true && { observe }),
+    ...(limits && { limits }),
     sandbox: {
       id,
       ...(image !== undefined && { image }),

@@ -9,15 +9,8 @@ import { judgeRules, type LoadedRules, type RuleDemands } from './rules.ts'
 /** What a watch is made with. */
 export interface RuleWatchOptions extends RuleDemands {
   readonly dir: string
-  /**
-   * Called for the first sound rules and whenever others are swapped in.
-   * @param texts of their files, by the versions of their sets
-   */
-  readonly onLoaded: (
-    rules: LoadedRules,
-    before: LoadedRules | undefined,
-    texts: ReadonlyMap<string, string>,
-  ) => void
+  /** Called for the first sound rules and whenever others are swapped in. */
+  readonly onLoaded: (rules: LoadedRules, before: LoadedRules | undefined) => void
   /** Called once for each content that is refused; what was in force stays so. */
   readonly onRefused: (problems: readonly Problem[]) => void
   /** Called when watching stops. */
@@ -92,16 +85,6 @@ export class RuleWatch {
     this.#refused = []
     this.#inForce = rules
     // A broken edit that is taken back is no change.
-    if (before?.digest !== rules.digest) this.#options.onLoaded(rules, before, textsOf(read, rules))
+    if (before?.digest !== rules.digest) this.#options.onLoaded(rules, before)
   }
-}
-
-function textsOf({ files }: RuleFilesRead, { sets }: LoadedRules): Map<string, string> {
-  const texts = new Map(files.map(({ file, text }) => [file, text]))
-  return new Map(
-    [...sets.values()].flatMap(({ file, version }) => {
-      const text = texts.get(file)
-      return text === undefined ? [] : [[version, text]]
-    }),
-  )
 }

@@ -8,15 +8,19 @@ import { readContentLater } from '../understand/content-reader.ts'
 import { compilePolicy, type Policy } from '../policy/compile.ts'
 import { parseRuleSet } from '../policy/parse.ts'
 import type { Problem } from '../policy/problem.ts'
+import { findGuarded, type GuardedRule } from '../policy/guarded.ts'
 import type { RuleSet } from '../policy/rule-set.ts'
 import type { Task } from '../tasks/task.ts'
 import { RuleFileReader, type RuleFilesRead } from './rule-files.ts'
+import { gatherGroups, readBeside } from './rule-groups.ts'
 import { suggestName } from '../policy/suggest.ts'
 
 /** All sets of a directory. */
 export interface LoadedRuleSets {
   /** By name. */
   readonly sets: ReadonlyMap<string, RuleSet>
+  /** What each of them says, with the groups of other files that it uses, by its version. */
+  readonly texts: ReadonlyMap<string, string>
   readonly problems: readonly Problem[]
 }
 
@@ -24,9 +28,20 @@ export interface LoadedRuleSets {
 export interface TaskRules extends Pick<Task, 'rules' | 'params'> {
   /** Undefined: unknown, so that no allow for an environment matches and every deny for one does. */
   readonly environment: string | undefined
+  /** What nothing allows passes. */
+  readonly observe?: boolean
   /** What else of the task rules may look at; absent: nothing of it is known. */
   readonly facts?: TaskFacts
 }
+
+/** The code of the problem that a task which observes is given rules for guarded data. */
+export const OBSERVE_GUARDED = 'observe-guarded'
+
+const WITHDRAWN: ReadonlySet<string> = new Set([
+  'missing-rule-set',
+  'pin-mismatch',
+  OBSERVE_GUARDED,
+])
 
 /** The bounds of rule files. */
 type RuleLimits = Pick<Limits, 'ruleFileBytesMax' | 'rulesPerSetMax'>
@@ -41,8 +56,7 @@ export interface RuleDemands {
 }
 
 /** Rules that were found sound, all together. */
-export interface LoadedRules {
-  readonly sets: ReadonlyMap<string, RuleSet>
+export interface LoadedRules extends Pick<LoadedRuleSets, 'sets' | 'texts'> {
   /** The static task's; undefined where there is no task, or a set of it is missing or not the pinned one. */
   readonly policy: Policy | undefined
   /** Warnings, and why the task has no policy. */
@@ -51,36 +65,48 @@ export interface LoadedRules {
   readonly digest: string
 }
 
-/** Reads and parses rule files, and every `*.yaml` below directories; a place that does not exist holds none. */
+/**
+ * Reads and parses rule files, and every `*.yaml` below directories; a place that does not exist holds none. A file that is
+ * named by itself may use groups of those beside it.
+ */
 export function loadRuleSets(
   places: string | readonly string[],
   limits: RuleLimits = DEFAULT_LIMITS,
 ): LoadedRuleSets {
   const list = typeof places === 'string' ? [places] : places
-  return parseRuleFiles(new RuleFileReader(list, limits.ruleFileBytesMax).read(), limits)
+  const { ruleFileBytesMax } = limits
+  const { files } = new RuleFileReader(list, ruleFileBytesMax).read()
+  return parseRuleFiles(files, limits, readBeside(list, files, ruleFileBytesMax))
 }
 
-function parseRuleFiles({ files }: RuleFilesRead, limits: RuleLimits): LoadedRuleSets {
+function parseRuleFiles(
+  files: RuleFilesRead['files'],
+  limits: RuleLimits,
+  beside: RuleFilesRead['files'] = [],
+): LoadedRuleSets {
   const sets = new Map<string, RuleSet>()
+  const texts = new Map<string, string>()
   const places = new Map<string, string>()
-  const problems: Problem[] = []
+  const { groups, problems: twice } = gatherGroups([...beside, ...files])
+  const problems: Problem[] = [...twice]
   for (const { file, text, failure } of files) {
     if (text === undefined) {
       problems.push(problemIn(file, 'file-unreadable', failure ?? 'the file cannot be read'))
       continue
     }
-    const parsed = parseRuleSet(text, file, limits)
+    const parsed = parseRuleSet(text, file, limits, groups)
     problems.push(...parsed.problems)
     if (parsed.ruleSet === undefined) continue
     const { name } = parsed.ruleSet
     const other = places.get(name)
     if (other === undefined) {
       sets.set(name, parsed.ruleSet)
+      texts.set(parsed.ruleSet.version, parsed.text ?? text)
       places.set(name, file)
     } else
       problems.push(problemIn(file, 'duplicate', `the rule set \`${name}\` is in ${other} too`))
   }
-  return { sets, problems }
+  return { sets, texts, problems }
 }
 
 /**
@@ -108,12 +134,19 @@ export function compileTaskPolicy(
   const named = task.rules.flatMap(find)
   const binding = always.flatMap(find)
   if (problems.length > 0) return { problems }
-  const { params, environment, facts } = task
+  const { params, environment, facts, observe } = task
+  if (observe === true) problems.push(...findGuarded([...named, ...binding]).map(guardedProblem))
+  if (problems.length > 0) return { problems }
   return compilePolicy({
     sets: named,
     always: binding,
     params,
-    task: { params, ...facts, ...(environment !== undefined && { environment }) },
+    task: {
+      params,
+      ...facts,
+      ...(environment !== undefined && { environment }),
+      ...(observe === true && { observe }),
+    },
   })
 }
 
@@ -129,27 +162,39 @@ export function missingSet(name: string, sets: ReadonlyMap<string, RuleSet>): Pr
 
 /**
  * Judges one reading of the files: sound together, or every problem and no rules.
- * @param passed versions of sets whose tests have passed before: a set's tests depend on nothing but its file
+ * @param passed versions of sets whose tests have passed before: a set's tests depend on nothing but its text
  */
 export function judgeRules(
   read: RuleFilesRead,
   demands: RuleDemands,
   passed: ReadonlySet<string>,
 ): { readonly rules?: LoadedRules; readonly problems: readonly Problem[] } {
-  const { sets, problems: parsed } = parseRuleFiles(read, demands.limits)
+  const { sets, texts, problems: parsed } = parseRuleFiles(read.files, demands.limits)
   const problems = [...parsed]
   for (const set of sets.values()) if (!passed.has(set.version)) problems.push(...failedTests(set))
   for (const name of demands.always) if (!sets.has(name)) problems.push(missingSet(name, sets))
   if (problems.some(({ severity }) => severity === 'error')) return { problems }
   const { digest } = read
   if (demands.task === undefined)
-    return { rules: { sets, policy: undefined, problems, digest }, problems }
+    return { rules: { sets, texts, policy: undefined, problems, digest }, problems }
   const { policy, problems: own } = compileTaskPolicy(sets, demands.always, demands.task)
   // A set that is gone or is another one than pinned leaves the task without a policy: what was withdrawn stays so.
-  const withdrawn = own.some(({ code }) => code === 'missing-rule-set' || code === 'pin-mismatch')
+  // So does one that guards what a task that observes must not come near.
+  const withdrawn = own.some(({ code }) => WITHDRAWN.has(code))
   problems.push(...own)
   if (policy === undefined && !withdrawn) return { problems }
-  return { rules: { sets, policy, problems, digest }, problems }
+  return { rules: { sets, texts, policy, problems, digest }, problems }
+}
+
+function guardedProblem({ file, rule: { id, place } }: GuardedRule): Problem {
+  return {
+    file,
+    ...place,
+    severity: 'error',
+    message: `a task that observes is given the rule \`${id}\`, whose data is guarded`,
+    hint: 'let the task enforce its rules, or give it sets without this one',
+    code: OBSERVE_GUARDED,
+  }
 }
 
 /** Runs a set's own tests; each that fails is a problem. */

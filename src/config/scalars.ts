@@ -1,12 +1,11 @@
-// The scalars that only the configuration has, as schemas: sizes, bounds, addresses, host names. Each says in its message
+// The scalars that only the configuration has, as schemas: bounds, addresses, host names. Each says in its message
 // what was expected. Pure; called by the schemas of the sections. Those that a task has too are in `tasks/scalars.ts`.
 
 import { z } from 'zod'
 
-import { duration, DURATION_EXPECTED, positiveInteger, readBy } from '../tasks/scalars.ts'
+import { duration, DURATION_EXPECTED, positiveInteger, readBy, size } from '../tasks/scalars.ts'
 import { canonicalAddress } from '../wire/address.ts'
 import { normalizeHost } from '../wire/authority.ts'
-import { parseSize, SIZE_PATTERN } from '../wire/units.ts'
 import {
   formatListenAddress,
   parseHostPort,
@@ -14,14 +13,6 @@ import {
   type HostPort,
   type ListenAddress,
 } from './units.ts'
-
-const SIZE_EXPECTED = 'expected a size such as 512KiB, 64MiB or 4GiB'
-
-/** A size in bytes, written with a unit or as a bare number of bytes. */
-export const size: z.ZodType<number, string | number> = z.union(
-  [positiveInteger, readBy(z.string().regex(SIZE_PATTERN), parseSize, SIZE_EXPECTED)],
-  { error: SIZE_EXPECTED },
-)
 
 // A Node timer holds a signed 32-bit count of milliseconds and fires at once beyond it.
 const TIMER_MAX_MS = 2 ** 31 - 1

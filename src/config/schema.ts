@@ -6,23 +6,38 @@ import { z } from 'zod'
 
 import { DEFAULT_LIMITS, type Limits } from '../limits.ts'
 import { CONTENT_MODES } from '../policy/subject.ts'
-import { boundedText, cidr, duration, positiveInteger } from '../tasks/scalars.ts'
-import { DATA_CLASSES } from '../tasks/task.ts'
+import { boundedText, cidr, duration, moment, positiveInteger, size } from '../tasks/scalars.ts'
+import { capabilitiesSchema, labelsSchema } from '../tasks/schema.ts'
+import { taskLimits } from '../tasks/limits-schema.ts'
+import { DATA_CLASSES, type TaskLimits } from '../tasks/task.ts'
 import type { Config, TaskDefinition } from './config.ts'
 import { controlSchema, type ControlSection } from './control-schema.ts'
 import { credentialSchema, type CredentialSection } from './credential-schema.ts'
 import { hooksSchema, type HookSection } from './hook-schema.ts'
 import { identitySchema, type IdentitySection } from './identity-schema.ts'
 import { redactSchema, type RedactSection } from './redact-schema.ts'
-import { address, hostName, limitValue, listenAddress, resolverAddress, size } from './scalars.ts'
+import { address, hostName, limitValue, listenAddress, resolverAddress } from './scalars.ts'
 import type { SinkDefinition } from './sink-definition.ts'
 import { sinkSchema } from './sink-schema.ts'
 
 /** The static task as it is written. */
 export interface TaskSection extends Omit<
   TaskDefinition,
-  'lifetimeMs' | 'sources' | 'sandbox' | 'principal'
+  | 'lifetimeMs'
+  | 'sources'
+  | 'sandbox'
+  | 'principal'
+  | 'notBefore'
+  | 'capabilities'
+  | 'labels'
+  | 'observe'
+  | 'limits'
 > {
+  readonly notBefore?: number | undefined
+  readonly capabilities?: readonly string[] | undefined
+  readonly labels?: Readonly<Record<string, string>> | undefined
+  readonly observe?: boolean | undefined
+  readonly limits?: TaskLimits | undefined
   readonly principal?: string | undefined
   readonly identity: { readonly sources?: readonly string[] | undefined }
   readonly sandbox: {
@@ -108,6 +123,8 @@ const state: z.ZodType<Sections['state']> = z
 const task: z.ZodType<Sections['task']> = z
   .strictObject({
     intent: boundedText(8192).describe('What the task declares it will do.'),
+    capabilities: capabilitiesSchema.optional().describe('The same in words for machines.'),
+    labels: labelsSchema.optional().describe('Texts by name, for conditions of rules.'),
     owner: z.strictObject({ name: label, team: label }).describe('Who is accountable.'),
     agent: z.strictObject({ account: label, instance: label }).describe('Which agent acts.'),
     principal: label.optional().describe('The person on whose behalf; absent: autonomous.'),
@@ -137,6 +154,14 @@ const task: z.ZodType<Sections['task']> = z
       .describe('Values of the parameters of the rule sets.'),
     environment: label.describe('Such as dev or prod.'),
     ceiling: z.enum(DATA_CLASSES).describe('Highest class of data that the task may touch.'),
+    notBefore: moment
+      .optional()
+      .describe('Lets nothing out before; its life begins then. A time with its offset.'),
+    observe: z
+      .boolean({ error: 'expected true or false' })
+      .optional()
+      .describe('What no rule allows passes and is recorded.'),
+    limits: taskLimits.optional(),
     expires: duration.describe('Life of the task; at most limits.taskLifetimeMs.'),
   })
   .optional()

@@ -6,9 +6,9 @@ import { createHash } from 'node:crypto'
 import { z } from 'zod'
 
 import type { SinkFilter } from '../record/sinks/filter.ts'
-import { boundedText, readBy } from '../tasks/scalars.ts'
+import { boundedText, readBy, size } from '../tasks/scalars.ts'
 import { normalizeHost, type Endpoint } from '../wire/authority.ts'
-import { size } from './scalars.ts'
+
 import type { OnBacklogFull, SinkCompression, SinkSecret } from './sink-definition.ts'
 
 /** What may be written of any sink. */

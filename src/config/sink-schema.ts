@@ -3,8 +3,8 @@
 
 import { z } from 'zod'
 
-import { boundedText, positiveInteger } from '../tasks/scalars.ts'
-import { size } from './scalars.ts'
+import { boundedText, positiveInteger, size } from '../tasks/scalars.ts'
+
 import type { SinkCommon, SinkDefinition, SinkSecret } from './sink-definition.ts'
 import {
   derivedSinkName,

@@ -9,13 +9,13 @@ import type { PolicyChain } from '../policy/conjunction.ts'
 import { factsOf } from '../policy/facts.ts'
 import { credentialsOf } from '../policy/reachable.ts'
 import type { Task } from '../tasks/task.ts'
-import { compileTaskPolicy, type LoadedRules } from './rules.ts'
+import { compileTaskPolicy, OBSERVE_GUARDED, type LoadedRules } from './rules.ts'
 
 /** A task's rules, or why there are none. */
 export interface TaskPolicy {
   readonly policy?: Policy
   /** What of the definition is at fault where there is none; the rules unless given. */
-  readonly field?: '/params'
+  readonly field?: '/params' | '/observe'
   readonly problems: readonly string[]
 }
 
@@ -44,13 +44,18 @@ const POLICIES_MAX = 1000
 /** The policies of all tasks. */
 export class TaskPolicies {
   readonly #options: TaskPoliciesOptions
-  readonly #chains: WeakMap<Task, Chained> = new WeakMap()
+  #chains: WeakMap<Task, Chained> = new WeakMap()
   readonly #credentials: WeakMap<Task, Named> = new WeakMap()
   #policies: LRUCache<string, TaskPolicy> = new LRUCache({ max: POLICIES_MAX })
   #of: LoadedRules | undefined
 
   constructor(options: TaskPoliciesOptions) {
     this.#options = options
+  }
+
+  /** A task declares something else now: the chains of those below it are made anew, too. */
+  forget(): void {
+    this.#chains = new WeakMap()
   }
 
   /** A task's own rules as others than those in force would give them. */
@@ -67,7 +72,7 @@ export class TaskPolicies {
       this.#of = rules
       this.#policies = new LRUCache({ max: POLICIES_MAX })
     }
-    const key = JSON.stringify([task.rules, task.params, task.environment])
+    const key = JSON.stringify([task.rules, task.params, task.environment, task.observe])
     let known = this.#policies.get(key)
     if (known === undefined) {
       const { policy, problems } = compileTaskPolicy(rules.sets, this.#options.always, task)
@@ -76,6 +81,7 @@ export class TaskPolicies {
       known = {
         ...(policy && { policy }),
         ...(isOfParams && { field: '/params' }),
+        ...(errors.some(({ code }) => code === OBSERVE_GUARDED) && { field: '/observe' }),
         problems: errors.map(({ message }) => message),
       }
       this.#policies.set(key, known)

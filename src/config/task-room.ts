@@ -26,6 +26,7 @@ import type { Records } from './records.ts'
 import type { LoadedRules } from './rules.ts'
 import { TaskCertificates } from './task-certificates.ts'
 import { TaskPolicies } from './task-policies.ts'
+import type { TaskTools } from './task-tools.ts'
 import { definitionAt, proofsOf } from './recorded-definition.ts'
 import { recordWidenings } from './widenings.ts'
 import { buildStaticTask } from './task.ts'
@@ -43,6 +44,7 @@ export interface TaskRoomOptions {
   readonly authorities: TaskAuthorities
   readonly leafServers: LeafServers
   readonly credentials: CredentialStore
+  readonly tools: Pick<TaskTools, 'quotas'>
   readonly openCalls: (taskId: string) => number
   /** Cuts what a suspended task, or one below it, has under way. @returns how many calls */
   readonly pause: (taskId: string) => number
@@ -83,6 +85,7 @@ export class TaskRoom {
       clock,
       limits,
       saga: this.#saga,
+      isBarred: (task) => this.switches.barred(task) !== undefined,
       onMove: (move) => this.#onMove(move),
       onReceipt: (entry, receipt) => this.#onReceipt(entry, receipt),
       // Taking a file away needs no room on the disk.
@@ -167,11 +170,13 @@ export class TaskRoom {
   }
 
   /** Counts a call that is over. */
-  count({ task, reason }: Call, wasDenied: boolean): void {
+  count({ task, reason, inspection }: Call, wasDenied: boolean): void {
     // Somebody else's attempts with its credential are not the task's.
     if (reason === 'identity-shared' || reason === 'unknown-client') return
     const entry = task && this.registry.entries.get(task.id)
-    if (entry) this.watch.count(entry, wasDenied)
+    if (entry === undefined) return
+    const messages = inspection?.units?.filter(({ isRefused }) => isRefused === true).length ?? 0
+    this.watch.count(entry, wasDenied ? { reason, messages } : undefined)
   }
 
   /** Brings what hangs on rules up to date for every task, after they have changed; who may do more now is put on record. */
@@ -219,7 +224,7 @@ export class TaskRoom {
   }
 
   #makeDesk(): TaskDesk {
-    const { config, hooks, listeners, openCalls, records } = this.#options
+    const { config, hooks, listeners, openCalls, records, tools } = this.#options
     const { identity, limits } = config
     return new TaskDesk({
       registry: this.registry,
@@ -234,9 +239,11 @@ export class TaskRoom {
       barred: (task) => this.switches.barred(task),
       onMade: (entry) => this.#onMade(entry),
       onExtended: (entry) => this.certificates.certify(entry),
+      onDeclared: () => this.policies.forget(),
       onEvent: (action, { task }, detail) => records.recorder.recordEvent(action, { task, detail }),
       credentialsOf: ({ task }) => this.policies.credentialsOf(task),
       openCalls,
+      usesOf: ({ id, task }) => tools.quotas.useOf(id, task.limits ?? {}),
       socketOf: (taskId) => listeners.pathOf(taskId),
     })
   }

@@ -1,22 +1,30 @@
 // What is remembered of the tools that tasks use, as a configuration describes it: the definitions they have seen and the
-// requests that wait for a response. Called by `sidecar.ts`.
+// requests that wait for a response; and what tasks have used of their limits. Called by `sidecar.ts`.
 
 import { OpenRequests } from '../ledger/open-requests.ts'
+import type { Quotas } from '../ledger/quotas.ts'
 import { ToolPins } from '../ledger/tool-pins.ts'
 import type { Log } from '../record/log.ts'
 import type { Config } from './config.ts'
+import { openTaskQuotas, type QuotaSurroundings } from './task-quotas.ts'
 
 /** The memory of tools, which ends with each task. */
 export interface TaskTools {
   readonly pins: ToolPins
   readonly requests: OpenRequests
-  /** @returns how many tools, servers and requests of the task are forgotten */
+  readonly quotas: Quotas
+  /** Forgets all of a task. @returns how many tools, servers and requests that were */
   forget(taskId: string): number
   close(): void
 }
 
 /** Opens what is remembered. @throws Error where what was written cannot be read: a tool that was refused must stay so */
-export function openTaskTools({ stateDir, limits }: Config, log: Log): TaskTools {
+export function openTaskTools(
+  config: Config,
+  log: Log,
+  around: () => QuotaSurroundings,
+): TaskTools {
+  const { stateDir, limits } = config
   const pins = new ToolPins({
     dir: stateDir,
     toolsPinnedMax: limits.toolsPinnedMax,
@@ -25,10 +33,18 @@ export function openTaskTools({ stateDir, limits }: Config, log: Log): TaskTools
   })
   // A task that leaves more requests open than it may have calls under way forgets only its own.
   const requests = new OpenRequests(limits.callsPerTaskMax)
+  const quotas = openTaskQuotas(config, log, around)
   return {
     pins,
     requests,
-    forget: (taskId) => pins.forget(taskId) + requests.forget(taskId),
-    close: () => pins.close(),
+    quotas,
+    forget: (taskId) => {
+      quotas.forget(taskId)
+      return pins.forget(taskId) + requests.forget(taskId)
+    },
+    close: () => {
+      pins.close()
+      quotas.close()
+    },
   }
 }

@@ -3,6 +3,9 @@
 
 import { createHash } from 'node:crypto'
 
+import { beginsAt } from '../tasks/make-task.ts'
+import { canonicalJson } from '../tasks/canonical.ts'
+import { declarationOf } from '../tasks/intent.ts'
 import type { Task } from '../tasks/task.ts'
 import type { TaskDefinition } from './config.ts'
 
@@ -15,26 +18,19 @@ const ID_CHARACTERS = 26
  * @param now epoch milliseconds
  */
 export function buildStaticTask(definition: TaskDefinition, now: number): Task {
-  const { lifetimeMs, ...defined } = definition
+  const { lifetimeMs, notBefore, ...defined } = definition
+  const begins = beginsAt(notBefore, now)
   const id = `t_${encodeBase32(createHash('sha256').update(canonicalJson(definition)).digest())}`
   return {
     ...defined,
     id,
     path: [id],
     proofs: ['configuration'],
-    intentDigest: `sha256:${createHash('sha256').update(definition.intent).digest('hex')}`,
+    ...declarationOf(definition),
     startsAt: now,
-    expiresAt: now + lifetimeMs,
+    ...begins,
+    expiresAt: (begins.notBefore ?? now) + lifetimeMs,
   }
-}
-
-/** JSON with the keys of every object in order, so that the order in a file does not count. */
-function canonicalJson(value: unknown): string {
-  return JSON.stringify(value, (_key, item: unknown) =>
-    typeof item === 'object' && item !== null && !Array.isArray(item)
-      ? Object.fromEntries(Object.entries(item).toSorted(([a], [b]) => (a < b ? -1 : 1)))
-      : item,
-  )
 }
 
 function encodeBase32(digest: Buffer): string {

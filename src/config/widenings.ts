@@ -27,7 +27,7 @@ export async function recordWidenings(options: WideningOptions): Promise<void> {
   // Many tasks say the same of rules, parameters and environment.
   const compared = new Map<string, Comparison | undefined>()
   for (const task of tasks) {
-    const key = JSON.stringify([task.rules, task.params, task.environment])
+    const key = JSON.stringify([task.rules, task.params, task.environment, task.observe])
     if (!compared.has(key)) {
       await nextTurn()
       const now = policies.policyOf(task).policy

@@ -93,6 +93,8 @@ export const taskAnswer: AnswerSchema<TaskView> = z
     children: texts,
     intent: text,
     intentDigest: text,
+    capabilities: texts.optional(),
+    labels: textsByName.optional(),
     owner: z.object({ name: text, team: text }),
     agent: z.object({ account: text, instance: text }),
     principal: text.optional(),
@@ -112,9 +114,15 @@ export const taskAnswer: AnswerSchema<TaskView> = z
     params: textsByName,
     environment: text,
     ceiling: text,
+    observe: z.literal(true).optional().describe('What no rule allows passes.'),
+    limits: z
+      .array(z.object({ name: text, tool: text.optional(), max: count, used: count }))
+      .optional()
+      .describe('Limits of the task and what is used of them, by those below it, too.'),
     credentials: z.array(z.object({ name: text, used: z.boolean() })),
     createdAt: time,
     createdBy: text,
+    notBefore: time.optional().describe('When it begins, where that is not at once.'),
     expiresAt: time,
     heartbeatDueAt: time.optional(),
     since: time,

@@ -18,6 +18,7 @@ import { addCallRoutes } from './routes/calls.ts'
 import { addCheckpointRoutes } from './routes/checkpoints.ts'
 import { addHoldRoutes } from './routes/holds.ts'
 import { addOverrideRoutes } from './routes/overrides.ts'
+import { addRequestRoutes } from './routes/requests.ts'
 import { addShownRoutes } from './routes/shown.ts'
 import { addKillRoutes, addOwnerRoutes, addRuleRoutes } from './routes/switches.ts'
 import { addTaskChangeRoutes } from './routes/task-changes.ts'
@@ -59,6 +60,7 @@ export function makeControlApp({ parts, limits, version, onUnexpected }: AppOpti
   addOwnerRoutes(app, parts)
   addOverrideRoutes(app, parts)
   addHoldRoutes(app, parts)
+  addRequestRoutes(app, parts)
   addShownRoutes(app, parts)
   addCheckpointRoutes(app, parts)
   app.doc31('/openapi.json', {

@@ -6,9 +6,11 @@ import http, { type IncomingMessage, type RequestOptions } from 'node:http'
 import https from 'node:https'
 
 import type { HoldAnswer, HoldView } from '../tasks/hold-view.ts'
-import type { Evidence, Kill, KillScope, Receipt, TaskView } from '../tasks/view.ts'
+import type { Evidence, Kill, KillScope, Receipt, RequestView, TaskView } from '../tasks/view.ts'
 import { readEvents, readProblem, readText } from './client-read.ts'
-import type { MadeTask, WrittenTask } from './client-task.ts'
+import type { MadeTask, WrittenExtension, WrittenTask } from './client-task.ts'
+import { ControlProblem } from './client-problem.ts'
+import { queryOf, reasonOf, taskPath } from './client-path.ts'
 import { readTarget, type ClientTls, type Target } from './client-target.ts'
 import type {
   CheckpointView,
@@ -20,11 +22,9 @@ import type {
   TaskEnvironment,
   WantedRecords,
 } from './parts.ts'
-import type { Problem } from './problems.ts'
 
-export type { MadeTask, WrittenTask } from './client-task.ts'
-export type { HoldAnswer, HoldView } from '../tasks/hold-view.ts'
-export type { Evidence, Kill, KillScope, Receipt, ReceiptItem, TaskView } from '../tasks/view.ts'
+export { ControlProblem } from './client-problem.ts'
+export type * from './client-types.ts'
 
 /** How the API is reached. */
 export interface ControlClientOptions {
@@ -35,21 +35,6 @@ export interface ControlClientOptions {
   readonly tls?: ClientTls | undefined
   /** For one answer; ending a task may take as long as its hooks. Default 60 s. */
   readonly timeoutMs?: number
-}
-
-/** A refusal of the API. */
-export class ControlProblem extends Error {
-  readonly problem: Problem
-  /** After how many seconds to come back, where the API says so. */
-  readonly retryAfterSeconds: number | undefined
-
-  constructor(problem: Problem, retryAfterSeconds: number | undefined) {
-    const field = problem.field === undefined ? '' : ` (${problem.field})`
-    super(`${problem.reason}: ${problem.detail}${field}`)
-    this.name = 'ControlProblem'
-    this.problem = problem
-    this.retryAfterSeconds = retryAfterSeconds
-  }
 }
 
 interface Call {
@@ -106,6 +91,11 @@ export class ControlClient {
   /** Lets a task live on. @param expires from now on, such as `30m` */
   extendTask(id: string, expires: string, evidence?: Evidence): Promise<TaskView> {
     return this.#change(id, 'extend', { expires, ...(evidence && { evidence }) })
+  }
+
+  /** Adds to what a task declares; takes the role approver. */
+  extendIntent(id: string, extension: WrittenExtension): Promise<TaskView> {
+    return this.#change(id, 'intent', extension)
   }
 
   suspendTask(id: string, reason?: string): Promise<TaskView> {
@@ -218,6 +208,20 @@ export class ControlClient {
     return this.#send({ method: 'PUT', path, body: { disabled } })
   }
 
+  /** What agents ask people for, the oldest first. */
+  async listRequests(
+    filter: { readonly state?: string; readonly task?: string } = {},
+  ): Promise<readonly RequestView[]> {
+    const path = `/v1/requests${queryOf({ ...filter })}`
+    return (await this.#get<{ requests: RequestView[] }>(path)).requests
+  }
+
+  /** Answers a request; takes the role approver, and changes no rule. */
+  closeRequest(id: string, answer: 'granted' | 'refused', reason?: string): Promise<RequestView> {
+    const path = `/v1/requests/${encodeURIComponent(id)}/close`
+    return this.#send({ method: 'POST', path, body: { answer, ...reasonOf(reason) } })
+  }
+
   showInventory(): Promise<Inventory> {
     return this.#get('/v1/inventory')
   }
@@ -284,19 +288,4 @@ export class ControlClient {
     const problem = readProblem(await readText(response), response.statusCode ?? 0)
     throw new ControlProblem(problem, Number.isNaN(retryAfter) ? undefined : retryAfter)
   }
-}
-
-function taskPath(id: string): string {
-  return `/v1/tasks/${encodeURIComponent(id)}`
-}
-
-function reasonOf(reason: string | undefined): { readonly reason?: string } {
-  return reason === undefined ? {} : { reason }
-}
-
-function queryOf(values: Readonly<Record<string, string | undefined>>): string {
-  const query = new URLSearchParams()
-  for (const [name, value] of Object.entries(values))
-    if (value !== undefined) query.set(name, value)
-  return query.size === 0 ? '' : `?${query.toString()}`
 }

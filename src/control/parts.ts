@@ -3,6 +3,7 @@
 
 import type { HoldAnswer, HoldReviewer, HoldView } from '../tasks/hold-view.ts'
 import type { TaskState } from '../tasks/task.ts'
+import type { IntentExtension } from '../tasks/intent.ts'
 import type { TaskDefinition } from '../tasks/schema.ts'
 import type {
   Actor,
@@ -11,6 +12,7 @@ import type {
   KillScope,
   OverrideView,
   Receipt,
+  RequestView,
   TaskView,
 } from '../tasks/view.ts'
 
@@ -26,6 +28,7 @@ export interface TaskDesk {
   list(): Iterable<TaskView>
   show(id: string): TaskView | undefined
   extend(id: string, lifetimeMs: number, actor: Actor, evidence?: Evidence): TaskView
+  extendIntent(id: string, extension: IntentExtension, actor: Actor): TaskView
   suspend(id: string, actor: Actor, reason: string | undefined): TaskView
   resume(id: string, actor: Actor, reason: string | undefined): TaskView
   heartbeat(id: string, actor: Actor): TaskView
@@ -70,6 +73,19 @@ interface HoldDesk {
   mayAnswer(id: string, reviewer: Pick<HoldReviewer, 'name' | 'teams'>): boolean
   /** @throws ControlError not-found, principal-not-allowed, conflict, audit-unavailable */
   answer(id: string, answer: HoldAnswer, by: HoldReviewer, reason: string | undefined): HoldView
+}
+
+/** What agents ask people for. */
+interface RequestDesk {
+  /** Those of tasks that are not over, the oldest first. */
+  list(): readonly RequestView[]
+  /** @throws ControlError not-found; conflict where it is closed */
+  close(
+    id: string,
+    answer: 'granted' | 'refused',
+    reason: string | undefined,
+    actor: Actor,
+  ): RequestView
 }
 
 /** What a task's sandbox is given. */
@@ -194,6 +210,7 @@ export interface ControlParts {
   readonly owners: OwnerDesk
   readonly overrides: OverrideDesk
   readonly holds: HoldDesk
+  readonly requests: RequestDesk
   /** Proxy URL and environment of a task's sandbox; the token is undefined where it is not known any more. */
   environmentFor(taskId: string, token: string | undefined): TaskEnvironment
   readonly rules: { show(): readonly RuleSetView[]; reload(actor: Actor): RulesReload }

@@ -52,7 +52,7 @@ export function requireUnlimited({ teams }: Principal): void {
 
 /** Refuses a principal a team beyond its own. @throws ControlError principal-not-allowed */
 export function requireTeam(principal: Principal, team: string): void {
-  if (!isInTeams(principal, team))
+  if (!inTeams(principal, team))
     throw notAllowed("the task would be owned by a team that is not one of the principal's", {
       field: '/owner/team',
     })
@@ -60,13 +60,13 @@ export function requireTeam(principal: Principal, team: string): void {
 
 /** Whether a principal may see a task. */
 export function canSee(principal: Principal, task: TaskView): boolean {
-  if (!isInTeams(principal, task.owner.team)) return false
+  if (!inTeams(principal, task.owner.team)) return false
   return hasRole(principal, 'viewer', 'approver', 'operator') || isOrchestratorOf(principal, task)
 }
 
 /** Whether a principal may change a task. */
 export function canChange(principal: Principal, task: TaskView): boolean {
-  if (!isInTeams(principal, task.owner.team)) return false
+  if (!inTeams(principal, task.owner.team)) return false
   return hasRole(principal, 'operator') || isOrchestratorOf(principal, task)
 }
 
@@ -80,7 +80,7 @@ function isOrchestratorOf(principal: Principal, { createdBy, owner }: TaskView):
   return isIts && hasRole(principal, 'orchestrator')
 }
 
-/** Whether a team is one that a principal is not kept from. */
-export function isInTeams({ teams }: Principal, team: string): boolean {
+/** Whether a team is one of those that a principal is limited to, if it is limited to any. */
+export function inTeams({ teams }: Principal, team: string): boolean {
   return teams.length === 0 || teams.includes(team)
 }

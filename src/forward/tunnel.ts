@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream'
 import type { Call } from '../call.ts'
 import type { Reason } from '../errors.ts'
 import { resetSocket } from '../net/reset.ts'
+import { takes } from './takes.ts'
 
 /**
  * Joins two connected streams until both directions are over; resolves with how it ended. Owns and destroys both.
@@ -29,7 +30,8 @@ export function relayTunnel(
     }
     const join = (from: Duplex, to: Duplex, count: (bytes: number) => void, gone: Reason): void => {
       from.on('data', (chunk: Buffer) => {
-        count(chunk.length)
+        // What may not pass ends the call, and nothing of it is passed.
+        if (over || !takes(call, () => count(chunk.length))) return
         if (!to.write(chunk)) from.pause()
       })
       to.on('drain', () => from.resume())
@@ -46,16 +48,21 @@ export function relayTunnel(
         else finish(from.readableEnded ? 'allowed' : gone)
       })
     }
-    join(client, upstream, (bytes) => (call.bytesOut += bytes), 'client-gone')
-    join(upstream, client, (bytes) => (call.bytesIn += bytes), 'upstream-gone')
+    const countOut = (bytes: number): void => {
+      call.charge?.takeOut(bytes)
+      call.bytesOut += bytes
+    }
+    const countIn = (bytes: number): void => {
+      call.charge?.takeIn(bytes)
+      call.bytesIn += bytes
+    }
+    join(client, upstream, countOut, 'client-gone')
+    join(upstream, client, countIn, 'upstream-gone')
     call.onCut(() => {
       resetSocket(upstream)
       finish('internal')
     })
-    if (head.length > 0) {
-      call.bytesOut += head.length
-      upstream.write(head)
-    }
+    if (head.length > 0 && takes(call, () => countOut(head.length))) upstream.write(head)
     client.resume()
     upstream.resume()
   })

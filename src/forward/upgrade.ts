@@ -17,6 +17,7 @@ import { resetSocket } from '../net/reset.ts'
 import type { RawHeaders } from '../wire/body.ts'
 import { responseFraming, stripResponseHead } from '../wire/headers.ts'
 import { fieldLines } from '../wire/http1-write.ts'
+import { takes } from './takes.ts'
 
 /** One upgrade to carry out. */
 export interface UpgradeOptions {
@@ -108,7 +109,10 @@ export function relayUpgrade(call: Call & Prepared, options: UpgradeOptions): Pr
         return
       }
       begin('answered', status)
-      passAnswer(response, client, (bytes) => (call.bytesIn += bytes)).then(
+      const count = (bytes: number): void => {
+        if (takes(call, () => call.charge?.takeIn(bytes))) call.bytesIn += bytes
+      }
+      passAnswer(response, client, count).then(
         () => finish('allowed'),
         () => finish('upstream-gone'),
       )
@@ -178,9 +182,15 @@ function toObject(headers: RawHeaders): IncomingHttpHeaders {
   return object
 }
 
+// In front of http-proxy's own listeners: what may not pass has cut both sockets before they would write it.
 function countBytes(call: Call, client: Socket, upstream: Socket): void {
-  client.on('data', (chunk: Buffer) => (call.bytesOut += chunk.length))
-  upstream.on('data', (chunk: Buffer) => (call.bytesIn += chunk.length))
+  const { charge } = call
+  client.prependListener('data', (chunk: Buffer) => {
+    if (takes(call, () => charge?.takeOut(chunk.length))) call.bytesOut += chunk.length
+  })
+  upstream.prependListener('data', (chunk: Buffer) => {
+    if (takes(call, () => charge?.takeIn(chunk.length))) call.bytesIn += chunk.length
+  })
 }
 
 // An answer that is no upgrade is passed on with a framing of our own: until close.
@@ -196,6 +206,7 @@ async function passAnswer(
   client.write(`${head}Connection: close\r\n\r\n`, 'latin1')
   for await (const chunk of response as AsyncIterable<Buffer>) {
     count(chunk.length)
+    if (client.destroyed) return
     if (!client.write(chunk))
       await new Promise((resolve) => client.once('drain', resolve).once('close', resolve))
   }

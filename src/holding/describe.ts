@@ -31,7 +31,7 @@ const HEADER_LENGTH_MAX = 256
 const SEEN_BEHIND = 8192
 const FORM = 'application/x-www-form-urlencoded'
 // What is no text says nothing to anybody.
-const BINARY = /[\u0000-\u0008\u000e-\u001f]/
+const BINARY = /(?![\t-\r])\p{Cc}/u
 
 /** Describes an HTTP call, or an upgrade. */
 export function describeRequest(

@@ -10,7 +10,7 @@ import type { Parts } from '../stages.ts'
 interface HeldCall {
   readonly asked: AskedHold
   /** Judges the call as things are now. @returns what it is judged by @throws EgressError what denies it */
-  judgeBasis(): string
+  readonly judgeBasis: () => string
   /** Where nobody reads the client's socket meanwhile. */
   readonly socket: UnreadSocket | undefined
 }

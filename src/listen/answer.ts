@@ -10,26 +10,31 @@ interface Problem extends Answer {
   readonly body: string
 }
 
-// Seconds a client is asked to wait where the reason passes by itself.
+// Seconds a client is asked to wait where the reason passes by itself and nobody knows when.
 const RETRY_AFTER_SECONDS = '1'
 
 /** The refusal of one call, in the words of the protocol inside where it has one. */
 export function makeAnswer(reason: Reason, call: Call): Answer {
-  const inside = call.inspection?.writeRefusal(reason)
-  if (inside === undefined) return makeProblem(reason, call)
-  const { hold } = call
-  if (hold === undefined) return inside
-  return { ...inside, headers: [...inside.headers, ...holdHeaders(reason, hold.id)] }
+  const answer = call.inspection?.writeRefusal(reason)
+  if (answer === undefined) return makeProblem(reason, call)
+  const { hold, wait } = call
+  if (hold === undefined && typeof wait !== 'number') return answer
+  const headers = [...answer.headers]
+  if (typeof wait === 'number') headers.push('Retry-After', String(wait))
+  if (hold) headers.push(...holdHeaders(reason, hold.id))
+  return { ...answer, headers }
 }
 
 /** The refusal of one call in the usual words. */
 export function makeProblem(reason: Reason, call: Call): Problem {
   const row = REASONS[reason]
-  const { hold } = call
-  const body = problemBody(reason, call.id, call.task?.id, hold && { hold: hold.id })
+  const { hold, wait } = call
+  const body = problemBody(reason, call.id, call.task?.id, wait, hold && { hold: hold.id })
   const headers = refusalHeaders(reason, 'application/problem+json')
   if (row.status === 407) headers.push('Proxy-Authenticate', 'Basic realm="sallyport"')
-  if (row.status === 429 || row.status === 503) headers.push('Retry-After', RETRY_AFTER_SECONDS)
+  if (typeof wait === 'number') headers.push('Retry-After', String(wait))
+  else if (wait === undefined && (row.status === 429 || row.status === 503))
+    headers.push('Retry-After', RETRY_AFTER_SECONDS)
   if (hold) headers.push(...holdHeaders(reason, hold.id))
   return { status: row.status, statusText: `Sallyport: ${reason}`, headers, body }
 }

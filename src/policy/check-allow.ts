@@ -1,6 +1,7 @@
 // What is worth a second look in one allow: how wide it is, and what it does not do although it seems to. Pure; called by
 // `check.ts`, which looks at several rules together.
 
+import { breadthOf, isAnywhere, isTiedToTask, WIDE_FROM } from './breadth.ts'
 import { reviewInside } from './check-inside.ts'
 import type { Finding } from './problem.ts'
 import { isInspected } from './destination.ts'
@@ -8,14 +9,49 @@ import { pathsOf } from './overlap.ts'
 import { bindPath, matchPath, type PathPattern } from './path-pattern.ts'
 import type { Destination, Rule } from './rule-set.ts'
 
+const WIDE_CODES: ReadonlySet<string> = new Set(['any-host', 'wide-wildcard'])
+
 /** Looks an allow over. */
 export function reviewAllow(rule: Rule): Finding[] {
+  const wide = rule.destinations.flatMap((destination) => reviewDestination(rule, destination))
   return [
-    ...rule.destinations.flatMap((destination) => reviewDestination(rule, destination)),
+    ...reviewAnything(rule),
+    ...wide,
+    ...(wide.some(({ code }) => WIDE_CODES.has(code)) ? [] : reviewBreadth(rule)),
     ...reviewMethods(rule),
     ...reviewTrailingSlashes(rule),
     ...reviewInside(rule),
     ...reviewObserve(rule),
+  ]
+}
+
+// Who has the set would be all that is asked. A rule that only watches is where a list begins, and is loud by itself.
+function reviewAnything(rule: Rule): Finding[] {
+  if (rule.observe || isTiedToTask(rule)) return []
+  const anywhere = rule.destinations.find((destination) => isAnywhere(rule, destination))
+  if (anywhere === undefined) return []
+  return [
+    {
+      severity: 'error',
+      message: `\`${anywhere.text}\` allows anything anywhere to whoever is given the set: no destination and no task is asked for`,
+      hint: 'name hosts, methods or paths, or tie it to a task by `environment:` or a {param}',
+      code: 'allows-anything',
+    },
+  ]
+}
+
+// Where nothing says more exactly what is wide.
+function reviewBreadth(rule: Rule): Finding[] {
+  const { score, parts } = breadthOf(rule)
+  if (score < WIDE_FROM) return []
+  const because = parts.map(({ what, points }) => `${what} ${points}`).join(', ')
+  return [
+    {
+      severity: 'warning',
+      message: `is ${score} wide of 100: ${because}`,
+      hint: 'narrow what has most points, or say which task it is for',
+      code: 'wide-rule',
+    },
   ]
 }
 

@@ -9,12 +9,15 @@ import type { Decision, Question } from './decision.ts'
 import { reviewDeny } from './check-deny.ts'
 import { reviewAllow } from './check-allow.ts'
 import { reviewPins, reviewUnlimited } from './check-inside.ts'
+import { findIdle } from './check-reach.ts'
 import { inspectorOf } from './inside.ts'
-import { callsOverlap, environmentsOverlap, hostsOverlap } from './overlap.ts'
+import { Neighbours } from './neighbours.ts'
+import { callsOverlap, environmentsOverlap, hostsOverlap, pathsOf } from './overlap.ts'
 import { findParamUse } from './params.ts'
 import type { Moment } from './facts.ts'
 import type { Finding, Problem } from './problem.ts'
-import type { Destination, Rule, RuleSet, RuleTest } from './rule-set.ts'
+import type { PathPattern } from './path-pattern.ts'
+import type { Destination, HostPattern, Rule, RuleSet, RuleTest } from './rule-set.ts'
 import { isInspected } from './destination.ts'
 import type { Content, Inspector } from './subject.ts'
 import { askAbout, CALL_PATTERN } from './written-call.ts'
@@ -37,6 +40,8 @@ interface Ruled {
   readonly set: RuleSet
   readonly rule: Rule
   readonly destination: Destination
+  readonly host: HostPattern
+  readonly paths: readonly PathPattern[] | undefined
 }
 
 /** Looks one rule set over. */
@@ -55,7 +60,13 @@ export function checkRuleSet(set: RuleSet): Problem[] {
 export function checkTogether(sets: readonly RuleSet[]): Problem[] {
   const all = sets.flatMap((set) =>
     set.rules.flatMap((rule) =>
-      rule.destinations.map((destination): Ruled => ({ set, rule, destination })),
+      rule.destinations.map((destination): Ruled => ({
+        set,
+        rule,
+        destination,
+        host: destination.host,
+        paths: pathsOf({ rule, destination }),
+      })),
     ),
   )
   const allows = all.filter(({ rule }) => rule.verdict !== 'deny')
@@ -63,13 +74,22 @@ export function checkTogether(sets: readonly RuleSet[]): Problem[] {
   const opaque = allows.filter(({ destination }) => !isInspected(destination.scheme ?? 'https'))
   const limited = inspected.filter(({ rule }) => rule.inside !== undefined)
   const partial = all.filter(({ rule }) => isPartialDeny(rule))
+  const nearInspected = new Neighbours(inspected)
+  const nearOpaque = new Neighbours(opaque)
+  const nearLimited = new Neighbours(limited)
   return distinct([
-    ...opaque.flatMap((one) => findInspection(one, inspected)),
-    ...partial.flatMap((one) => findOpaque(one, opaque)),
-    ...inspected.flatMap((one) => placeAll(reviewUnlimited(one, limited), one)),
-    ...limited.flatMap((one, at) => placeAll(reviewPins(one, limited.slice(0, at)), one)),
+    ...opaque.flatMap((one) => findInspection(one, nearInspected.near(one))),
+    // Of what nobody looks into a deny of one path denies all.
+    ...partial.flatMap((one) => findOpaque(one, nearOpaque.near({ ...one, paths: undefined }))),
+    ...inspected.flatMap((one) => placeAll(reviewUnlimited(one, nearLimited.near(one)), one)),
+    ...limited.flatMap((one) => placeAll(reviewPins(one, before(one, nearLimited.near(one))), one)),
     ...findCredentialConflicts(inspected.filter(({ rule }) => rule.credential !== undefined)),
+    ...findIdle(sets).map(({ set, rule, finding }) => placed(finding, set, rule.place)),
   ])
+}
+
+function before(one: Ruled, others: readonly Ruled[]): readonly Ruled[] {
+  return others.slice(0, others.indexOf(one))
 }
 
 function placeAll(findings: readonly Finding[], { set, rule }: Ruled): Problem[] {
@@ -138,8 +158,9 @@ function findOpaque(one: Ruled, opaque: readonly Ruled[]): Problem[] {
 
 function findCredentialConflicts(brokered: readonly Ruled[]): Problem[] {
   const problems: Problem[] = []
-  for (const [at, one] of brokered.entries())
-    for (const other of brokered.slice(at + 1)) {
+  const near = new Neighbours(brokered)
+  for (const other of brokered)
+    for (const one of before(other, near.near(other))) {
       if (one.rule.credential === other.rule.credential) continue
       if (!shareCalls(one, other)) continue
       problems.push(
@@ -174,9 +195,9 @@ function shareCalls(one: Ruled, other: Ruled): boolean {
 }
 
 function checkUnusedParams(set: RuleSet): Problem[] {
-  const { hosts, paths, values } = findParamUse(set.rules)
+  const { hosts, paths, values, conditions } = findParamUse(set.rules)
   return [...set.params]
-    .filter(([name]) => ![hosts, paths, values].some((names) => names.has(name)))
+    .filter(([name]) => ![hosts, paths, values, conditions].some((names) => names.has(name)))
     .map(([name, { place }]) =>
       placed(
         {

@@ -39,6 +39,11 @@ export function decideTogether(
     const { credential } = decision.obligations
     // By the head alone it is not known yet whose rule gives it.
     const isFinal = !(decision.inspectors ?? theirs.inspectors)
+    // What an ancestor only observes passes without a credential.
+    if (theirs.rule === undefined) {
+      above.push(theirs)
+      continue
+    }
     if (isFinal && credential !== undefined && credential !== theirs.obligations.credential)
       return refuse('denied-by-rule', policy, at + 1)
     above.push(theirs)
@@ -115,7 +120,7 @@ function join(own: Decision, above: readonly Decision[], policy: string): Decisi
   const wouldDeny = all.find((each) => each.wouldDeny !== undefined)?.wouldDeny
   return {
     ...own,
-    obligations: oweTogether(all.map(({ obligations }) => obligations)),
+    obligations: oweTogether(all.map(({ obligations }, at) => oweFor(at, obligations))),
     addresses: { ...own.addresses, also: above.map(({ addresses }) => addresses) },
     policy,
     ...(holding && {
@@ -128,6 +133,13 @@ function join(own: Decision, above: readonly Decision[], policy: string): Decisi
     ...(inspectors.length > 0 && { inspectors }),
     ...(wouldDeny !== undefined && { wouldDeny }),
   }
+}
+
+// Each task counts by the rules that bind it: what several below one do counts against the same limits of the one above.
+function oweFor(ancestor: number, obligations: Obligations): Obligations {
+  const { quotas } = obligations
+  if (quotas === undefined || ancestor === 0) return obligations
+  return { ...obligations, quotas: quotas.map((quota) => ({ ...quota, ancestor })) }
 }
 
 /** What is owed where each of them has to be content; the credential is the one that all of them give. */

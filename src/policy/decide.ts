@@ -4,7 +4,8 @@
 //
 // `observe: true` on an allow: asked only where nothing else allows the call; lets it pass with its own obligations, and
 // `wouldDeny` is the reason that the other rules give. On a deny: denies nothing, `wouldDeny` is `denied-by-rule`; it has no
-// say in which addresses are dialed. A deny without it denies whatever is observed.
+// say in which addresses are dialed. A deny without it denies whatever is observed. On the task: what nothing allows passes with
+// nothing owed and no rule, `wouldDeny` is the reason; denies, holds, classes and what could not be understood go on as ever.
 
 import type { Reason } from '../errors.ts'
 import type { Endpoint } from '../wire/authority.ts'
@@ -112,17 +113,18 @@ function judge(policy: Policy, matter: Matter): Decision {
     holds.granting.length > 0 ? inOrder([...allows.enforced, ...holds.granting]) : allows.enforced
   const [first] = enforced
   const entry = first ?? allows.observed[0]
-  if (entry === undefined) {
-    const furthest = Math.max(allows.furthest, holds.furthest)
+  const furthest = Math.max(allows.furthest, holds.furthest)
+  const isObserved = entry === undefined && mayObserve(policy, matter)
+  if (entry === undefined && !isObserved)
     return deny(policy, reasonOf(matter, furthest, [...rules.allows, ...rules.holds]))
-  }
   // An observed allow counts only where nothing else allows the call.
   const matching = first ? enforced : allows.observed
   const held = holds.holding[0]
+  const deciding = held ?? entry
   const decision: Decision = {
     verdict: held ? 'hold' : 'allow',
     reason: held ? 'approval-pending' : 'allowed',
-    rule: (held ?? entry).rule.ref,
+    ...(deciding && { rule: deciding.rule.ref }),
     obligations: owe(matching, holds.holding, matter),
     addresses: collectAddresses(policy, matching, {
       ...matter,
@@ -135,8 +137,18 @@ function judge(policy: Policy, matter: Matter): Decision {
   const wouldBeDenied = chooseDeny(denies.observed, matter)
   if (wouldBeDenied) return { ...decision, wouldDeny: wouldBeDenied.reason }
   if (first) return decision
+  if (isObserved)
+    return {
+      ...decision,
+      wouldDeny: reasonOf(matter, furthest, [...rules.allows, ...rules.holds]),
+    }
   const others = rules.allows.filter(({ rule }) => !rule.observe)
   return { ...decision, wouldDeny: reasonOf(matter, allows.furthestEnforced, others) }
+}
+
+// What was not understood passes nobody.
+function mayObserve({ task }: Policy, { question }: Matter): boolean {
+  return task.observe === true && question?.content?.fault === undefined
 }
 
 function reasonOf(matter: Matter, furthest: Stage, asked: readonly Entry[]): Reason {

@@ -38,6 +38,8 @@ export interface RuleRef {
 export interface Quota {
   readonly rule: RuleRef
   readonly limits: RuleLimits
+  /** Whose rule it is: 1 for the parent's, 2 for its parent's; absent for the task's own. */
+  readonly ancestor?: number
 }
 
 /** Who may let a held call pass. */

@@ -18,6 +18,8 @@ export interface TaskFacts {
   readonly ceiling?: DataClass | undefined
   /** How many tasks are above it. */
   readonly depth?: number | undefined
+  /** What nothing allows passes; no condition sees it. */
+  readonly observe?: boolean | undefined
 }
 
 /** When a call is decided, and after what. */
@@ -30,8 +32,11 @@ export interface Moment {
 
 /** Describes a task for rules. */
 export function factsOf(task: Task): TaskFacts {
-  const { intent, owner, agent, environment, params, ceiling, path } = task
-  return { intent, owner, agent, environment, params, ceiling, depth: path.length - 1 }
+  const { intent, labels, capabilities, owner, agent, environment, params, ceiling, path } = task
+  const declared = { intent, ...(labels && { labels }), ...(capabilities && { capabilities }) }
+  const depth = path.length - 1
+  const observing = task.observe && { observe: true }
+  return { ...declared, owner, agent, environment, params, ceiling, depth, ...observing }
 }
 
 /** Whether a class is more guarded than another. */

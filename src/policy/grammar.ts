@@ -14,13 +14,14 @@ import {
 import type { Condition } from './condition/condition.ts'
 import type { PathPattern } from './path-pattern.ts'
 import type { Section } from './reserved.ts'
-import type { Destination, RuleLimits, Verdict } from './rule-set.ts'
+import type { Destination, GroupReference, RuleLimits, Verdict } from './rule-set.ts'
 import {
   alternatives,
   cidr,
   condition,
   destinations,
   environments,
+  groups,
   identifier,
   instant,
   list,
@@ -58,9 +59,9 @@ interface SharedKeys extends InsideSection {
 
 /** A rule, read; which of the optional keys it may have depends on its verdict. */
 export interface RuleSection extends SharedKeys {
-  readonly allow?: readonly Destination[] | undefined
-  readonly deny?: readonly Destination[] | undefined
-  readonly hold?: readonly Destination[] | undefined
+  readonly allow?: readonly (Destination | GroupReference)[] | undefined
+  readonly deny?: readonly (Destination | GroupReference)[] | undefined
+  readonly hold?: readonly (Destination | GroupReference)[] | undefined
   readonly ports?: readonly number[] | undefined
   readonly addresses?: readonly Cidr[] | undefined
   readonly credential?: string | undefined
@@ -83,6 +84,7 @@ export interface FileSection {
   readonly owner?: string | undefined
   readonly for?: { readonly teams: readonly string[] } | undefined
   readonly params?: Readonly<Record<string, ParamSection>> | undefined
+  readonly hosts?: Readonly<Record<string, readonly Destination[]>> | undefined
   readonly rules: readonly unknown[]
   readonly tests?: readonly unknown[] | undefined
 }
@@ -243,6 +245,9 @@ const fileShape = {
     .describe(
       "What a task supplies; {name} in hosts, paths, query and headers stands for the task's value.",
     ),
+  hosts: groups
+    .optional()
+    .describe('Named groups of destinations, which the rules of all files use as { group: NAME }.'),
   rules: z.array(z.unknown(), { error: 'expected a list of rules' }),
   tests: z.array(z.unknown(), { error: 'expected a list of tests' }).optional(),
 }
@@ -268,6 +273,6 @@ export const KEYS: Readonly<Record<Section, readonly string[]>> = {
   between: ['days', 'from', 'to', 'zone'],
   for: Object.keys(forShape),
   param: Object.keys(paramShape),
-  range: ['scheme', 'cidr', 'port'],
+  range: ['scheme', 'cidr', 'port', 'group'],
   ...INSIDE_KEYS,
 }

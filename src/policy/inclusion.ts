@@ -146,7 +146,7 @@ function mayMeet(one: BoundPath, other: BoundPath): boolean {
  * too.
  * @param includes asked of elements of the wide one that are no stars; says no to stars of the narrow one
  */
-function includesSequence<Element>(
+export function includesSequence<Element>(
   wide: readonly Element[],
   narrow: readonly Element[],
   isStar: (element: Element) => boolean,

@@ -183,5 +183,6 @@ function sectionAt(path: KeyPath, { section }: Applied): Section {
   if (path[0] === 'after') return 'after'
   if (path[0] === 'between') return 'between'
   if (path[0] === 'params') return 'param'
+  if (path[0] === 'hosts') return 'range'
   return last === section || VERDICTS.some((verdict) => verdict === path[0]) ? 'range' : section
 }

@@ -98,7 +98,7 @@ function judgeWhen(rule: BoundRule, when: Condition, facts: Circumstances): Stag
 }
 
 /** Whether a rule looks at bytes of the call that were not read yet. */
-export function isUnread({ inside, when }: BoundRule, { content }: Question): boolean {
+function isUnread({ inside, when }: BoundRule, { content }: Question): boolean {
   return content === undefined && (inside !== undefined || (when?.needs.length ?? 0) > 0)
 }
 

@@ -59,7 +59,8 @@ const LOOKED_INTO_MAX = 32
 const WIDENED_MAX = 32
 
 /** Compares a child's policy with its parent's at one time. Nothing widened and nothing unproven: the child's calls are the parent's. */
-export function comparePolicies(child: Policy, parent: Policy, now: number): Comparison {
+export function comparePolicies(mine: Policy, theirs: Policy, now: number): Comparison {
+  const [child, parent] = [enforcing(mine), enforcing(theirs)]
   const moment: Moment = { now, read: 'public' }
   const rules = new ParentRules(parent, child)
   const widened = new Map<string, Widening>()
@@ -89,6 +90,12 @@ export function comparePolicies(child: Policy, parent: Policy, now: number): Com
     widened: [...widened.values()],
     unproven: AXES.filter((axis) => unproven.has(axis)),
   }
+}
+
+// What only observes lets everything pass: rules are compared.
+function enforcing(policy: Policy): Policy {
+  if (policy.task.observe !== true) return policy
+  return { ...policy, task: { ...policy.task, observe: false } }
 }
 
 function findWidenings(entry: Entry, both: Both, near: readonly Entry[]): Widening[] {

@@ -16,6 +16,8 @@ export interface ParamUse {
   readonly paths: ReadonlySet<string>
   /** In `query` and `headers`, and in the keys that look inside calls. */
   readonly values: ReadonlySet<string>
+  /** In conditions. */
+  readonly conditions: ReadonlySet<string>
 }
 
 const VALUE_LENGTH_MAX = 1024
@@ -37,7 +39,15 @@ export function findParamUse(rules: readonly Rule[]): ParamUse {
       paths.flatMap(({ segments }) => segments.filter((segment) => segment !== 'deep')),
     ),
     values: namesIn(values),
+    conditions: new Set(rules.flatMap(({ when }) => (when ? paramsOf(when.text) : []))),
   }
+}
+
+// `task.params.name`, `task.params["name"]`, `"name" in task.params`.
+function paramsOf(condition: string): string[] {
+  const named = condition.matchAll(/\bparams\s*(?:\.\s*([\w-]+)|\[\s*["']([\w-]+)["'])/g)
+  const asked = condition.matchAll(/["']([\w-]+)["']\s+in\s+task\s*\.\s*params\b/g)
+  return [...named, ...asked].flatMap(([, one, other]) => one ?? other ?? [])
 }
 
 function namesIn(templates: readonly (readonly Part[])[]): Set<string> {

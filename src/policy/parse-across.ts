@@ -2,6 +2,7 @@
 // they find what they can also where something else is wrong. Pure; called by `parse.ts`.
 
 import { KEYS_BY_KIND } from './inside-grammar.ts'
+import type { GroupScope } from './groups.ts'
 import type { Report } from './issues.ts'
 import type { Verdict } from './rule-set.ts'
 import { suggestName } from './suggest.ts'
@@ -25,10 +26,13 @@ export function checkKeysTogether(
   verdict: Verdict,
   verdictKey: string | undefined,
   base: KeyPath,
+  groups: GroupScope,
   report: Report,
 ): void {
   const destinations = verdictKey === undefined ? [] : asList(rule[verdictKey])
-  const opaque = destinations.map(opaqueScheme).find((scheme) => scheme !== undefined)
+  const opaque = destinations
+    .flatMap((each) => schemesOf(each, groups))
+    .find((scheme) => scheme === 'tls' || scheme === 'tcp')
   if (verdict !== 'deny' && opaque !== undefined)
     for (const key of KEYS_OF_INSPECTED_CALLS.filter((each) => each in rule))
       report.add(
@@ -37,6 +41,15 @@ export function checkKeysTogether(
         'opaque-key',
         `\`${key}\` has no meaning for ${opaque}://, which is not inspected`,
         'take it out, or make it two rules',
+      )
+  const limit = rule['limit']
+  if (verdict !== 'deny' && opaque !== undefined && isMapping(limit))
+    for (const key of ['bodyBytes', 'perTool'].filter((each) => each in limit))
+      report.add(
+        [...base, 'limit', key],
+        'key',
+        'opaque-key',
+        `\`${key}\` has no meaning for ${opaque}://, which is not inspected`,
       )
   checkKinds(rule, base, report)
   const hasShorthand = destinations.some(
@@ -169,10 +182,9 @@ function asList(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [value]
 }
 
-function opaqueScheme(destination: unknown): string | undefined {
-  const scheme =
-    typeof destination === 'string'
-      ? /^(tls|tcp):\/\//.exec(destination)?.[1]
-      : valueAt(destination, ['scheme'])
-  return scheme === 'tls' || scheme === 'tcp' ? scheme : undefined
+function schemesOf(destination: unknown, groups: GroupScope): readonly unknown[] {
+  if (typeof destination === 'string') return [/^([a-z]+):\/\//.exec(destination)?.[1]]
+  const group = valueAt(destination, ['group'])
+  if (typeof group !== 'string') return [valueAt(destination, ['scheme'])]
+  return groups.find(group)?.map(({ scheme }) => scheme) ?? []
 }

@@ -5,11 +5,12 @@ import { createHash } from 'node:crypto'
 
 import { DEFAULT_LIMITS, type Limits } from '../limits.ts'
 import { FILE_SCHEMA, KEYS, RULE_SCHEMAS, type FileSection, type RuleSection } from './grammar.ts'
+import { GroupScope, joinText, splitText, type Groups } from './groups.ts'
 import { makeInside, makeItem } from './inside-grammar.ts'
 import { Report, reportIssues } from './issues.ts'
 import type { Problem } from './problem.ts'
 import { checkKeysTogether, checkParamsKnown, checkTested, checkTestRules } from './parse-across.ts'
-import type { Rule, RuleSet, RuleTest, Verdict } from './rule-set.ts'
+import type { Destination, GroupReference, Rule, RuleSet, RuleTest, Verdict } from './rule-set.ts'
 import { suggestName } from './suggest.ts'
 import type { Alternatives } from './scalars.ts'
 import { TEST_SCHEMA, type TestSection } from './test-grammar.ts'
@@ -26,33 +27,39 @@ export type { Problem } from './problem.ts'
 export type { RuleSet } from './rule-set.ts'
 
 /**
- * Reads a rule file.
+ * Reads a rule file, or the kept text of a set with the groups of other files behind it.
  * @param file the name that problems and traces give it
- * @returns no rule set where there is a problem
+ * @param shared the groups of all files
+ * @returns no rule set where there is a problem; its text is what its version is the digest of
  */
 export function parseRuleSet(
   source: string,
   file: string,
   limits: Pick<Limits, 'ruleFileBytesMax' | 'rulesPerSetMax'> = DEFAULT_LIMITS,
-): { ruleSet?: RuleSet; problems: Problem[] } {
+  shared: Groups = new Map(),
+): { ruleSet?: RuleSet; text?: string; problems: Problem[] } {
   const whole = (message: string, code: string): { problems: Problem[] } => ({
     problems: [{ file, line: 1, column: 1, severity: 'error', message, code }],
   })
-  if (Buffer.byteLength(source) > limits.ruleFileBytesMax)
+  const { own, behind } = splitText(source)
+  if ([own, behind].some((part) => Buffer.byteLength(part) > limits.ruleFileBytesMax))
     return whole(`larger than ${limits.ruleFileBytesMax} bytes`, 'file-too-large')
-  const yaml = readYamlText(source, file)
+  const yaml = readYamlText(own, file)
   if (yaml.problems.length > 0) return { problems: [...yaml.problems] }
   if (!isMapping(yaml.value)) return whole('expected a rule set: a mapping', 'wrong-type')
   const report = new Report(yaml, file)
-  const read = readFile(yaml.value, yaml, report, limits.rulesPerSetMax)
+  const groups = new GroupScope(yaml.value, behind, shared)
+  const read = readFile(yaml.value, yaml, groups, report, limits.rulesPerSetMax)
   if (report.hasErrors || read === undefined) return { problems: report.sorted() }
-  const version = `sha256:${createHash('sha256').update(source).digest('hex')}`
-  return { ruleSet: { ...read, file, version }, problems: [] }
+  const text = joinText(source, groups.used)
+  const version = `sha256:${createHash('sha256').update(text).digest('hex')}`
+  return { ruleSet: { ...read, file, version }, text, problems: [] }
 }
 
 function readFile(
   raw: RawMapping,
   yaml: YamlText,
+  groups: GroupScope,
   report: Report,
   rulesMax: number,
 ): Omit<RuleSet, 'file' | 'version'> | undefined {
@@ -63,7 +70,7 @@ function readFile(
   const rawTests = listAt(raw, 'tests')
   if (rawRules.length > rulesMax)
     report.add(['rules', rulesMax], 'value', 'too-many-rules', `more than ${rulesMax} rules`)
-  const rules = rawRules.map((rule, at) => readRule(rule, ['rules', at], yaml, report))
+  const rules = rawRules.map((rule, at) => readRule(rule, ['rules', at], yaml, groups, report))
   const tests = rawTests.map((test, at) => readTest(test, ['tests', at], yaml, report))
   checkIds(rawRules, report)
   checkParamsKnown(raw, rawRules, report)
@@ -100,18 +107,29 @@ function describeFile(
   }
 }
 
-function readRule(raw: unknown, base: KeyPath, yaml: YamlText, report: Report): Rule | undefined {
+function readRule(
+  raw: unknown,
+  base: KeyPath,
+  yaml: YamlText,
+  groups: GroupScope,
+  report: Report,
+): Rule | undefined {
   if (!isMapping(raw)) {
     report.add(base, 'value', 'wrong-type', 'expected a rule: a mapping')
     return undefined
   }
   const { verdict, verdictKey } = findVerdict(raw, base, report)
-  checkKeysTogether(raw, verdict, verdictKey, base, report)
+  checkKeysTogether(raw, verdict, verdictKey, base, groups, report)
   // All verdict keys but the one that counts are reported already.
   const rest = Object.entries(raw).filter(([key]) => key !== verdictKey && !isVerdict(key))
   const asked = { ...Object.fromEntries(rest), ...(verdictKey && { [verdict]: raw[verdictKey] }) }
   const parsed = RULE_SCHEMAS[verdict].safeParse(asked)
-  if (parsed.success) return makeRule(parsed.data, verdict, yaml.place(base, 'value'))
+  if (parsed.success) {
+    const written = parsed.data[verdict] ?? []
+    const at = [...base, verdictKey ?? verdict]
+    const destinations = resolveGroups(written, at, groups, report)
+    return makeRule(parsed.data, verdict, destinations, yaml.place(base, 'value'))
+  }
   const issues = parsed.error.issues.filter(
     ({ path }) => verdictKey !== undefined || path[0] !== verdict,
   )
@@ -163,14 +181,38 @@ function isVerdict(key: string): key is Verdict {
   return VERDICTS.some((verdict) => verdict === key)
 }
 
-function makeRule(read: RuleSection, verdict: Verdict, place: Rule['place']): Rule {
+function resolveGroups(
+  written: readonly (Destination | GroupReference)[],
+  base: KeyPath,
+  groups: GroupScope,
+  report: Report,
+): Destination[] {
+  return written.flatMap((each, at) => {
+    if (!('group' in each)) return [each]
+    const found = groups.find(each.group)
+    if (found) return [...found]
+    const near = suggestName(each.group, groups.names)
+    const hint = near ? `did you mean \`${near}\`?` : 'define it under `hosts:` of any rule file'
+    // A place that is not there is that of its parent: one that is no list.
+    const path = [...base, at, 'group']
+    report.add(path, 'value', 'unknown-group', `there is no group \`${each.group}\``, hint)
+    return []
+  })
+}
+
+function makeRule(
+  read: RuleSection,
+  verdict: Verdict,
+  destinations: readonly Destination[],
+  place: Rule['place'],
+): Rule {
   const { bodyBytes, ...limits } = read.limit ?? {}
   return {
     id: read.id,
     verdict,
     description: read.description,
     owner: read.owner,
-    destinations: read[verdict] ?? [],
+    destinations,
     methods: read.methods,
     paths: read.paths,
     query: read.query && Object.entries(read.query).map(([key, each]) => valuePattern(key, each)),

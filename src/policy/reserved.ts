@@ -29,7 +29,7 @@ const TASK_KEYS = ['identity', 'sandbox', 'rules', 'params', 'expires', 'parent'
 
 /** Keys of the grammar that a later version gives a meaning. */
 export const NOT_SERVED: Readonly<Record<Section, readonly string[]>> = {
-  file: ['hosts'],
+  file: [],
   allow: RULE_KEYS,
   deny: RULE_KEYS,
   hold: RULE_KEYS,

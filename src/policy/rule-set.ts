@@ -41,6 +41,11 @@ export interface Destination {
   readonly path: PathPattern | undefined
 }
 
+/** What stands for the destinations of a group, `hosts:` of a rule file. */
+export interface GroupReference {
+  readonly group: string
+}
+
 /** What a rule says: `hold` lets a call pass once a person approves it. */
 export type Verdict = 'allow' | 'deny' | 'hold'
 

@@ -3,11 +3,12 @@
 import { z } from 'zod'
 
 import { parseCidr, type Cidr } from '../wire/address.ts'
+import { parseDate, parseMoment } from '../wire/time.ts'
 import { readCondition, type Condition } from './condition/condition.ts'
 import { parseDestination, parseRange } from './destination.ts'
 import { parsePathPattern, type PathPattern, type PatternFault } from './path-pattern.ts'
 import { compileRe2 } from './re2.ts'
-import type { Destination, Verdict } from './rule-set.ts'
+import type { Destination, GroupReference, Verdict } from './rule-set.ts'
 import { parseTemplate, type Part } from './template.ts'
 
 /** Values of one key of `query` or `headers`, read. */
@@ -206,19 +207,11 @@ export const names: z.ZodType<string[], string | string[]> = z.union(
 
 const INSTANT_EXPECTED =
   'expected a date such as 2027-06-30, or a time such as 2027-06-30T18:00:00Z'
-const INSTANT = /^\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}:\d{2}(?:\.\d{1,3})?(?:Z|[+-]\d{2}:\d{2}))?$/
 
 /** A point in time, in epoch milliseconds: a date is the beginning of that day in UTC. */
 export const instant: z.ZodType<number, string> = readBy<number, string>(
   z.string({ error: INSTANT_EXPECTED }),
-  (written) => {
-    const time = INSTANT.test(written) ? Date.parse(written) : Number.NaN
-    if (Number.isNaN(time)) return { fault: INSTANT_EXPECTED }
-    // The parser takes 30 February for 2 March.
-    const [year, month, day] = written.slice(0, 10).split('-').map(Number)
-    const date = new Date(Date.UTC(year ?? 0, (month ?? 0) - 1, day))
-    return date.getUTCDate() === day ? time : { fault: `there is no ${written.slice(0, 10)}` }
-  },
+  (written) => parseDate(written) ?? parseMoment(written) ?? { fault: INSTANT_EXPECTED },
 )
 
 /** A condition; what is wrong with one is told by where it stands in the text. */
@@ -239,17 +232,75 @@ export const reviewer: z.ZodType<string, string> = z
     error: 'expected the name of a principal, or team:NAME',
   })
 
-/** The value of a verdict. */
-export function destinations(verdict: Verdict): z.ZodType<Destination[]> {
-  const url = readBy(text('scheme://host[:port]'), (written) => parseDestination(written, verdict))
-  const range = readBy(
+/** A range of addresses or the name of a group, as a mapping: so that no name is ever taken for a URL, a host or a scheme. */
+function mappedDestination(verdict: Verdict): z.ZodType<Destination | GroupReference> {
+  const read = ({ group, ...range }: Mapped): Destination | GroupReference | PatternFault => {
+    const { cidr: written } = range
+    if (group === undefined)
+      return written === undefined
+        ? { fault: 'expected `cidr` or `group`' }
+        : parseRange({ ...range, cidr: written }, verdict)
+    const isAlone = Object.values(range).every((each) => each === undefined)
+    return isAlone
+      ? { group }
+      : { fault: 'a group stands alone', hint: `write { group: ${group} }` }
+  }
+  return readBy(
     z.strictObject({
       scheme: text('a scheme').optional(),
-      cidr: text('a range such as 10.1.2.0/24'),
+      cidr: text('a range such as 10.1.2.0/24').optional(),
       port: port.optional(),
+      group: identifier("a group's name").optional().describe('One under `hosts:` of any file.'),
     }),
-    (written) => parseRange(written, verdict),
+    read,
   )
-  const error = 'expected scheme://host[:port] or { scheme, cidr, port }, one or a list'
-  return oneOrMore(z.union([url, range], { error }), error, 'destinations')
 }
+
+interface Mapped {
+  readonly scheme?: string | undefined
+  readonly cidr?: string | undefined
+  readonly port?: number | undefined
+  readonly group?: string | undefined
+}
+
+const DESTINATION_EXPECTED =
+  'expected scheme://host[:port], { scheme, cidr, port } or { group }, one or a list'
+
+/** The value of a verdict. */
+export function destinations(verdict: Verdict): z.ZodType<(Destination | GroupReference)[]> {
+  const url = readBy(text('scheme://host[:port]'), (written) => parseDestination(written, verdict))
+  const error = DESTINATION_EXPECTED
+  return oneOrMore(z.union([url, mappedDestination(verdict)], { error }), error, 'destinations')
+}
+
+const groupUrl = readBy(text('scheme://host[:port]'), (written): Destination | PatternFault => {
+  const read = parseDestination(written, 'allow')
+  if ('fault' in read) return read
+  if (read.path)
+    return { fault: 'a group names no paths', hint: 'write `paths:` in the rules that use it' }
+  if (read.host.kind === 'param')
+    return { fault: 'a group has no parameters', hint: 'write the destination in the rule itself' }
+  return read
+})
+
+const groupRange = readBy(
+  z.strictObject({
+    scheme: text('a scheme').optional(),
+    cidr: text('a range such as 10.1.2.0/24'),
+    port: port.optional(),
+  }),
+  (written) => parseRange(written, 'allow'),
+)
+
+const GROUPED_EXPECTED = 'expected scheme://host[:port] or { scheme, cidr, port }, one or a list'
+
+/** `hosts:` of a file: destinations as on an allow, without paths, parameters or other groups, by the names of groups. */
+export const groups: z.ZodType<Readonly<Record<string, readonly Destination[]>>> = z.record(
+  identifier("a group's name"),
+  oneOrMore(
+    z.union([groupUrl, groupRange], { error: GROUPED_EXPECTED }),
+    GROUPED_EXPECTED,
+    'destinations',
+  ),
+  { error: 'expected a mapping of names to destinations' },
+)

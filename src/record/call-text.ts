@@ -2,7 +2,8 @@
 // `ecs.ts` and `text.ts` make of its facts, at a fraction of the cost, as the second repeats of the first what stays.
 // Deliberately for no other record: tunnels, progress, refusals and events are rarer. Called by `recorder.ts`.
 
-import type { Call, Decided, Received, TraceContext } from '../call.ts'
+import type { Call, Decided, Received } from '../call.ts'
+import type { TraceContext } from '../wire/trace-context.ts'
 import type { Reason } from '../errors.ts'
 import type { Redactor } from '../inspect/redactor.ts'
 import { firstValue } from '../wire/headers.ts'
@@ -10,7 +11,7 @@ import { jsonText } from '../wire/json-text.ts'
 import { makeUlid } from '../wire/ulid.ts'
 import type { QueuedRecord } from './journal/batch.ts'
 import { agentOf, callEvent, ECS, isoTime, taskOf, tlsVersion } from './ecs.ts'
-import { targetOf } from './facts.ts'
+import { modeOf, targetOf } from './facts.ts'
 import type { TextParts } from './journal/open-starts.ts'
 import { redactDetail, redactTask } from './redact-record.ts'
 import {
@@ -68,7 +69,7 @@ export function startedRecord(call: DecidedRequest, now: number, redactor: Redac
   if (agent !== undefined)
     text += `,"user_agent":{"original":"${inner(redactor.text(agentOf(agent).original, task.id))}"}`
   if (call.trace !== undefined) text += redactedTraceText(call.trace, redactor, task.id)
-  text += decision.wouldDeny === undefined ? ENFORCING : OBSERVING
+  text += modeOf(task, decision) === 'enforce' ? ENFORCING : OBSERVING
   text += `${id}","kind":"${arrival.kind}"${optional('parent', arrival.parent)}}`
   text += `,"task":${kept(redactTask(taskOf(task), redactor))}${decisionText(call)}`
   const credentialAt = text.length

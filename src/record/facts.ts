@@ -1,7 +1,8 @@
 // What is known of a call when a record of it is written. Plain values; `ecs.ts` turns them into the journal's JSON.
 // Deliberately without secrets: names of credentials only. Called by `recorder.ts` and `call-text.ts`.
 
-import type { Call, CallHold, CallKind, Message, TraceContext } from '../call.ts'
+import type { Call, CallHold, CallKind, Message } from '../call.ts'
+import type { TraceContext } from '../wire/trace-context.ts'
 import type { Reason } from '../errors.ts'
 import type { InspectedFields } from '../inspect/fields.ts'
 import type { Decision, RuleRef } from '../policy/decision.ts'
@@ -108,7 +109,7 @@ export function factsOf(call: Call): CallFacts {
     id: arrival.id,
     kind: arrival.kind,
     parent: arrival.parent,
-    mode: decision?.wouldDeny === undefined ? 'enforce' : 'observe',
+    mode: modeOf(call.task, decision),
     startedAt: arrival.startedAt,
     durationNs: call.elapsedNs(),
     client: arrival.client,
@@ -134,6 +135,14 @@ export function factsOf(call: Call): CallFacts {
 
 function holdFacts({ id, by, at }: CallHold): NonNullable<CallFacts['hold']> {
   return { id, by, at: at === undefined ? undefined : new Date(at).toISOString() }
+}
+
+/** Whether what is not allowed is only told: because the task observes, or by what decided. */
+export function modeOf(
+  task: Task | undefined,
+  decision: Pick<Decision, 'wouldDeny'> | undefined,
+): CallFacts['mode'] {
+  return task?.observe === true || decision?.wouldDeny !== undefined ? 'observe' : 'enforce'
 }
 
 function decisionOf(call: Call, decision: Decision): CallFacts['decision'] {

@@ -5,7 +5,7 @@ import type { Call, Message } from '../call.ts'
 import type { Reason } from '../errors.ts'
 import type { RecordBody } from './body.ts'
 import { callRecord, eventRecord } from './ecs.ts'
-import { decisionFacts, factsOf } from './facts.ts'
+import { decisionFacts, factsOf, modeOf } from './facts.ts'
 
 const CATEGORY = ['web', 'api'] as const
 const ALLOWED = ['allowed', 'info'] as const
@@ -33,7 +33,7 @@ export function messageRecord(call: Call, message: Message, now: number): Record
   const record = callRecord(
     {
       ...factsOf(call),
-      mode: decision.wouldDeny === undefined ? 'enforce' : 'observe',
+      mode: modeOf(call.task, decision),
       decision: decisionFacts(message.decisionId, decision, message.decisionUs),
       reason: messageReason(call, message),
       request: undefined,

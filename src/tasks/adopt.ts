@@ -31,30 +31,47 @@ export function adoptStatic(
   const known = registry.entries.get(task.id)
   if (known === undefined) return registry.add(beginning(task, clock.now()))
   // What was ending goes on ending, whoever asks.
-  if (renew && known.kept.state !== 'revoking') {
+  if (renew && known.kept.state !== 'revoking' && !waits(known, clock)) {
     const { receipt: _, endReason: __, ...kept } = known.kept
     known.kept = kept
-    registry.move(known, 'renewed', SIDECAR, {
+    const cause = task.notBefore === undefined ? 'renewed' : 'not-before'
+    registry.move(known, cause, SIDECAR, {
       change: { task, teardown: 'none', credentialsUsed: [] },
     })
     known.setExpiry(task.expiresAt)
     return known
   }
   // The definition gives what it says; when it began and ends is what it was.
-  const { startsAt, expiresAt } = known.task
-  known.kept = { ...known.kept, task: { ...task, startsAt, expiresAt } }
+  const { startsAt, notBefore, expiresAt, intent, intentDigest, capabilities, labels } = known.task
+  const { notBefore: _, ...defined } = task
+  const begins = notBefore === undefined ? {} : { notBefore }
+  // An approver may have extended what it declares.
+  const declared = {
+    intent,
+    intentDigest,
+    ...(capabilities && { capabilities }),
+    ...(labels && { labels }),
+  }
+  const kept = { ...defined, ...declared, startsAt, ...begins, expiresAt }
+  known.kept = { ...known.kept, task: kept }
   // The clock may have ended it while nobody looked.
   if (!isOver(known.state)) registry.tellContinued(known)
   return known
+}
+
+// What has not begun needs no new beginning.
+function waits({ kept }: TaskEntry, clock: TaskClock): boolean {
+  return kept.state === 'pending' && (kept.task.notBefore ?? 0) > clock.now()
 }
 
 function beginning(task: Task, now: number): KeptTask {
   return {
     id: task.id,
     task,
-    state: 'active',
+    ...(task.notBefore === undefined
+      ? { state: 'active', cause: 'created' }
+      : { state: 'pending', cause: 'not-before' }),
     since: now,
-    cause: 'created',
     actor: SIDECAR.name,
     createdBy: 'configuration',
     isStatic: true,

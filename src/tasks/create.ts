@@ -7,11 +7,13 @@ import type { TaskClock } from './clock.ts'
 import { ControlError } from './control-error.ts'
 import { compareWithParent, depthBelow, parentFor } from './delegation.ts'
 import { hashToken, makeToken, type KeptTask, type TaskEntry } from './entry.ts'
+import { checkCapabilities } from './intent.ts'
 import { definitionDigest, makeTask } from './make-task.ts'
 import { SIDECAR, type TaskRegistry } from './registry.ts'
 import { processStart } from './sandbox.ts'
 import type { TaskDefinition } from './schema.ts'
-import type { Task, TaskProof } from './task.ts'
+import type { Cause } from './states.ts'
+import type { Task, TaskProof, TaskState } from './task.ts'
 import type { Actor } from './view.ts'
 
 /** What making tasks needs. */
@@ -27,7 +29,7 @@ export interface CreateOptions {
   readonly policyOf: (task: Task) => {
     readonly policy?: Policy
     /** What of the definition is at fault where there is none; `/rules` unless given. */
-    readonly field?: '/params'
+    readonly field?: '/params' | '/observe'
     readonly problems: readonly string[]
   }
   /** Why nothing may be made for an agent and owner at the moment. */
@@ -65,6 +67,9 @@ export function createTask(
       : parentFor(definition.parent, registry, limits, now)
   const depth = depthBelow(definition, parent, limits)
   checkExpiry(definition.expires, limits)
+  checkBeginning(definition.notBefore, now, limits)
+  checkCapabilities(definition.capabilities, parent?.task, '/capabilities')
+  checkObserving(definition, parent?.task)
   checkIdentity(definition, options)
   checkSandbox(definition, options)
   const task = makeTask(definition, now, parent?.task)
@@ -104,9 +109,8 @@ function keptFor(
   return {
     id: task.id,
     task: { ...task, proofs: proofsOf(identity, token) },
-    state: requirement === undefined ? 'active' : 'pending',
+    ...beginning(requirement !== undefined, task.notBefore !== undefined),
     since: task.startsAt,
-    cause: requirement === undefined ? 'created' : 'evidence-required',
     actor: actor.name,
     createdBy: actor.name,
     isStatic: false,
@@ -127,6 +131,14 @@ function keptFor(
   }
 }
 
+function beginning(
+  needsEvidence: boolean,
+  isLater: boolean,
+): { readonly state: TaskState; readonly cause: Cause } {
+  if (needsEvidence) return { state: 'pending', cause: 'evidence-required' }
+  return isLater ? { state: 'pending', cause: 'not-before' } : { state: 'active', cause: 'created' }
+}
+
 function proofsOf(
   { subject, listener }: TaskDefinition['identity'],
   token: string | undefined,
@@ -136,6 +148,16 @@ function proofsOf(
   if (listener !== undefined) proofs.push('listener')
   if (subject !== undefined) proofs.push('subject')
   return proofs
+}
+
+/** @throws ControlError where a child would observe below a task that enforces */
+function checkObserving({ observe }: TaskDefinition, parent: Task | undefined): void {
+  if (observe === true && parent !== undefined && parent.observe !== true)
+    throw new ControlError(
+      'delegation-widening',
+      'axis observe: the parent enforces its rules',
+      '/observe',
+    )
 }
 
 function checkRoom({ registry, clock, limits }: CreateOptions): void {
@@ -157,6 +179,17 @@ export function checkExpiry(lifetimeMs: number, limits: Pick<Limits, 'taskLifeti
       `limits.taskLifetimeMs is ${limits.taskLifetimeMs / 1000} s`,
       '/expires',
     )
+}
+
+// A task that waits holds what a task holds: a CA, a listener, an id of an instance.
+function checkBeginning(
+  notBefore: number | undefined,
+  now: number,
+  { taskLifetimeMs }: Pick<Limits, 'taskLifetimeMs'>,
+): void {
+  if (notBefore === undefined || notBefore - now <= taskLifetimeMs) return
+  const detail = `at most limits.taskLifetimeMs, ${taskLifetimeMs / 1000} s, from now`
+  throw new ControlError('definition-invalid', detail, '/notBefore')
 }
 
 // Whoever lost the answer gets another token, as long as nobody has used the one it held.

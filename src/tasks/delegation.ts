@@ -7,6 +7,7 @@ import type { Policy } from '../policy/compile.ts'
 import { comparePolicies } from '../policy/narrow.ts'
 import { ControlError } from './control-error.ts'
 import type { TaskEntry } from './entry.ts'
+import { findWiderLimit } from './limits-schema.ts'
 import type { TaskRegistry } from './registry.ts'
 import type { TaskDefinition } from './schema.ts'
 import { DATA_CLASSES, type Task } from './task.ts'
@@ -96,6 +97,9 @@ export function compareWithParent(
     throw widening('/environment', `axis environment: the parent's is ${parent.task.environment}`)
   if (DATA_CLASSES.indexOf(task.ceiling) > DATA_CLASSES.indexOf(parent.task.ceiling))
     throw widening('/ceiling', `axis ceiling: the parent's is ${parent.task.ceiling}`)
+  const wider = findWiderLimit(task.limits, parent.task.limits)
+  if (wider !== undefined)
+    throw widening(wider.field, `axis ${wider.axis}: the parent's is ${wider.parents}`)
   if (task.expiresAt > parent.task.expiresAt)
     throw widening(
       '/expires',

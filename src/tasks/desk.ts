@@ -4,7 +4,13 @@
 import { ControlError } from './control-error.ts'
 import { checkExpiry, createTask, type CreateOptions } from './create.ts'
 import type { Requirement, TaskEntry } from './entry.ts'
-import { canonicalJson, sha256 } from './make-task.ts'
+import { canonicalJson, sha256 } from './canonical.ts'
+import {
+  checkCapabilities,
+  declarationOf,
+  extendDeclaration,
+  type IntentExtension,
+} from './intent.ts'
 import { isLive } from './registry.ts'
 import type { TaskDefinition } from './schema.ts'
 import { viewOf, type ViewSources } from './show.ts'
@@ -20,6 +26,8 @@ export interface DeskOptions extends CreateOptions, ViewSources {
   ) => void
   /** Brings what hangs on a task's end up to date, such as its CA. */
   readonly onExtended: (entry: TaskEntry) => void
+  /** Told of a task that declares something else now: what was made of it is made anew. */
+  readonly onDeclared: (entry: TaskEntry) => void
 }
 
 /** The desk of one sidecar. */
@@ -58,7 +66,7 @@ export class TaskDesk {
     checkExpiry(lifetimeMs, limits)
     // A renewal stands on what the task stood on at first.
     if (entry.kept.requirement !== undefined) this.#accept(entry, evidence ?? {}, actor)
-    const expiresAt = clock.now() + lifetimeMs
+    const expiresAt = Math.max(clock.now(), entry.task.notBefore ?? 0) + lifetimeMs
     const parent = registry.ancestors(entry.task)?.[0]
     if (parent !== undefined && expiresAt > parent.task.expiresAt)
       throw new ControlError(
@@ -74,6 +82,30 @@ export class TaskDesk {
       actor: actor.name,
       before: new Date(before).toISOString(),
       after: new Date(expiresAt).toISOString(),
+    })
+    return this.#view(entry)
+  }
+
+  /** Adds to what a task declares; binds its next request. The caller has made sure that an approver asks. @throws ControlError */
+  extendIntent(id: string, extension: IntentExtension, actor: Actor): TaskView {
+    const { registry, onEvent, onDeclared } = this.#options
+    const entry = this.#live(id)
+    const { task } = entry
+    const { reason, addCapabilities, labels } = extension
+    checkCapabilities(addCapabilities, registry.ancestors(task)?.[0]?.task, '/addCapabilities')
+    const declared = declarationOf(extendDeclaration(task, extension))
+    if (declared.intentDigest === task.intentDigest)
+      throw new ControlError('conflict', 'the task declares this already')
+    registry.update(entry, { task: { ...task, ...declared } })
+    onDeclared(entry)
+    onEvent('task-intent-extended', entry, {
+      actor: actor.name,
+      reason,
+      before: task.intentDigest,
+      after: declared.intentDigest,
+      ...(declared.intent !== task.intent && { intent: declared.intent }),
+      ...(addCapabilities && { capabilities: addCapabilities }),
+      ...(labels && { labels }),
     })
     return this.#view(entry)
   }
@@ -112,7 +144,7 @@ export class TaskDesk {
   }
 
   /**
-   * Shows what a pending task waits for.
+   * Shows what a pending task waits for; one that is not to begin yet waits on.
    * @throws ControlError attestation-failed where it does not match; conflict where its owner may have no active task
    */
   attest(id: string, evidence: Evidence, actor: Actor): TaskView {
@@ -124,10 +156,14 @@ export class TaskDesk {
     const bar = this.#options.barred(entry.task)
     if (bar) throw new ControlError('conflict', bar.detail)
     const digest = this.#accept(entry, evidence, actor)
+    const change = { evidence: digest, task: { ...entry.task, evidence: digest } }
     entry.lastBeat = this.#options.clock.monotonic()
-    this.#options.registry.move(entry, 'attested', actor, {
-      change: { evidence: digest, task: { ...entry.task, evidence: digest } },
-    })
+    if ((entry.task.notBefore ?? 0) <= this.#options.clock.now())
+      this.#options.registry.move(entry, 'attested', actor, { change })
+    else {
+      this.#options.registry.update(entry, { ...change, cause: 'not-before', actor: actor.name })
+      this.#options.onEvent('task-attested', entry, { actor: actor.name, evidence: digest })
+    }
     return this.#view(entry)
   }
 

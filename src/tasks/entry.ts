@@ -95,7 +95,7 @@ export class TaskEntry implements TaskStanding {
   readonly #clock: TaskClock
   readonly #onDue: (entry: TaskEntry) => void
 
-  /** @param onDue called when somebody asks for the state past the deadline: the clock decides, no timer does */
+  /** @param onDue called when somebody asks for the state past its end or its beginning: the clock decides, no timer does */
   constructor(kept: KeptTask, clock: TaskClock, onDue: (entry: TaskEntry) => void) {
     this.kept = kept
     this.#clock = clock
@@ -115,7 +115,11 @@ export class TaskEntry implements TaskStanding {
 
   get state(): TaskState {
     const { state } = this.kept
-    if (state === 'revoking' || state === 'ended' || !this.isExpired()) return state
+    if (state === 'revoking' || state === 'ended') return state
+    const isDueToBegin = this.#isDueToBegin()
+    if (!isDueToBegin && !this.isExpired()) return state
+    // Its heart is not expected to have beaten before.
+    if (isDueToBegin) this.lastBeat = this.#clock.monotonic()
     this.#onDue(this)
     return this.kept.state
   }
@@ -136,5 +140,13 @@ export class TaskEntry implements TaskStanding {
     const { tokenHash } = this.kept
     if (tokenHash === undefined) return false
     return timingSafeEqual(Buffer.from(hash, 'hex'), Buffer.from(tokenHash, 'hex'))
+  }
+
+  // Nothing but a move keeps it from being active: its time has come, and what it asks for was proved.
+  #isDueToBegin(): boolean {
+    const { state, task, requirement, evidence } = this.kept
+    if (state !== 'pending' || task.notBefore === undefined) return false
+    const isProved = requirement === undefined || evidence !== undefined
+    return isProved && this.#clock.now() >= task.notBefore
   }
 }

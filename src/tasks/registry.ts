@@ -33,6 +33,8 @@ export interface RegistryOptions {
   readonly saga: EndingSaga
   /** Told of every transition, once it is in force: each is a record. */
   readonly onMove: (move: Move) => void
+  /** Whether nothing may begin for the agent and owner of a task at the moment. */
+  readonly isBarred: (task: Task) => boolean
   /** Told of the receipt of every ending, and again where a sandbox is gone at last. */
   readonly onReceipt: (entry: TaskEntry, receipt: Receipt) => void
   /** Told of a task that ends and whose end is not on the disk: a start must find another sign of it. */
@@ -255,7 +257,8 @@ export class TaskRegistry {
 
   #enter(kept: KeptTask): TaskEntry {
     return new TaskEntry(kept, this.#options.clock, (entry) => {
-      void this.end([entry], 'expired', SIDECAR)
+      if (entry.isExpired()) void this.end([entry], 'expired', SIDECAR)
+      else if (!this.#options.isBarred(entry.task)) this.move(entry, 'begun', SIDECAR)
     })
   }
 

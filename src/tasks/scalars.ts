@@ -1,11 +1,12 @@
-// The scalars of a task's definition as schemas: texts, durations, ranges of addresses. Each says in its message what was
+// The scalars of a task's definition as schemas: texts, durations, sizes, ranges of addresses. Each says in its message what was
 // expected. Pure; called by `schema.ts` and by the schemas of the configuration, which hold more of them.
 
 import { z } from 'zod'
 
 import { EgressError } from '../errors.ts'
 import { parseCidr } from '../wire/address.ts'
-import { DURATION_PATTERN, parseDuration } from '../wire/units.ts'
+import { MOMENT_EXPECTED, MOMENT_PATTERN, parseMoment } from '../wire/time.ts'
+import { DURATION_PATTERN, parseDuration, parseSize, SIZE_PATTERN } from '../wire/units.ts'
 
 // Generated code pays only where one schema reads much: a configuration and its rules are read once. Before any schema is
 // made, because each keeps what was set then.
@@ -51,10 +52,25 @@ export const duration: z.ZodType<number, string> = readBy(
   DURATION_EXPECTED,
 )
 
+/** A moment in epoch milliseconds, written with its offset from UTC. */
+export const moment: z.ZodType<number, string> = readBy(
+  z.string({ error: MOMENT_EXPECTED }).regex(MOMENT_PATTERN, { error: MOMENT_EXPECTED }),
+  parseMoment,
+  MOMENT_EXPECTED,
+)
+
 /** A whole number above zero. */
 export const positiveInteger: z.ZodType<number, number> = z
   .int({ error: 'expected a whole number' })
   .positive({ error: 'expected a number above zero' })
+
+const SIZE_EXPECTED = 'expected a size such as 512KiB, 64MiB or 4GiB'
+
+/** A size in bytes, written with a unit or as a bare number of bytes. */
+export const size: z.ZodType<number, string | number> = z.union(
+  [positiveInteger, readBy(z.string().regex(SIZE_PATTERN), parseSize, SIZE_EXPECTED)],
+  { error: SIZE_EXPECTED },
+)
 
 /** A range of addresses, as written. */
 export const cidr: z.ZodType<string, string> = readBy(

@@ -3,12 +3,16 @@
 
 import { z } from 'zod'
 
-import { boundedText, cidr, duration, positiveInteger } from './scalars.ts'
-import { DATA_CLASSES, type DataClass } from './task.ts'
+import { taskLimits } from './limits-schema.ts'
+import { boundedText, cidr, duration, moment, positiveInteger } from './scalars.ts'
+import { DECLARED_MAX } from './intent.ts'
+import { DATA_CLASSES, type DataClass, type TaskLimits } from './task.ts'
 
 /** A task as it is defined, after defaults. */
 export interface TaskDefinition {
   readonly intent: string
+  readonly capabilities?: readonly string[] | undefined
+  readonly labels?: Readonly<Record<string, string>> | undefined
   readonly owner: { readonly name: string; readonly team: string }
   readonly agent: { readonly account: string; readonly instance: string }
   /** The person on whose behalf; absent: autonomous. */
@@ -29,6 +33,10 @@ export interface TaskDefinition {
   readonly params: Readonly<Record<string, string>>
   readonly environment: string
   readonly ceiling: DataClass
+  /** Epoch milliseconds; written as a moment with its offset. */
+  readonly notBefore?: number | undefined
+  readonly observe?: boolean | undefined
+  readonly limits?: TaskLimits | undefined
   /** Milliseconds; written as a duration. */
   readonly expires: number
   readonly parent?: string | undefined
@@ -57,7 +65,10 @@ export const taskId: z.ZodType<string, string> = z
   .regex(/^t_[0-9a-z]{26}$/, { error: 'expected the id of a task, t_ and 26 characters' })
 
 /** Texts by name, as selectors and parameters are. */
-function textsByName(charactersMax: number): z.ZodType<Record<string, string>> {
+function textsByName(
+  charactersMax: number,
+  entriesMax: number = ENTRIES_MAX,
+): z.ZodType<Record<string, string>, Record<string, string>> {
   return z
     .record(
       z.string().regex(/^[A-Za-z_][\w.:/-]{0,127}$/, { error: 'expected a name' }),
@@ -65,10 +76,30 @@ function textsByName(charactersMax: number): z.ZodType<Record<string, string>> {
         .string({ error: 'expected a text: put it in quotes' })
         .max(charactersMax, { error: `expected at most ${charactersMax} characters` }),
     )
-    .refine((texts) => Object.keys(texts).length <= ENTRIES_MAX, {
-      error: `expected at most ${ENTRIES_MAX} entries`,
+    .refine((texts) => Object.keys(texts).length <= entriesMax, {
+      error: `expected at most ${entriesMax} entries`,
     })
 }
+
+const capability = z
+  .string({ error: 'expected a text: put it in quotes' })
+  .regex(/^[\x21-\x7e]{1,128}$/, {
+    error: 'expected 1 to 128 printable ASCII characters without spaces',
+  })
+
+/** Capabilities of a task as they are written. */
+export const capabilitiesSchema: z.ZodType<string[], string[]> = z
+  .array(capability, { error: 'expected a list of texts' })
+  .max(DECLARED_MAX, { error: `expected at most ${DECLARED_MAX} capabilities` })
+  .refine((words) => new Set(words).size === words.length, {
+    error: 'expected each capability once',
+  })
+
+/** Labels of a task as they are written. */
+export const labelsSchema: z.ZodType<Record<string, string>, Record<string, string>> = textsByName(
+  256,
+  DECLARED_MAX,
+)
 
 /** What a sandbox is proved by, as it is written. */
 export const evidenceShape: {
@@ -123,6 +154,8 @@ const rules = z
 /** The keys of a definition; a route that gives one of them itself takes it out. */
 const shape = {
   intent: boundedText(8192).describe('What the task declares it will do.'),
+  capabilities: capabilitiesSchema.optional().describe('The same in words for machines.'),
+  labels: labelsSchema.optional().describe('Texts by name, for conditions of rules.'),
   owner: z.strictObject({ name: label, team: label }).describe('Who is accountable.'),
   agent: z.strictObject({ account: label, instance: label }).describe('Which agent acts.'),
   principal: label.optional().describe('The person on whose behalf; absent: autonomous.'),
@@ -134,6 +167,14 @@ const shape = {
   ceiling: z
     .enum(DATA_CLASSES, { error: `expected ${DATA_CLASSES.join(', ')}` })
     .describe('Highest class of data that the task may touch.'),
+  notBefore: moment
+    .optional()
+    .describe('Lets nothing out before, such as 2027-06-30T22:00:00+02:00; its life begins then.'),
+  observe: z
+    .boolean({ error: 'expected true or false' })
+    .optional()
+    .describe('What no rule allows passes and is recorded; takes the role operator.'),
+  limits: taskLimits.optional(),
   expires: duration.describe('Life of the task, such as 30m.'),
   parent: taskId.optional().describe('The task that this is a stage of.'),
   depth: z

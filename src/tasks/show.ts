@@ -2,13 +2,15 @@
 
 import type { TaskClock } from './clock.ts'
 import type { TaskEntry } from './entry.ts'
-import type { TaskView } from './view.ts'
+import type { LimitUse, TaskView } from './view.ts'
 
 /** What a view takes from elsewhere. */
 export interface ViewSources {
   /** Names of the credentials that the task's rules name. */
   readonly credentialsOf: (entry: TaskEntry) => readonly string[]
   readonly openCalls: (taskId: string) => number
+  /** How the task's limits stand. */
+  readonly usesOf: (entry: TaskEntry) => readonly LimitUse[]
   /** Path of the task's own listener. */
   readonly socketOf: (taskId: string) => string | undefined
   readonly clock: TaskClock
@@ -28,6 +30,8 @@ export function viewOf(entry: TaskEntry, sources: ViewSources): TaskView {
     children: [...entry.children],
     intent: task.intent,
     intentDigest: task.intentDigest,
+    ...(task.capabilities && { capabilities: task.capabilities }),
+    ...(task.labels && { labels: task.labels }),
     owner: { name: owner.name, team: owner.team },
     agent: { account: agent.account, instance: agent.instance },
     ...(principal !== undefined && { principal }),
@@ -47,11 +51,14 @@ export function viewOf(entry: TaskEntry, sources: ViewSources): TaskView {
     params: task.params,
     environment: task.environment,
     ceiling: task.ceiling,
+    ...(task.observe && { observe: true }),
+    ...(task.limits && entry.state !== 'ended' && { limits: sources.usesOf(entry) }),
     credentials: sources
       .credentialsOf(entry)
       .map((name) => ({ name, used: entry.credentialsUsed.has(name) })),
     createdAt: isoTime(task.startsAt),
     createdBy: kept.createdBy,
+    ...(task.notBefore !== undefined && { notBefore: isoTime(task.notBefore) }),
     expiresAt: isoTime(task.expiresAt),
     ...heartbeatDue(entry, sources.clock),
     since: isoTime(entry.kept.since),

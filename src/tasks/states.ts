@@ -7,6 +7,8 @@ import type { TaskState } from './task.ts'
 export type Cause =
   | 'created'
   | 'evidence-required'
+  | 'not-before'
+  | 'begun'
   | 'attested'
   | 'suspended'
   | 'heartbeat-lost'
@@ -43,14 +45,14 @@ const ENDING: readonly Cause[] = [
   'heartbeat-lost',
   'redefined',
 ]
-const SUSPENDING: readonly Cause[] = ['suspended', 'heartbeat-lost', 'owner-disabled']
+const SUSPENDING: readonly Cause[] = ['suspended', 'heartbeat-lost', 'owner-disabled', 'denials']
 
 /** Every transition there is. Only the static task is ever renewed: by the operator who starts the sidecar so. */
 // prettier-ignore
 export const TRANSITIONS: readonly Transition[] = [
   { from: undefined, to: 'active', causes: ['created'], action: 'task-created' },
-  { from: undefined, to: 'pending', causes: ['evidence-required'], action: 'task-created' },
-  { from: 'pending', to: 'active', causes: ['attested'], action: 'task-activated' },
+  { from: undefined, to: 'pending', causes: ['evidence-required', 'not-before'], action: 'task-created' },
+  { from: 'pending', to: 'active', causes: ['attested', 'begun'], action: 'task-activated' },
   { from: 'active', to: 'suspended', causes: SUSPENDING, action: 'task-suspended' },
   { from: 'suspended', to: 'active', causes: ['resumed', 'heartbeat'], action: 'task-resumed' },
   { from: 'pending', to: 'revoking', causes: ENDING, action: 'task-revoked' },
@@ -61,6 +63,7 @@ export const TRANSITIONS: readonly Transition[] = [
   { from: 'active', to: 'active', causes: ['renewed'], action: 'task-renewed' },
   { from: 'suspended', to: 'active', causes: ['renewed'], action: 'task-renewed' },
   { from: 'ended', to: 'active', causes: ['renewed'], action: 'task-renewed' },
+  { from: 'ended', to: 'pending', causes: ['not-before'], action: 'task-renewed' },
 ]
 
 /** The transition for a cause; undefined where the state knows none. */

@@ -37,6 +37,30 @@ export interface Sandbox {
   }
 }
 
+/** How much something may do; what is absent is not bounded by it. */
+export interface CallLimits {
+  /** Within any 60 seconds. */
+  readonly callsPerMinute?: number | undefined
+  readonly callsPerHour?: number | undefined
+  readonly callsPerDay?: number | undefined
+  /** Under way at once. */
+  readonly concurrentCalls?: number | undefined
+  /** In all. */
+  readonly calls?: number | undefined
+  /** Bytes towards upstreams in all: heads of requests as they came, bodies, tunnels. */
+  readonly bytesOut?: number | undefined
+  /** Bytes from upstreams in all: bodies of responses, tunnels. */
+  readonly bytesIn?: number | undefined
+}
+
+/** How much a task may do, whatever its rules allow; those below it count with it. */
+export interface TaskLimits extends CallLimits {
+  /** By the names of tools, `*` any characters: all that match count together. */
+  readonly tools?: Readonly<Record<string, CallLimits>> | undefined
+  /** Refused calls within `limits.denialsSuspendMs` that suspend it, where fewer than `limits.denialsSuspendMax`. */
+  readonly denials?: number | undefined
+}
+
 /** A task as it was defined, complete and validated. */
 export interface Task {
   /** `t_` and 26 lower-case characters. */
@@ -46,8 +70,12 @@ export interface Task {
   /** Who asked whom, from the root task down to the parent; absent on a root task. */
   readonly delegation?: readonly Delegation[]
   readonly intent: string
-  /** `sha256:` and 64 hex digits of the intent. */
+  /** `sha256:` and 64 hex digits of the intent, and of capabilities and labels where there are any. */
   readonly intentDigest: string
+  /** What it declares it will do, in words for machines; absent where it declares none. */
+  readonly capabilities?: readonly string[]
+  /** Texts by name, for conditions of rules; absent where there are none. */
+  readonly labels?: Readonly<Record<string, string>>
   readonly owner: { readonly name: string; readonly team: string; readonly source?: 'local' }
   readonly agent: { readonly account: string; readonly instance: string }
   /** The person on whose behalf the agent acts; absent: it acts on its own. */
@@ -58,6 +86,9 @@ export interface Task {
   readonly params: Readonly<Record<string, string>>
   readonly environment: string
   readonly ceiling: DataClass
+  /** What no rule allows passes, and is recorded as what would have been denied; absent: it does not. */
+  readonly observe?: true
+  readonly limits?: TaskLimits
   /** CIDRs the client's address must be in; empty: any that reaches the listener. */
   readonly sources: readonly string[]
   /** What a workload token or certificate must name. */
@@ -66,8 +97,10 @@ export interface Task {
   readonly proofs?: readonly TaskProof[]
   /** `sha256:` of the evidence that was accepted before it became active. */
   readonly evidence?: string
-  /** Epoch milliseconds. */
+  /** When it was made, epoch milliseconds. */
   readonly startsAt: number
+  /** When it begins, epoch milliseconds; absent: at once. */
+  readonly notBefore?: number
   /** Epoch milliseconds; never absent. */
   readonly expiresAt: number
 }

@@ -4,8 +4,10 @@
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
 
+import type { Reason } from '../errors.ts'
 import type { Limits } from '../limits.ts'
 import type { TaskClock } from './clock.ts'
+import { Denials } from './denials.ts'
 import type { EndingSaga } from './ending.ts'
 import type { TaskEntry } from './entry.ts'
 import { SIDECAR, type TaskRegistry } from './registry.ts'
@@ -20,8 +22,18 @@ export interface WatchOptions {
   readonly switches: Pick<Switches, 'saveUnsaved'>
   readonly saga: EndingSaga
   readonly clock: TaskClock
-  readonly limits: Pick<Limits, 'teardownRetryMs' | 'taskDenialsPerMinute'>
+  readonly limits: Pick<
+    Limits,
+    'teardownRetryMs' | 'taskDenialsPerMinute' | 'denialsSuspendMax' | 'denialsSuspendMs'
+  >
   readonly onProblem: (error: unknown) => void
+}
+
+/** How a call was refused. */
+export interface Refused {
+  readonly reason: Reason
+  /** Messages in it that were refused each by itself. */
+  readonly messages: number
 }
 
 // Streams of a task are cut within two seconds of its end.
@@ -34,21 +46,27 @@ const SUSPENDED_A_TURN = 64
 export class TaskWatch {
   readonly #options: WatchOptions
   readonly #timer: NodeJS.Timeout
+  readonly #denials: Denials
   readonly #retryAt: Map<TaskEntry, number> = new Map()
   #rounds = 0
 
   constructor(options: WatchOptions) {
     this.#options = options
+    this.#denials = new Denials(options)
     this.#timer = setInterval(() => this.#look(), EVERY_MS)
     this.#timer.unref()
   }
 
-  /** Counts a call that is over; a task that is refused too often ends. */
-  count(entry: TaskEntry, wasDenied: boolean): void {
-    if (!wasDenied) {
+  /**
+   * Counts a call that is over; a task that is refused too often is suspended, and ends where it goes on.
+   * @param refused why it was, and how many messages in it; undefined: it was let out
+   */
+  count(entry: TaskEntry, refused: Refused | undefined): void {
+    if (refused === undefined) {
       entry.allowed += 1
       return
     }
+    this.#denials.note(entry, refused.reason, Math.max(1, refused.messages))
     const { clock, limits, registry } = this.#options
     const now = clock.monotonic()
     entry.denied += 1
@@ -80,6 +98,8 @@ export class TaskWatch {
     const ending = new Map<Cause, TaskEntry[]>()
     const silent: TaskEntry[] = []
     for (const entry of registry.entries.live) {
+      // Asked for its state, one whose time has come begins.
+      if (entry.kept.state === 'pending') void entry.state
       const cause = this.#causeToEnd(entry, withSandbox)
       if (cause !== undefined) groupOf(ending, cause).push(entry)
       else if (this.#isSilent(entry)) silent.push(entry)

@@ -15,6 +15,7 @@ import {
 import { refuseMcp, type RefusalContext } from '../inspect/mcp/refusal.ts'
 import { resemblesMcp } from '../inspect/mcp/resemblance.ts'
 import type { Verdict } from '../judge.ts'
+import type { Unit } from '../ledger/owed.ts'
 import type { Parts } from '../stages.ts'
 import { NO_BODY, type Body } from '../wire/body.ts'
 import { firstValue } from '../wire/headers.ts'
@@ -50,10 +51,10 @@ export function openMcpStream(call: Screened, parts: Parts): Reading | undefined
 }
 
 class McpCall {
-  readonly #call: Screened
   readonly #judge: McpCallJudge
   readonly #exchange: McpExchange
   readonly #context: RefusalContext
+  readonly #call: Screened
 
   constructor(call: Screened, parts: Parts) {
     this.#call = call
@@ -136,6 +137,7 @@ class McpCall {
       },
       filterResponse: (response) => this.#filterResponse(response),
       writeRefusal: (reason) => this.#writeRefusal(said.judged, isBatch, reason),
+      units: said.judged.map(unitOf),
       finish: () => {
         if (!isOnRecord) for (const each of said.judged) this.#judge.recordRefused(each, isBatch)
       },
@@ -159,8 +161,16 @@ class McpCall {
     )
     const outcomes = own.every((each) => each === 'allowed') ? own.map(() => reason) : own
     const messages = judged.map(({ message }) => message)
-    const { hold } = this.#call
-    const context = hold ? { ...this.#context, hold: hold.id } : this.#context
+    const { hold, wait } = this.#call
+    const context = { ...this.#context, wait, ...(hold && { hold: hold.id }) }
     return refuseMcp(messages, outcomes, isBatch, context)
   }
+}
+
+// I8: what a message counts against is what its own rules say, and it is refused by itself.
+function unitOf({ message, verdict }: Judged): Unit {
+  const { subject } = message
+  const tool = message.kind === 'request' && subject.list === 'tools' ? subject.name : undefined
+  const { verdict: said, obligations } = verdict.decision
+  return { isRefused: said === 'deny', quotas: obligations.quotas, tool }
 }

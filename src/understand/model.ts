@@ -12,7 +12,7 @@ import { tapBody } from '../inspect/whole-body.ts'
 import type { Parts } from '../stages.ts'
 import type { Body } from '../wire/body.ts'
 import { valuesOf } from '../wire/headers.ts'
-import { refusalHeaders, problemBody } from '../wire/proxy-status.ts'
+import { adviceFor, refusalHeaders, problemBody } from '../wire/proxy-status.ts'
 import type { CanonicalRequest } from '../wire/receive.ts'
 import { makeInspection, type Reading, type Screened, type WholeCall } from './inspection.ts'
 import { keeperFor, modeOf } from './keeping.ts'
@@ -122,8 +122,9 @@ class ModelExchange {
 }
 
 // The usual words, once more where the SDKs of model APIs look for them: of anything else they show the status alone.
-function writeModelRefusal({ id, task, hold }: Call, reason: Reason): Answer {
-  const { status, title, remedy } = REASONS[reason]
+function writeModelRefusal({ id, task, wait, hold }: Call, reason: Reason): Answer {
+  const { status, title } = REASONS[reason]
+  const { remedy } = adviceFor(reason, wait)
   const error = {
     type: 'sallyport',
     code: reason,
@@ -133,7 +134,7 @@ function writeModelRefusal({ id, task, hold }: Call, reason: Reason): Answer {
     status,
     statusText: `Sallyport: ${reason}`,
     headers: refusalHeaders(reason, 'application/problem+json'),
-    body: problemBody(reason, id, task?.id, { error, ...(hold && { hold: hold.id }) }),
+    body: problemBody(reason, id, task?.id, wait, { error, ...(hold && { hold: hold.id }) }),
   }
 }
 

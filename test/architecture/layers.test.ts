@@ -8,11 +8,11 @@ import t from 'tap'
 const LAYERS: readonly (readonly string[])[] = [
   ['errors.ts', 'limits.ts', 'deadlines.ts'],
   ['wire/'],
-  ['inspect/', 'policy/', 'tasks/task.ts', 'credentials/secret.ts'],
+  ['inspect/', 'policy/', 'tasks/task.ts', 'credentials/secret.ts', 'ledger/owed.ts'],
   ['call-parts.ts', 'call.ts'],
   ['net/'],
   ['identify/', 'tasks/', 'credentials/', 'ledger/', 'inject/', 'tls/', 'forward/', 'record/'],
-  ['pipeline.ts', 'stages.ts', 'judge.ts', 'understand/', 'holding/'],
+  ['pipeline.ts', 'stages.ts', 'judge.ts', 'understand/', 'holding/', 'envelope/'],
   ['listen/'],
   ['control/', 'config/'],
   ['sidecar.ts'],
@@ -71,7 +71,7 @@ const forbidden: IForbiddenRuleType[] = [
     name: 'outward-sockets-in-net',
     severity: 'error',
     from: {
-      path: '^src/(identify|tasks|credentials|ledger|inject|record|policy|wire|config|control|cli|call\\.ts|pipeline\\.ts)',
+      path: '^src/(identify|tasks|credentials|ledger|inject|record|policy|wire|config|control|cli|envelope|call\\.ts|pipeline\\.ts)',
       // `net.isIP` alone decides what an address literal is; that opens nothing. The control API's client is another
       // process's side: the command line's and an orchestrator's, never the sidecar's.
       pathNot: '^src/(wire/address|config/units|control/client)\\.ts$',
@@ -103,7 +103,7 @@ const forbidden: IForbiddenRuleType[] = [
     severity: 'error',
     from: { path: '^src/control/' },
     to: {
-      path: '^src/(call|pipeline|stages|net|identify|credentials|ledger|inject|tls|forward|record|listen|config|sidecar)',
+      path: '^src/(call|pipeline|stages|net|identify|credentials|ledger|inject|tls|forward|record|listen|envelope|config|sidecar)',
       pathNot: '^src/listen/bind\\.ts$',
     },
   },

@@ -193,6 +193,9 @@ scenario(
       t.ok(told.some(({ underRulesThen: { outcome } }) => outcome?.verdict === verdict))
     t.ok(told.every(({ underRulesNow: { same } }) => same === true))
     t.ok(explained.every(({ rulesChanged }) => rulesChanged !== true))
+    const replayed = cx.run('replay', 'journal', '--rules', 'rules', '--json')
+    t.equal(replayed.status, 0, 'R26: a replay under the same rules')
+    t.match(JSON.parse(replayed.stdout), { changed: 0, otherwise: 0, unrecorded: others.length })
   },
 )
 

@@ -108,8 +108,7 @@ reviewed(
     t.equal((await pay(cx, 10)).status, 200, 'X goes through')
     const again = await pay(cx, 10)
     t.equal(again.status, 403, 'once')
-    const { hold: next } = (await again.json()) as { hold: string }
-    t.not(next, hold.id)
+    t.not(again.headers.get('sallyport-hold'), hold.id)
     t.equal(paid(10), 1)
   },
 )
@@ -125,7 +124,8 @@ reviewed(
       answerAs(cx, 'bob', id, 'approve'),
       answerAs(cx, 'test-owner', id, 'deny'),
     ])
-    t.strictSame(both.map(({ status }) => status).toSorted(), [200, 409])
+    t.equal(both.filter(({ status }) => status === 200).length, 1)
+    t.equal(both.filter(({ status }) => status === 409).length, 1)
     const approved = both[0].status === 200
     t.equal((await answer).status, approved ? 200 : 403)
     t.equal(paid(20), approved ? 1 : 0)
@@ -361,7 +361,7 @@ reviewed(
       { env: { SALLYPORT_CONTROL_TOKEN: tokenOf('bob') } },
     )
     t.match(stdout, /preview .*cleared/)
-    t.notMatch(stdout, /[\u001b\u202e]/)
+    t.notMatch(stdout, /(?!\n)[\p{Cc}\p{Cf}]/u)
     t.notMatch(readFileSync(path.join(cx.directory, 'state/holds.ndjson'), 'utf8'), secret)
     await answerAs(cx, 'bob', hold.id, 'deny')
     await answer

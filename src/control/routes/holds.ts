@@ -11,7 +11,7 @@ import { REFUSALS } from '../answers.ts'
 import { answers, body, type RouteApp } from '../context.ts'
 import { holdAnswer, holdsAnswer } from '../hold-answers.ts'
 import type { ControlParts } from '../parts.ts'
-import { hasRole, isInTeams, notAllowed, requireRole, type Principal } from '../roles.ts'
+import { hasRole, inTeams, notAllowed, requireRole, type Principal } from '../roles.ts'
 
 const params = z.object({ id: boundedText(64) })
 const reasonBody = body(
@@ -100,7 +100,7 @@ function canSeeHold(
 ): boolean {
   if (!hasRole(principal, 'viewer', 'approver', 'operator')) return false
   return (
-    isInTeams(principal, task.owner.team) ||
+    inTeams(principal, task.owner.team) ||
     (hasRole(principal, 'approver') && holds.mayAnswer(id, principal))
   )
 }

@@ -4,12 +4,12 @@
 import { createRoute, z } from '@hono/zod-openapi'
 
 import { boundedText, duration } from '../../tasks/scalars.ts'
-import { evidenceShape, taskId } from '../../tasks/schema.ts'
+import { capabilitiesSchema, evidenceShape, labelsSchema, taskId } from '../../tasks/schema.ts'
 import type { Actor, TaskView } from '../../tasks/view.ts'
 import { receiptAnswer, REFUSALS, taskAnswer } from '../answers.ts'
-import { answers, body, changeableTask, type RouteApp } from '../context.ts'
+import { answers, body, changeableTask, visibleTask, type RouteApp } from '../context.ts'
 import type { ControlParts } from '../parts.ts'
-import { actorOf } from '../roles.ts'
+import { actorOf, requireRole } from '../roles.ts'
 
 const params = z.object({ id: taskId })
 const evidence = z.strictObject(evidenceShape)
@@ -23,6 +23,7 @@ export function addTaskChangeRoutes(app: RouteApp, parts: ControlParts): void {
   addStateRoute(app, parts, 'resume', (...change) => tasks.resume(...change))
   addStateRoute(app, parts, 'heartbeat', (id, actor) => tasks.heartbeat(id, actor))
   addProofRoutes(app, parts)
+  addIntentRoute(app, parts)
 
   const revoke = createRoute({
     method: 'post',
@@ -90,5 +91,36 @@ function addProofRoutes(app: RouteApp, parts: ControlParts): void {
   app.openapi(attest, (c) => {
     const { id } = changeableTask(parts, c.req.valid('param').id, c.env.principal)
     return c.json(tasks.attest(id, c.req.valid('json'), actorOf(c.env.principal)), 200)
+  })
+}
+
+const extension = z
+  .strictObject({
+    intent: boundedText(8192).optional().describe('Replaces the text.'),
+    addCapabilities: capabilitiesSchema.optional(),
+    labels: labelsSchema.optional().describe('Further ones, or other values of those there are.'),
+    reason: boundedText(1024).describe('Put on record.'),
+  })
+  .refine(
+    ({ intent, addCapabilities, labels }) =>
+      intent !== undefined ||
+      (addCapabilities ?? []).length > 0 ||
+      Object.keys(labels ?? {}).length > 0,
+    { error: 'expected an intent, capabilities or labels' },
+  )
+
+// Whoever starts tasks does not say what they are for a second time: that takes a person with this role.
+function addIntentRoute(app: RouteApp, parts: ControlParts): void {
+  const extend = createRoute({
+    method: 'post',
+    path: '/v1/tasks/{id}/intent',
+    request: { params, body: body(extension, true) },
+    responses: changed,
+  })
+  app.openapi(extend, (c) => {
+    const { principal } = c.env
+    requireRole(principal, 'approver')
+    const { id } = visibleTask(parts, c.req.valid('param').id, principal)
+    return c.json(parts.tasks.extendIntent(id, c.req.valid('json'), actorOf(principal)), 200)
   })
 }

@@ -15,7 +15,15 @@ import {
 } from '../answers.ts'
 import { answers, body, changeableTask, visibleTask, type RouteApp } from '../context.ts'
 import type { ControlParts } from '../parts.ts'
-import { actorOf, canSee, notAllowed, requireRole, requireTeam, type Principal } from '../roles.ts'
+import {
+  actorOf,
+  canSee,
+  hasRole,
+  notAllowed,
+  requireRole,
+  requireTeam,
+  type Principal,
+} from '../roles.ts'
 
 const LISTED_DEFAULT = 1000
 const LISTED_MAX = 10_000
@@ -131,6 +139,8 @@ function makeTask(
 ): { readonly made: CreatedTask; readonly isNew: boolean } {
   requireRole(principal, 'orchestrator', 'operator')
   requireTeam(principal, definition.owner.team)
+  if (definition.observe === true && !hasRole(principal, 'operator'))
+    throw notAllowed('a task that observes takes the role operator', { field: '/observe' })
   if (definition.parent !== undefined)
     changeableTask(parts, definition.parent, principal, '/parent')
   checkRuleSets(parts, definition)

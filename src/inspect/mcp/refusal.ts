@@ -2,9 +2,9 @@
 // Deliberately says nothing of rules. Called by `understand/mcp.ts` and, inside answers, by
 // `server-messages.ts`.
 
-import { type EgressError, REASONS, type Reason } from '../../errors.ts'
+import { type EgressError, REASONS, type Reason, type Wait } from '../../errors.ts'
 import type { RawHeaders } from '../../wire/body.ts'
-import { problemBody, refusalHeaders } from '../../wire/proxy-status.ts'
+import { adviceFor, problemBody, refusalHeaders } from '../../wire/proxy-status.ts'
 import type { JsonValue } from '../fields.ts'
 import type { McpMessage, McpRequest, MessageId } from './messages.ts'
 
@@ -16,6 +16,8 @@ export interface RefusalContext {
   readonly isOldTransport?: boolean
   /** Id of the hold that a person is asked about. */
   readonly hold?: string
+  /** How long there is to wait, where it is known. */
+  readonly wait?: Wait | undefined
 }
 
 /** A refusal as an HTTP answer. */
@@ -49,8 +51,9 @@ export function refuseMcp(
     message.kind === 'request' ? [answerOne(message.id, outcomes[at] ?? reason, context)] : [],
   )
   const [first] = errors
-  if (first === undefined) return toAnswer(reason, 403, errorFor(null, reason, context))
-  return toAnswer(reason, context.isOldTransport ? 403 : 200, isBatch ? errors : first)
+  const status = REASONS[reason].status === 429 ? 429 : 403
+  if (first === undefined) return toAnswer(reason, status, errorFor(null, reason, context))
+  return toAnswer(reason, context.isOldTransport ? status : 200, isBatch ? errors : first)
 }
 
 /**
@@ -75,13 +78,12 @@ export function refuseUnread(
 export function errorFor(
   id: MessageId | null,
   reason: Reason,
-  { callId, taskId, hold }: RefusalContext,
+  { callId, taskId, wait, hold }: RefusalContext,
   code: number = REFUSED,
 ): JsonValue {
-  const data: JsonValue = JSON.parse(
-    problemBody(reason, callId, taskId, hold === undefined ? {} : { hold }),
-  )
-  return { jsonrpc: '2.0', id, error: { code, message: textOf(reason), data } }
+  const extension = hold === undefined ? {} : { hold }
+  const data: JsonValue = JSON.parse(problemBody(reason, callId, taskId, wait, extension))
+  return { jsonrpc: '2.0', id, error: { code, message: textOf(reason, wait), data } }
 }
 
 /** What a client gets in place of a server's request: one that it answers with an error, by which the server learns of it. */
@@ -96,9 +98,10 @@ function answerOne(id: MessageId, outcome: Reason, context: RefusalContext): Jso
     : errorFor(id, outcome, context)
 }
 
-function textOf(reason: Reason): string {
-  const { title, remedy } = REASONS[reason]
-  return `Sallyport: ${reason}: ${title}. ${remedy}`
+function textOf(reason: Reason, wait: Wait | undefined): string {
+  const { remedy, retryAfter } = adviceFor(reason, wait)
+  const seconds = retryAfter === undefined ? '' : ` Retry after ${retryAfter} s.`
+  return `Sallyport: ${reason}: ${REASONS[reason].title}. ${remedy}${seconds}`
 }
 
 function toAnswer(reason: Reason, status: number, body: JsonValue): McpAnswer {

@@ -7,19 +7,17 @@ import type { Limits } from '../../limits.ts'
 import { ControlError } from '../../tasks/control-error.ts'
 import type { HoldAnswer, HoldReviewer, HoldState, HoldView } from '../../tasks/hold-view.ts'
 import { HoldBook } from './hold-book.ts'
-import { answeredHold, isOpen, viewOf, whyNot, type KeptHold } from './kept-hold.ts'
+import {
+  answeredHold,
+  isOpen,
+  viewOf,
+  whyNot,
+  type HoldAction,
+  type KeptHold,
+} from './kept-hold.ts'
 import { openHold, type AskedHold } from './open-hold.ts'
 import { checkReviewer, objectionTo, type HeldFor } from './reviewers.ts'
-import { WaitingClients, type HoldGrant, type HoldWaiter } from './waiting.ts'
-
-/** What happens to a hold, as it is put on record. */
-export type HoldAction =
-  | 'hold-opened'
-  | 'hold-approved'
-  | 'hold-denied'
-  | 'hold-timed-out'
-  | 'hold-used'
-  | 'hold-withdrawn'
+import { pendingOf, WaitingClients, type HoldGrant, type HoldWaiter } from './waiting.ts'
 
 /** What holding needs. */
 export interface HoldsOptions {
@@ -185,7 +183,7 @@ export class Holds {
     for (let newest = waiting.pop(); newest !== undefined; newest = waiting.pop()) {
       try {
         newest.grant(this.#use(approved, newest.waiter))
-        for (const other of waiting) other.refuse(refusal('approval-pending', approved))
+        for (const other of waiting) other.refuse(pendingOf(approved.id))
         return
       } catch (error) {
         if (!(error instanceof EgressError)) throw error
@@ -285,7 +283,7 @@ export class Holds {
         if (state === 'pending' && !this.#isWithin(hold.waitsUntil))
           this.#end(hold, 'timed-out', 'no-answer', refusal('approval-timeout', hold))
         else if (state === 'approved' && !this.#isWithin(hold.answerUntil))
-          this.#end(hold, 'timed-out', 'unused', refusal('approval-pending', hold))
+          this.#end(hold, 'timed-out', 'unused', pendingOf(hold.id))
       }
     if (this.#book.open > 0 || this.#timer === undefined) return
     clearInterval(this.#timer)

@@ -11,6 +11,15 @@ import {
 } from '../../tasks/hold-view.ts'
 import type { RuleRef } from '../../policy/decision.ts'
 
+/** What happens to a hold, as it is put on record. */
+export type HoldAction =
+  | 'hold-opened'
+  | 'hold-approved'
+  | 'hold-denied'
+  | 'hold-timed-out'
+  | 'hold-used'
+  | 'hold-withdrawn'
+
 /** One line of the file. */
 export interface KeptHold {
   /** A ULID. */

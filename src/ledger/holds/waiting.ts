@@ -21,6 +21,14 @@ export interface HoldWaiter {
   onGone(leave: () => void): void
 }
 
+/** Seconds after which a call is worth repeating: it then waits again. */
+const RETRY_SECONDS = 5
+
+/** What a client is told that is to come back. */
+export function pendingOf(holdId: string): EgressError {
+  return new EgressError('approval-pending', { hold: holdId }, { wait: RETRY_SECONDS })
+}
+
 /** A client that waits. */
 class Waiting {
   readonly waiter: HoldWaiter
@@ -46,10 +54,7 @@ class Waiting {
     this.#onOver = onOver
     this.#settle = Promise.withResolvers()
     this.granted = this.#settle.promise
-    this.#timer = setTimeout(
-      () => this.refuse(new EgressError('approval-pending', { hold: holdId })),
-      waitMs,
-    )
+    this.#timer = setTimeout(() => this.refuse(pendingOf(holdId)), waitMs)
     waiter.onGone(() => this.refuse(new EgressError('client-gone', { hold: holdId })))
   }
 
@@ -104,7 +109,7 @@ export class WaitingClients {
 
   /** Sends all of them away. */
   drain(): void {
-    for (const holdId of [...this.#byHold.keys()])
+    for (const holdId of this.#byHold.keys())
       this.refuseAll(holdId, new EgressError('draining', { hold: holdId }))
   }
 }

@@ -2,14 +2,19 @@
 // that decides live traffic. Says what a record cannot tell instead of guessing. Pure. Called by `explain --call`.
 
 import { REASONS } from '../../errors.ts'
-import type { PolicyChain } from '../../policy/conjunction.ts'
+import {
+  decideConnectTogether,
+  decideTogether,
+  type PolicyChain,
+} from '../../policy/conjunction.ts'
 import type { Decision, TraceStep } from '../../policy/decision.ts'
 import { explainTogether, type Explanation } from '../../policy/explain.ts'
 import type { Moment } from '../../policy/facts.ts'
+import { listLookedAt, nameOfRule } from '../../policy/looks-at.ts'
 import type { Asked } from '../../policy/written-call.ts'
 import type { RecordBody } from '../body.ts'
 import type { FoundCall } from './find.ts'
-import { askedOf, insideCall, insideMessage, isMasked, type ReadInside } from './inputs.ts'
+import { askedOf, insideCall, insideMessage, maskedIn, recordedHeaders } from './inputs.ts'
 
 /** What decides is what these say. */
 export interface Outcome {
@@ -37,6 +42,9 @@ export interface DecidedAgain {
 // What a message that the rules allow is refused for all the same.
 const BESIDE_RULES: ReadonlySet<string> = new Set(['killed', 'tool-definition-changed'])
 
+// What a call is held against before its query.
+const BEFORE_QUERY: ReadonlySet<string> = new Set(['host', 'port', 'scheme', 'method', 'path'])
+
 /** The decision as it was recorded; undefined where the call got to none. */
 export function recordedOutcome({ rule, sallyport }: RecordBody): Outcome | undefined {
   const { decision } = sallyport
@@ -50,34 +58,45 @@ export function recordedOutcome({ rule, sallyport }: RecordBody): Outcome | unde
   }
 }
 
-/** Decides again. */
+/**
+ * Decides again.
+ * @param trace `with-trace`: also how far it gets with every rule; without it only what the answer hangs on is looked at
+ */
 export function decideAgain(
   { record, messages, around }: FoundCall,
   policies: PolicyChain,
+  trace: 'with-trace' | 'without-trace' = 'with-trace',
 ): DecidedAgain {
+  const moment = momentOf(record)
+  const ask = (question: Asked): Explanation =>
+    trace === 'with-trace' || listLookedAt(policies).size > 0
+      ? explainTogether(policies, question, moment)
+      : { decision: decideOnly(policies, question, moment), trace: [] }
   const aside = asideOf(record)
   if (aside !== undefined) return untold([], aside)
   const asked = askedOf(record, around)
   if (asked === undefined) return untold(['the target of the call'])
   const isMessage = record.sallyport.message !== undefined
-  const head = explainTogether(policies, asked, momentOf(record))
+  const conclude = (readings: readonly Explanation[], inside?: string): DecidedAgain =>
+    concludeFrom(record, policies, readings, inside)
+  const head = ask(asked)
   if (!isMessage && (head.decision.verdict === 'deny' || head.decision.inspectors === undefined))
-    return conclude(record, [head], undefined)
-  if ('connect' in asked) return conclude(record, [head], undefined)
+    return conclude([head])
+  if ('connect' in asked) return conclude([head])
   const { contents, missing } = isMessage
     ? insideMessage(record)
     : insideCall(record, head.decision.inspectors ?? [], messages)
   if (contents.length === 0) return untold([missing ?? 'the body'])
-  return conclude(record, askEach(policies, asked, contents, momentOf(record)), missing)
+  return conclude(
+    contents.map((content) => ask({ ...asked, content })),
+    missing,
+  )
 }
 
-function askEach(
-  policies: PolicyChain,
-  asked: Exclude<Asked, { readonly connect: unknown }>,
-  contents: ReadInside['contents'],
-  moment: Moment,
-): Explanation[] {
-  return contents.map((content) => explainTogether(policies, { ...asked, content }, moment))
+function decideOnly(policies: PolicyChain, asked: Asked, moment: Moment): Decision {
+  return 'connect' in asked
+    ? decideConnectTogether(policies, asked.connect, moment)
+    : decideTogether(policies, asked, moment)
 }
 
 function momentOf(record: RecordBody): Moment {
@@ -85,8 +104,9 @@ function momentOf(record: RecordBody): Moment {
 }
 
 // Where all readings come to the same, it does not matter which it was.
-function conclude(
+function concludeFrom(
   record: RecordBody,
+  policies: PolicyChain,
   readings: readonly Explanation[],
   inside: string | undefined,
 ): DecidedAgain {
@@ -95,9 +115,9 @@ function conclude(
   const outcomes = readings.map(({ decision }) => outcomeOf(decision))
   const isOne = outcomes.every((each) => isSameOutcome(each, outcomes[0]))
   const missing = [
-    ...headersIn(readings),
+    ...headersIn(record, policies, readings),
     ...(inside !== undefined && !isOne ? [inside] : []),
-    ...(isMasked(record) ? ['what is masked in its URL'] : []),
+    ...maskOf(record, policies, readings),
     ...overrideIn(record),
   ]
   const { policy } = first.decision
@@ -105,15 +125,22 @@ function conclude(
   return { outcome, policy, missing, aside: undefined, trace: first.trace }
 }
 
-/** Whether two decisions are the same in everything that a record says of one. */
-export function isSameOutcome(one: Outcome | undefined, other: Outcome | undefined): boolean {
+/**
+ * Whether two decisions are the same in everything that a record says of one.
+ * @param versions `whatever-version`: also where the rule stands in another version of its file
+ */
+export function isSameOutcome(
+  one: Outcome | undefined,
+  other: Outcome | undefined,
+  versions: 'same-version' | 'whatever-version' = 'same-version',
+): boolean {
   if (one === undefined || other === undefined) return false
   return (
     one.verdict === other.verdict &&
     one.reason === other.reason &&
     one.wouldDeny === other.wouldDeny &&
     one.rule?.name === other.rule?.name &&
-    one.rule?.version === other.rule?.version
+    (versions === 'whatever-version' || one.rule?.version === other.rule?.version)
   )
 }
 
@@ -126,14 +153,43 @@ function untold(missing: readonly string[], aside?: string): DecidedAgain {
   return { outcome: undefined, policy: undefined, missing, aside, trace: [] }
 }
 
-// A record has no headers: a rule that got as far as its `headers` may or may not have matched.
-function headersIn(readings: readonly Explanation[]): string[] {
+// A record has few headers: a rule that got as far as its `headers` may or may not have matched by the others.
+function headersIn(
+  record: RecordBody,
+  policies: PolicyChain,
+  readings: readonly Explanation[],
+): string[] {
+  const lookedAt = listLookedAt(policies)
+  if (lookedAt.size === 0) return []
+  const recorded = recordedHeaders(record)
   const names = readings.flatMap(({ trace }) =>
     trace
       .filter(({ failedAt }) => failedAt === 'headers')
-      .map(({ rule: { ruleset, id } }) => `the headers that ${ruleset}/${id} looks at`),
+      .map(({ rule }) => nameOfRule(rule))
+      .filter((name) => lookedAt.get(name)?.headers.every((key) => recorded.has(key)) !== true)
+      .map((name) => `the headers that ${name} looks at`),
   )
   return [...new Set(names)]
+}
+
+// What is masked in a query decides nothing where no rule got as far as looking at the query.
+function maskOf(
+  record: RecordBody,
+  policies: PolicyChain,
+  readings: readonly Explanation[],
+): string[] {
+  const masked = maskedIn(record)
+  if (masked === undefined) return []
+  const lookedAt = listLookedAt(policies)
+  const isAsked =
+    masked === 'elsewhere' ||
+    readings.some(({ trace }) =>
+      trace.some(
+        ({ rule, failedAt = '' }) =>
+          lookedAt.get(nameOfRule(rule))?.query === true && !BEFORE_QUERY.has(failedAt),
+      ),
+    )
+  return isAsked ? ['what is masked in its URL'] : []
 }
 
 function overrideIn({ sallyport: { decision, detail } }: RecordBody): string[] {

@@ -19,6 +19,8 @@ export interface DefinedTask {
   readonly rules: readonly string[]
   readonly params: Readonly<Record<string, string>>
   readonly environment: string | undefined
+  /** What nothing allows passed. */
+  readonly observe?: boolean
 }
 
 /** A call or message and what is around it. */
@@ -110,7 +112,7 @@ export function readLoaded({ '@timestamp': at, sallyport }: RecordBody): LoadedA
 /** What the record of a task's beginning says of its definition; undefined where it is none. */
 export function readDefinition(value: unknown): DefinedTask | undefined {
   if (!isObject(value)) return undefined
-  const { rules, params, environment } = value
+  const { rules, params, environment, observe } = value
   if (typeof environment !== 'string') return undefined
   const entries = isObject(params) ? Object.entries(params) : []
   return {
@@ -119,6 +121,7 @@ export function readDefinition(value: unknown): DefinedTask | undefined {
       entries.flatMap(([name, text]) => (typeof text === 'string' ? [[name, text]] : [])),
     ),
     environment,
+    ...(observe === true && { observe }),
   }
 }
 

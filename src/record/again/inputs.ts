@@ -25,25 +25,39 @@ const MASK = '[secret:'
  * The question of a record's head; undefined where it has no target or one that is not understood again.
  * @param around the record of a message's call: the message's own has no method
  */
-export function askedOf(
-  { url, http, sallyport }: RecordBody,
-  around: RecordBody | undefined,
-): Asked | undefined {
+export function askedOf(record: RecordBody, around: RecordBody | undefined): Asked | undefined {
+  const { url, http, sallyport } = record
   if (url === undefined) return undefined
   try {
     if (sallyport.call?.kind === 'tunnel')
       return { connect: parseAuthority(`${url.domain}:${String(url.port)}`) }
     const method = (http ?? around?.http)?.request.method
-    return method === undefined ? undefined : askAbout(method, url.full, [])
+    const headers = [...recordedHeaders(http === undefined ? (around ?? record) : record)].flat()
+    return method === undefined ? undefined : askAbout(method, url.full, headers)
   } catch (error) {
     if (error instanceof EgressError) return undefined
     throw error
   }
 }
 
-/** Whether something in the URL was masked before it was written. */
-export function isMasked({ url, mcp }: RecordBody): boolean {
-  return (url?.full.includes(MASK) ?? false) || (mcp?.resource?.uri.includes(MASK) ?? false)
+// Longer values are cut.
+const HEADER_CHARACTERS_MAX = 1024
+
+/** The fields of a call's head that its record has whole, by their names in lower case. */
+export function recordedHeaders({ sallyport }: RecordBody): ReadonlyMap<string, string> {
+  const recorded = Object.entries(sallyport.headers ?? {})
+  // A comma may stand between two fields of one name. Of `user_agent` a record has the first of several.
+  const isWhole = (value: string): boolean =>
+    value.length < HEADER_CHARACTERS_MAX && !value.includes(', ') && !value.includes(MASK)
+  return new Map(recorded.filter(([, value]) => typeof value === 'string' && isWhole(value)))
+}
+
+/** Where something was masked before it was written: in the URL's query alone, or elsewhere; undefined where nothing was. */
+export function maskedIn({ url, mcp }: RecordBody): 'query' | 'elsewhere' | undefined {
+  if (mcp?.resource?.uri.includes(MASK) === true) return 'elsewhere'
+  if (url === undefined || !url.full.includes(MASK)) return undefined
+  const { domain, path = '', query = '' } = url
+  return query.includes(MASK) && !`${domain}${path}`.includes(MASK) ? 'query' : 'elsewhere'
 }
 
 /** What rules saw inside a message. */

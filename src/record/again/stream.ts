@@ -1,5 +1,5 @@
 // Records in order, put together to calls that can be decided again: a message with its call, a call with what was said in it.
-// Bounded: what is open at one time. Pure. Called by `cli/verify-decisions.ts`.
+// Bounded: what is open at one time. Pure. Called by `cli/verify-decisions.ts` and `cli/replay.ts`.
 
 import type { RecordBody } from '../body.ts'
 import type { FoundCall } from './find.ts'
@@ -37,6 +37,17 @@ export class CallStream {
       ({ sallyport }) => sallyport.message?.direction === 'to-server',
     )
     return [...early, { record, messages, around: undefined }]
+  }
+
+  /** What is still open, as far as it is on record. */
+  finish(): readonly FoundCall[] {
+    const open = [...this.#open.values()]
+    this.#open.clear()
+    return open.flatMap(({ call, said }) => {
+      if (call === undefined) return []
+      const messages = said.filter(({ sallyport }) => sallyport.message?.direction === 'to-server')
+      return [{ record: call, messages, around: undefined }]
+    })
   }
 
   #messageOf(record: RecordBody, around: RecordBody): FoundCall[] {

@@ -64,6 +64,8 @@ export interface Counts {
   readonly outputTokens: number
   readonly decisions: Durations
   readonly detections: ReadonlyMap<DetectionName, number>
+  /** Refusals by a limit's name, of which there are few. */
+  readonly quotas: ReadonlyMap<string, number>
   readonly mints: number
   readonly dialsConnected: number
   readonly dialsFailed: number

@@ -13,7 +13,7 @@ import {
 import { DETECTIONS } from '../detect/detections.ts'
 
 /** prom-client wants to know the label names beforehand. */
-const LABEL_NAMES = ['verdict', 'reason', 'outcome', 'sink', 'state', 'type', 'name']
+const LABEL_NAMES = ['verdict', 'reason', 'outcome', 'sink', 'state', 'type', 'name', 'limit']
 
 const HOLD_OUTCOMES = ['opened', 'approved', 'denied', 'timed-out', 'used', 'withdrawn'] as const
 
@@ -104,6 +104,14 @@ function registerCounters(registry: Registry, counts: Counts): void {
     for (const name of Object.keys(DETECTIONS)) add({ name }, 0)
     for (const [name, count] of counts.detections) add({ name }, count)
   })
+  counter(
+    registry,
+    'sallyport_quota_refusals_total',
+    'Refusals by a limit, by its name.',
+    (add) => {
+      for (const [limit, count] of counts.quotas) add({ limit }, count)
+    },
+  )
   counter(registry, 'sallyport_upstream_dials_total', 'Connections to upstreams.', (add) => {
     add({ outcome: 'connected' }, counts.dialsConnected)
     add({ outcome: 'failed' }, counts.dialsFailed)

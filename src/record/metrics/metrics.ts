@@ -19,6 +19,7 @@ export class Metrics {
     outputTokens: 0,
     decisions: this.#decisions,
     detections: new Map<DetectionName, number>(),
+    quotas: new Map<string, number>(),
     mints: 0,
     dialsConnected: 0,
     dialsFailed: 0,
@@ -44,6 +45,12 @@ export class Metrics {
   countTokens(input: number | undefined, output: number | undefined): void {
     if (isCount(input)) this.#counts.inputTokens += input
     if (isCount(output)) this.#counts.outputTokens += output
+  }
+
+  /** Counts a refusal by a limit, by the limit's name. */
+  countQuota(limit: string): void {
+    const { quotas } = this.#counts
+    quotas.set(limit, (quotas.get(limit) ?? 0) + 1)
   }
 
   /** Counts a detection, those that are told together with others included. */

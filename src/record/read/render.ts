@@ -26,6 +26,7 @@ function lineOf(record: RecordBody, paint: ReturnType<typeof createColors>): str
   const parts: [text: string | undefined, paint: Paint][] = [
     [timeOf(record), paint.dim],
     [verdict.padEnd(5), verdictPaint(verdict, paint)],
+    [wouldDenyText(record), paint.yellow],
     ...bodyParts(record, paint),
     [event.reason === 'allowed' ? record.error?.type : event.reason, paint.yellow],
     [rule && `${rule.ruleset}/${rule.id}`, paint.dim],
@@ -63,17 +64,24 @@ function verdictWord({ event, sallyport }: RecordBody): string {
       (event.action === 'call-ended' && event.outcome === 'unknown')
     )
       return 'FAIL'
-    return sallyport.mode === 'observe' ? 'WATCH' : 'ALLOW'
+    return sallyport.mode === 'observe' ? 'OBSERVE' : 'ALLOW'
   }
   return event.kind === 'alert' ? 'ALERT' : 'EVENT'
 }
 
+// Nobody reads a line of what passed unenforced and takes it for one of what was allowed.
+function wouldDenyText({ sallyport: { mode, decision } }: RecordBody): string | undefined {
+  const reason = mode === 'observe' ? decision?.would_deny : undefined
+  return reason === undefined ? undefined : `would-deny:${reason}`
+}
+
 function verdictPaint(
   verdict: string,
-  paint: Record<'red' | 'green' | 'yellow' | 'cyan', Paint>,
+  paint: Record<'red' | 'green' | 'yellow' | 'cyan' | 'bgYellow' | 'black', Paint>,
 ): Paint {
+  if (verdict === 'OBSERVE') return (text) => paint.bgYellow(paint.black(text))
   if (verdict === 'DENY' || verdict === 'ALERT') return paint.red
-  if (verdict === 'FAIL' || verdict === 'WATCH') return paint.yellow
+  if (verdict === 'FAIL') return paint.yellow
   return verdict === 'ALLOW' ? paint.green : paint.cyan
 }
 

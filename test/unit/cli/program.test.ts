@@ -35,8 +35,6 @@ void t.test(
   async (t) => {
     const commands = [
       ['run', '--', 'ls'],
-      ['replay', 'journal', '--rules', 'x'],
-      ['suggest', 'journal'],
       ['hold', 'list'],
       ['doctor', '--inside'],
     ]

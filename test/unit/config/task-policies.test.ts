@@ -13,6 +13,7 @@ function rulesWith(credential: string): LoadedRules {
   const { ruleSet } = parseRuleSet(text, 'wide.yaml')
   return {
     sets: new Map([['wide', ruleSet!]]),
+    texts: new Map(),
     policy: undefined,
     problems: [],
     digest: credential,

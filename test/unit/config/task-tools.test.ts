@@ -19,7 +19,9 @@ void t.test('what a task saw of tools ends with it, and another task’s does no
   if (config === undefined) throw new Error('it is a configuration')
   const lines: string[] = []
   const log = makeLog({ level: 'error', pretty: true, write: (line) => lines.push(line) })
-  const tools = openTaskTools(config, log)
+  const tools = openTaskTools(config, log, () => {
+    throw new Error('there are no tasks yet')
+  })
   const server = 'https://mcp.test/mcp'
   for (const task of ['t_1', 't_2']) {
     t.equal(seeTool(tools.pins, task, server, 'read', 'sha256:a'), 'first')

@@ -375,6 +375,8 @@ void t.test('the document is made from the schemas that check', async (t) => {
     '/v1/overrides/{id}/review',
     '/v1/owners',
     '/v1/owners/{owner}',
+    '/v1/requests',
+    '/v1/requests/{id}/close',
     '/v1/rules',
     '/v1/rules/reload',
     '/v1/tasks',
@@ -384,6 +386,7 @@ void t.test('the document is made from the schemas that check', async (t) => {
     '/v1/tasks/{id}/env',
     '/v1/tasks/{id}/extend',
     '/v1/tasks/{id}/heartbeat',
+    '/v1/tasks/{id}/intent',
     '/v1/tasks/{id}/resume',
     '/v1/tasks/{id}/revoke',
     '/v1/tasks/{id}/suspend',
@@ -401,4 +404,76 @@ void t.test('the document is made from the schemas that check', async (t) => {
   ])
   t.equal(posted.additionalProperties, false)
   t.match(body['components'].schemas, { Task: {}, Receipt: {}, Kill: {}, Problem: {} })
+})
+
+void t.test('R10: only an approver extends what a task declares', async (t) => {
+  const control = await startControl(t, {
+    principals: [
+      { name: 'starter', roles: ['orchestrator', 'operator'] },
+      { name: 'reviewer', roles: ['approver'] },
+      { name: 'stranger', roles: ['approver'], teams: ['platform'] },
+    ],
+  })
+  const id = await make(control, 'starter')
+  const at = `/v1/tasks/${id}/intent`
+  const more = { intent: 'Triage and label.', reason: 'asked for' }
+  for (const as of ['starter', 'stranger'])
+    t.match(await control.ask('POST', at, more, { as }), {
+      status: 403,
+      body: { reason: 'principal-not-allowed' },
+    })
+  t.match(await control.ask('POST', at, more, { as: 'reviewer' }), {
+    status: 200,
+    body: { intent: 'Triage and label.' },
+  })
+  t.match(await control.ask('POST', at, { reason: 'nothing' }, { as: 'reviewer' }), { status: 400 })
+  t.match(await control.ask('POST', at, { intent: 'without a reason' }, { as: 'reviewer' }), {
+    status: 400,
+    body: { field: '/reason' },
+  })
+})
+
+void t.test('R80: a task that observes takes the role operator', async (t) => {
+  const control = await startControl(t, {
+    principals: [
+      { name: 'starter', roles: ['orchestrator'] },
+      { name: 'boss', roles: ['operator'] },
+    ],
+  })
+  const definition = { ...DEFINITION, observe: true }
+  t.match(await control.ask('POST', '/v1/tasks', definition, { as: 'starter' }), {
+    status: 403,
+    body: { reason: 'principal-not-allowed', field: '/observe' },
+  })
+  t.match(await control.ask('POST', '/v1/tasks', DEFINITION, { as: 'starter' }), { status: 201 })
+  t.match(await control.ask('POST', '/v1/tasks', definition, { as: 'boss' }), { status: 201 })
+})
+
+void t.test('what agents ask for is listed by team, and closed once, by an approver', async (t) => {
+  const control = await startControl(t, {
+    principals: [
+      { name: 'boss', roles: ['operator', 'orchestrator'] },
+      { name: 'reviewer', roles: ['approver'] },
+      { name: 'stranger', roles: ['approver'], teams: ['platform'] },
+    ],
+  })
+  const ids = async (as: string, query = ''): Promise<string[]> => {
+    const { body } = await control.ask('GET', `/v1/requests${query}`, undefined, { as })
+    const requests: { id: string }[] = body['requests']
+    return requests.map(({ id }) => id)
+  }
+  t.strictSame(await ids('boss'), ['q_1', 'q_2'])
+  t.strictSame(await ids('boss', '?state=open'), ['q_1'])
+  t.strictSame(await ids('boss', '?task=t_q_2'), ['q_2'])
+  t.strictSame(await ids('stranger'), ['q_2'])
+  const at = '/v1/requests/q_1/close'
+  const granted = { answer: 'granted', reason: 'the rules follow' }
+  t.match(await control.ask('POST', at, granted, { as: 'boss' }), { status: 403 })
+  t.match(await control.ask('POST', at, granted, { as: 'stranger' }), { status: 404 })
+  t.match(await control.ask('POST', at, { answer: 'maybe' }, { as: 'reviewer' }), { status: 400 })
+  t.match(await control.ask('POST', at, granted, { as: 'reviewer' }), {
+    status: 200,
+    body: { state: 'granted', closedBy: 'reviewer', answer: 'the rules follow' },
+  })
+  t.match(await control.ask('POST', at, granted, { as: 'reviewer' }), { status: 409 })
 })

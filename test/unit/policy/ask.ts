@@ -76,7 +76,7 @@ export function connectTo(policy: Policy, authority: string): ConnectDecision {
 export function verdictOn(policy: Policy, call: string, headers: string[] = []): string {
   try {
     const { verdict, reason, rule } = decisionOn(policy, call, headers)
-    return verdict === 'allow' ? `allow ${rule?.id}` : `deny ${reason}`
+    return verdict === 'deny' ? `deny ${reason}` : `${verdict} ${rule?.id}`
   } catch (error) {
     if (error instanceof EgressError) return `deny ${error.reason}`
     throw error
@@ -90,7 +90,7 @@ export function verdictInside(
   call = 'POST https://a.test/',
 ): string {
   const { verdict, reason, rule } = decisionOn(policy, call, [], content)
-  return verdict === 'allow' ? `allow ${rule?.id}` : `deny ${reason}`
+  return verdict === 'deny' ? `deny ${reason}` : `${verdict} ${rule?.id}`
 }
 
 /** What names an item of an MCP server: `tools NAME`, `resources URI`, `prompts NAME`. */

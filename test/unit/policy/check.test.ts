@@ -133,7 +133,7 @@ void t.test('R19: two credentials on one call are an error where that can be see
     codes(
       `- id: a\n  credential: one\n  methods: [GET]\n  ${host}\n- id: b\n  credential: one\n  methods: [GET]\n  ${host}`,
     ),
-    [],
+    ['shadowed'],
   )
   t.end()
 })

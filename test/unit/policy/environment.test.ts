@@ -129,7 +129,7 @@ void t.test('an environment is a label or a list of one to sixteen', (t) => {
   t.end()
 })
 
-void t.test('the tests of a rule file say the environment of the task, and only that', (t) => {
+void t.test('the tests of a rule file say the task that asks, as far as it matters', (t) => {
   const call = 'call: GET https://a.test/'
   const set = ruleSet(
     file(
@@ -148,9 +148,10 @@ void t.test('the tests of a rule file say the environment of the task, and only 
   )
   const withTask = (task: string): string[] =>
     problems(file('methods: [GET]', `tests:\n  - { ${call}, expect: allow r, task: ${task} }\n`))
-  t.match(withTask('{ environment: dev, owner: x }'), [/not-served: `owner` is not served/])
+  t.match(withTask('{ environment: dev, expires: x }'), [/not-served: `expires` is not served/])
+  t.match(withTask('{ owner: { nam: x } }'), [/unknown-key: unknown key `nam`/])
   t.match(withTask('{ environment: dev, enviroment: x }'), [/unknown-key: unknown key/])
-  t.match(withTask('{}'), [/missing-key: `environment` is missing/])
+  t.same(withTask('{ labels: { a: b }, owner: { team: t }, depth: 1, ceiling: internal }'), [])
   t.match(withTask('dev'), [/wrong-type: expected a mapping/])
   t.end()
 })

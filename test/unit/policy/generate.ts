@@ -15,15 +15,23 @@ import {
 import { EgressError } from '../../../src/errors.ts'
 import { checkAddresses } from '../../../src/net/classify.ts'
 import type { Policy } from '../../../src/policy/compile.ts'
+import {
+  decideConnectTogether,
+  decideTogether,
+  type PolicyChain,
+} from '../../../src/policy/conjunction.ts'
 import { decide, decideConnect } from '../../../src/policy/decide.ts'
 import type { AddressPolicy, ConnectDecision, Decision } from '../../../src/policy/decision.ts'
 import type { Content, GitCommand } from '../../../src/policy/subject.ts'
 import { askAbout, type Asked } from '../../../src/policy/written-call.ts'
-import { MOMENT, policyOf } from './ask.ts'
+import type { RuleSet } from '../../../src/policy/rule-set.ts'
+import type { Moment, TaskFacts } from '../../../src/policy/facts.ts'
+import type { DataClass } from '../../../src/tasks/task.ts'
+import { MOMENT, policyOf, ruleSet } from './ask.ts'
 
 /** A rule as it will be written; what is undefined is left out. */
 export interface RuleText {
-  readonly verdict: 'allow' | 'deny'
+  readonly verdict: 'allow' | 'deny' | 'hold'
   readonly scheme: string
   readonly host: string
   readonly port: '' | ':8443'
@@ -42,6 +50,10 @@ export interface RuleText {
   readonly inside: { readonly allow: string; readonly deny: string } | undefined
   readonly record: string | undefined
   readonly observe: boolean
+  readonly between?: string | undefined
+  readonly expires?: string | undefined
+  readonly accepts?: string | undefined
+  readonly separate?: boolean
 }
 
 /** A call as it will be asked. */
@@ -112,6 +124,45 @@ export const ruleText: Arbitrary<RuleText> = record({
   observe: constantFrom(...Array.from({ length: 9 }, () => false), true),
 })
 
+/** Any rule with every key, those among them that hold, and that count only at some times. */
+export const anyRuleText: Arbitrary<RuleText> = tuple(
+  ruleText,
+  record({
+    isHold: constantFrom(false, false, false, true),
+    between: rarely(
+      constantFrom(
+        "{ from: '08:00', to: '18:00', zone: UTC }",
+        "{ from: '18:00', to: '08:00', zone: Europe/Berlin }",
+        "{ days: [sat, sun], from: '00:00', to: '24:00', zone: UTC }",
+      ),
+    ),
+    expires: rarely(constantFrom('2020-01-01', '2040-01-01')),
+    accepts: rarely(constantFrom('internal', 'restricted')),
+    separate: constantFrom(false, true),
+  }),
+).map(([rule, { isHold, ...more }]): RuleText => {
+  const verdict = isHold && rule.verdict === 'allow' ? 'hold' : rule.verdict
+  return { ...rule, ...more, verdict, observe: verdict === 'hold' ? false : rule.observe }
+})
+
+/** Rules of one task, with every key. */
+export const anyRuleTexts: Arbitrary<RuleText[]> = array(anyRuleText, {
+  minLength: 1,
+  maxLength: 6,
+})
+
+/** When calls are decided, and after what. */
+export const moment: Arbitrary<Moment> = record({
+  now: constantFrom(Date.UTC(2026, 0, 7, 12), Date.UTC(2026, 0, 7, 20), Date.UTC(2026, 0, 10, 12)),
+  read: constantFrom<DataClass>('public', 'public', 'internal', 'confidential', 'restricted'),
+})
+
+/** The task that calls. */
+export const taskFacts: Arbitrary<TaskFacts> = record({
+  environment: constantFrom('dev', 'prod'),
+  ceiling: constantFrom<DataClass | undefined>(undefined, undefined, 'internal', 'public'),
+})
+
 /** Rules of one task. */
 export const ruleTexts: Arbitrary<RuleText[]> = array(ruleText, { minLength: 1, maxLength: 6 })
 
@@ -119,8 +170,19 @@ export const ruleTexts: Arbitrary<RuleText[]> = array(ruleText, { minLength: 1, 
 export const environment: Arbitrary<string> = constantFrom('dev', 'prod')
 
 /** A policy from rules by chance. */
-export function generatedPolicy(rules: readonly RuleText[], of: string): Policy {
-  return policyOf(rules.map(writeRule).join('\n'), { environment: of })
+export function generatedPolicy(rules: readonly RuleText[], of: string | TaskFacts): Policy {
+  const task = typeof of === 'string' ? { environment: of } : of
+  return policyOf(writeRules(rules), { task })
+}
+
+/** A rule set from rules by chance. */
+export function setOf(rules: readonly RuleText[]): RuleSet {
+  return ruleSet(writeRules(rules))
+}
+
+/** Rules as a file has them. */
+export function writeRules(rules: readonly RuleText[]): string {
+  return rules.map(writeRule).join('\n')
 }
 
 function writeRule(rule: RuleText, at: number): string {
@@ -134,12 +196,16 @@ function writeRule(rule: RuleText, at: number): string {
   const add = (key: string, value: string | number | boolean | undefined): void => {
     if (value !== undefined) lines.push(`  ${key}: ${String(value)}`)
   }
-  const isAllow = verdict === 'allow'
+  const isAllow = verdict !== 'deny'
   add('environment', rule.environment)
   if (observe) add('observe', true)
   if (isAllow) add('addresses', rule.addresses && `[${rule.addresses.join(', ')}]`)
   if (isAllow && !observe) add('data', rule.data)
   if (!isAllow && rule.port !== '') add('ports', `[${rule.port.slice(1)}]`)
+  add('between', rule.between)
+  add('expires', rule.expires)
+  if (isAllow && !observe) add('accepts', rule.accepts)
+  if (verdict === 'hold' && rule.separate) add('separate', true)
   if (isAllow && isOpaque) return lines.join('\n')
   add('methods', rule.methods && JSON.stringify(rule.methods))
   add('paths', rule.paths && JSON.stringify(rule.paths))
@@ -252,10 +318,25 @@ export function asked({ call, headers, content: read }: CallText): Asked {
 }
 
 /** The decision by one policy. */
-export function alone(policy: Policy, question: Asked): Decision | ConnectDecision {
+export function alone(
+  policy: Policy,
+  question: Asked,
+  when: Moment = MOMENT,
+): Decision | ConnectDecision {
   return 'connect' in question
-    ? decideConnect(policy, question.connect, MOMENT)
-    : decide(policy, question, MOMENT)
+    ? decideConnect(policy, question.connect, when)
+    : decide(policy, question, when)
+}
+
+/** The decision by a task's policy and those of the tasks above it. */
+export function together(
+  policies: PolicyChain,
+  question: Asked,
+  when: Moment = MOMENT,
+): Decision | ConnectDecision {
+  return 'connect' in question
+    ? decideConnectTogether(policies, question.connect, when)
+    : decideTogether(policies, question, when)
 }
 
 /** Whether an address may be dialed for a call that was decided. */

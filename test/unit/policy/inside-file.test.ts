@@ -120,7 +120,7 @@ void t.test('R38: the tests of a rule file name a tool, a resource or a prompt',
   t.same(tested('call: CONNECT a.test:443, tool: a'), ['nothing-inside'])
   t.same(tested('call: GET wss://a.test, body: a'), ['nothing-inside'])
   t.same(tested("call: GET https://a.test, tool: ''"), ['wrong-value'])
-  t.same(tested('call: GET https://a.test, at: now'), ['not-served'])
+  t.same(tested('call: GET https://a.test, at: now'), ['wrong-value'])
   t.end()
 })
 
@@ -196,7 +196,7 @@ void t.test('rules that look inside and leave much open, or miss, are pointed ou
       id,
     )
   t.same(codes(`${pin('1', 'one')}\n${pin('2', 'two')}`), ['pin-conflict'])
-  t.same(codes(`${pin('1', 'one')}\n${pin('1', 'two')}`), [])
+  t.same(codes(`${pin('1', 'one')}\n${pin('1', 'two')}`), ['shadowed'])
   t.same(codes(`${pin('1', 'one')}\n${pin('2', 'two', '/y')}`), [])
   const named = (keys: string, credential: string): string =>
     rule('https://a.test', `methods: [POST]; ${keys}; credential: ${credential}`, credential)

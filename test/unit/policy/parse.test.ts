@@ -21,7 +21,7 @@ rules:
   - id: a
     allow: [htps://x, api.github.com, 3, { scheme: https, cidr: 10.0.0.1/8, prt: 3 }]
     data: confidental
-    when: 'x'
+    when: 'x == 1'
     limit: { callsPerMinute: 3, bodyBytes: 3kb }
     query: { a: 1, b: ['x', '{reop}'] }
     headers: { Host: x }
@@ -56,13 +56,11 @@ tests:
     '9:42 wrong-value: `10.0.0.1/8` is no range of addresses (write such as 10.1.2.0/24, without bits set behind the prefix)',
     '9:77 unknown-key: unknown key `prt` (did you mean `port`?)',
     '10:11 wrong-value: expected public, internal, confidential or restricted (did you mean `confidential`?)',
-    '11:5 not-served: `when` is not served by this version (take it out, or wait for the version that brings it: it is refused, not ignored)',
-    '12:14 not-served: `callsPerMinute` is not served by this version (take it out, or wait for the version that brings it: it is refused, not ignored)',
+    '11:11 wrong-value: unknown variable `x`',
     '12:44 wrong-value: expected a size such as 512KiB or 64MiB',
     '13:17 wrong-type: expected a text or a list of texts: put numbers and words such as true in quotes',
     '13:29 unknown-param: `reop` is no parameter of this set (did you mean `repo`?)',
     '14:16 wrong-name: this field is not sent on as it comes, so no rule can look at it',
-    '16:5 not-served: `hold` is not served by this version (write allow or deny: it is refused, not ignored)',
     '17:5 paths-twice: a destination of this rule has a path already (write all of them under `paths:`)',
     '17:19 wrong-value: a path begins with `/`',
     '17:24 wrong-value: no path has dot segments',
@@ -71,14 +69,14 @@ tests:
     '17:53 wrong-value: a path ends before `?` (write `query:` beside it)',
     '17:61 wrong-value: empty segments are read as if they were not there (write one `/`)',
     '17:70 wrong-value: braces enclose the name of a parameter',
-    '18:5 misplaced-key: `ports` has no meaning on an allow (write the port in the destination)',
+    '18:5 misplaced-key: `ports` has no meaning on a hold (write the port in the destination)',
     '21:5 misplaced-key: `credential` has no meaning on a deny',
     '22:5 wrong-type: expected a rule: a mapping',
-    '23:5 no-verdict: a rule has a verdict (write `allow:` or `deny:`)',
+    '23:5 no-verdict: a rule has a verdict (write `allow:`, `hold:` or `deny:`)',
     '23:5 missing-key: `id` is missing',
     '23:18 wrong-type: expected a text: put it in quotes',
     '25:11 wrong-value: expected METHOD URL, such as GET https://example.com/a, or CONNECT HOST:PORT',
-    '26:5 not-served: `at` is not served by this version (take it out, or wait for the version that brings it: it is refused, not ignored)',
+    '26:9 wrong-type: expected a date such as 2027-06-30, or a time such as 2027-06-30T18:00:00Z',
     '27:13 wrong-value: unknown reason `path-not-alowed` (did you mean `path-not-allowed`?)',
     '29:13 unknown-rule: no rule has the id `b` (did you mean `a`?)',
   ])
@@ -115,23 +113,12 @@ rules:
   t.end()
 })
 
-// prettier-ignore
-const NOT_SERVED = [
-  'when', 'between', 'accepts', 'expires', 'ticket', 'category', 'profile', 'static', 'separate', 'reviewers',
-]
-
-for (const key of NOT_SERVED)
-  void t.test(`\`${key}\` is refused by name and not ignored`, (t) => {
-    for (const verdict of ['allow', 'deny'])
-      t.match(
-        problems(`ruleset: x\nrules:\n  - id: r\n    ${verdict}: https://a.test\n    ${key}: x\n`),
-        [new RegExp(`^5:5 not-served: \`${key}\` is not served by this version`)],
-      )
-    t.end()
-  })
-
-void t.test('named groups of hosts are refused by name', (t) => {
-  t.match(problems('ruleset: x\nhosts: {}\nrules: []\n'), [/^2:1 not-served: `hosts`/])
+void t.test('`static` is refused by name and not ignored', (t) => {
+  for (const verdict of ['allow', 'deny', 'hold'])
+    t.match(
+      problems(`ruleset: x\nrules:\n  - id: r\n    ${verdict}: https://a.test\n    static: x\n`),
+      [/^5:5 not-served: `static` is not served by this version/],
+    )
   t.end()
 })
 
@@ -186,14 +173,16 @@ void t.test('R42: what an uninspected connection does not show cannot be asked o
     'query: { a: b }',
     'headers: { a: b }',
     'credential: c',
-    'limit: { bodyBytes: 1 }',
     'clientAuth: pass',
     'placeholderInBody: refuse',
   ]) {
     t.match(inRule(`allow: tls://a.test\n${key}`), [/^5:5 opaque-key/], key)
     t.match(inRule(`allow: [https://b.test, tcp://a.test:1]\n${key}`), [/^5:5 opaque-key/], key)
+    t.match(inRule(`hold: tls://a.test\n${key}`), [/^5:5 opaque-key/], key)
     t.same(inRule(`allow: https://a.test\n${key}`), [], key)
   }
+  t.match(inRule('allow: tls://a.test\nlimit: { bodyBytes: 1 }'), [/^5:14 opaque-key/])
+  t.same(inRule('allow: tls://a.test\nlimit: { bytesOut: 1MiB, calls: 3 }'), [])
   t.same(inRule('allow: tls://a.test\naddresses: [10.0.0.0/8]\ndata: internal'), [])
   t.match(inRule('allow: tls://a.test/x'), [/^4:12 wrong-value: nothing of a tls connection/])
   t.end()
@@ -293,6 +282,8 @@ void t.test('what a test may expect is one of the reasons that rules give', (t) 
   t.match(expecting('deny dial-failed'), [
     /^4:37 wrong-value: `dial-failed` is not decided by rules/,
   ])
-  t.match(expecting('refuse'), [/expected `allow RULE-ID` or `deny REASON`/])
+  t.same(expecting('hold r'), [])
+  t.match(expecting('hold s'), [/unknown-rule/])
+  t.match(expecting('refuse'), [/expected `allow RULE-ID`, `hold RULE-ID` or `deny REASON`/])
   t.end()
 })

@@ -22,7 +22,7 @@ void t.test(
 void t.test('the whole grammar takes a rule set and refuses an unknown key in it', (t) => {
   const set = { ruleset: 'x', rules: [{ id: 'r', allow: 'https://a.test' }] }
   t.ok(WHOLE_SCHEMA.safeParse(set).success)
-  t.notOk(WHOLE_SCHEMA.safeParse({ ...set, hosts: {} }).success)
+  t.notOk(WHOLE_SCHEMA.safeParse({ ...set, host: {} }).success)
   t.end()
 })
 

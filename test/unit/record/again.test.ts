@@ -9,7 +9,7 @@ import { gitSubject, graphqlSubject, modelSubject } from '../../../src/record/ag
 import { insideMessage } from '../../../src/record/again/inputs.ts'
 import { callRecord } from '../../../src/record/ecs.ts'
 import { messageRecord } from '../../../src/record/message-record.ts'
-import { compilePolicy } from '../../../src/policy/compile.ts'
+import { compilePolicy, type Policy } from '../../../src/policy/compile.ts'
 import { parseRuleSet } from '../../../src/policy/parse.ts'
 import type { GitSubject } from '../../../src/policy/subject.ts'
 import { facts, messageCall, messageOf } from './support.ts'
@@ -94,35 +94,38 @@ void t.test('a message names what its method is about', (t) => {
   t.end()
 })
 
+function policyOf(rule: string): Policy {
+  const { ruleSet } = parseRuleSet(`ruleset: s\nrules:\n  - ${rule}\n`, 's.yaml')
+  const sets = [ruleSet!]
+  return compilePolicy({ sets, always: [], params: {}, task: { environment: 'test' } }).policy!
+}
+
 void t.test('what the record masks is not guessed', (t) => {
-  const { ruleSet } = parseRuleSet(
-    "ruleset: s\nrules:\n  - { id: r, allow: 'https://api.github.com', methods: [GET] }\n",
-    's.yaml',
-  )
-  const { policy } = compilePolicy({
-    sets: [ruleSet!],
-    always: [],
-    params: {},
-    task: { environment: 'test' },
-  })
   const endpoint = { host: 'api.github.com', kind: 'name', port: 443, literal: '' } as const
-  const again = (query: string): unknown =>
+  const again = (query: string, keys = '', method = 'GET'): unknown =>
     decideAgain(
       {
         record: callRecord(
-          facts({ target: { scheme: 'https', endpoint, path: '/', query } }),
+          facts({
+            target: { scheme: 'https', endpoint, path: '/', query },
+            request: { method, version: '1.1', bytes: 0 },
+          }),
           'call-ended',
           0,
         ),
         messages: [],
         around: undefined,
       },
-      [policy!],
+      [policyOf(`{ id: r, allow: 'https://api.github.com', methods: [GET]${keys} }`)],
     )
   t.match(again('a=b'), { outcome: { verdict: 'allow', rule: { name: 's/r' } }, missing: [] })
-  t.match(again('token=[secret:value]'), {
+  t.match(again('token=[secret:value]'), { outcome: { verdict: 'allow' } }, 'no rule looks at it')
+  t.match(again('token=[secret:value]', ', query: { q: a }'), {
     outcome: undefined,
     missing: ['what is masked in its URL'],
+  })
+  t.match(again('token=[secret:value]', ', query: { q: a }', 'POST'), {
+    outcome: { verdict: 'deny', reason: 'method-not-allowed' },
   })
   t.end()
 })

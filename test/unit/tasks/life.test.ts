@@ -244,6 +244,7 @@ void t.test('nothing leads back from the end but an operator who renews the stat
     [
       ['revoking', 'ended', 'torn-down'],
       ['ended', 'active', 'renewed'],
+      ['ended', 'pending', 'not-before'],
     ],
   )
   t.end()
@@ -668,10 +669,11 @@ void t.test('the kill switch is thrown for a tool everywhere, or at one server',
 void t.test('a task that is refused too often ends', async (t) => {
   const { desk, registry, watch } = roomFor(t, { limits: { taskDenialsPerMinute: 3 } })
   const entry = registry.entries.get(desk.create(definition(), ALICE, undefined).task.id)!
-  for (let call = 0; call < 3; call += 1) watch.count(entry, true)
+  const refused = { reason: 'not-on-allowlist', messages: 0 } as const
+  for (let call = 0; call < 3; call += 1) watch.count(entry, refused)
   t.equal(entry.state, 'active')
-  watch.count(entry, false)
-  watch.count(entry, true)
+  watch.count(entry, undefined)
+  watch.count(entry, refused)
   await entry.ending
   t.equal(entry.kept.cause, 'denials')
 })

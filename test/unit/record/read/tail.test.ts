@@ -233,7 +233,10 @@ void t.test('a record is one line for a person', (t) => {
     renderRecord(callRecord(facts({ reason: 'dial-failed' }), 'call-ended', NOW), false),
     /FAIL .* dial-failed /,
   )
-  t.match(renderRecord(callRecord(facts({ mode: 'observe' }), 'call-ended', NOW), false), / WATCH /)
+  t.match(
+    renderRecord(callRecord(facts({ mode: 'observe' }), 'call-ended', NOW), false),
+    / OBSERVE /,
+  )
   t.match(renderRecord(callRecord(facts(), 'call-started', NOW), false), / START /)
   t.match(renderRecord(callRecord(facts(), 'call-progress', NOW), false), / OPEN /)
   t.match(
@@ -276,7 +279,7 @@ void t.test('a message and a call of a model are one line each', (t) => {
     }),
     / → resources\/read file:\/\/\/a /,
   )
-  t.match(line({ fields: {}, wouldDeny: 'tool-not-allowed' }), / WATCH /)
+  t.match(line({ fields: {}, wouldDeny: 'tool-not-allowed' }), / OBSERVE /)
   const model = {
     operation: { name: 'chat' },
     request: { model: 'small' },
