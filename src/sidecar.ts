@@ -190,7 +190,7 @@ export class Sidecar {
       rules: this.#rules,
       listeners: this.#listeners,
       records: this.#records,
-      holds: this.#ledger.holds,
+      ...this.#ledger,
       agents: this.#agents,
       proxyAddress: () => reachableAddress(this.#proxy.address()),
     }

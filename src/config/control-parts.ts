@@ -8,6 +8,7 @@ import type {
   ControlParts,
   CredentialView,
   Inventory,
+  SignedAnswers,
   TaskEnvironment,
   WantedRecords,
 } from '../control/parts.ts'
@@ -36,6 +37,7 @@ export interface ControlPartsOptions {
   readonly agents: Pick<EnvelopeParts, 'requests'>
   readonly records: Pick<Records, 'recorder' | 'checkpoints' | 'overrides'>
   readonly holds: Holds
+  readonly signedAnswers: SignedAnswers
   /** Where the explicit proxy listens, a port that the system chose included; undefined on a unix socket. */
   readonly proxyAddress: () => { readonly host: string; readonly port: number } | undefined
 }
@@ -72,6 +74,7 @@ function makeControlParts(options: ControlPartsOptions): ControlParts {
     owners: room.switches,
     overrides,
     holds: options.holds,
+    signedAnswers: options.signedAnswers,
     requests: options.agents.requests,
     environmentFor: (taskId, token) => environmentOf(taskId, token, options),
     rules: rulesOf(options),

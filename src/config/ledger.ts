@@ -10,6 +10,7 @@ import type { HoldView } from '../tasks/hold-view.ts'
 import { normalizeHost } from '../wire/authority.ts'
 import type { Config } from './config.ts'
 import type { Records } from './records.ts'
+import { Reviewers } from './reviewers.ts'
 import type { SinkEnvironment } from './sink-secrets.ts'
 import type { QuotaSurroundings } from './task-quotas.ts'
 import { openTaskTools, type TaskTools } from './task-tools.ts'
@@ -19,6 +20,7 @@ export interface Ledger {
   readonly tools: TaskTools
   readonly quotas: Quotas
   readonly holds: Holds
+  readonly signedAnswers: Reviewers
 }
 
 /** What the ledger is opened with. */
@@ -37,7 +39,7 @@ export function openLedger(options: LedgerOptions): Ledger {
   const { config, log, records, room } = options
   const { stateDir, limits } = config
   const entryOf = (id: string): TaskEntry | undefined => room().registry.entries.get(id)
-  const holds = new Holds({
+  const holds: Holds = new Holds({
     stateDir,
     limits,
     now: () => room().clock.now(),
@@ -50,11 +52,15 @@ export function openLedger(options: LedgerOptions): Ledger {
         endpoint: { ...normalizeHost(host), port },
         detail: detailOf(hold),
       })
+      if (action === 'hold-opened') signedAnswers.tell(hold)
     },
     onProblem: (error) => log.error({ err: error }, 'a hold could not be written down'),
   })
+  const { environment, dialer } = options
+  const sections = config.reviewers
+  const signedAnswers = new Reviewers({ sections, environment, dialer, holds, log })
   const tools = openTaskTools(config, log, () => ({ room: room(), metrics: records.metrics }))
-  return { tools, quotas: tools.quotas, holds }
+  return { tools, quotas: tools.quotas, holds, signedAnswers }
 }
 
 // What a record says of a hold; the reviewer's view is kept with the hold itself.
@@ -87,7 +93,8 @@ function detailOf(hold: HoldView): Readonly<Record<string, unknown>> {
 }
 
 /** Closes the ledger. */
-export function closeLedger({ tools, holds }: Ledger): void {
+export function closeLedger({ tools, holds, signedAnswers }: Ledger): void {
+  signedAnswers.close()
   tools.close()
   holds.close()
 }

@@ -75,6 +75,15 @@ interface HoldDesk {
   answer(id: string, answer: HoldAnswer, by: HoldReviewer, reason: string | undefined): HoldView
 }
 
+/** Answers for held calls that prove themselves by a signature. */
+export interface SignedAnswers {
+  /**
+   * @param fields by name in lower case
+   * @throws ControlError principal-unknown where nobody signed it; not-found, principal-not-allowed, conflict
+   */
+  take(fields: Readonly<Record<string, string | undefined>>, id: string, body: string): HoldView
+}
+
 /** What agents ask people for. */
 interface RequestDesk {
   /** Those of tasks that are not over, the oldest first. */
@@ -210,6 +219,7 @@ export interface ControlParts {
   readonly owners: OwnerDesk
   readonly overrides: OverrideDesk
   readonly holds: HoldDesk
+  readonly signedAnswers: SignedAnswers
   readonly requests: RequestDesk
   /** Proxy URL and environment of a task's sandbox; the token is undefined where it is not known any more. */
   environmentFor(taskId: string, token: string | undefined): TaskEnvironment

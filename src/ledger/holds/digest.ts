@@ -27,7 +27,7 @@ export interface DigestedCall {
  * Fields that clients change from one attempt to the next and by which no upstream is to do anything else: they may differ
  * between what was approved and what is let through. All others count, in their order a name.
  */
-export const VOLATILE_FIELDS: ReadonlySet<string> = new Set([
+const VOLATILE_FIELDS: ReadonlySet<string> = new Set([
   'amz-sdk-request',
   'date',
   'traceparent',
