@@ -43,7 +43,7 @@ void t.test('held calls are listed, shown and answered', async (t) => {
   })
   const { out } = await hold('show', id)
   for (const line of [
-    /^state +pending until/m,
+    /^state +pending, until/m,
     /^tool +pay\\u\{202e\} \{"amount":101\}$/m,
     /^tool +ping$/m,
     /^header +x-note: one\\ntwo\\u\{1b\}\[2J$/m,
