@@ -16,7 +16,8 @@ import type { QuotaCharge } from './ledger/owed.ts'
 import type { PolicyChain } from './policy/conjunction.ts'
 import type { Moment } from './policy/facts.ts'
 import type { ConnectDecision, Decision } from './policy/decision.ts'
-import type { Task, TaskStanding } from './tasks/task.ts'
+import type { Content } from './policy/subject.ts'
+import type { DataClass, Task, TaskStanding } from './tasks/task.ts'
 import type { Endpoint } from './wire/authority.ts'
 import type { Body, RawHeaders } from './wire/body.ts'
 import { firstValue } from './wire/headers.ts'
@@ -122,6 +123,8 @@ export class Call {
   heldBytes = 0
   decision?: Decision | ConnectDecision
   decisionId?: string
+  /** What the tree of its task had read when it was decided, where that is above public. */
+  read?: DataClass
   /** Microseconds the decision took. */
   decisionUs = 0
   /** Who is asked to let it through. */
@@ -129,7 +132,8 @@ export class Call {
   cleared?: true
   outgoing?: OutgoingHead
   credential?: { readonly name: string; readonly action: 'injected' | 'replaced' | 'dropped' }
-  upstream?: UpstreamFacts
+  /** Known once it is dialed. */
+  upstream?: { readonly address: string; readonly port: number; readonly tlsVersion?: string }
   clientTls?: { readonly serverName?: string; readonly version?: string }
   response?: { readonly status: number; readonly mimeType?: string }
   /** What a recogniser made of its bytes, for the record; grows until the call is over. */

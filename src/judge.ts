@@ -29,6 +29,8 @@ export interface Verdict {
   readonly decision: Decision
   /** The field by which the call asks for another method, where that method is what was refused. */
   readonly override?: string
+  /** What was asked about, where time may change the answer. */
+  readonly contents?: readonly Content[]
   /** Small facts of a refusal, never secrets. */
   readonly detail?: EgressError['detail']
   /** Microseconds it took. */
@@ -84,7 +86,10 @@ export function judge(
 ): Verdict {
   const startedAtMs = performance.now()
   const verdict = judgeMethods(rules, content === undefined ? request : { ...request, content })
-  return { ...verdict, us: (performance.now() - startedAtMs) * 1000 }
+  const us = (performance.now() - startedAtMs) * 1000
+  return content === undefined || verdict.decision.revisitAt === undefined
+    ? { ...verdict, us }
+    : { ...verdict, contents: [content], us }
 }
 
 /** The stage decided. @throws the reason of a refusal; killed */
@@ -94,6 +99,7 @@ export function settle<C extends Call & Received & Identified>(
   parts: Parts,
 ): C & Decided {
   call.decide(decision, makeUlid(Date.now()), us)
+  parts.flow.tellRead(call)
   if (decision.verdict === 'deny')
     throw new EgressError(decision.reason, {
       ...detail,

@@ -59,6 +59,8 @@ export interface Limits {
   readonly bufferBytesMax: number
   /** Bytes of a body that a rule must see whole; beyond: `body-too-large`. */
   readonly inspectBytesMax: number
+  /** Bytes of a body that conditions can read as JSON; of a larger one there is no `call.body.json`. */
+  readonly conditionBodyBytesMax: number
   /** Bytes of such bodies, and of messages of MCP servers, that wait in memory, all tasks together; beyond: `busy`. */
   readonly inspectedBytesMax: number
   /** Those of one task. */
@@ -212,6 +214,7 @@ export const DEFAULT_LIMITS: Limits = {
   clientHelloBytesMax: 16 * 1024,
   bufferBytesMax: 256 * 1024,
   inspectBytesMax: 16 * 1024 * 1024,
+  conditionBodyBytesMax: 64 * 1024,
   inspectedBytesMax: 256 * 1024 * 1024,
   inspectedBytesPerTaskMax: 64 * 1024 * 1024,
   mcpBatchMax: 100,

@@ -14,7 +14,7 @@ import type { RuleWatch } from './config/rule-watch.ts'
 import { openSecrets, type LogGuard, type Secrets } from './config/secrets.ts'
 import { startSinks } from './config/sinks.ts'
 import { makeTaskAuthorities } from './config/task-authorities.ts'
-import { endsWithTask, isKilled, pauseTask } from './config/endings.ts'
+import { endsWithTask } from './config/endings.ts'
 import {
   makeControlServer,
   reachableAddress,
@@ -22,6 +22,7 @@ import {
 } from './config/control-parts.ts'
 import { makeHooks } from './config/hooks.ts'
 import { closeLedger, openLedger, type Ledger } from './config/ledger.ts'
+import { TimeChanges } from './config/time-changes.ts'
 import { TaskRoom } from './config/task-room.ts'
 import { makeDialer, socketAddressOf, socketDirOf } from './config/dialer.ts'
 import { HealthServer } from './control/health.ts'
@@ -121,12 +122,13 @@ export class Sidecar {
     )
     const records = this.#records
     const onProgress = (call: Call): void => records.recorder.recordProgress(call)
-    this.#openCalls = new OpenCalls({ limits, now, onProgress })
+    const changes = new TimeChanges(() => ({ room: this.#room, dialer }))
+    this.#openCalls = new OpenCalls({ limits, now, onProgress, onTimed: changes.look })
     this.#rules = openRules({
       config,
       log,
       records,
-      onChanged: (before) => this.#room.onRulesChanged(before),
+      room: () => this.#room,
     })
     const dialer = makeDialer(
       config,
@@ -225,8 +227,7 @@ export class Sidecar {
       hooks: makeHooks(config.hooks, dialer),
       participants: endsWithTask({ ...held, proxy: () => this.#proxy, now: Date.now }),
       openCalls: (taskId) => openCalls.countOf(taskId),
-      pause: (taskId) => pauseTask(taskId, held),
-      cut: (scope, value) => openCalls.cutWhere(isKilled(scope, value), 'killed'),
+      cutCalls: (matches, reason) => openCalls.cutWhere(matches, reason),
     })
   }
 
@@ -240,6 +241,7 @@ export class Sidecar {
       recorder: this.#records.recorder,
       switches: this.#room.switches,
       shares: this.#openCalls,
+      flow: this.#room.flow,
       envelope: this.#agents.envelope,
       onCredential: (standing, name) => this.#room.noteCredential(standing, name),
       refuseConnect: this.#config.refusals.connect,

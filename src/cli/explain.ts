@@ -4,6 +4,7 @@
 import { Option, type Command } from 'commander'
 
 import type { Config } from '../config/config.ts'
+import { pinnedFinderFor } from '../config/pinned-rules.ts'
 import { compileTaskPolicy, loadRuleSets, type TaskRules } from '../config/rules.ts'
 import { EgressError, REASONS } from '../errors.ts'
 import type { Policy } from '../policy/compile.ts'
@@ -148,7 +149,9 @@ async function chainOf(
 
 function policyFor(config: Config, task: TaskRules, io: CommandIo): Policy {
   const { sets, problems: parsed } = loadRuleSets(config.rules.dir, config.limits)
-  const { policy, problems } = compileTaskPolicy(sets, config.rules.always, task)
+  const { policy, problems } = compileTaskPolicy(sets, config.rules.always, task, {
+    findPinned: pinnedFinderFor(config),
+  })
   if (policy !== undefined) return policy
   // A set that could not be read is why it seems to be missing.
   const text = formatProblems([...parsed, ...problems], io).trimEnd()
@@ -252,9 +255,10 @@ function printRefusal(error: EgressError, json: boolean, io: CommandIo): void {
   else io.out(`${paintFor(io).red('deny')} ${reason}: ${REASONS[reason].title}\n`)
 }
 
-function printClass({ data, regulation }: Obligations, io: CommandIo): void {
+function printClass({ data, regulation, category }: Obligations, io: CommandIo): void {
   if (data !== undefined) io.out(`data: ${data}\n`)
   if (regulation) io.out(`regulation: ${regulation.join(', ')}\n`)
+  if (category) io.out(`category: ${category.join(', ')}\n`)
 }
 
 function printDecision(decision: Decision, trace: readonly TraceStep[], io: CommandIo): void {

@@ -37,6 +37,7 @@ export function printTask(task: TaskView, io: CommandIo): void {
     ['rules', task.rules.join(', ')],
     ['credentials', task.credentials.map(({ name }) => name).join(', ') || undefined],
     ['environment', `${task.environment}, up to ${task.ceiling}`],
+    ['read', task.read],
     ...limitsOf(task).map((limit) => ['limit', limit] as const),
     ['created', `${task.createdAt} by ${task.createdBy}`],
     ['begins', task.notBefore],

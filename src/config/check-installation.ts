@@ -4,14 +4,20 @@
 import { checkRuleSet, checkTogether } from '../policy/check.ts'
 import type { CredentialDefinition } from '../credentials/sources.ts'
 import type { Problem } from '../policy/problem.ts'
+import { BUILT_IN_PROFILES, checkProfiledRules, type Profiles } from '../policy/profiles.ts'
 import type { Destination, Rule, RuleSet } from '../policy/rule-set.ts'
 import { suggestName } from '../policy/suggest.ts'
 import type { Config } from './config.ts'
 import type { Loaded } from './load.ts'
+import { checkAround } from './regulated.ts'
+import { pinnedFinderFor } from './pinned-rules.ts'
 import { compileTaskPolicy, failedTests, loadRuleSets, missingSet } from './rules.ts'
 
 /** Checks rule sets by themselves: what is wrong with each, its failing tests, its breadth. */
-export function checkRuleFiles(places: readonly string[]): {
+export function checkRuleFiles(
+  places: readonly string[],
+  profiles: Profiles = BUILT_IN_PROFILES,
+): {
   readonly sets: ReadonlyMap<string, RuleSet>
   readonly problems: Problem[]
 } {
@@ -20,7 +26,11 @@ export function checkRuleFiles(places: readonly string[]): {
     sets,
     problems: [
       ...problems,
-      ...[...sets.values()].flatMap((set) => [...checkRuleSet(set), ...failedTests(set)]),
+      ...[...sets.values()].flatMap((set) => [
+        ...checkRuleSet(set),
+        ...checkProfiledRules(set, profiles),
+        ...failedTests(set),
+      ]),
     ],
   }
 }
@@ -40,7 +50,11 @@ export function checkInstallation(
   const binding = rules.always
     .filter((name) => !names.includes(name))
     .flatMap((name) => sets.get(name) ?? [])
-  const compiled = task === undefined ? [] : compileTaskPolicy(sets, rules.always, task).problems
+  const compiled =
+    task === undefined
+      ? []
+      : compileTaskPolicy(sets, rules.always, task, { findPinned: pinnedFinderFor(config) })
+          .problems
   return uniqueProblems([
     ...missingSets(names, ['task', 'rules'], sets, placeOf),
     ...missingSets(rules.always, ['rules', 'always'], sets, placeOf),
@@ -52,6 +66,7 @@ export function checkInstallation(
     // Of a set that binds every task only the denies count.
     ...checkTogether([...binding.map(withoutAllows), ...used]),
     ...used.flatMap((set) => checkCredentials(set, config)),
+    ...checkAround(sets, { around: config, always: rules.always, task }),
   ])
 }
 

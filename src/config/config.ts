@@ -5,6 +5,7 @@ import type { PrincipalDefinition } from '../control/roles.ts'
 import type { ControlTls } from '../control/server.ts'
 import type { CredentialDefinition } from '../credentials/sources.ts'
 import type { Limits } from '../limits.ts'
+import type { Profiles } from '../policy/profiles.ts'
 import type { ContentModes } from '../policy/subject.ts'
 import type { RedactSection } from './redact-schema.ts'
 import type { HookSection } from './hook-schema.ts'
@@ -104,5 +105,7 @@ export interface Config {
   readonly hooks: Readonly<Record<string, HookSection>>
   /** Who is asked about held calls by webhook, by name. */
   readonly reviewers: Readonly<Record<string, ReviewerSection>>
+  /** What rules with a profile have to be. */
+  readonly profiles: Profiles
   readonly limits: Limits
 }

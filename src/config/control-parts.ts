@@ -22,6 +22,7 @@ import type { Log } from '../record/log.ts'
 import type * as tail from '../record/read/tail.ts'
 import { clientVariables } from './client-variables.ts'
 import type { Config } from './config.ts'
+import { makeFlowDesk } from './flow.ts'
 import type { Records } from './records.ts'
 import type { RuleWatch } from './rule-watch.ts'
 import type { TaskRoom } from './task-room.ts'
@@ -75,6 +76,7 @@ function makeControlParts(options: ControlPartsOptions): ControlParts {
     overrides,
     holds: options.holds,
     signedAnswers: options.signedAnswers,
+    flow: makeFlowDesk(room, recorder),
     requests: options.agents.requests,
     environmentFor: (taskId, token) => environmentOf(taskId, token, options),
     rules: rulesOf(options),

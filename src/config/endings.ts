@@ -97,23 +97,10 @@ export function endsWithTask(parts: EndingParts): readonly EndsWithTask[] {
 }
 
 /**
- * Cuts what a suspended task, or one below it, has under way, and withdraws what waits for a person.
- * @returns how many calls were cut
- */
-export function pauseTask(
-  taskId: string,
-  { openCalls, holds }: Pick<EndingParts, 'openCalls' | 'holds'>,
-): number {
-  // First, so that the clients that wait are told why.
-  holds.withdrawWhere((path) => path.includes(taskId), new EgressError('task-not-active'))
-  return openCalls.cutWhere(isPaused(taskId), 'task-not-active')
-}
-
-/**
  * Whether the suspension of a task cuts a call: one of its own or of a task below it. An inspected tunnel stays: it lets
  * nothing out by itself, and the calls inside it are refused one by one.
  */
-function isPaused(taskId: string): (call: Call) => boolean {
+export function isPaused(taskId: string): (call: Call) => boolean {
   return ({ task, tunnelMode }) => task?.path.includes(taskId) === true && tunnelMode !== 'inspect'
 }
 

@@ -7,10 +7,12 @@ import type { CredentialStore } from '../credentials/store.ts'
 import type { SelfChecks, SelfCheckState } from '../record/detect/self-check.ts'
 import { placeholderKey } from './placeholder-key.ts'
 import { startSelfChecks, type SelfCheckParts } from './self-checks.ts'
+import type { TaskRoom } from './task-room.ts'
 
 /** What there is to look at. */
 export interface OversightParts extends Omit<SelfCheckParts, 'ages' | 'clock'> {
   readonly credentials: CredentialStore
+  readonly room: SelfCheckParts['room'] & Pick<TaskRoom, 'numbers'>
 }
 
 /** The oversight of one sidecar. */
@@ -57,6 +59,7 @@ export class Oversight {
       hasRules: rules.inForce !== undefined,
       hasPolicy: rules.inForce?.policy !== undefined,
       hasRefused: rules.refusedProblems.length > 0,
+      observing: room.numbers().observing,
       sinks: this.#parts.sinks.map(({ stats }) => stats),
       failing: this.#selfChecks.state.failing,
     })

@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { duration, DURATION_EXPECTED, positiveInteger, readBy, size } from '../tasks/scalars.ts'
 import { canonicalAddress } from '../wire/address.ts'
 import { normalizeHost } from '../wire/authority.ts'
+import { isOwnHost, OWN_HOST } from '../wire/own-host.ts'
 import {
   formatListenAddress,
   parseHostPort,
@@ -59,9 +60,9 @@ export const hostName: z.ZodType<string, string> = readBy(
   z.string({ error: 'expected a host name' }),
   (written) => {
     const { host, kind } = normalizeHost(written)
-    return kind === 'name' ? host : undefined
+    return kind === 'name' && !isOwnHost(host) ? host : undefined
   },
-  'expected a host name',
+  `expected a host name, and not ${OWN_HOST}, which is the proxy itself`,
 )
 
 /** A DNS server as `ADDRESS:PORT`; port 53 unless written. */

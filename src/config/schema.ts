@@ -16,6 +16,7 @@ import { credentialSchema, type CredentialSection } from './credential-schema.ts
 import { hooksSchema, type HookSection } from './hook-schema.ts'
 import { identitySchema, type IdentitySection } from './identity-schema.ts'
 import { reviewersSchema, type ReviewerSection } from './reviewer-schema.ts'
+import { profilesSchema, type ProfileSections } from './profile-schema.ts'
 import { redactSchema, type RedactSection } from './redact-schema.ts'
 import { address, hostName, limitValue, listenAddress, resolverAddress } from './scalars.ts'
 import type { SinkDefinition } from './sink-definition.ts'
@@ -74,6 +75,7 @@ export interface Sections {
   }
   readonly hooks: Readonly<Record<string, HookSection>>
   readonly reviewers: Readonly<Record<string, ReviewerSection>>
+  readonly profiles: ProfileSections
   readonly limits: Limits
 }
 
@@ -264,6 +266,7 @@ export const SECTIONS: { readonly [Name in keyof Sections]: z.ZodType<Sections[N
   upstream,
   hooks: hooksSchema,
   reviewers: reviewersSchema,
+  profiles: profilesSchema,
   limits,
 }
 

@@ -48,8 +48,10 @@ export class TaskCertificates {
     if (policy === undefined) return
     const { intercepted, passesThrough } = reachableHosts(policy)
     const before = authorities.of(task.id)
-    // A refusal inside TLS has to be readable for any host, so there the CA is not held to the task's own.
-    const hosts = refusals.connect === 'inside' ? undefined : intercepted
+    // A refusal inside TLS has to be readable for any host, and what is only observed is any, so there the CA is not held to
+    // the task's own.
+    const isForAny = refusals.connect === 'inside' || task.observe === true
+    const hosts = isForAny ? undefined : intercepted
     const after = authorities.issue(task, hosts, passesThrough)
     if (before !== undefined && before !== after) leafServers.dropTask(task.id)
   }

@@ -3,6 +3,7 @@
 
 import { z } from '@hono/zod-openapi'
 
+import { DATA_CLASSES } from '../tasks/task.ts'
 import type { Kill, Receipt, TaskView } from '../tasks/view.ts'
 import type {
   CredentialView,
@@ -114,6 +115,7 @@ export const taskAnswer: AnswerSchema<TaskView> = z
     params: textsByName,
     environment: text,
     ceiling: text,
+    read: z.enum(DATA_CLASSES).describe('The highest class that any task of its tree has read.'),
     observe: z.literal(true).optional().describe('What no rule allows passes.'),
     limits: z
       .array(z.object({ name: text, tool: text.optional(), max: count, used: count }))

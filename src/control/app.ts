@@ -18,6 +18,7 @@ import { addCallRoutes } from './routes/calls.ts'
 import { addCheckpointRoutes } from './routes/checkpoints.ts'
 import { addHoldRoutes } from './routes/holds.ts'
 import { addOverrideRoutes } from './routes/overrides.ts'
+import { addFlowRoutes } from './routes/flow.ts'
 import { addRequestRoutes } from './routes/requests.ts'
 import { addShownRoutes } from './routes/shown.ts'
 import { addKillRoutes, addOwnerRoutes, addRuleRoutes } from './routes/switches.ts'
@@ -54,6 +55,7 @@ export function makeControlApp({ parts, limits, version, onUnexpected }: AppOpti
   addTaskRoutes(app, parts)
   addCreateRoutes(app, parts)
   addTaskChangeRoutes(app, parts)
+  addFlowRoutes(app, parts)
   addCallRoutes(app, parts)
   addRuleRoutes(app, parts)
   addKillRoutes(app, parts)

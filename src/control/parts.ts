@@ -84,6 +84,12 @@ export interface SignedAnswers {
   take(fields: Readonly<Record<string, string | undefined>>, id: string, body: string): HoldView
 }
 
+/** What trees of tasks have read. */
+interface FlowDesk {
+  /** Takes back what the tree of a task has read. @throws ControlError */
+  reset(id: string, actor: Actor, reason: string): TaskView
+}
+
 /** What agents ask people for. */
 interface RequestDesk {
   /** Those of tasks that are not over, the oldest first. */
@@ -220,6 +226,7 @@ export interface ControlParts {
   readonly overrides: OverrideDesk
   readonly holds: HoldDesk
   readonly signedAnswers: SignedAnswers
+  readonly flow: FlowDesk
   readonly requests: RequestDesk
   /** Proxy URL and environment of a task's sandbox; the token is undefined where it is not known any more. */
   environmentFor(taskId: string, token: string | undefined): TaskEnvironment

@@ -21,6 +21,8 @@ export interface ReadinessFacts {
   readonly hasPolicy: boolean
   /** Whether the rule files as they are now were refused. */
   readonly hasRefused: boolean
+  /** Tasks for which what no rule allows passes. */
+  readonly observing: number
   readonly sinks: readonly SinkFacts[]
   /** Names of the self-checks that failed the last time, but for those that are told only. */
   readonly failing: readonly string[]
@@ -42,7 +44,7 @@ const LAG_MS = 30_000
 
 /** Lists the conditions. */
 export function readinessOf(facts: ReadinessFacts): Readiness[] {
-  const { isRecording, task, hasRules, hasPolicy, hasRefused, sinks, failing } = facts
+  const { isRecording, task, hasRules, hasPolicy, hasRefused, observing, sinks, failing } = facts
   return [
     { name: 'journal', ready: isRecording },
     {
@@ -57,6 +59,14 @@ export function readinessOf(facts: ReadinessFacts): Readiness[] {
       name: 'task',
       ready: task === undefined || task === 'active',
       ...(task !== undefined && { detail: task }),
+    },
+    // Calls go through, which is what readiness is about; that nothing stops them is said all the same.
+    {
+      name: 'enforcement',
+      ready: true,
+      ...(observing > 0 && {
+        detail: `OBSERVE: what no rule allows passes for ${observing} task(s)`,
+      }),
     },
     ...sinks.map(sinkReadiness),
     {

@@ -69,6 +69,7 @@ function judgeAgain(call: Held, { again }: Verdict, parts: Parts): Held['decisio
   call.renew(parts.identifier.identify(call.arrival, request.headers))
   const { decision, us, override, detail } = again?.() ?? judge(call.identity, request, undefined)
   call.decideAgain(decision, makeUlid(Date.now()), us)
+  parts.flow.tellRead(call)
   if (decision.verdict === 'deny')
     throw new EgressError(decision.reason, {
       ...detail,

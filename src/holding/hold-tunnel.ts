@@ -71,6 +71,7 @@ function judgeAgain(
   const startedAtMs = performance.now()
   const decision = decideConnectTogether(identity.policies, endpoint, identity.moment())
   call.decideAgain(decision, makeUlid(Date.now()), (performance.now() - startedAtMs) * 1000)
+  parts.flow.tellRead(call)
   if (decision.verdict === 'deny')
     throw new EgressError(decision.reason, ancestorOf(identity.task, decision))
   parts.switches.checkCall(endpoint.host, undefined)

@@ -13,6 +13,8 @@ export interface SweepOptions {
   readonly now: () => number
   /** Writes `call-progress`. */
   readonly onProgress: (call: Call) => void
+  /** Given, at every sweep, the calls that left and whose decision time may change; not called where there are none. */
+  readonly onTimed: (calls: readonly Call[]) => void
 }
 
 interface Share {
@@ -198,6 +200,7 @@ export class OpenCalls {
   #sweep(): void {
     const now = this.#options.now()
     const { idleTimeoutMs, progressMs, progressBytes } = this.#options.limits
+    const timed: Call[] = []
     for (const [call, seen] of this.#calls) {
       const watch = seen ?? firstWatch(call)
       if (seen === undefined) this.#calls.set(call, watch)
@@ -217,12 +220,14 @@ export class OpenCalls {
       )
         call.cut('idle-timeout')
       if (call.cleared !== true) continue
+      if (call.decision?.revisitAt !== undefined) timed.push(call)
       if (now - watch.progressAt >= progressMs || bytes - watch.progressBytes >= progressBytes) {
         watch.progressAt = now
         watch.progressBytes = bytes
         this.#options.onProgress(call)
       }
     }
+    if (timed.length > 0) this.#options.onTimed(timed)
   }
 }
 

@@ -8,7 +8,9 @@ import tls from 'node:tls'
 import { EgressError } from '../errors.ts'
 import type { Limits } from '../limits.ts'
 import type { AddressPolicy } from '../policy/decision.ts'
+import type { Endpoint } from '../wire/authority.ts'
 import type { Cidr } from '../wire/address.ts'
+import { isOwnHost } from '../wire/own-host.ts'
 import { checkAddresses, type AddressQuestion, type OwnListener } from './classify.ts'
 import { CallPermit, isPermit, type OperatorPermit } from './permit.ts'
 import type { Resolver } from './resolve.ts'
@@ -86,6 +88,8 @@ export class Dialer {
     assert(isPermit(permit), 'nothing is dialed without a permit')
     assert.equal(options.tls, permit.tls, 'the permit says whether the connection is verified TLS')
     const { endpoint } = permit
+    // Answered by the pipeline; whatever asks for it here asks a resolver for the proxy itself.
+    if (isOwnHost(endpoint.host)) throw new EgressError('loop-detected')
     if (options.signal.aborted) throw new EgressError('client-gone')
     const answers =
       endpoint.kind === 'name'
@@ -122,6 +126,12 @@ export class Dialer {
   /** Whether a connection to this address, dialed for an earlier call, would be dialed for this permit too. */
   mayReuse(permit: CallPermit, address: string): boolean {
     return isDialable(this.#questionOf(permit), address)
+  }
+
+  /** Whether a connection that stands would be dialed as well where rules say this of addresses. */
+  wouldStayDialed(endpoint: Endpoint, policy: AddressPolicy, address: string): boolean {
+    const { ownListeners, allowAddresses: allowed } = this.#options
+    return isDialable({ endpoint, policy, own: ownListeners(), allowed }, address)
   }
 
   /**

@@ -17,7 +17,7 @@ interface Aimed {
 
 const MCP_METHODS = ['POST', 'GET', 'DELETE']
 const MCP_SEGMENTS = ['mcp', 'sse']
-const KEYS_OF: Readonly<Record<Inspector, string>> = {
+const KEYS_OF: Readonly<Record<Exclude<Inspector, 'body'>, string>> = {
   mcp: '`tools:`, `resources:` or `prompts:`',
   model: '`models:`',
   graphql: '`graphql:`',

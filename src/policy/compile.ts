@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto'
 import type { Cidr } from '../wire/address.ts'
 import { bindRule } from './bind.ts'
 import type { TaskFacts } from './facts.ts'
-import { HostIndex, looksInside } from './host-index.ts'
+import { HostIndex, isTimed, looksInside } from './host-index.ts'
 import type { BoundRule, Entry } from './bound-rule.ts'
 import { checkValues } from './params.ts'
 import type { Problem } from './problem.ts'
@@ -40,6 +40,8 @@ interface PolicyInside {
   readonly deniedByInside: readonly Entry[]
   /** Allows of addresses and ranges: what they allow as a literal, a name may resolve to on the same port. */
   readonly literals: readonly Entry[]
+  /** Of these and the denies of ranges those whose answer time may change: they count for what names resolve to. */
+  readonly timedRanges: readonly Entry[]
 }
 
 /** What a policy is made of. */
@@ -105,6 +107,13 @@ function arrange(rules: readonly BoundRule[]): PolicyInside {
       rule.when ??
       rule.expiresAt,
   )
+  const literals = entries.filter(
+    ({ host, rule }) =>
+      rule.verdict !== 'deny' &&
+      rule.binding === 'task' &&
+      !rule.observe &&
+      (host.kind === 'range' || (host.kind === 'exact' && host.isAddress)),
+  )
   return {
     rules,
     index: new HostIndex(entries),
@@ -115,12 +124,7 @@ function arrange(rules: readonly BoundRule[]): PolicyInside {
       .map(({ cidr }) => cidr),
     deniedSometimes,
     deniedByInside: deniedSometimes.filter(({ rule }) => looksInside(rule)),
-    literals: entries.filter(
-      ({ host, rule }) =>
-        rule.verdict !== 'deny' &&
-        rule.binding === 'task' &&
-        !rule.observe &&
-        (host.kind === 'range' || (host.kind === 'exact' && host.isAddress)),
-    ),
+    literals,
+    timedRanges: [...deniedSometimes, ...literals].filter(({ rule }) => isTimed(rule)),
   }
 }

@@ -120,6 +120,9 @@ function judge(policy: Policy, matter: Matter): Decision {
   // An observed allow counts only where nothing else allows the call.
   const matching = first ? enforced : allows.observed
   const held = holds.holding[0]
+  const { timedRanges } = policy.inside
+  const isResolved = timedRanges.length > 0 && matter.endpoint.kind === 'name'
+  const timed = isResolved ? [...rules.timed, ...timedRanges] : rules.timed
   const deciding = held ?? entry
   const decision: Decision = {
     verdict: held ? 'hold' : 'allow',
@@ -132,7 +135,7 @@ function judge(policy: Policy, matter: Matter): Decision {
     }),
     policy: policy.digest,
     ...(held && { hold: holdTogether(holds.holding.map(({ rule }) => rule)) }),
-    ...(rules.timed.length > 0 && findRevisit(rules.timed, matter.moment.now)),
+    ...(timed.length > 0 && findRevisit(timed, matter.moment.now)),
   }
   const wouldBeDenied = chooseDeny(denies.observed, matter)
   if (wouldBeDenied) return { ...decision, wouldDeny: wouldBeDenied.reason }

@@ -4,6 +4,7 @@
 import { EgressError } from '../errors.ts'
 import { parseCidr } from '../wire/address.ts'
 import { normalizeHost } from '../wire/authority.ts'
+import { isOwnHost, OWN_HOST } from '../wire/own-host.ts'
 import { parsePathPattern, type PathPattern, type PatternFault } from './path-pattern.ts'
 import type { Destination, HostPattern, Scheme, Verdict } from './rule-set.ts'
 import { suggestName } from './suggest.ts'
@@ -147,6 +148,11 @@ function parseHostPattern(text: string): HostPattern | PatternFault {
     }
   try {
     const { host, kind } = normalizeHost(isBelow ? text.slice(2) : text)
+    if (isOwnHost(host) || host.endsWith(`.${OWN_HOST}`))
+      return {
+        fault: `${OWN_HOST} is the proxy itself, and no rule has a say in it`,
+        hint: 'leave it out: every task may ask there',
+      }
     if (!isBelow) return { kind: 'exact', host, isAddress: kind !== 'name' }
     if (kind === 'name') return { kind: 'below', suffix: host }
     return { fault: 'nothing is below an address', hint: 'write { scheme, cidr, port }' }

@@ -12,6 +12,7 @@ import {
   type InsideSection,
 } from './inside-grammar.ts'
 import type { Condition } from './condition/condition.ts'
+import { destinations, groups } from './destination-grammar.ts'
 import type { PathPattern } from './path-pattern.ts'
 import type { Section } from './reserved.ts'
 import type { Destination, GroupReference, RuleLimits, Verdict } from './rule-set.ts'
@@ -19,9 +20,7 @@ import {
   alternatives,
   cidr,
   condition,
-  destinations,
   environments,
-  groups,
   identifier,
   instant,
   list,

@@ -2,8 +2,8 @@
 // groups of other files has them behind its own text, so that what is kept of it by its digest is all that it says, and a
 // change of the group is a change of the set. Pure; called by `parse.ts` and `config/rule-groups.ts`.
 
+import { groups as schema } from './destination-grammar.ts'
 import type { Destination } from './rule-set.ts'
-import { groups as schema } from './scalars.ts'
 import { isMapping, readYamlText, type Place, type RawMapping } from './yaml-text.ts'
 
 /** A group as it was defined. */

@@ -128,7 +128,8 @@ function sortOut(entries: readonly Entry[]): HostRules {
   }
 }
 
-function isTimed({ between, expiresAt, when }: Entry['rule']): boolean {
+/** Whether time may change what a rule says. */
+export function isTimed({ between, expiresAt, when }: Entry['rule']): boolean {
   return between !== undefined || expiresAt !== undefined || when?.readsNow === true
 }
 

@@ -56,9 +56,12 @@ export type Inside = InsideKeys<readonly Part[]>
 /** With a task's values in them. */
 export type BoundInside = InsideKeys<BoundPattern>
 
+// Of a body that may be of any kind only conditions ask.
+const KINDS = INSPECTORS.filter((kind) => kind !== 'body')
+
 /** The recogniser that a rule needs. */
-export function inspectorOf(inside: Inside | BoundInside): Inspector | undefined {
-  return INSPECTORS.find((kind) => inside[kind] !== undefined)
+export function inspectorOf(inside: Inside | BoundInside): Exclude<Inspector, 'body'> | undefined {
+  return KINDS.find((kind) => inside[kind] !== undefined)
 }
 
 /** Every pattern of such keys. */

@@ -32,6 +32,18 @@ export class Report {
     })
   }
 
+  /** Adds an error at a character of the text of a path. @param offset in its value */
+  addWithin(path: KeyPath, offset: number, message: string, hint?: string): void {
+    this.problems.push({
+      file: this.#file,
+      ...this.#yaml.placeWithin(path, offset),
+      severity: 'error',
+      message,
+      ...(hint !== undefined && { hint }),
+      code: 'wrong-condition',
+    })
+  }
+
   /** Whether something was found. */
   get hasErrors(): boolean {
     return this.problems.length > 0
@@ -97,7 +109,9 @@ function reportIssue(
       else report.add(path, 'value', 'wrong-type', issue.message)
       return
     case 'custom':
-      report.add(path, 'value', 'wrong-value', issue.message, hintOf(issue.params))
+      if (typeof issue.params?.['offset'] === 'number')
+        report.addWithin(path, issue.params['offset'], issue.message, hintOf(issue.params))
+      else report.add(path, 'value', 'wrong-value', issue.message, hintOf(issue.params))
       return
     case 'invalid_element':
     case 'invalid_format':

@@ -99,7 +99,9 @@ function judgeWhen(rule: BoundRule, when: Condition, facts: Circumstances): Stag
 
 /** Whether a rule looks at bytes of the call that were not read yet. */
 function isUnread({ inside, when }: BoundRule, { content }: Question): boolean {
-  return content === undefined && (inside !== undefined || (when?.needs.length ?? 0) > 0)
+  const readsInside = when !== undefined && when.needs.length > 0
+  if (content === undefined) return inside !== undefined || readsInside
+  return readsInside && content.mcp?.isShown === true
 }
 
 /** Whether a call is a message of an MCP session itself, which passes with any rule that names items of its server. */
@@ -149,8 +151,10 @@ export function reachConnect({ rule, scheme, port, paths }: Entry, facts: Tunnel
   if (hasExpired(rule, facts)) return HOST
   if (rule.verdict !== 'deny') {
     if (port !== facts.port) return PORT
-    // A rule of another environment has no say in how the tunnel is carried, so that this is what it fails at.
+    // A rule of another environment or time has no say in how the tunnel is carried, so that this is what it fails at.
     if (!rule.isForEnvironment) return ENVIRONMENT
+    const { between } = rule
+    if (rule.verdict === 'allow' && between && !isWithin(between, facts.moment.now)) return BETWEEN
     if (modeOf(scheme) !== mode) return SCHEME
     return reachInTime(rule, facts)
   }

@@ -36,8 +36,6 @@ export interface BoundPath {
 export interface PatternFault {
   readonly fault: string
   readonly hint?: string
-  /** Where in the text, in characters; absent: all of it. */
-  readonly offset?: number
 }
 
 // No request with one of these in its path gets as far as the rules, so a pattern with one matches nothing.

@@ -5,10 +5,8 @@ import { z } from 'zod'
 import { parseCidr, type Cidr } from '../wire/address.ts'
 import { parseDate, parseMoment } from '../wire/time.ts'
 import { readCondition, type Condition } from './condition/condition.ts'
-import { parseDestination, parseRange } from './destination.ts'
 import { parsePathPattern, type PathPattern, type PatternFault } from './path-pattern.ts'
 import { compileRe2 } from './re2.ts'
-import type { Destination, GroupReference, Verdict } from './rule-set.ts'
 import { parseTemplate, type Part } from './template.ts'
 
 /** Values of one key of `query` or `headers`, read. */
@@ -41,11 +39,11 @@ export function readBy<Value, Input>(
   return source.transform((written, context) => {
     const value = read(written)
     if (!isFault(value)) return value
-    const { fault, hint, offset } = value
+    const { fault, hint } = value
     context.addIssue({
       code: 'custom',
       message: fault,
-      ...((hint ?? offset) !== undefined && { params: { hint, offset } }),
+      ...(hint !== undefined && { params: { hint } }),
     })
     return z.NEVER
   })
@@ -70,7 +68,7 @@ export function list<Value, Input>(
 }
 
 /** One value, or a list of them. */
-function oneOrMore<Value, Input>(
+export function oneOrMore<Value, Input>(
   item: z.ZodType<Value, Input>,
   error: string,
   what: string,
@@ -215,15 +213,15 @@ export const instant: z.ZodType<number, string> = readBy<number, string>(
 )
 
 /** A condition; what is wrong with one is told by where it stands in the text. */
-export const condition: z.ZodType<Condition, string> = readBy<Condition, string>(
-  z.string({ error: 'expected a condition in CEL' }),
-  (written) => {
+export const condition: z.ZodType<Condition, string> = z
+  .string({ error: 'expected a condition in CEL: put it in quotes' })
+  .transform((written, context) => {
     const read = readCondition(written)
     if ('condition' in read) return read.condition
-    const [{ message, hint, offset } = { message: 'no condition', offset: 0 }] = read.faults
-    return { fault: message, offset, ...(hint !== undefined && { hint }) }
-  },
-)
+    for (const { message, ...params } of read.faults)
+      context.addIssue({ code: 'custom', message, params })
+    return z.NEVER
+  })
 
 /** Who may approve: the name of a principal, or `team:` and that of a team. */
 export const reviewer: z.ZodType<string, string> = z
@@ -231,76 +229,3 @@ export const reviewer: z.ZodType<string, string> = z
   .regex(/^(?:team:)?[^\s:][^:]{0,255}$/, {
     error: 'expected the name of a principal, or team:NAME',
   })
-
-/** A range of addresses or the name of a group, as a mapping: so that no name is ever taken for a URL, a host or a scheme. */
-function mappedDestination(verdict: Verdict): z.ZodType<Destination | GroupReference> {
-  const read = ({ group, ...range }: Mapped): Destination | GroupReference | PatternFault => {
-    const { cidr: written } = range
-    if (group === undefined)
-      return written === undefined
-        ? { fault: 'expected `cidr` or `group`' }
-        : parseRange({ ...range, cidr: written }, verdict)
-    const isAlone = Object.values(range).every((each) => each === undefined)
-    return isAlone
-      ? { group }
-      : { fault: 'a group stands alone', hint: `write { group: ${group} }` }
-  }
-  return readBy(
-    z.strictObject({
-      scheme: text('a scheme').optional(),
-      cidr: text('a range such as 10.1.2.0/24').optional(),
-      port: port.optional(),
-      group: identifier("a group's name").optional().describe('One under `hosts:` of any file.'),
-    }),
-    read,
-  )
-}
-
-interface Mapped {
-  readonly scheme?: string | undefined
-  readonly cidr?: string | undefined
-  readonly port?: number | undefined
-  readonly group?: string | undefined
-}
-
-const DESTINATION_EXPECTED =
-  'expected scheme://host[:port], { scheme, cidr, port } or { group }, one or a list'
-
-/** The value of a verdict. */
-export function destinations(verdict: Verdict): z.ZodType<(Destination | GroupReference)[]> {
-  const url = readBy(text('scheme://host[:port]'), (written) => parseDestination(written, verdict))
-  const error = DESTINATION_EXPECTED
-  return oneOrMore(z.union([url, mappedDestination(verdict)], { error }), error, 'destinations')
-}
-
-const groupUrl = readBy(text('scheme://host[:port]'), (written): Destination | PatternFault => {
-  const read = parseDestination(written, 'allow')
-  if ('fault' in read) return read
-  if (read.path)
-    return { fault: 'a group names no paths', hint: 'write `paths:` in the rules that use it' }
-  if (read.host.kind === 'param')
-    return { fault: 'a group has no parameters', hint: 'write the destination in the rule itself' }
-  return read
-})
-
-const groupRange = readBy(
-  z.strictObject({
-    scheme: text('a scheme').optional(),
-    cidr: text('a range such as 10.1.2.0/24'),
-    port: port.optional(),
-  }),
-  (written) => parseRange(written, 'allow'),
-)
-
-const GROUPED_EXPECTED = 'expected scheme://host[:port] or { scheme, cidr, port }, one or a list'
-
-/** `hosts:` of a file: destinations as on an allow, without paths, parameters or other groups, by the names of groups. */
-export const groups: z.ZodType<Readonly<Record<string, readonly Destination[]>>> = z.record(
-  identifier("a group's name"),
-  oneOrMore(
-    z.union([groupUrl, groupRange], { error: GROUPED_EXPECTED }),
-    GROUPED_EXPECTED,
-    'destinations',
-  ),
-  { error: 'expected a mapping of names to destinations' },
-)

@@ -3,8 +3,8 @@
 
 import type { Reason } from '../errors.ts'
 
-/** The recognisers that rules can ask for. */
-export const INSPECTORS = ['mcp', 'model', 'graphql', 'git'] as const
+/** The recognisers that rules can ask for; `body` is JSON that may be of any other kind too, and that conditions read. */
+export const INSPECTORS = ['mcp', 'model', 'graphql', 'git', 'body'] as const
 
 /** One of them. */
 export type Inspector = (typeof INSPECTORS)[number]
@@ -27,6 +27,8 @@ export interface McpSubject {
   readonly name?: string
   /** Of a tool call, for conditions; undefined where there are none. */
   readonly arguments?: unknown
+  /** Of a name in a list that a server shows: with what it will be asked for is not known yet. */
+  readonly isShown?: true
 }
 
 /** One question to a model. */
@@ -76,12 +78,19 @@ export interface GitSubject {
   readonly commands: readonly GitCommand[]
 }
 
+/** A body that is JSON, whatever else it is. */
+export interface BodySubject {
+  readonly json: unknown
+}
+
 /** What was read of a call. A recogniser that was asked and is not there found that the bytes are not of its kind. */
 export interface Content {
   readonly mcp?: McpSubject
   readonly model?: ModelSubject
   readonly graphql?: GraphqlSubject
   readonly git?: GitSubject
+  /** Beside any other kind, where a condition reads it, the body is small enough, and it is JSON. */
+  readonly body?: BodySubject
   /** Why the bytes could not be understood: no allow that looks inside matches, and every deny that does. */
   readonly fault?: Reason
 }

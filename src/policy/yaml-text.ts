@@ -13,6 +13,7 @@ import {
 } from 'yaml'
 
 import type { Problem } from './problem.ts'
+import { offsetInFile } from './scalar-place.ts'
 
 /** A place in a text; lines and columns count from 1. */
 export interface Place {
@@ -50,6 +51,8 @@ export interface YamlText {
   readonly problems: readonly Problem[]
   /** Where the value at a path, or its key, or else its nearest parent stands. */
   place(path: KeyPath, what: 'key' | 'value'): Place
+  /** Where a character of the text at a path stands. @param offset in the value */
+  placeWithin(path: KeyPath, offset: number): Place
 }
 
 /** Reads a text as YAML 1.2, core schema. */
@@ -83,10 +86,18 @@ export function readYamlText(text: string, file: string): YamlText {
     // The parser is recursive: a text nested thousands deep overflows the stack.
     if (!(error instanceof RangeError)) throw error
     report(0, 'nested too deeply', 'yaml-syntax')
-    return { value: undefined, problems, place: () => ({ line: 1, column: 1 }) }
+    const nowhere = { line: 1, column: 1 }
+    return { value: undefined, problems, place: () => nowhere, placeWithin: () => nowhere }
   }
   const value: unknown = problems.length === 0 ? document.toJS({ maxAliasCount: 0 }) : undefined
-  return { value, problems, place: (path, what) => findPlace(document, lines, path, what) }
+  return {
+    value,
+    problems,
+    place: (path, what) => findPlace(document, lines, path, what),
+    placeWithin: (path, offset) =>
+      findPlaceWithin(document, path, text, offset, lines) ??
+      findPlace(document, lines, path, 'value'),
+  }
 }
 
 function reportSyntax(
@@ -123,6 +134,20 @@ function findPlace(
     if (offset !== undefined) return placeAt(lines, offset)
   }
   return { line: 1, column: 1 }
+}
+
+function findPlaceWithin(
+  document: Document,
+  path: KeyPath,
+  text: string,
+  offset: number,
+  lines: LineCounter,
+): Place | undefined {
+  const node = document.getIn(path, true)
+  if (!isScalar(node) || typeof node.value !== 'string' || !node.range) return undefined
+  const [start, end] = node.range
+  const scalar = { text, start, end, style: node.type, value: node.value }
+  return placeAt(lines, offsetInFile(scalar, offset))
 }
 
 function findOffset(document: Document, path: KeyPath, what: 'key' | 'value'): number | undefined {

@@ -1,5 +1,5 @@
 // What lets something through beyond the rules and tasks as they were: a task that lives longer than it was to, one that
-// may do more since rules were edited, the configuration's own begun anew, rules that only observe. Each waits until
+// may do more since rules were edited, the configuration's own begun anew, rules and tasks that only observe. Each waits until
 // somebody else than who made it has looked at it. Kept on the disk. Filled by what puts events on record and by the
 // rules; shown and reviewed by `control/`.
 
@@ -27,7 +27,12 @@ interface KeptOverride extends OverrideView {
 }
 
 const FILE = 'overrides.ndjson'
-const KINDS: ReadonlySet<string> = new Set(['task-extended', 'task-widened', 'task-renewed'])
+const KINDS: ReadonlySet<string> = new Set([
+  'task-extended',
+  'task-widened',
+  'task-renewed',
+  'task-observing',
+])
 
 /** Unreviewed ones that are kept; beyond, the oldest go: their number says enough by then. */
 const OVERRIDES_MAX = 10_000

@@ -1,7 +1,7 @@
 // What is shown of tasks, of their ends and of the kill switch: plain data, JSON as it is answered, times in ISO 8601 UTC.
 // Data only; made by the tasks room, answered by `control/`, read by whoever calls it.
 
-import type { TaskState } from './task.ts'
+import type { DataClass, TaskState } from './task.ts'
 
 /** Who changes something: a principal of the control API, or the sidecar itself. */
 export interface Actor {
@@ -56,6 +56,8 @@ export interface TaskView {
   readonly params: Readonly<Record<string, string>>
   readonly environment: string
   readonly ceiling: string
+  /** The highest class that any task of its tree has read. */
+  readonly read: DataClass
   /** What no rule allows passes. */
   readonly observe?: true
   /** Absent where the task has none. */
@@ -162,7 +164,7 @@ export interface RequestView {
 /** What let something through beyond the rules and tasks as they were, and waits for a review. */
 export interface OverrideView {
   readonly id: string
-  /** `task-extended`, `task-widened`, `task-renewed`, or `observe`: rules that refuse nothing. */
+  /** `task-extended`, `task-widened`, `task-renewed`, `task-observing`, or `observe`: rules that refuse nothing. */
   readonly kind: string
   /** A task's id, or a rule set as `name@version`. */
   readonly about: string

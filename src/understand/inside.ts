@@ -3,6 +3,7 @@
 
 import type { ClientSide } from '../call.ts'
 import { EgressError } from '../errors.ts'
+import { readJsonBody } from '../inspect/json-body.ts'
 import { resemblesJsonRpc } from '../inspect/mcp/resemblance.ts'
 import { joinChunks, readWhole, replayBody } from '../inspect/whole-body.ts'
 import { findOverride, judge, type Verdict } from '../judge.ts'
@@ -25,11 +26,12 @@ import { readModelQuestion } from './model.ts'
 import { isOfTwoKinds, TWO_KINDS } from './two-kinds.ts'
 
 const NOTHING = new Uint8Array()
+const OPTIONAL: readonly Inspector[] = ['body', 'git']
 
 /** Reads a body as one kind of thing; undefined where it is none. @throws EgressError what is wrong with it */
 type Reader = (whole: WholeCall) => Reading | undefined
 
-const READERS: Readonly<Record<Exclude<Inspector, 'git'>, Reader>> = {
+const READERS: Readonly<Record<Exclude<Inspector, 'git' | 'body'>, Reader>> = {
   mcp: readMcpPost,
   model: readModelQuestion,
   graphql: readGraphqlPost,
@@ -44,7 +46,10 @@ export async function readInside(
 ): Promise<Verdict> {
   const { request } = call
   if (request.expectsContinue) client.sendContinue()
-  return decideReading(call, await readRequest(call, inspectors, client.body, parts))
+  const verdict = decideReading(call, await readRequest(call, inspectors, client.body, parts))
+  // What was read is then kept as long as the call is open, and counted once more than its bytes.
+  if (verdict.contents) parts.shares.hold(call, call.heldBytes)
+  return verdict
 }
 
 async function readRequest(
@@ -68,15 +73,14 @@ async function readRequest(
   if (source.length === 0 && call.request.method !== 'POST')
     return readBodiless(call, inspectors, parts)
   const { shares, limits } = parts
-  const { inspectBytesMax } = limits
+  // Conditions can do without a body; what looks into it cannot.
+  const isOptional = mayBeUnread(inspectors)
+  const bytesMax = isOptional ? limits.conditionBodyBytesMax : limits.inspectBytesMax
   const hold = (bytes: number): void => shares.hold(call, bytes)
-  const { chunks, isWhole } = await readWhole(source, inspectBytesMax, hold)
+  const { chunks, isWhole } = await readWhole(source, bytesMax, hold)
   const body = replayBody(chunks, source, (bytes) => shares.letGo(call, bytes))
-  if (!isWhole) {
-    const fault = new EgressError('body-too-large', { bytesMax: inspectBytesMax })
-    return readFault(fault, makeInspection({ body }))
-  }
-  const whole = { call, bytes: joinChunks(chunks), body, parts }
+  if (!isWhole && !isOptional) return readFault(tooLarge(bytesMax), makeInspection({ body }))
+  const whole: WholeCall = { call, bytes: isWhole ? joinChunks(chunks) : NOTHING, body, parts }
   const { policies } = call.identity
   renewRules(call, parts)
   if (call.identity.policies === policies) return readWholeBody(whole, inspectors)
@@ -85,14 +89,37 @@ async function readRequest(
   // Changed rules need not look inside any more.
   if (verdict.decision.verdict === 'deny' || wanted === undefined)
     return { content: {}, inspection: makeInspection({ body }), verdict }
+  if (!isWhole && !mayBeUnread(wanted))
+    return readFault(tooLarge(bytesMax), makeInspection({ body }))
   return readWholeBody(whole, wanted)
 }
 
+// By now it is known to be no request of git.
+function mayBeUnread(inspectors: readonly Inspector[]): boolean {
+  return inspectors.includes('body') && inspectors.every((kind) => OPTIONAL.includes(kind))
+}
+
+function tooLarge(bytesMax: number): EgressError {
+  return new EgressError('body-too-large', { bytesMax })
+}
+
+// What conditions read goes beside whatever else the bytes are.
+function readWholeBody(read: WholeCall, inspectors: readonly Inspector[]): Reading {
+  const { call, bytes, parts } = read
+  const { conditionBodyBytesMax } = parts.limits
+  const json = inspectors.includes('body')
+    ? readJsonBody(call.request.headers, bytes, conditionBodyBytesMax)
+    : undefined
+  if (json === undefined) return readKind(read, inspectors)
+  const reading = readKind({ ...read, json }, inspectors)
+  return { ...reading, content: { ...reading.content, body: json } }
+}
+
 // The first that knows what the bytes are has read them; what none of them can read is a fault.
-function readWholeBody(whole: WholeCall, inspectors: readonly Inspector[]): Reading {
+function readKind(whole: WholeCall, inspectors: readonly Inspector[]): Reading {
   let fault: Reading | undefined
   for (const inspector of inspectors) {
-    if (inspector === 'git') continue
+    if (inspector === 'git' || inspector === 'body') continue
     const reading = tryReading(() => READERS[inspector](whole), whole.body)
     if (reading !== undefined && reading.fault === undefined)
       return checkKind(reading, inspectors, whole)

@@ -4,7 +4,7 @@
 import type { Answer, Call, Identified, Inspection, Received } from '../call.ts'
 import type { EgressError, Reason } from '../errors.ts'
 import { judge, type Verdict } from '../judge.ts'
-import type { Content } from '../policy/subject.ts'
+import type { BodySubject, Content } from '../policy/subject.ts'
 import type { Parts } from '../stages.ts'
 import type { Body } from '../wire/body.ts'
 
@@ -18,6 +18,8 @@ export interface WholeCall {
   /** Gives the same bytes again. */
   readonly body: Body
   readonly parts: Parts
+  /** The body as JSON, where a condition reads it and it is. */
+  readonly json?: BodySubject
 }
 
 /** What a recogniser made of a call. */
@@ -67,11 +69,12 @@ export function decideReading(
   call: Screened,
   { content, inspection, verdict, fault }: Reading,
 ): Verdict {
-  call.inspection = inspection
   const ask = (): Verdict => judge(call.identity, call.request, content)
   const judged = verdict ?? ask()
   // A person may take long.
   const isHeld = judged.decision.verdict === 'hold' && judged.again === undefined
   const decided = isHeld ? { ...judged, again: ask } : judged
+  const { contents } = decided
+  call.inspection = contents ? { ...inspection, contents } : inspection
   return fault === undefined ? decided : { ...decided, detail: fault.detail }
 }

@@ -42,9 +42,11 @@ export function joinVerdicts(verdicts: readonly Verdict[]): Verdict | undefined 
     ),
   }
   const revisitAt = Math.min(...verdicts.map((each) => each.decision.revisitAt ?? Infinity))
+  const contents = verdicts.flatMap((each) => each.contents ?? [])
   const wouldDeny = verdicts.find((each) => each.decision.wouldDeny)?.decision.wouldDeny
   return {
     ...first,
+    ...(contents.length > 0 && { contents }),
     decision: {
       ...joined,
       ...holding,

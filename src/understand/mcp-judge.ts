@@ -15,16 +15,14 @@ import { judge, type Rules, type Verdict } from '../judge.ts'
 import type { OpenRequest } from '../ledger/open-requests.ts'
 import type { SeenTool } from '../ledger/tool-pins.ts'
 import type { Decision } from '../policy/decision.ts'
-import type { McpList, McpSubject } from '../policy/subject.ts'
+import type { BodySubject, Content, McpList, McpSubject } from '../policy/subject.ts'
 import type { Parts } from '../stages.ts'
-import { formatAuthority } from '../wire/authority.ts'
 import { firstValue } from '../wire/headers.ts'
-import type { CanonicalRequest } from '../wire/receive.ts'
 import { makeUlid } from '../wire/ulid.ts'
 import type { Screened } from './inspection.ts'
 import { joinVerdicts } from './join-verdicts.ts'
 import { keeperFor, modeOf } from './keeping.ts'
-import { describeOpen, letThrough } from './mcp-answers.ts'
+import { describeOpen, letThrough, originOf } from './mcp-open.ts'
 
 /** One message and what became of it. */
 export interface Judged {
@@ -32,11 +30,20 @@ export interface Judged {
   readonly verdict: Verdict
 }
 
+/** What a judge is made within. */
+interface Surroundings {
+  /** Made with this judge. */
+  readonly exchange: () => McpExchange
+  /** What was posted, where a condition reads it. */
+  readonly json: BodySubject | undefined
+}
+
 /** The judge of one call's messages. */
 export class McpCallJudge implements McpJudge {
   readonly #call: Screened
   readonly #parts: Parts
   readonly #exchange: () => McpExchange
+  readonly #posted: Pick<Content, 'body'> | undefined
   /** Of the last message: what a list in it may show is asked with the same rules. */
   #rules: Rules
   /** The server as its tools are remembered: origin and path. */
@@ -44,11 +51,11 @@ export class McpCallJudge implements McpJudge {
   /** Where requests and their answers belong together, by whatever calls they come. */
   #conversation: string
 
-  /** @param exchange made with this judge */
-  constructor(call: Screened, parts: Parts, exchange: () => McpExchange) {
+  constructor(call: Screened, parts: Parts, { exchange, json }: Surroundings) {
     this.#call = call
     this.#parts = parts
     this.#exchange = exchange
+    this.#posted = json && { body: json }
     this.#rules = call.identity
     const { path, query, headers } = call.request
     this.#server = `${originOf(call.request)}${path.raw}`
@@ -107,12 +114,15 @@ export class McpCallJudge implements McpJudge {
     const open = this.#recall(message)
     if (message.kind === 'response') this.#seeTools(message, context.method ?? open?.method)
     const verdict = letThrough(this.decide(message).verdict)
+    // What is told on a stream may be above what the stream itself was let through for.
+    const { data } = verdict.decision.obligations
+    if (!this.#parts.flow.noteReadOrCut(this.#call, data)) return 'audit-unavailable'
     this.#record(message, verdict, context, open).catch(() => this.#call.cut('audit-unavailable'))
     return verdict.decision.reason
   }
 
   mayUse(list: McpList, name: string): boolean {
-    const subject: McpSubject = { kind: 'item', method: '', list, name }
+    const subject: McpSubject = { kind: 'item', method: '', list, name, isShown: true }
     return this.#decideSubject(subject).decision.verdict !== 'deny'
   }
 
@@ -153,7 +163,9 @@ export class McpCallJudge implements McpJudge {
   #renew(): Reason | undefined {
     const { arrival, request } = this.#call
     try {
-      this.#rules = this.#parts.identifier.identify(arrival, request.headers)
+      const { policies, moment } = this.#parts.identifier.identify(arrival, request.headers)
+      // What a server says goes to the task: nothing is sent by it.
+      this.#rules = { policies, moment: () => ({ ...moment(), read: 'public' }) }
       return undefined
     } catch (error) {
       if (error instanceof EgressError) return error.reason
@@ -191,7 +203,7 @@ export class McpCallJudge implements McpJudge {
   #describeTool(tool: JsonValue): (SeenTool & { readonly isAllowed: boolean })[] {
     const name = nameOf(tool)
     if (name === undefined) return []
-    const subject: McpSubject = { kind: 'item', method: '', list: 'tools', name }
+    const subject: McpSubject = { kind: 'item', method: '', list: 'tools', name, isShown: true }
     const { decision } = judge(this.#rules, this.#call.request, { mcp: subject })
     const pinned = decision.obligations.pins?.get(name)
     return [
@@ -206,7 +218,7 @@ export class McpCallJudge implements McpJudge {
 
   #decideSubject(mcp: McpSubject): Verdict {
     const { request } = this.#call
-    const verdict = judge(this.#rules, request, { mcp })
+    const verdict = judge(this.#rules, request, { mcp, ...this.#posted })
     const { decision } = verdict
     if (decision.verdict === 'deny' || mcp.list !== 'tools' || mcp.name === undefined)
       return verdict
@@ -265,11 +277,6 @@ export class McpCallJudge implements McpJudge {
       ...(detail && { detail }),
     })
   }
-}
-
-/** Scheme, host and port of a request. */
-export function originOf({ scheme, endpoint }: CanonicalRequest): string {
-  return `${scheme}://${formatAuthority(endpoint, scheme === 'https' ? 443 : 80)}`
 }
 
 function nameOf(tool: JsonValue): string | undefined {

@@ -16,6 +16,7 @@ import { refuseMcp, type RefusalContext } from '../inspect/mcp/refusal.ts'
 import { resemblesMcp } from '../inspect/mcp/resemblance.ts'
 import type { Verdict } from '../judge.ts'
 import type { Unit } from '../ledger/owed.ts'
+import type { BodySubject } from '../policy/subject.ts'
 import type { Parts } from '../stages.ts'
 import { NO_BODY, type Body } from '../wire/body.ts'
 import { firstValue } from '../wire/headers.ts'
@@ -27,7 +28,8 @@ import {
   type WholeCall,
 } from './inspection.ts'
 import { joinVerdicts } from './join-verdicts.ts'
-import { McpCallJudge, originOf, type Judged } from './mcp-judge.ts'
+import { McpCallJudge, type Judged } from './mcp-judge.ts'
+import { originOf } from './mcp-open.ts'
 
 const NOTHING = new Uint8Array()
 
@@ -35,9 +37,9 @@ const NOTHING = new Uint8Array()
  * Reads what a client posts; undefined where the call is none of MCP.
  * @throws protocol-not-allowed where a server might take it for one
  */
-export function readMcpPost({ call, bytes, body, parts }: WholeCall): Reading | undefined {
+export function readMcpPost({ call, bytes, body, parts, json }: WholeCall): Reading | undefined {
   const { method, headers } = call.request
-  if (isMcpRequest(method, headers)) return new McpCall(call, parts).read(bytes, body)
+  if (isMcpRequest(method, headers)) return new McpCall(call, parts, json).read(bytes, body)
   if (resemblesMcp(method, headers, bytes))
     throw new EgressError('protocol-not-allowed', { part: 'head' })
   return undefined
@@ -56,14 +58,14 @@ class McpCall {
   readonly #context: RefusalContext
   readonly #call: Screened
 
-  constructor(call: Screened, parts: Parts) {
+  constructor(call: Screened, parts: Parts, json?: BodySubject) {
     this.#call = call
     const { request, identity } = call
     let keptBytes = 0
     // A client of the streams' own revisions accepts one as an answer; one of the older transport looks at the status alone.
     const isOldTransport = request.method === 'POST' && !acceptsEvents(request.headers)
     this.#context = { callId: call.id, taskId: identity.task.id, isOldTransport }
-    this.#judge = new McpCallJudge(call, parts, () => this.#exchange)
+    this.#judge = new McpCallJudge(call, parts, { exchange: () => this.#exchange, json })
     this.#exchange = new McpExchange({
       request: {
         method: request.method,

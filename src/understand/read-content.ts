@@ -6,6 +6,7 @@ import { PushReader } from '../inspect/git/push.ts'
 import { recogniseGit, resemblesGit, type GitHead } from '../inspect/git/request.ts'
 import { resemblesGraphql } from '../inspect/graphql/carried.ts'
 import { readJson } from '../inspect/json.ts'
+import { readJsonBody } from '../inspect/json-body.ts'
 import { isMcpRequest } from '../inspect/mcp/head.ts'
 import { checkMcpHeaders } from '../inspect/mcp/headers.ts'
 import { readMessages } from '../inspect/mcp/messages.ts'
@@ -13,6 +14,7 @@ import { resemblesJsonRpc, resemblesMcp } from '../inspect/mcp/resemblance.ts'
 import { recogniseQuestion } from '../inspect/model/question.ts'
 import { readModelRequest } from '../inspect/model/request.ts'
 import { findOverride } from '../judge.ts'
+import { DEFAULT_LIMITS } from '../limits.ts'
 import type { ReadBody } from '../policy/check.ts'
 import type { Question } from '../policy/decision.ts'
 import type { Content, Inspector } from '../policy/subject.ts'
@@ -22,7 +24,7 @@ import { isOfTwoKinds, TWO_KINDS } from './two-kinds.ts'
 /** Reads one kind of thing; undefined where the bytes are none. @throws EgressError what is wrong with them */
 type Reader = (question: Question, bytes: Uint8Array) => Content | undefined
 
-type Readers = Readonly<Record<Exclude<Inspector, 'git'>, Reader>>
+type Readers = Readonly<Record<Exclude<Inspector, 'git' | 'body'>, Reader>>
 
 /** Makes a reader of bodies as rules would see them. @param loadGraphql gives the reader of GraphQL once it is needed */
 export function makeContentReader(loadGraphql: typeof graphqlReader): ReadBody {
@@ -31,7 +33,13 @@ export function makeContentReader(loadGraphql: typeof graphqlReader): ReadBody {
     model: readModel,
     graphql: (question, bytes) => readGraphql(loadGraphql(), question, bytes),
   }
-  return (question, bytes, inspectors) => readBody(readers, question, bytes, inspectors)
+  return (question, bytes, inspectors) => {
+    const content = readBody(readers, question, bytes, inspectors)
+    if (!inspectors.includes('body')) return content
+    const { conditionBodyBytesMax } = DEFAULT_LIMITS
+    const body = readJsonBody(question.headers, bytes, conditionBodyBytesMax)
+    return body ? { ...content, body } : content
+  }
 }
 
 /** Reads a body as rules would see it; one MCP message, as those of a batch are judged one by one. */
@@ -55,7 +63,7 @@ function readBody(
     return faultOf(asFault(error))
   }
   for (const inspector of inspectors) {
-    if (inspector === 'git') continue
+    if (inspector === 'git' || inspector === 'body') continue
     try {
       const content = readers[inspector](question, bytes)
       if (content === undefined) continue

@@ -5,7 +5,7 @@ import t from 'tap'
 
 import { startDnsServer } from '../fixtures/dns.ts'
 import { exchange, ruleSet, scenario, type Scenario } from '../fixtures/scenario.ts'
-import { connectAs, getAs, makeTask, type MadeTask } from '../fixtures/tasks.ts'
+import { api, connectAs, getAs, makeTask, type MadeTask } from '../fixtures/tasks.ts'
 import { startHttp } from '../fixtures/upstreams.ts'
 
 const OWN = 'http://sallyport.internal'
@@ -292,4 +292,139 @@ void t.test('an agent reads its own envelope', async (t) => {
       t.equal(dns.count('sallyport.internal'), 0, 'no resolver is asked for the name')
     },
   )
+})
+
+void t.test('an agent asks people, and people answer', async (t) => {
+  const up = await startHttp({})
+  t.teardown(() => up.close())
+  const host = `up.test:${up.port}`
+  const base = {
+    hosts: ['up.test'],
+    expires: null,
+    limits: 'requestsPerHour: 4, requestsOpenPerTaskMax: 2, envelopeCallsPerMinute: 40',
+    rules: ruleSet(`id: reading, allow: 'http://${host}', methods: [GET], ${LOOPBACK}`),
+  }
+  const wanted = (path: string, reason = 'The task needs it.'): object => ({
+    method: 'POST',
+    url: `http://${host}/${path}`,
+    reason,
+  })
+
+  scenario(
+    t,
+    'a request is opened once, seen with the words of the agent marked, closed by an approver, and changes no rule',
+    base,
+    async (cx, t) => {
+      const task = await makeTask(cx)
+      const other = await makeTask(cx)
+      const evil = 'Grant\u001b[2K this\u202e at once.\nApproved by: ann'
+      const opened = await ask(cx, task, wanted('x', evil))
+      t.match(opened, { status: 201, body: { id: /^q_[0-9a-z]{26}$/, state: 'open' } })
+      const { id } = opened.body
+      t.match(await ask(cx, task, wanted('x')), { status: 200, body: { id } }, 'the same one')
+      t.match(await own(cx, task, `/v1/requests/${id}`), { status: 200, body: { state: 'open' } })
+      t.match(await own(cx, other, `/v1/requests/${id}`), { status: 404 })
+      t.strictSame((await own(cx, other, '/v1/requests')).body, { requests: [] })
+
+      const { body } = await api(cx, 'GET', '/v1/requests?state=open')
+      t.strictSame(body.requests, [
+        {
+          id,
+          task: task.id,
+          owner: { name: 'ann', team: 'test' },
+          agent: body.requests[0].agent,
+          environment: 'test',
+          method: 'POST',
+          url: `http://${host}/x`,
+          verdict: 'deny',
+          verdictReason: 'method-not-allowed',
+          agentSays: 'Grant\\u{1b}[2K this\\u{202e} at once. Approved by: ann',
+          state: 'open',
+          openedAt: body.requests[0].openedAt,
+        },
+      ])
+      const listed = cx.run('task', 'requests')
+      t.match(listed.stdout, new RegExp(`^${id} open .* POST http://${host}/x\n`))
+      t.match(listed.stdout, /\n  the agent says: "Grant/)
+      t.match(
+        cx.run('task', 'answer', id, 'granted', '--reason', 'Rules follow.').stdout,
+        /granted by/,
+      )
+      t.equal(cx.run('task', 'answer', id, 'refused').status, 1, 'once')
+      const closed = await own(cx, task, `/v1/requests/${id}`)
+      t.match(closed.body, { id, state: 'granted', answer: 'Rules follow.' })
+      t.notMatch(JSON.stringify(closed.body), /administrator/, 'who it was stays with people')
+      t.match(
+        (await own(cx, task, mayPath('POST', `http://${host}/x`))).body,
+        { verdict: 'deny' },
+        'what was granted is not allowed by that',
+      )
+      const events = cx.records().filter(({ event }) => event.action.startsWith('request-'))
+      t.match(events, [
+        {
+          event: { action: 'request-opened' },
+          sallyport: { task: { id: task.id }, detail: { request: id, method: 'POST' } },
+        },
+        {
+          event: { action: 'request-closed' },
+          sallyport: { detail: { request: id, answer: 'granted', actor: 'administrator' } },
+        },
+      ])
+    },
+  )
+
+  scenario(t, 'requests are few, and small, and of use', base, async (cx, t) => {
+    const task = await makeTask(cx)
+    for (const bad of [
+      '{',
+      '[]',
+      '{"method":"GET","url":"http://a.test/"}',
+      { ...wanted('x'), more: 1 },
+      { ...wanted('x'), reason: ' ' },
+      { ...wanted('x'), reason: 'x'.repeat(1001) },
+      { ...wanted('x'), method: 'no method' },
+      { ...wanted('x'), url: 'http://a.test/../b' },
+      { ...wanted('x'), method: 'GET' },
+    ])
+      t.equal((await ask(cx, task, bad)).status, 400, JSON.stringify(bad).slice(0, 60))
+    t.equal((await ask(cx, task, { ...wanted('x'), reason: 'x'.repeat(20_000) })).status, 413)
+    t.match(
+      (await ask(cx, task, wanted('x'), ['Origin: null'])).head,
+      /403 Sallyport: operation-not-allowed/,
+    )
+    t.equal((await ask(cx, task, wanted('1'))).status, 201)
+    t.equal((await ask(cx, task, wanted('2'))).status, 201)
+    const full = await ask(cx, task, wanted('3'))
+    t.match(full.head, /^HTTP\/1\.1 429 Sallyport: quota-exceeded\r\n[\s\S]*\r\nRetry-After: 60/)
+    const { body } = await api(cx, 'GET', '/v1/requests')
+    for (const { id } of body.requests)
+      await api(cx, 'POST', `/v1/requests/${id}/close`, { answer: 'refused' })
+    t.equal((await ask(cx, task, wanted('3'))).status, 201)
+    await ask(cx, task, wanted('4'))
+    const closing = (await api(cx, 'GET', '/v1/requests?state=open')).body.requests
+    for (const { id } of closing)
+      await api(cx, 'POST', `/v1/requests/${id}/close`, { answer: 'refused' })
+    const late = await ask(cx, task, wanted('5'))
+    const wait = Number(/\r\nRetry-After: (\d+)/.exec(late.head)?.[1])
+    t.ok(wait > 3000 && wait <= 3600, `not before the first of them is an hour old: ${wait}`)
+    await cx.stop()
+    await cx.start()
+    t.match((await ask(cx, task, wanted('5'))).head, / 429 /, 'over a restart as well')
+
+    let last = ''
+    for (let at = 0; at < 41; at += 1) last = await getAs(cx, task, `${OWN}/v1/task`)
+    t.match(last, / 429 Sallyport: quota-exceeded\r\n[\s\S]*\r\nRetry-After: \d+\r\n/)
+  })
+
+  scenario(t, 'nobody waits for the answer of a task that is over', base, async (cx, t) => {
+    const task = await makeTask(cx)
+    await ask(cx, task, wanted('x'))
+    await api(cx, 'POST', `/v1/tasks/${task.id}/revoke`, {})
+    t.strictSame((await api(cx, 'GET', '/v1/requests')).body, { requests: [] })
+    t.match(cx.records().find(({ event }) => event.action === 'request-closed')?.sallyport.detail, {
+      answer: 'lapsed',
+      actor: 'sidecar',
+    })
+    t.match(await getAs(cx, task, `${OWN}/v1/task`), /^HTTP\/1\.1 403 /)
+  })
 })

@@ -42,6 +42,8 @@ export interface MetricSources {
 export interface TaskNumbers {
   /** By state; those that have ended are left out. */
   readonly byState: Readonly<Record<'pending' | 'active' | 'suspended' | 'revoking', number>>
+  /** Live ones for which what no rule allows passes. */
+  readonly observing: number
   /** Live ones below a task that has ended: always 0, or a promise is broken. */
   readonly orphaned: number
   /** Ended ones whose sandbox was not seen to end. */

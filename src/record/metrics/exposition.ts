@@ -158,6 +158,11 @@ function registerGauges(registry: Registry, sources: MetricSources): void {
     ['sallyport_open_calls', 'Calls in flight.', openCalls],
     ['sallyport_open_tunnels', 'Tunnels open.', openTunnels],
     ['sallyport_active_tasks', 'Tasks that may call.', () => tasks().byState.active],
+    [
+      'sallyport_tasks_observing',
+      'Tasks for which what no rule allows passes.',
+      () => tasks().observing,
+    ],
     ['sallyport_orphaned_tasks', 'Live tasks below one that has ended.', () => tasks().orphaned],
     [
       'sallyport_teardowns_unconfirmed',

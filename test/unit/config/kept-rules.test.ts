@@ -29,6 +29,7 @@ function open(t: Test): Fixture {
       stateDir: fixture.stateDir,
       journal: { dir: fixture.journalDir, retainMs: 30 * DAY_MS },
       bytesMax: 250_000,
+      pins: () => new Set(),
       now: () => opened.at,
       onProblem: (error) => problems.push(error),
     }),

@@ -385,6 +385,7 @@ void t.test('the document is made from the schemas that check', async (t) => {
     '/v1/tasks/{id}/children',
     '/v1/tasks/{id}/env',
     '/v1/tasks/{id}/extend',
+    '/v1/tasks/{id}/flow/reset',
     '/v1/tasks/{id}/heartbeat',
     '/v1/tasks/{id}/intent',
     '/v1/tasks/{id}/resume',

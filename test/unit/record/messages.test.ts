@@ -30,6 +30,7 @@ function openRecorder(dir: string, messageRecordsPerSecond = 50, recordsQueuedMa
     openTunnels: () => 0,
     tasks: () => ({
       byState: { pending: 0, active: 0, suspended: 0, revoking: 0 },
+      observing: 0,
       orphaned: 0,
       unconfirmed: 0,
       endings: { counts: [], sum: 0 },

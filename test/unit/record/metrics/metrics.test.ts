@@ -12,6 +12,7 @@ void t.test(
       openTunnels: () => 2,
       tasks: () => ({
         byState: { pending: 0, active: 1, suspended: 0, revoking: 0 },
+        observing: 3,
         orphaned: 0,
         unconfirmed: 0,
         endings: { counts: [1], sum: 0.5 },
@@ -79,6 +80,7 @@ void t.test(
         'sallyport_active_tasks 1',
         'sallyport_tasks{state="active"} 1',
         'sallyport_orphaned_tasks 0',
+        'sallyport_tasks_observing 3',
         'sallyport_teardowns_unconfirmed 0',
         'sallyport_task_ending_seconds_sum 0.5',
         'sallyport_journal_bytes 1234',
