@@ -5,7 +5,8 @@ import { readFileSync } from 'node:fs'
 
 import t from 'tap'
 
-import { checkRuleSet, checkTests } from '../../../../src/policy/check.ts'
+import { checkRuleSet } from '../../../../src/policy/check.ts'
+import { checkTests } from '../../../../src/policy/rule-tests.ts'
 import * as bounds from '../../../../src/policy/condition/bounds.ts'
 import { ENVIRONMENT, hasMembers, type Node } from '../../../../src/policy/condition/environment.ts'
 import { FUNCTIONS, METHODS, PATTERNED } from '../../../../src/policy/condition/functions.ts'
