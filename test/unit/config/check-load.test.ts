@@ -25,7 +25,12 @@ const DEMANDS: RuleDemands = {
   limits: DEFAULT_LIMITS,
   always: [],
   task: undefined,
-  around: { profiles: BUILT_IN_PROFILES, sinks: [], journal: { sync: 'process' } },
+  // What regulated rules ask of a configuration is looked at together with one.
+  around: {
+    profiles: BUILT_IN_PROFILES,
+    sinks: [{ name: 'soc', onBacklogFull: 'deny' }],
+    journal: { sync: 'disk' },
+  },
 }
 const root = path.join(import.meta.dirname, '../../..')
 // Both read the bodies of tests by the same reader, which is loaded as a program of its own loads it.
