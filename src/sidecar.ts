@@ -122,12 +122,7 @@ export class Sidecar {
     const onProgress = (call: Call): void => records.recorder.recordProgress(call)
     const changes = new TimeChanges(() => ({ room: this.#room, dialer }))
     this.#openCalls = new OpenCalls({ limits, now, onProgress, onTimed: changes.look })
-    this.#rules = openRules({
-      config,
-      log,
-      records,
-      room: () => this.#room,
-    })
+    this.#rules = openRules({ config, log, records, room: () => this.#room })
     const dialer = makeDialer(
       config,
       () => [this.#proxy.address(), this.#health.address(), this.#control.address()],
@@ -245,7 +240,6 @@ export class Sidecar {
       onCredential: (standing, name) => this.#room.noteCredential(standing, name),
       refuseConnect: this.#config.refusals.connect,
       tools: this.#tools,
-      quotas: this.#tools.quotas,
       record: this.#config.record,
       recordedHeaders: this.#config.redact.headers,
       onUnexpected: unexpectedReporter(this.#records, this.#log),

@@ -3,6 +3,7 @@
 
 import { checkRuleSet, checkTogether } from '../policy/check.ts'
 import { DEFAULT_LIMITS, type Limits } from '../limits.ts'
+import { checkExpiry } from '../policy/check-expiry.ts'
 import type { CredentialDefinition } from '../credentials/sources.ts'
 import type { Problem } from '../policy/problem.ts'
 import { BUILT_IN_PROFILES, checkProfiledRules, type Profiles } from '../policy/profiles.ts'
@@ -14,11 +15,20 @@ import { checkAround } from './regulated.ts'
 import { pinnedFinderFor } from './pinned-rules.ts'
 import { compileTaskPolicy, failedTests, loadRuleSets, missingSet } from './rules.ts'
 
-/** Checks rule sets by themselves: what is wrong with each, its failing tests, its breadth. */
+/** What a configuration says of rule files; by default what none says. */
+interface CheckSurroundings {
+  readonly profiles?: Profiles
+  readonly limits?: Limits
+}
+
+/**
+ * Checks rule sets by themselves: what is wrong with each, its failing tests, its breadth, what of it is over.
+ * @param now epoch milliseconds
+ */
 export function checkRuleFiles(
   places: readonly string[],
-  profiles: Profiles = BUILT_IN_PROFILES,
-  limits: Limits = DEFAULT_LIMITS,
+  now: number,
+  { profiles = BUILT_IN_PROFILES, limits = DEFAULT_LIMITS }: CheckSurroundings = {},
 ): {
   readonly sets: ReadonlyMap<string, RuleSet>
   readonly problems: Problem[]
@@ -30,6 +40,7 @@ export function checkRuleFiles(
       ...problems,
       ...[...sets.values()].flatMap((set) => [
         ...checkRuleSet(set),
+        ...checkExpiry(set, now),
         ...checkProfiledRules(set, profiles),
         ...failedTests(set),
       ]),

@@ -170,8 +170,12 @@ export function compileTaskPolicy(
 function missingPin(name: string, set: RuleSet | undefined): Problem {
   const file = set?.file ?? 'rules'
   return {
-    ...problemIn(file, 'pin-mismatch', `the rule set \`${name}\` is not the pinned one`),
-    hint: `the pinned text is not kept${set === undefined ? '' : `; in force is ${set.version}`}`,
+    ...problemIn(
+      file,
+      'pin-mismatch',
+      `the rule set \`${name}\` is not the pinned one, whose text is not kept`,
+    ),
+    hint: set === undefined ? 'no set of that name is in force' : `it is ${set.version}`,
   }
 }
 

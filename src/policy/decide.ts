@@ -20,7 +20,7 @@ import type { Moment } from './facts.ts'
 import { chooseDeny, gather, gatherHolds, inOrder, isMet, NO_HOLDS, type Matter } from './gather.ts'
 import { looksInside, type HostRules } from './host-index.ts'
 import { inspectorOf } from './inside.ts'
-import { INSIDE, MATCHED, reach, reachConnect, type Stage } from './match.ts'
+import { BETWEEN, INSIDE, MATCHED, reach, reachConnect, type Stage } from './match.ts'
 import { NOTHING_OWED, oweOfSession, oweTogether } from './owe.ts'
 import { INSPECTORS, type Inspector } from './subject.ts'
 import { nextChange } from './window.ts'
@@ -91,14 +91,18 @@ export function decideConnect(policy: Policy, endpoint: Endpoint, moment: Moment
   return decision.verdict === 'hold' ? { ...settled, verdict: 'allow', reason: 'allowed' } : settled
 }
 
-// `inspect` also where nothing allows the tunnel: a refusal can then be told inside.
+// `inspect` also where nothing allows the tunnel: a refusal can then be told inside. Where only the time or a condition stands
+// in the way of one that nobody would look into, that is what is told.
 function tunnelMode(rules: HostRules, factsFor: (mode: TunnelMode) => TunnelFacts): TunnelMode {
   const entries = rules.holds.length > 0 ? [...rules.allows, ...rules.holds] : rules.allows
-  const asked = MODES.find((mode) => {
-    const facts = factsFor(mode)
-    return entries.some((entry) => reachConnect(entry, facts) === MATCHED)
-  })
-  return asked ?? 'inspect'
+  const findMode = (isReached: (stage: Stage) => boolean): TunnelMode | undefined =>
+    MODES.find((mode) => {
+      const facts = factsFor(mode)
+      return entries.some((entry) => isReached(reachConnect(entry, facts)))
+    })
+  return (
+    findMode((stage) => stage === MATCHED) ?? findMode((stage) => stage >= BETWEEN) ?? 'inspect'
+  )
 }
 
 function judge(policy: Policy, matter: Matter): Decision {
