@@ -10,8 +10,7 @@ import type { QuotaCharge, Unit } from './ledger/owed.ts'
 import type { PolicyChain } from './policy/conjunction.ts'
 import type { Moment } from './policy/facts.ts'
 import type { ConnectDecision, Decision } from './policy/decision.ts'
-import type { Content } from './policy/subject.ts'
-import type { Task, TaskStanding } from './tasks/task.ts'
+import type { DataClass, Task, TaskStanding } from './tasks/task.ts'
 import type { Endpoint } from './wire/authority.ts'
 import type { Body, RawHeaders } from './wire/body.ts'
 import { firstValue } from './wire/headers.ts'
@@ -102,8 +101,6 @@ export interface Answer {
 export interface Inspection {
   /** The request's body as it leaves: byte for byte what was judged. */
   readonly body: Body
-  /** What the rules were asked about, kept where time may change their answer. */
-  readonly contents?: readonly Content[]
   /** The head's fields as they are sent on: an answer that is to be read must not come compressed. */
   rewriteHead(headers: RawHeaders): RawHeaders
   /** Puts on record what the request says, before it leaves. @throws EgressError audit-unavailable */
@@ -118,13 +115,6 @@ export interface Inspection {
   writeRefusal(reason: Reason): Answer | undefined
   /** The call is over: what is still to be said of it goes on the call. */
   finish(): void
-}
-
-/** What is known of the upstream once it is dialed. */
-export interface UpstreamFacts {
-  readonly address: string
-  readonly port: number
-  readonly tlsVersion?: string
 }
 
 /** One message inside a call that was judged by itself: MCP, either way. */
@@ -186,12 +176,15 @@ export class Call {
   heldBytes = 0
   decision?: Decision | ConnectDecision
   decisionId?: string
+  /** What the tree of its task had read when it was decided, where that is above public. */
+  read?: DataClass
   /** Microseconds the decision took. */
   decisionUs = 0
   cleared?: true
   outgoing?: OutgoingHead
   credential?: { readonly name: string; readonly action: 'injected' | 'replaced' | 'dropped' }
-  upstream?: UpstreamFacts
+  /** Known once it is dialed. */
+  upstream?: { readonly address: string; readonly port: number; readonly tlsVersion?: string }
   clientTls?: { readonly serverName?: string; readonly version?: string }
   response?: { readonly status: number; readonly mimeType?: string }
   /** What a recogniser made of its bytes, for the record; grows until the call is over. */

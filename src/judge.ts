@@ -94,6 +94,7 @@ export function settle<C extends Call & Received & Identified>(
   parts: Parts,
 ): C & Decided {
   call.decide(decision, makeUlid(Date.now()), us)
+  parts.flow.tellRead(call)
   if (decision.verdict !== 'allow')
     throw new EgressError(decision.reason, {
       ...detail,

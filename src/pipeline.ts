@@ -18,6 +18,7 @@ import { meetObligations, meterAnswer, permitCall } from './ledger/clear.ts'
 import type { CallPermit } from './net/permit.ts'
 import { decideConnectTogether } from './policy/conjunction.ts'
 import type { ConnectDecision } from './policy/decision.ts'
+import { readTunnel, receive } from './receive.ts'
 import {
   checkServerName,
   clear,
@@ -25,7 +26,6 @@ import {
   fail,
   guardBody,
   prepare,
-  receive,
   screen,
   watchEcho,
   type CallScope,
@@ -35,7 +35,7 @@ import { understand } from './understand/understand.ts'
 import { isOwnHost } from './wire/own-host.ts'
 import type { Endpoint } from './wire/authority.ts'
 import type { Sniffed } from './wire/client-hello.ts'
-import { readConnect, type RequestHead, type TunnelScope } from './wire/receive.ts'
+import type { RequestHead, TunnelScope } from './wire/receive.ts'
 import { makeUlid } from './wire/ulid.ts'
 
 /** The client's side of an upgrade: the socket is ours once the head is judged. */
@@ -80,14 +80,19 @@ export async function runRequest(
     const prepared = await admit(received, scope, client, parts)
     const { request } = prepared
     if (request.expectsContinue) client.sendContinue()
+    parts.flow.noteLeaving(prepared)
     const answered = await sendRequest(prepared, {
       pool: parts.pool,
       limits: parts.limits,
       permit: permitRequest(prepared),
       request,
       body: guardBody(prepared, client, parts),
-      onInformational: (status, headers) => client.sendInformational(status, headers),
+      onInformational: (status, headers) => {
+        // It carries the upstream's bytes as any answer does.
+        if (parts.flow.noteReadOrCut(prepared)) client.sendInformational(status, headers)
+      },
     })
+    parts.flow.noteRead(prepared)
     const response = watchEcho(prepared, meterAnswer(prepared, answered), parts)
     call.noteResponse(response)
     const { inspection } = call
@@ -98,6 +103,7 @@ export async function runRequest(
     client.sendRefusal(call.reason, call)
   } finally {
     call.inspection?.finish()
+    parts.flow.letGo(call)
     call.charge?.close(call.cleared === true)
     parts.recorder.recordEnd(call)
   }
@@ -115,6 +121,8 @@ export async function runUpgrade(
     const received = receive(call, head, scope, parts)
     if (isOwnHost(received.request.endpoint.host)) await refuseOwnUpgrade(received, scope, parts)
     const prepared = await admit(received, scope, undefined, parts)
+    // What comes back is looked at by nobody: it counts as read before the first byte of it can come.
+    parts.flow.noteRead(prepared)
     call.reason = await relayUpgrade(prepared, {
       ...client.detach(),
       upstream: await dial(call, permitRequest(prepared), parts),
@@ -127,6 +135,7 @@ export async function runUpgrade(
     fail(call, error, parts)
     client.sendRefusal(call.reason, call)
   } finally {
+    parts.flow.letGo(call)
     call.charge?.close(call.cleared === true)
     parts.recorder.recordEnd(call)
   }
@@ -140,7 +149,7 @@ export async function runTunnel(
   parts: Parts,
 ): Promise<void> {
   try {
-    const endpoint = readConnect(head, parts.limits.headerCountMax)
+    const endpoint = readTunnel(call, head, parts)
     call.tunnel = endpoint
     const proof = parts.identifier.prove(call.arrival, head.headers)
     if (proof) await proof
@@ -156,6 +165,7 @@ export async function runTunnel(
     const decision = decideConnectTogether(identity.policies, endpoint, identity.moment())
     call.decide(decision, makeUlid(Date.now()), (performance.now() - startedAtMs) * 1000)
     call.tunnelMode = decision.mode
+    parts.flow.tellRead(call)
     if (decision.verdict === 'allow') parts.switches.checkCall(endpoint.host, undefined)
     if (decision.verdict !== 'allow') await refuseTunnel(call, endpoint, decision, side, parts)
     else if (decision.mode === 'inspect') await openInspected(call, endpoint, side, parts)
@@ -164,6 +174,7 @@ export async function runTunnel(
     fail(call, error, parts)
     side.sendRefusal(call.reason, call)
   } finally {
+    parts.flow.letGo(call)
     call.charge?.close(call.cleared === true)
     parts.recorder.recordEnd(call)
   }
@@ -204,8 +215,11 @@ async function openOpaque(
     checkServerName(call, start, endpoint, 'required')
     if (start.ech) throw new EgressError('protocol-not-allowed', { begins: 'ech' })
   }
-  await meetObligations(call, parts.recorder, parts.quotas)
+  parts.flow.checkSend(call)
+  await meetObligations(call, parts.recorder, parts.tools.quotas)
+  parts.flow.checkSend(call)
   call.clear()
+  parts.flow.noteRead(call)
   const upstream = await dial(call, permitCall(call, endpoint, false), parts)
   if (decision.mode === 'tcp') side.establish()
   const { client, head } = side.detach()

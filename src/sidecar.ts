@@ -14,12 +14,8 @@ import type { RuleWatch } from './config/rule-watch.ts'
 import { openSecrets, type LogGuard, type Secrets } from './config/secrets.ts'
 import { startSinks } from './config/sinks.ts'
 import { makeTaskAuthorities } from './config/task-authorities.ts'
-import { endsWithTask, isKilled, isPaused } from './config/endings.ts'
-import {
-  makeControlServer,
-  reachableAddress,
-  type ControlPartsOptions,
-} from './config/control-parts.ts'
+import { endsWithTask } from './config/endings.ts'
+import { makeControlServer, reachableAddress } from './config/control-parts.ts'
 import { makeHooks } from './config/hooks.ts'
 import { TimeChanges } from './config/time-changes.ts'
 import { openTaskTools, type TaskTools } from './config/task-tools.ts'
@@ -57,6 +53,8 @@ export interface SidecarOptions {
   /** The program's. */
   readonly version: string
 }
+
+type ControlOptions = Parameters<typeof makeControlServer>[0]
 
 const CUT_TIMEOUT_MS = 2000
 
@@ -121,16 +119,10 @@ export class Sidecar {
       (call, wasDenied) => this.#agents.noteEnd(call, wasDenied),
     )
     const records = this.#records
-    const { recorder } = records
-    const onProgress = (call: Call): void => recorder.recordProgress(call)
+    const onProgress = (call: Call): void => records.recorder.recordProgress(call)
     const changes = new TimeChanges(() => ({ room: this.#room, dialer }))
     this.#openCalls = new OpenCalls({ limits, now, onProgress, onTimed: changes.look })
-    this.#rules = openRules({
-      config,
-      log,
-      records: this.#records,
-      onChanged: (before) => this.#room.onRulesChanged(before),
-    })
+    this.#rules = openRules({ config, log, records, room: () => this.#room })
     const dialer = makeDialer(
       config,
       () => [this.#proxy.address(), this.#health.address(), this.#control.address()],
@@ -183,7 +175,7 @@ export class Sidecar {
   #makeControl({
     version,
     ...held
-  }: Pick<ControlPartsOptions, 'credentials' | 'strangers'> & { version: string }): ControlServer {
+  }: Pick<ControlOptions, 'credentials' | 'strangers'> & { version: string }): ControlServer {
     const options = {
       ...held,
       config: this.#config,
@@ -229,8 +221,7 @@ export class Sidecar {
         now: Date.now,
       }),
       openCalls: (taskId) => openCalls.countOf(taskId),
-      pause: (taskId) => openCalls.cutWhere(isPaused(taskId), 'task-not-active'),
-      cut: (scope, value) => openCalls.cutWhere(isKilled(scope, value), 'killed'),
+      cutCalls: (matches, reason) => openCalls.cutWhere(matches, reason),
     })
   }
 
@@ -244,11 +235,11 @@ export class Sidecar {
       recorder: this.#records.recorder,
       switches: this.#room.switches,
       shares: this.#openCalls,
+      flow: this.#room.flow,
       envelope: this.#agents.envelope,
       onCredential: (standing, name) => this.#room.noteCredential(standing, name),
       refuseConnect: this.#config.refusals.connect,
       tools: this.#tools,
-      quotas: this.#tools.quotas,
       record: this.#config.record,
       recordedHeaders: this.#config.redact.headers,
       onUnexpected: unexpectedReporter(this.#records, this.#log),

@@ -23,6 +23,8 @@ import { screenPlaceholders } from './inject/screen.ts'
 import { watchBody } from './inject/watch-body.ts'
 import { watchResponse } from './inject/watch-response.ts'
 import { limitBody, meetObligations, meterBody } from './ledger/clear.ts'
+import type { FlowMarks } from './ledger/flow-marks.ts'
+import type { TaskShares } from './ledger/task-shares.ts'
 import type { OpenRequests } from './ledger/open-requests.ts'
 import type { Quotas } from './ledger/quotas.ts'
 import type { ToolPins } from './ledger/tool-pins.ts'
@@ -34,28 +36,9 @@ import type { ContentModes } from './policy/subject.ts'
 import type { CallRecorder } from './record/recorder.ts'
 import type { TaskStanding } from './tasks/task.ts'
 import { normalizeHost, type Endpoint } from './wire/authority.ts'
-import type { Body, RawHeaders } from './wire/body.ts'
+import type { Body } from './wire/body.ts'
 import type { Sniffed } from './wire/client-hello.ts'
-import { hasHeader, valuesOf } from './wire/headers.ts'
-import {
-  readRequest,
-  type CanonicalRequest,
-  type RequestHead,
-  type TunnelScope,
-} from './wire/receive.ts'
-import { readTraceparent, type TraceContext } from './wire/trace-context.ts'
-
-// What can be wrong with a request whose end is beyond doubt all the same.
-const FRAMED_REASONS: ReadonlySet<Reason> = new Set<Reason>([
-  'missing-host',
-  'duplicate-host',
-  'authority-mismatch',
-  'malformed-target',
-  'malformed-port',
-  'malformed-path',
-  'scoped-ip',
-  'method-not-allowed',
-])
+import type { TunnelScope } from './wire/receive.ts'
 
 /** What the stages work with: made once in `sidecar.ts`. */
 export interface Parts {
@@ -67,12 +50,16 @@ export interface Parts {
   readonly recorder: CallRecorder
   readonly switches: CallSwitches
   readonly shares: TaskShares
+  /** What trees of tasks have read. */
+  readonly flow: FlowMarks
   /** Answers what is asked of the proxy itself. */
   readonly envelope: OwnAnswers
-  /** What tasks may do in numbers. */
-  readonly quotas: Pick<Quotas, 'take'>
-  /** What tasks have seen of the tools they use, and asked of them. */
-  readonly tools: { readonly pins: ToolPins; readonly requests: OpenRequests }
+  /** What tasks have seen of the tools they use, asked of them, and used of limits. */
+  readonly tools: {
+    readonly pins: ToolPins
+    readonly requests: OpenRequests
+    readonly quotas: Pick<Quotas, 'take'>
+  }
   /** What records keep of prompts and tool calls where no rule says. */
   readonly record: ContentModes
   /** Names of request header fields, in lower case, whose values records keep. */
@@ -93,16 +80,6 @@ interface OwnAnswers {
   answer(call: Call & Received & Identified, client: ClientSide): Promise<UpstreamResponse>
 }
 
-/** What each task may have open, so that none keeps the others out. */
-interface TaskShares {
-  /** @throws busy */
-  claim(call: Call): void
-  /** Counts bytes that wait in memory. @throws busy */
-  hold(call: Call, bytes: number): void
-  /** Some of them are gone; at the end of the call all are. */
-  letGo(call: Call, bytes: number): void
-}
-
 /** What operators switched off, as calls ask. */
 interface CallSwitches {
   /** @throws EgressError killed */
@@ -117,63 +94,21 @@ export interface CallScope {
   readonly refusal?: Reason
 }
 
-/** The stage received of an HTTP call. @throws EgressError of that stage */
-export function receive(
-  call: Call,
-  head: RequestHead,
-  scope: CallScope,
-  parts: Parts,
-): Call & Received {
-  call.receive(readHead(call, head, scope, parts))
-  const trace = readTrace(head.headers)
-  if (trace) call.trace = trace
-  const kept = keepHeaders(head.headers, parts.recordedHeaders)
-  if (kept) call.recordedHeaders = kept
-  return call
-}
-
-// Longer values are cut: stores of records ignore them.
-const HEADER_LENGTH_MAX = 1024
-
-function keepHeaders(
-  headers: RawHeaders,
-  names: readonly string[],
-): Readonly<Record<string, string>> | undefined {
-  const kept = names
-    .filter((name) => hasHeader(headers, name))
-    .map((name) => [name, valuesOf(headers, name).join(', ').slice(0, HEADER_LENGTH_MAX)])
-  return kept.length > 0 ? Object.fromEntries(kept) : undefined
-}
-
-// One that is there twice names no trace.
-function readTrace(headers: RawHeaders): TraceContext | undefined {
-  if (!hasHeader(headers, 'traceparent')) return undefined
-  const [traceparent = '', ...others] = valuesOf(headers, 'traceparent')
-  return others.length === 0 ? readTraceparent(traceparent) : undefined
-}
-
-/** The stage cleared of an HTTP call: its start is on record. @throws body-too-large, quota-exceeded, audit-unavailable */
+/** The stage cleared: its start is on record. @throws flow-violation, body-too-large, quota-exceeded, audit-unavailable */
 export async function clear(
   call: Call & Received & Decided,
   parts: Parts,
 ): Promise<Call & Received & Cleared> {
-  const started = meetObligations(call, parts.recorder, parts.quotas)
+  // In the turn in which it was decided: from here on whatever its task reads cuts it.
+  parts.flow.checkSend(call)
+  const started = meetObligations(call, parts.recorder, parts.tools.quotas)
   const { inspection } = call
   // Asked for in one go, so that the start stands before what was said, in one write.
   if (inspection === undefined) await started
   else await Promise.all([started, inspection.recordRequest()])
+  parts.flow.checkSend(call)
   call.clear()
   return call
-}
-
-// Where the framing is in doubt nobody can say where the next request begins: the door is told before anything is awaited.
-function readHead(call: Call, head: RequestHead, scope: CallScope, parts: Parts): CanonicalRequest {
-  try {
-    return readRequest(head, scope.tunnel, parts.limits.headerCountMax)
-  } catch (error) {
-    call.framingInDoubt = !(error instanceof EgressError && FRAMED_REASONS.has(error.reason))
-    throw error
-  }
 }
 
 /** The stage prepared: the outgoing head, the credential in its place. @throws credential-unavailable */

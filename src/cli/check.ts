@@ -66,7 +66,7 @@ function checkAll(options: CommonOptions, io: CommandIo): Checked {
   const { config, problems, placeOf } = loadFor(options, io, false)
   // Rules are looked at also where the configuration that names their directory cannot be read.
   const places = [config?.rules.dir ?? path.join(path.dirname(file), 'rules')]
-  const rules = checkRuleFiles(places, config?.limits)
+  const rules = checkRuleFiles(places, Date.now(), config)
   const together = config === undefined ? [] : checkInstallation(config, rules.sets, placeOf)
   return {
     problems: [...problems, ...rules.problems, ...together],
@@ -96,11 +96,20 @@ function checkFiles(files: readonly string[], options: CommonOptions, io: Comman
   const configurations = existing(files).filter((file) => isConfiguration(file))
   const places = files.filter((file) => !configurations.includes(file))
   const checked = configurations.map((file) => checkAll({ ...options, config: file }, io))
-  const rules = places.length === 0 ? undefined : checkRuleFiles(places)
+  const rules = places.length === 0 ? undefined : checkRules(places, options, io)
   return {
     problems: [...checked.flatMap(({ problems }) => problems), ...(rules?.problems ?? [])],
     sets: [...checked.flatMap(({ sets }) => sets), ...(rules?.sets.values() ?? [])],
   }
+}
+
+// Where there is a configuration, it may define profiles.
+function checkRules(
+  places: readonly string[],
+  options: CommonOptions,
+  io: CommandIo,
+): ReturnType<typeof checkRuleFiles> {
+  return checkRuleFiles(places, Date.now(), loadFor(options, io, true).config)
 }
 
 /** A rule file names its rule set; any other file is a configuration. */

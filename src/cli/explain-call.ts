@@ -3,9 +3,11 @@
 
 import type { Config } from '../config/config.ts'
 import { readKeptRules } from '../config/kept-rules.ts'
+import { pinnedFinderFor } from '../config/pinned-rules.ts'
 import { compileTaskPolicy, loadRuleSets, type TaskRules } from '../config/rules.ts'
 import { RulesThenReader } from '../config/rules-then.ts'
 import type { PolicyChain } from '../policy/conjunction.ts'
+import { factsOf } from '../policy/facts.ts'
 import {
   decideAgain,
   isSameOutcome,
@@ -17,9 +19,9 @@ import {
   findCall,
   readCircumstances,
   type Circumstances,
-  type DefinedTask,
   type FoundCall,
 } from '../record/again/find.ts'
+import type { DefinedTask } from '../record/again/defined.ts'
 import { escapeUnprintable } from '../record/printable.ts'
 import { renderRecord } from '../record/read/render.ts'
 import { staticTaskOf } from './common.ts'
@@ -60,7 +62,7 @@ export async function explainRecorded(
   if (json) io.out(`${JSON.stringify(toJson(found, recorded, then, now))}\n`)
   else print(found, recorded, then, now, io)
   const { verdict } = now.again?.outcome ?? recorded ?? { verdict: 'deny' }
-  return verdict === 'allow' ? EXIT_CODES.ok : EXIT_CODES.no
+  return verdict === 'hold' ? 3 : verdict === 'allow' ? EXIT_CODES.ok : EXIT_CODES.no
 }
 
 // The task's own definition and those of the tasks above it, or the id of one that nobody knows any more.
@@ -73,7 +75,8 @@ async function defineTasks(
   const own = staticTaskOf(config)
   const defined: TaskRules[] = []
   for (const id of path.toReversed()) {
-    const one = tasks.get(id) ?? (own?.id === id ? own : await showTask(id))
+    const one =
+      tasks.get(id) ?? (own?.id === id ? { ...own, facts: factsOf(own) } : await showTask(id))
     if (one === undefined) return id
     defined.push(one)
   }
@@ -113,7 +116,10 @@ function decideNow(config: Config, found: FoundCall, chain: readonly TaskRules[]
   if (typeof chain === 'string') return unknownTask(chain)
   if (chain.length === 0) return aside(found)
   const { sets } = loadRuleSets(config.rules.dir, config.limits)
-  const [own, ...above] = chain.map((task) => compileTaskPolicy(sets, config.rules.always, task))
+  const findPinned = pinnedFinderFor(config)
+  const [own, ...above] = chain.map((task) =>
+    compileTaskPolicy(sets, config.rules.always, task, { findPinned }),
+  )
   const broken = [own, ...above].find((each) => each?.policy === undefined)
   if (broken !== undefined || own?.policy === undefined)
     return { again: undefined, why: broken?.problems[0]?.message ?? 'there are no rules' }

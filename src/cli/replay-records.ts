@@ -3,11 +3,13 @@
 
 import { LRUCache } from 'lru-cache'
 
+import type { FindPinned } from '../config/pinned-rules.ts'
 import { RulesAgain } from '../config/rules-again.ts'
 import type { TaskRules } from '../config/rules.ts'
 import type { RuleSet } from '../policy/rule-set.ts'
 import { decideAgain, recordedOutcome, type DecidedAgain } from '../record/again/decide.ts'
-import { readDefinition, readLoaded, type FoundCall } from '../record/again/find.ts'
+import { extendDefinition, readDefinition } from '../record/again/defined.ts'
+import { readLoaded, type FoundCall } from '../record/again/find.ts'
 import { ReplayCount, type ReplayReport } from '../record/again/replay.ts'
 import { CallStream } from '../record/again/stream.ts'
 import type { RecordBody } from '../record/body.ts'
@@ -25,6 +27,8 @@ export interface ReplayOptions {
   readonly sets: ReadonlyMap<string, RuleSet>
   /** Sets that bind every task until the journal says which. */
   readonly always: readonly string[]
+  /** Finds what tasks pin. */
+  readonly findPinned: FindPinned | undefined
   /** Tasks of which the journal may have no beginning any more. */
   readonly tasks: readonly (readonly [id: string, task: TaskRules])[]
   readonly wanted: ReplayWanted
@@ -56,8 +60,8 @@ export class Replay {
   readonly #withoutRules: Set<string> = new Set()
   #records = 0
 
-  constructor({ sets, always, tasks, wanted }: ReplayOptions) {
-    this.#rules = new RulesAgain(sets, always)
+  constructor({ sets, always, findPinned, tasks, wanted }: ReplayOptions) {
+    this.#rules = new RulesAgain(sets, always, findPinned)
     for (const [id, task] of tasks) this.#tasks.set(id, task)
     this.#wanted = wanted
   }
@@ -67,8 +71,14 @@ export class Replay {
     this.#records += 1
     const { event, sallyport } = record
     const { task, detail } = sallyport
-    const definition = readDefinition(detail?.['definition'])
-    if (task !== undefined && definition !== undefined) this.#tasks.set(task.id, definition)
+    const known = task && this.#tasks.get(task.id)
+    const definition =
+      readDefinition(detail?.['definition'], task) ?? (known && extendDefinition(known, record))
+    if (task !== undefined && definition !== undefined) {
+      this.#tasks.set(task.id, definition)
+      // The chains of those below it are made anew, too.
+      if (known !== undefined) this.#rules.forget()
+    }
     if (event.action === 'rules-loaded') this.#rules.bindAll(readLoaded(record).always)
     else if (event.action.endsWith('-repeated')) this.#addRepeated(record)
     else for (const found of this.#stream.add(record)) this.#decide(found)

@@ -5,7 +5,9 @@ import { existsSync } from 'node:fs'
 
 import type { Command } from 'commander'
 
+import { pinnedFinderFor } from '../config/pinned-rules.ts'
 import { readRulesAgain } from '../config/rules-again.ts'
+import { factsOf } from '../policy/facts.ts'
 import type { RuleSet } from '../policy/rule-set.ts'
 import { tailRecords } from '../record/read/tail.ts'
 import { existing, loadFor, shortPath, staticTaskOf, type CommonOptions } from './common.ts'
@@ -51,7 +53,8 @@ async function replay(journal: string, options: ReplayFlags, io: CommandIo): Pro
   const run = new Replay({
     sets,
     always: config?.rules.always ?? [],
-    tasks: own === undefined ? [] : [[own.id, own]],
+    findPinned: config && pinnedFinderFor(config),
+    tasks: own === undefined ? [] : [[own.id, { ...own, facts: factsOf(own) }]],
     wanted,
   })
   const onBadLine = (): void =>

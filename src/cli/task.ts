@@ -64,6 +64,14 @@ export function registerTask(program: Command, io: CommandIo, exit: Exit): void 
   )
   registerPeople(task, io, exit)
   task
+    .command('reset-flow')
+    .description('take back what a task and its tree have read, as somebody who has looked at it')
+    .argument('<id>')
+    .requiredOption('--reason <reason>', 'put on record')
+    .action(async (id: string, _options: unknown, command: Command) => {
+      exit(await resetFlow(id, command.optsWithGlobals<TaskFlags>(), io))
+    })
+  task
     .command('revoke')
     .description('end a task and everything of it; prints the receipt')
     .argument('<id>')
@@ -164,6 +172,16 @@ function listTasks(options: TaskFlags, io: CommandIo): Promise<number> {
     if (options.json === true) printJson(io, { tasks, more })
     else for (const view of tasks) printTaskLine(view, io)
     if (more) io.err(`there are older ones: narrow what is asked for, or give a higher --limit\n`)
+    return EXIT_CODES.ok
+  })
+}
+
+function resetFlow(id: string, options: TaskFlags, io: CommandIo): Promise<number> {
+  const { reason = '' } = options
+  return callControl(options, io, async (client) => {
+    const view = await client.resetFlow(id, reason)
+    if (options.json === true) printJson(io, view)
+    else printTask(view, io)
     return EXIT_CODES.ok
   })
 }

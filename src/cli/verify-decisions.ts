@@ -4,13 +4,8 @@ import { RulesThenReader } from '../config/rules-then.ts'
 import { DEFAULT_LIMITS } from '../limits.ts'
 import { policyDigestOf, type PolicyChain } from '../policy/conjunction.ts'
 import { decideAgain, isSameOutcome, recordedOutcome } from '../record/again/decide.ts'
-import {
-  readDefinition,
-  readLoaded,
-  type DefinedTask,
-  type FoundCall,
-  type LoadedAt,
-} from '../record/again/find.ts'
+import { extendDefinition, readDefinition, type DefinedTask } from '../record/again/defined.ts'
+import { readLoaded, type FoundCall, type LoadedAt } from '../record/again/find.ts'
 import { CallStream } from '../record/again/stream.ts'
 import type { RecordBody } from '../record/body.ts'
 
@@ -58,10 +53,7 @@ export class DecisionCheck {
 
   /** Takes the next record. */
   addRecord(record: RecordBody): void {
-    const { task, detail } = record.sallyport
-    const definition = readDefinition(detail?.['definition'])
-    if (task !== undefined && definition !== undefined && this.#tasks.size < TASKS_MAX)
-      this.#tasks.set(task.id, definition)
+    this.#define(record)
     if (record.event.action === 'rules-loaded') this.addContext(record)
     for (const found of this.#stream.add(record)) this.#decide(found)
   }
@@ -69,6 +61,18 @@ export class DecisionCheck {
   /** What came of it. */
   finish(): DecisionsReport {
     return this.#report
+  }
+
+  #define(record: RecordBody): void {
+    const { task, detail } = record.sallyport
+    const known = task && this.#tasks.get(task.id)
+    if (task === undefined || (known === undefined && this.#tasks.size >= TASKS_MAX)) return
+    const definition =
+      readDefinition(detail?.['definition'], task) ?? (known && extendDefinition(known, record))
+    if (definition === undefined) return
+    this.#tasks.set(task.id, definition)
+    // What was compiled for it, and for those below it, says what it declared before.
+    if (known !== undefined) this.#policies.clear()
   }
 
   #decide(found: FoundCall): void {

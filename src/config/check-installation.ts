@@ -3,18 +3,32 @@
 
 import { checkRuleSet, checkTogether } from '../policy/check.ts'
 import { DEFAULT_LIMITS, type Limits } from '../limits.ts'
+import { checkExpiry } from '../policy/check-expiry.ts'
 import type { CredentialDefinition } from '../credentials/sources.ts'
 import type { Problem } from '../policy/problem.ts'
+import { BUILT_IN_PROFILES, checkProfiledRules, type Profiles } from '../policy/profiles.ts'
 import type { Destination, Rule, RuleSet } from '../policy/rule-set.ts'
 import { suggestName } from '../policy/suggest.ts'
 import type { Config } from './config.ts'
 import type { Loaded } from './load.ts'
+import { checkAround } from './regulated.ts'
+import { pinnedFinderFor } from './pinned-rules.ts'
 import { compileTaskPolicy, failedTests, loadRuleSets, missingSet } from './rules.ts'
 
-/** Checks rule sets by themselves: what is wrong with each, its failing tests, its breadth. */
+/** What a configuration says of rule files; by default what none says. */
+interface CheckSurroundings {
+  readonly profiles?: Profiles
+  readonly limits?: Limits
+}
+
+/**
+ * Checks rule sets by themselves: what is wrong with each, its failing tests, its breadth, what of it is over.
+ * @param now epoch milliseconds
+ */
 export function checkRuleFiles(
   places: readonly string[],
-  limits: Limits = DEFAULT_LIMITS,
+  now: number,
+  { profiles = BUILT_IN_PROFILES, limits = DEFAULT_LIMITS }: CheckSurroundings = {},
 ): {
   readonly sets: ReadonlyMap<string, RuleSet>
   readonly problems: Problem[]
@@ -24,7 +38,12 @@ export function checkRuleFiles(
     sets,
     problems: [
       ...problems,
-      ...[...sets.values()].flatMap((set) => [...checkRuleSet(set), ...failedTests(set)]),
+      ...[...sets.values()].flatMap((set) => [
+        ...checkRuleSet(set),
+        ...checkExpiry(set, now),
+        ...checkProfiledRules(set, profiles),
+        ...failedTests(set),
+      ]),
     ],
   }
 }
@@ -44,7 +63,11 @@ export function checkInstallation(
   const binding = rules.always
     .filter((name) => !names.includes(name))
     .flatMap((name) => sets.get(name) ?? [])
-  const compiled = task === undefined ? [] : compileTaskPolicy(sets, rules.always, task).problems
+  const compiled =
+    task === undefined
+      ? []
+      : compileTaskPolicy(sets, rules.always, task, { findPinned: pinnedFinderFor(config) })
+          .problems
   return uniqueProblems([
     ...missingSets(names, ['task', 'rules'], sets, placeOf),
     ...missingSets(rules.always, ['rules', 'always'], sets, placeOf),
@@ -56,6 +79,7 @@ export function checkInstallation(
     // Of a set that binds every task only what stops a call counts.
     ...checkTogether([...binding.map(withoutAllows), ...used]),
     ...used.flatMap((set) => checkCredentials(set, config)),
+    ...checkAround(sets, { around: config, always: rules.always, task }),
   ])
 }
 

@@ -5,6 +5,7 @@ import type { PrincipalDefinition } from '../control/roles.ts'
 import type { ControlTls } from '../control/server.ts'
 import type { CredentialDefinition } from '../credentials/sources.ts'
 import type { Limits } from '../limits.ts'
+import type { Profiles } from '../policy/profiles.ts'
 import type { ContentModes } from '../policy/subject.ts'
 import type { RedactSection } from './redact-schema.ts'
 import type { HookSection } from './hook-schema.ts'
@@ -101,5 +102,7 @@ export interface Config {
   }
   /** What ends sandboxes, by name. */
   readonly hooks: Readonly<Record<string, HookSection>>
+  /** What rules with a profile have to be. */
+  readonly profiles: Profiles
   readonly limits: Limits
 }

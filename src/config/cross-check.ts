@@ -3,14 +3,12 @@
 
 import { RESERVED_PRINCIPALS } from '../control/roles.ts'
 import { DEFAULT_LIMITS } from '../limits.ts'
+import { checkProfiles } from './profile-schema.ts'
 import { completePlaceholder } from './credential-schema.ts'
+import type { ReportProblem } from './report-problem.ts'
 import type { Sections } from './schema.ts'
 import { formatDuration } from '../wire/units.ts'
 import { formatListenAddress, isLocalAddress, type ListenAddress } from './units.ts'
-import type { KeyPath } from '../policy/yaml-text.ts'
-
-/** Tells of a problem with the value at a path. */
-export type ReportProblem = (keys: KeyPath, code: string, message: string, hint?: string) => void
 
 /** Checks what concerns more than one section, or more than one key of a section. */
 export function checkSections(sections: Partial<Sections>, report: ReportProblem): void {
@@ -19,6 +17,7 @@ export function checkSections(sections: Partial<Sections>, report: ReportProblem
   checkControl(sections, report)
   checkCredentials(sections.credentials ?? {}, report)
   checkSinks(sections.sinks ?? [], report)
+  checkProfiles(sections.profiles ?? {}, report)
   const { journal } = sections
   if (journal && journal.segmentBytes > journal.maxBytes)
     report(

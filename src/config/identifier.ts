@@ -23,7 +23,7 @@ export function makeIdentifier(options: IdentifierOptions): Identifier {
     tasks: room.known,
     jwt: makeJwtVerifier(config, dialer, Date.now),
     policiesFor: (task) => room.policies.chainOf(task),
-    momentOf: () => ({ now: room.clock.now(), read: 'public' }),
+    momentOf: (task) => ({ now: room.clock.now(), read: room.flow.read(task) }),
     checkSwitches: (task) => room.switches.checkTask(task),
     onStranger: ({ address }, reason) => {
       if (address !== SELF_CHECK_CLIENT) strangers.note(address, reason)

@@ -28,6 +28,8 @@ export interface KeptRulesOptions {
   /** Default 256 MiB; beyond it the ones that are longest out of force go before their time. */
   readonly bytesMax?: number
   readonly now: () => number
+  /** Digests that tasks pin: their texts stay. Undefined while that is not known: then nothing goes. */
+  readonly pins: () => ReadonlySet<string> | undefined
   /** Told of what could not be kept or cleared away; the rules are in force all the same. */
   readonly onProblem: (error: unknown) => void
 }
@@ -98,13 +100,16 @@ export class KeptRules {
   }
 
   #clear(): void {
-    const { journal, now, bytesMax = BYTES_MAX } = this.#options
+    const { journal, now, pins, bytesMax = BYTES_MAX } = this.#options
+    const pinned = pins()
+    if (pinned === undefined) return
+    const staying = new Set([...this.#inForce, ...[...pinned].map(fileName)])
     const oldest = oldestRecordAt(journal.dir) ?? now()
     const keptFrom = Math.min(now() - journal.retainMs, oldest) - GRACE_MS
     let bytes = 0
     for (const { name, size, inForceAt } of this.#newestFirst()) {
       bytes += size
-      if (this.#inForce.has(name)) continue
+      if (staying.has(name)) continue
       if (inForceAt < keptFrom || bytes > bytesMax)
         rmSync(path.join(this.#dir, name), { force: true })
     }

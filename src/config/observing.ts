@@ -1,30 +1,11 @@
-// How tasks stand in numbers, and what makes those unmistakable that only observe: an alert as they begin, a warning at each
-// start. Called by `task-room.ts`.
+// What makes tasks unmistakable that only observe: an alert as they begin, a warning at each start. Called by `task-room.ts`.
 
 import type { Log } from '../record/log.ts'
-import type { Durations, TaskNumbers } from '../record/metrics/counts.ts'
 import type { CallRecorder } from '../record/recorder.ts'
 import type { TaskEntry } from '../tasks/entry.ts'
 import type { Move } from '../tasks/registry.ts'
-import type { TaskIndex } from '../tasks/task-index.ts'
 
 const NAMED_MAX = 20
-
-/** Counts tasks. */
-export function countTasks(entries: TaskIndex, endings: Durations): TaskNumbers {
-  const byState = { pending: 0, active: 0, suspended: 0, revoking: 0 }
-  let orphaned = 0
-  let observing = 0
-  for (const entry of entries.values()) {
-    const { state } = entry.kept
-    if (state !== 'ended') byState[state] += 1
-    if (!entries.live.has(entry)) continue
-    if (entry.task.observe === true) observing += 1
-    const parent = entry.task.path.at(-2)
-    if (parent !== undefined && entries.get(parent)?.kept.state === 'ended') orphaned += 1
-  }
-  return { byState, observing, orphaned, unconfirmed: entries.unconfirmed.size, endings }
-}
 
 /** Raises the alert that a task begins for which nothing is enforced. */
 export function tellObserving(

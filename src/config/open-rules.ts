@@ -3,29 +3,41 @@
 import type { Problem } from '../policy/problem.ts'
 import type { Log } from '../record/log.ts'
 import type { CallRecorder } from '../record/recorder.ts'
+import type { Task } from '../tasks/task.ts'
 import type { Config } from './config.ts'
 import { KeptRules } from './kept-rules.ts'
+import { pinnedFinderFor, pinsOf } from './pinned-rules.ts'
 import { RuleWatch } from './rule-watch.ts'
 import type { Records } from './records.ts'
 import type { LoadedRules } from './rules.ts'
 
 /** What watching rules needs. */
 export interface OpenRulesOptions {
-  readonly config: Pick<Config, 'rules' | 'limits' | 'task' | 'stateDir' | 'journal'>
+  readonly config: Pick<
+    Config,
+    'rules' | 'limits' | 'task' | 'stateDir' | 'journal' | 'profiles' | 'sinks'
+  >
   readonly log: Log
   readonly records: Pick<Records, 'recorder' | 'overrides'>
-  /** Called once others are in force than before. */
-  readonly onChanged: (before: LoadedRules) => void
+  /** The tasks, which are told once others are in force than before; undefined while they are not read yet. */
+  readonly room: () => RuledTasks | undefined
+}
+
+/** The tasks as rules touch them. */
+interface RuledTasks {
+  readonly registry: { readonly entries: { readonly live: Iterable<{ readonly task: Task }> } }
+  onRulesChanged(before: LoadedRules): void
 }
 
 /** Loads the rules and begins to watch them. */
-export function openRules({ config, log, records, onChanged }: OpenRulesOptions): RuleWatch {
+export function openRules({ config, log, records, room }: OpenRulesOptions): RuleWatch {
   const { rules, limits, task, stateDir, journal } = config
   const { recorder, overrides } = records
   const kept = new KeptRules({
     stateDir,
     journal,
     now: Date.now,
+    pins: () => pinsInUse(task, room()),
     onProblem: (error) =>
       log.error({ err: error }, 'the rules in force could not be kept for evidence'),
   })
@@ -34,6 +46,8 @@ export function openRules({ config, log, records, onChanged }: OpenRulesOptions)
     limits,
     always: rules.always,
     task,
+    around: config,
+    findPinned: pinnedFinderFor(config),
     onLoaded: (loaded, before) => {
       // First, so that no record names rules that are not kept.
       kept.keep(loaded.texts)
@@ -44,7 +58,7 @@ export function openRules({ config, log, records, onChanged }: OpenRulesOptions)
       if (task && loaded.policy === undefined) logProblems(loaded.problems, log)
       overrides.noteObserved(logObserved(loaded, log))
       recordLoaded(loaded, before, rules.always, recorder)
-      if (before) onChanged(before)
+      if (before) room()?.onRulesChanged(before)
     },
     onRefused: (problems) => {
       const errors = logProblems(problems, log)
@@ -60,6 +74,15 @@ export function openRules({ config, log, records, onChanged }: OpenRulesOptions)
     },
     onClosed: () => kept.close(),
   })
+}
+
+function pinsInUse(
+  own: Config['task'],
+  tasks: RuledTasks | undefined,
+): ReadonlySet<string> | undefined {
+  if (tasks === undefined) return undefined
+  const live = [...tasks.registry.entries.live].map(({ task }) => task)
+  return pinsOf(own === undefined ? live : [own, ...live])
 }
 
 function logObserved({ sets }: LoadedRules, log: Log): string[] {

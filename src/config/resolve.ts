@@ -7,6 +7,7 @@ import type { CredentialDefinition } from '../credentials/sources.ts'
 import type { Config, TaskDefinition } from './config.ts'
 import { resolvePrincipal, type ControlSection } from './control-schema.ts'
 import { completePlaceholder, type CredentialSection } from './credential-schema.ts'
+import { resolveProfiles } from './profile-schema.ts'
 import type { IdentitySection } from './identity-schema.ts'
 import type { Sections, TaskSection } from './schema.ts'
 import { resolveSink } from './sink-schema.ts'
@@ -52,6 +53,7 @@ export function resolveConfig(
       caFiles: upstream.ca.map(absolute),
     },
     hooks: sections.hooks,
+    profiles: resolveProfiles(sections.profiles),
     limits: sections.limits,
   }
 }

@@ -8,6 +8,7 @@ import type { Policy } from '../policy/compile.ts'
 import type { PolicyChain } from '../policy/conjunction.ts'
 import type { Problem } from '../policy/problem.ts'
 import type { RuleSet } from '../policy/rule-set.ts'
+import type { FindPinned } from './pinned-rules.ts'
 import { compileTaskPolicy, failedTests, loadRuleSets, type TaskRules } from './rules.ts'
 
 /** The rules of a task and of those above it, or why there are none. */
@@ -43,12 +44,21 @@ export class RulesAgain {
   })
   // By the definition of the task itself: those above it do not change.
   #chains: WeakMap<TaskRules, ChainAgain> = new WeakMap()
+  readonly #findPinned: FindPinned | undefined
   #always: readonly string[]
 
-  /** @param always names of the sets that bind every task */
-  constructor(sets: ReadonlyMap<string, RuleSet>, always: readonly string[]) {
+  /**
+   * @param always names of the sets that bind every task
+   * @param findPinned finds what tasks pin: that stays as it is, whatever the directory has
+   */
+  constructor(
+    sets: ReadonlyMap<string, RuleSet>,
+    always: readonly string[],
+    findPinned: FindPinned | undefined,
+  ) {
     this.#sets = sets
     this.#always = always
+    this.#findPinned = findPinned
   }
 
   /** From now on other sets bind every task. */
@@ -56,6 +66,11 @@ export class RulesAgain {
     if (always.join(' ') === this.#always.join(' ')) return
     this.#always = always
     this.#policies.clear()
+    this.#chains = new WeakMap()
+  }
+
+  /** Definitions have changed: what was made of them is made anew. */
+  forget(): void {
     this.#chains = new WeakMap()
   }
 
@@ -72,24 +87,39 @@ export class RulesAgain {
   #makeChain([own, ...above]: readonly [TaskRules, ...TaskRules[]]): ChainAgain {
     const first = this.#policyOf(own)
     if (first.policy === undefined) return first
-    const policies: [Policy, ...Policy[]] = [first.policy]
+    const policies: [Policy, ...Policy[]] = [withFacts(first.policy, own)]
     for (const task of above) {
       const { policy, why } = this.#policyOf(task)
       if (policy === undefined) return { why }
-      policies.push(policy)
+      policies.push(withFacts(policy, task))
     }
     return { policies }
   }
 
   #policyOf(task: TaskRules): { policy?: Policy; why: string } {
-    const key = JSON.stringify([task.rules, task.params, task.environment])
+    const key = JSON.stringify([task.rules, task.params, task.environment, task.observe])
     let known = this.#policies.get(key)
     if (known === undefined) {
-      const { policy, problems } = compileTaskPolicy(this.#sets, this.#always, task)
+      const { policy, problems } = compileTaskPolicy(this.#sets, this.#always, task, {
+        findPinned: this.#findPinned,
+      })
       const error = problems.find(({ severity }) => severity === 'error')
       known = { ...(policy && { policy }), why: error?.message ?? '' }
       this.#policies.set(key, known)
     }
     return known
+  }
+}
+
+// Compiled once for all that say the same of rules; what conditions see is each task's own.
+function withFacts(policy: Policy, { params, environment, observe, facts }: TaskRules): Policy {
+  return {
+    ...policy,
+    task: {
+      params,
+      ...facts,
+      ...(environment !== undefined && { environment }),
+      ...(observe === true && { observe }),
+    },
   }
 }

@@ -4,8 +4,8 @@
 import type { Limits } from '../limits.ts'
 import type { Policy } from '../policy/compile.ts'
 import type { PolicyChain } from '../policy/conjunction.ts'
-import { parseRuleSet } from '../policy/parse.ts'
 import type { RuleSet } from '../policy/rule-set.ts'
+import { makePinnedFinder, splitReference, type FindPinned } from './pinned-rules.ts'
 import { compileTaskPolicy, type TaskRules } from './rules.ts'
 
 /** Rules as they were, or the digests of files that are not kept. */
@@ -17,17 +17,14 @@ export interface RulesThen {
 
 /** Compiles what was in force. */
 export class RulesThenReader {
-  readonly #textOf: (version: string) => string | undefined
-  readonly #limits: Pick<Limits, 'ruleFileBytesMax' | 'rulesPerSetMax'>
-  readonly #sets: Map<string, RuleSet | undefined> = new Map()
+  readonly #find: FindPinned
 
   /** @param textOf gives the text of a rule file by its digest */
   constructor(
     textOf: (version: string) => string | undefined,
     limits: Pick<Limits, 'ruleFileBytesMax' | 'rulesPerSetMax'>,
   ) {
-    this.#textOf = textOf
-    this.#limits = limits
+    this.#find = makePinnedFinder(textOf, limits)
   }
 
   /**
@@ -42,38 +39,24 @@ export class RulesThenReader {
     chain: readonly TaskRules[],
   ): RulesThen {
     const versions = new Map(loaded.map(splitVersion))
-    const named = [...always, ...chain.flatMap(({ rules }) => rules.map(nameOf))]
+    const named = [...always, ...chain.flatMap(({ rules }) => rules)]
     const sets = new Map<string, RuleSet>()
     const missing = new Set<string>()
-    for (const name of named) {
-      const version = versions.get(name)
-      const set = version === undefined ? undefined : this.#read(name, version)
+    for (const reference of named) {
+      const { name, version: pinned } = splitReference(reference)
+      const version = pinned ?? versions.get(name)
+      const set = version === undefined ? undefined : this.#find(name, version)
       if (set === undefined) missing.add(version === undefined ? name : `${name}@${version}`)
-      else sets.set(name, set)
+      else if (pinned === undefined) sets.set(name, set)
     }
     if (missing.size > 0) return { policies: undefined, missing: [...missing] }
     const [own, ...above] = chain.flatMap((task): (Policy | undefined)[] => [
-      compileTaskPolicy(sets, always, task).policy,
+      compileTaskPolicy(sets, always, task, { findPinned: this.#find }).policy,
     ])
     if (own === undefined || !above.every((policy) => policy !== undefined))
       return { policies: undefined, missing: [] }
     return { policies: [own, ...above], missing: [] }
   }
-
-  #read(name: string, version: string): RuleSet | undefined {
-    if (this.#sets.has(version)) return this.#sets.get(version)
-    const text = this.#textOf(version)
-    const set =
-      text === undefined
-        ? undefined
-        : parseRuleSet(text, `${name}@${version.slice(0, 19)}`, this.#limits).ruleSet
-    this.#sets.set(version, set)
-    return set
-  }
-}
-
-function nameOf(reference: string): string {
-  return reference.split('@', 1)[0] ?? reference
 }
 
 function splitVersion(written: string): [name: string, version: string] {

@@ -9,9 +9,12 @@ import { readContentLater } from '../understand/content-reader.ts'
 import { compilePolicy, type Policy } from '../policy/compile.ts'
 import { parseRuleSet } from '../policy/parse.ts'
 import type { Problem } from '../policy/problem.ts'
+import { checkSurroundings, type Surroundings } from '../policy/profiles.ts'
 import { findGuarded, type GuardedRule } from '../policy/guarded.ts'
 import type { RuleSet } from '../policy/rule-set.ts'
 import type { Task } from '../tasks/task.ts'
+import { splitReference, type FindPinned } from './pinned-rules.ts'
+import { checkRegulated } from './regulated.ts'
 import { RuleFileReader, type RuleFilesRead } from './rule-files.ts'
 import { gatherGroups, readBeside } from './rule-groups.ts'
 import { suggestName } from '../policy/suggest.ts'
@@ -53,7 +56,11 @@ export interface RuleDemands {
   /** `rules.always` of the configuration. */
   readonly always: readonly string[]
   /** The static task. */
-  readonly task: TaskRules | undefined
+  readonly task: (TaskRules & { readonly lifetimeMs?: number }) | undefined
+  /** What regulated rules have around them. */
+  readonly around: Surroundings
+  /** Finds what the task pins and is not in force any more. */
+  readonly findPinned?: FindPinned
 }
 
 /** Rules that were found sound, all together. */
@@ -110,30 +117,39 @@ function parseRuleFiles(
   return { sets, texts, problems }
 }
 
+/** What compiling a task's rules takes into account beside them. */
+interface RuleContext {
+  /** What regulated rules have around them. */
+  readonly around?: Surroundings
+  /** Finds sets as they were before; absent: what is pinned has to be in force. */
+  readonly findPinned?: FindPinned | undefined
+}
+
 /**
  * Compiles the policy of a task from the sets it names, in its order.
+ * @param context what else is asked; what is absent nobody asks for
  * @returns no policy where a set is missing, is not the pinned one, or does not compile with the task's parameters
  */
 export function compileTaskPolicy(
   sets: ReadonlyMap<string, RuleSet>,
   always: readonly string[],
   task: TaskRules,
+  { around, findPinned }: RuleContext = {},
 ): { readonly policy?: Policy; readonly problems: readonly Problem[] } {
   const problems: Problem[] = []
   const find = (reference: string): RuleSet[] => {
-    const [name = '', pinned] = reference.split('@', 2)
+    const { name, version } = splitReference(reference)
     const set = sets.get(name)
-    if (set !== undefined && (pinned === undefined || pinned === set.version)) return [set]
-    if (set === undefined) problems.push(missingSet(name, sets))
-    else
-      problems.push({
-        ...problemIn(set.file, 'pin-mismatch', `the rule set \`${name}\` is not the pinned one`),
-        hint: `it is ${set.version}`,
-      })
+    if (set !== undefined && (version === undefined || version === set.version)) return [set]
+    const pinned = version === undefined ? undefined : findPinned?.(name, version)
+    if (pinned !== undefined) return [pinned]
+    problems.push(version === undefined ? missingSet(name, sets) : missingPin(name, set))
     return []
   }
   const named = task.rules.flatMap(find)
   const binding = always.flatMap(find)
+  if (around)
+    problems.push(...[...named, ...binding].flatMap((set) => checkSurroundings(set, around)))
   if (problems.length > 0) return { problems }
   const { params, environment, facts, observe } = task
   if (observe === true) problems.push(...findGuarded([...named, ...binding]).map(guardedProblem))
@@ -149,6 +165,18 @@ export function compileTaskPolicy(
       ...(observe === true && { observe }),
     },
   })
+}
+
+function missingPin(name: string, set: RuleSet | undefined): Problem {
+  const file = set?.file ?? 'rules'
+  return {
+    ...problemIn(
+      file,
+      'pin-mismatch',
+      `the rule set \`${name}\` is not the pinned one, whose text is not kept`,
+    ),
+    hint: set === undefined ? 'no set of that name is in force' : `it is ${set.version}`,
+  }
 }
 
 /** The problem of a set that is named and not there. */
@@ -176,11 +204,13 @@ export function judgeRules(
   for (const set of sets.values())
     if (!passed.has(set.version)) problems.push(...findErrors(set), ...failedTests(set))
   for (const name of demands.always) if (!sets.has(name)) problems.push(missingSet(name, sets))
+  problems.push(...checkRegulated(sets, demands))
   if (problems.some(({ severity }) => severity === 'error')) return { problems }
   const { digest } = read
   if (demands.task === undefined)
     return { rules: { sets, texts, policy: undefined, problems, digest }, problems }
-  const { policy, problems: own } = compileTaskPolicy(sets, demands.always, demands.task)
+  const { always, task, findPinned } = demands
+  const { policy, problems: own } = compileTaskPolicy(sets, always, task, { findPinned })
   // A set that is gone or is another one than pinned leaves the task without a policy: what was withdrawn stays so.
   // So does one that guards what a task that observes must not come near.
   const withdrawn = own.some(({ code }) => WITHDRAWN.has(code))

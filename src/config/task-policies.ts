@@ -7,8 +7,11 @@ import { LRUCache } from 'lru-cache'
 import type { Policy } from '../policy/compile.ts'
 import type { PolicyChain } from '../policy/conjunction.ts'
 import { factsOf } from '../policy/facts.ts'
+import { lifetimeBoundOf, type LifetimeBound, type Surroundings } from '../policy/profiles.ts'
 import { credentialsOf } from '../policy/reachable.ts'
 import type { Task } from '../tasks/task.ts'
+import type { FindPinned } from './pinned-rules.ts'
+import { setsOf } from './regulated.ts'
 import { compileTaskPolicy, OBSERVE_GUARDED, type LoadedRules } from './rules.ts'
 
 /** A task's rules, or why there are none. */
@@ -24,6 +27,10 @@ export interface TaskPoliciesOptions {
   /** The rules in force; undefined where there never were any. */
   readonly rules: () => LoadedRules | undefined
   readonly always: readonly string[]
+  /** What regulated rules have around them. */
+  readonly around: Surroundings
+  /** Finds what tasks pin and is not in force any more. */
+  readonly findPinned: FindPinned
   /** The tasks above, the parent first; undefined where one is unknown. */
   readonly above: (task: Task) => readonly Task[] | undefined
 }
@@ -60,7 +67,7 @@ export class TaskPolicies {
 
   /** A task's own rules as others than those in force would give them. */
   policyUnder(rules: LoadedRules, task: Task): Policy | undefined {
-    const { policy } = compileTaskPolicy(rules.sets, this.#options.always, task)
+    const { policy } = this.#compile(rules, task)
     return policy && { ...policy, task: factsOf(task) }
   }
 
@@ -75,7 +82,7 @@ export class TaskPolicies {
     const key = JSON.stringify([task.rules, task.params, task.environment, task.observe])
     let known = this.#policies.get(key)
     if (known === undefined) {
-      const { policy, problems } = compileTaskPolicy(rules.sets, this.#options.always, task)
+      const { policy, problems } = this.#compile(rules, task)
       const errors = problems.filter(({ severity }) => severity === 'error')
       const isOfParams = errors.length > 0 && errors.every(({ code }) => code.startsWith('param-'))
       known = {
@@ -88,6 +95,13 @@ export class TaskPolicies {
     }
     // Compiled once for all that say the same of rules; what conditions see is each task's own.
     return known.policy ? { ...known, policy: { ...known.policy, task: factsOf(task) } } : known
+  }
+
+  /** How long tasks of such rule sets live at the most; undefined where the rules do not say. */
+  lifetimeBound(names: readonly string[]): LifetimeBound | undefined {
+    const { rules, always, around, findPinned } = this.#options
+    const sets = rules()?.sets
+    return sets && lifetimeBoundOf(setsOf(sets, [...names, ...always], findPinned), around.profiles)
   }
 
   /** A task's rules and those of all tasks above it; undefined where any of them has none (I5). */
@@ -110,6 +124,11 @@ export class TaskPolicies {
     const names = policy === undefined ? [] : credentialsOf(policy)
     this.#credentials.set(task, { rules, names })
     return names
+  }
+
+  #compile({ sets }: LoadedRules, task: Task): ReturnType<typeof compileTaskPolicy> {
+    const { always, ...context } = this.#options
+    return compileTaskPolicy(sets, always, task, context)
   }
 
   #makeChain(task: Task): PolicyChain | undefined {

@@ -3,6 +3,7 @@
 
 import type { Call, Identity } from '../call.ts'
 import type { CredentialStore } from '../credentials/store.ts'
+import type { FlowMarks, FlowMarksOptions } from '../ledger/flow-marks.ts'
 import type { KnownTasks } from '../identify/identify.ts'
 import type { TaskListeners } from '../listen/task-listeners.ts'
 import { DurationCounts, ENDING_SECONDS, type TaskNumbers } from '../record/metrics/counts.ts'
@@ -15,20 +16,24 @@ import type { TaskEntry } from '../tasks/entry.ts'
 import { ReceiptSigner } from '../tasks/receipt.ts'
 import { SIDECAR, TaskRegistry, type Move } from '../tasks/registry.ts'
 import type { EndHook } from '../tasks/sandbox.ts'
-import { Switches, type CallKillScope } from '../tasks/switches.ts'
-import type { TaskStanding } from '../tasks/task.ts'
+import { Switches } from '../tasks/switches.ts'
 import type { Receipt } from '../tasks/view.ts'
 import { TaskWatch } from '../tasks/watch.ts'
 import type { LeafServers } from '../tls/contexts.ts'
 import type { TaskAuthorities } from '../tls/task-ca.ts'
 import type { Config } from './config.ts'
+import { isKilled, isPaused } from './endings.ts'
+import { openFlow } from './flow.ts'
+import { knownTasks } from './known-tasks.ts'
 import type { Records } from './records.ts'
+import { pinnedFinderFor } from './pinned-rules.ts'
 import type { LoadedRules } from './rules.ts'
 import { TaskCertificates } from './task-certificates.ts'
+import { countTasks } from './task-numbers.ts'
 import { TaskPolicies } from './task-policies.ts'
 import type { TaskTools } from './task-tools.ts'
 import { definitionAt, proofsOf } from './recorded-definition.ts'
-import { countTasks, tellObserving, warnObserving } from './observing.ts'
+import { tellObserving, warnObserving } from './observing.ts'
 import { recordWidenings } from './widenings.ts'
 import { buildStaticTask } from './task.ts'
 
@@ -47,10 +52,8 @@ export interface TaskRoomOptions {
   readonly credentials: CredentialStore
   readonly tools: Pick<TaskTools, 'quotas'>
   readonly openCalls: (taskId: string) => number
-  /** Cuts what a suspended task, or one below it, has under way. @returns how many calls */
-  readonly pause: (taskId: string) => number
-  /** @returns how many calls were cut */
-  readonly cut: (scope: CallKillScope, value: string) => number
+  /** Cuts the open calls that match. @returns how many */
+  readonly cutCalls: FlowMarksOptions['cut']
 }
 
 /** The tasks of one sidecar. */
@@ -63,6 +66,7 @@ export class TaskRoom {
   readonly signer: ReceiptSigner
   readonly policies: TaskPolicies
   readonly certificates: TaskCertificates
+  readonly flow: FlowMarks
   readonly #options: TaskRoomOptions
   readonly #saga: EndingSaga
   readonly #endings = new DurationCounts(ENDING_SECONDS)
@@ -71,15 +75,16 @@ export class TaskRoom {
   /** @throws Error where what is kept of tasks cannot be read or written */
   constructor(options: TaskRoomOptions) {
     this.#options = options
-    const { config, log, participants, hooks, records } = options
+    const { config, log, participants, hooks, records, cutCalls } = options
     const { recorder } = records
     const { stateDir, limits } = config
     const onProblem = (error: unknown): void =>
       log.error({ err: error }, 'what is kept of tasks could not be written; it is tried again')
     this.clock = new TaskClock(stateDir)
+    this.flow = openFlow(stateDir, cutCalls, recorder)
     this.signer = new ReceiptSigner(stateDir)
     const now = (): number => this.clock.now()
-    const { signer, clock } = this
+    const { signer, clock, flow } = this
     this.#saga = new EndingSaga({ stateDir, participants, hooks, signer, now, onProblem })
     this.registry = new TaskRegistry({
       stateDir,
@@ -91,12 +96,15 @@ export class TaskRoom {
       onReceipt: (entry, receipt) => this.#onReceipt(entry, receipt),
       // Taking a file away needs no room on the disk.
       onUnsavedEnd: ({ id }) => options.authorities.drop(id),
+      onForgotten: (id) => flow.forget(id),
       onProblem,
     })
     const { registry } = this
     this.policies = new TaskPolicies({
       rules: options.rules,
       always: config.rules.always,
+      around: config,
+      findPinned: pinnedFinderFor(config),
       above: (task) => registry.ancestors(task)?.map((entry) => entry.task),
     })
     this.certificates = new TaskCertificates({
@@ -110,7 +118,7 @@ export class TaskRoom {
       stateDir,
       now,
       registry,
-      cut: options.cut,
+      cut: (scope, value) => cutCalls(isKilled(scope, value), 'killed'),
       credentials: config.credentials.map(({ name }) => name),
       onEvent: (action, detail) => recorder.recordEvent(action, { kind: 'alert', detail }),
       onProblem,
@@ -136,6 +144,7 @@ export class TaskRoom {
     authorities.dropOthers(new Set(live.map(({ id }) => id)))
     for (const entry of live) if (entry.kept.hasListener) listeners.open(entry)
     this.certificates.certifyAll(live)
+    this.flow.forgetUnless((id) => this.registry.entries.get(id) !== undefined)
     warnObserving(live, this.#options.log)
   }
 
@@ -146,21 +155,7 @@ export class TaskRoom {
 
   /** The tasks as identifying asks for them. */
   get known(): KnownTasks {
-    const { registry } = this
-    const ownOf = (): TaskStanding | undefined => this.#own
-    return {
-      get own() {
-        return ownOf()
-      },
-      byToken: (token) => {
-        const entry = registry.byToken(token)
-        // From now on a repeated creation is no lost answer any more.
-        if (entry?.kept.isTokenUsed === false) registry.update(entry, { isTokenUsed: true })
-        return entry
-      },
-      bySubject: (subject) => registry.entries.bySubject(subject),
-      weakest: (standing) => registry.weakest(standing),
-    }
+    return knownTasks(this.registry, () => this.#own)
   }
 
   /** Notes that a credential is about to be used for a task. */
@@ -185,10 +180,10 @@ export class TaskRoom {
   onRulesChanged(before: LoadedRules): void {
     const { live } = this.registry.entries
     this.certificates.certifyAll(live)
-    const { log } = this.#options
-    const { recorder } = this.#options.records
+    const { log, records } = this.#options
     const tasks = [...live].map(({ task }) => task)
-    recordWidenings({ tasks, before, policies: this.policies, recorder }).catch((error: unknown) =>
+    const told = { tasks, before, policies: this.policies, recorder: records.recorder }
+    recordWidenings(told).catch((error: unknown) =>
       log.error({ err: error }, 'what the changed rules widen could not be told'),
     )
   }
@@ -203,6 +198,7 @@ export class TaskRoom {
     this.certificates.close()
     this.#options.listeners.closeAll()
     this.registry.close()
+    this.flow.close()
     this.#saga.close()
   }
 
@@ -228,6 +224,7 @@ export class TaskRoom {
       },
       hooks: new Set(hooks.keys()),
       policyOf: (task) => this.policies.policyOf(task),
+      lifetimeBound: (rules) => this.policies.lifetimeBound(rules),
       barred: (task) => this.switches.barred(task),
       onMade: (entry) => this.#onMade(entry),
       onExtended: (entry) => this.certificates.certify(entry),
@@ -237,6 +234,7 @@ export class TaskRoom {
       openCalls,
       usesOf: ({ id, task }) => tools.quotas.useOf(id, task.limits ?? {}),
       socketOf: (taskId) => listeners.pathOf(taskId),
+      readOf: (task) => this.flow.read(task),
     })
   }
 
@@ -246,11 +244,11 @@ export class TaskRoom {
   }
 
   #onMove({ entry, transition, cause, actor, reason }: Move): void {
-    const { records, log, pause } = this.#options
+    const { records, log, cutCalls } = this.#options
     const { task, kept } = entry
     const { action, from, to } = transition
     // Its calls are refused by now; those that were let out before must not go on either.
-    const cut = to === 'suspended' ? pause(task.id) : 0
+    const cut = to === 'suspended' ? cutCalls(isPaused(task.id), 'task-not-active') : 0
     if (to === 'revoking') log.warn({ task: task.id, cause }, 'the task ends: nothing more leaves')
     records.recorder.recordEvent(action, {
       task,

@@ -17,6 +17,7 @@ import type { Principal } from './roles.ts'
 import { addCallRoutes } from './routes/calls.ts'
 import { addCheckpointRoutes } from './routes/checkpoints.ts'
 import { addOverrideRoutes } from './routes/overrides.ts'
+import { addFlowRoutes } from './routes/flow.ts'
 import { addRequestRoutes } from './routes/requests.ts'
 import { addShownRoutes } from './routes/shown.ts'
 import { addKillRoutes, addOwnerRoutes, addRuleRoutes } from './routes/switches.ts'
@@ -55,6 +56,7 @@ export function makeControlApp({ parts, limits, version, onUnexpected }: AppOpti
   addTaskRoutes(app, parts)
   addCreateRoutes(app, parts)
   addTaskChangeRoutes(app, parts)
+  addFlowRoutes(app, parts)
   addCallRoutes(app, parts)
   addRuleRoutes(app, parts)
   addKillRoutes(app, parts)

@@ -17,3 +17,18 @@ export function queryOf(values: Readonly<Record<string, string | undefined>>): s
     if (value !== undefined) query.set(name, value)
   return query.size === 0 ? '' : `?${query.toString()}`
 }
+
+/** The head of a request, with what proves the client and what describes its body. */
+export function headersFor(
+  token: string | undefined,
+  body: string | undefined,
+): Readonly<Record<string, string | number>> {
+  return {
+    Accept: 'application/json',
+    ...(token !== undefined && { Authorization: `Bearer ${token}` }),
+    ...(body !== undefined && {
+      'Content-Type': 'application/json',
+      'Content-Length': Buffer.byteLength(body),
+    }),
+  }
+}

@@ -8,7 +8,7 @@ import https from 'node:https'
 import type { Evidence, Kill, KillScope, Receipt, RequestView, TaskView } from '../tasks/view.ts'
 import { readEvents, readProblem, readText } from './client-read.ts'
 import type { MadeTask, WrittenExtension, WrittenTask } from './client-task.ts'
-import { queryOf, reasonOf, taskPath } from './client-path.ts'
+import { headersFor, queryOf, reasonOf, taskPath } from './client-path.ts'
 import { readTarget, type ClientTls, type Target } from './client-target.ts'
 import type {
   CheckpointView,
@@ -126,6 +126,11 @@ export class ControlClient {
 
   resumeTask(id: string, reason?: string): Promise<TaskView> {
     return this.#change(id, 'resume', reasonOf(reason))
+  }
+
+  /** Takes back what a task and its tree have read. */
+  resetFlow(id: string, reason: string): Promise<TaskView> {
+    return this.#change(id, 'flow/reset', { reason })
   }
 
   /** Says that a task's sandbox is still there. */
@@ -273,15 +278,7 @@ export class ControlClient {
       agent: false,
       timeout: timeoutMs,
       ...(signal && { signal }),
-      headers: {
-        Accept: 'application/json',
-        ...headers,
-        ...(token !== undefined && { Authorization: `Bearer ${token}` }),
-        ...(text !== undefined && {
-          'Content-Type': 'application/json',
-          'Content-Length': Buffer.byteLength(text),
-        }),
-      },
+      headers: { ...headersFor(token, text), ...headers },
     }
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
       const request = (isSecure ? https : http).request(options, resolve)

@@ -63,6 +63,12 @@ interface OverrideDesk {
   review(id: string, actor: Actor): OverrideView
 }
 
+/** What trees of tasks have read. */
+interface FlowDesk {
+  /** Takes back what the tree of a task has read. @throws ControlError */
+  reset(id: string, actor: Actor, reason: string): TaskView
+}
+
 /** What agents ask people for. */
 interface RequestDesk {
   /** Those of tasks that are not over, the oldest first. */
@@ -92,6 +98,13 @@ export interface RuleSetView {
   readonly owner?: string
   /** Who may be given the set; absent: anyone. */
   readonly for?: { readonly teams: readonly string[] }
+}
+
+/** The text of a rule set, as it is or was in force. */
+export interface RuleSetText extends RuleSetView {
+  readonly inForce: boolean
+  /** With the groups of other files that it uses; its digest is the version. */
+  readonly text: string
 }
 
 /** What a reload of the rules found. */
@@ -197,10 +210,16 @@ export interface ControlParts {
   readonly kills: KillDesk
   readonly owners: OwnerDesk
   readonly overrides: OverrideDesk
+  readonly flow: FlowDesk
   readonly requests: RequestDesk
   /** Proxy URL and environment of a task's sandbox; the token is undefined where it is not known any more. */
   environmentFor(taskId: string, token: string | undefined): TaskEnvironment
-  readonly rules: { show(): readonly RuleSetView[]; reload(actor: Actor): RulesReload }
+  readonly rules: {
+    show(): readonly RuleSetView[]
+    /** @param version `sha256:…` @returns undefined where its text is not kept */
+    find(version: string): RuleSetText | undefined
+    reload(actor: Actor): RulesReload
+  }
   credentials(): Promise<readonly CredentialView[]>
   inventory(): Inventory
   /** The latest records of calls, newest last, as they stand in the journal. */

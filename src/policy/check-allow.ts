@@ -3,6 +3,7 @@
 
 import { breadthOf, isAnywhere, isTiedToTask, WIDE_FROM } from './breadth.ts'
 import { reviewInside } from './check-inside.ts'
+import { isAbove } from './facts.ts'
 import type { Finding } from './problem.ts'
 import { isInspected } from './destination.ts'
 import { pathsOf } from './overlap.ts'
@@ -22,6 +23,7 @@ export function reviewAllow(rule: Rule): Finding[] {
     ...reviewTrailingSlashes(rule),
     ...reviewInside(rule),
     ...reviewObserve(rule),
+    ...reviewFlow(rule),
   ]
 }
 
@@ -132,6 +134,19 @@ function matchesWithoutSlash(pattern: PathPattern, { segments }: PathPattern): b
       .map(({ name }) => [name, 'x']),
   )
   return matchPath(bindPath(pattern, values), sample)
+}
+
+// What is read once is in the way of reading it again.
+function reviewFlow({ data = 'public', accepts = 'public' }: Rule): Finding[] {
+  if (!isAbove(data, accepts)) return []
+  return [
+    {
+      severity: 'warning',
+      message: `answers with ${data} data and accepts ${accepts}: once it was read, the next call by the same rule is refused`,
+      hint: `add \`accepts: ${data}\` where it may be sent back there`,
+      code: 'reads-once',
+    },
+  ]
 }
 
 /** Says loudly that a rule only watches. */

@@ -103,6 +103,10 @@ interface RecordSallyport {
         readonly data?: DataClass | undefined
         /** The laws that it falls under, as the matching rules name them. */
         readonly regulation?: readonly string[] | undefined
+        /** The kinds of data that come back, as the matching rules name them. */
+        readonly category?: readonly string[] | undefined
+        /** The highest class that the tree of the task had read by then, where that is above public. */
+        readonly read?: DataClass | undefined
       }
     | undefined
   readonly credential: { readonly name: string; readonly action: string | undefined } | undefined

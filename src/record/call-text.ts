@@ -18,6 +18,7 @@ import {
   eventText,
   inner,
   kept,
+  namesText,
   numeral,
   optional,
   responseText,
@@ -182,13 +183,13 @@ function redactedTraceText(
   return traceText(redactor.text(traceId, taskId), redactor.text(parentId, taskId))
 }
 
-function decisionText({ decision, decisionId, decisionUs }: DecidedRequest): string {
+function decisionText({ decision, decisionId, decisionUs, read }: DecidedRequest): string {
   const { verdict, reason, policy, wouldDeny, obligations } = decision
-  const { data, regulation } = obligations
+  const { data, regulation, category } = obligations
   return (
     `,"decision":{"id":"${inner(decisionId ?? '')}","verdict":"${verdict}","reason":"${reason}","policy":"${inner(policy)}"` +
     `,"us":${numeral(Math.round(decisionUs))}${optional('would_deny', wouldDeny)}` +
-    `${data === undefined ? '' : `,"data":"${data}"`}${regulation === undefined ? '' : `,"regulation":${kept(regulation)}`}}`
+    `${optional('data', data)}${namesText('regulation', regulation)}${namesText('category', category)}${optional('read', read)}}`
   )
 }
 

@@ -78,6 +78,8 @@ export function callRecord(facts: CallFacts, action: CallAction, now: number): R
               would_deny: decision.wouldDeny,
               data: decision.data,
               regulation: decision.regulation,
+              category: decision.category,
+              read: decision.read,
             },
       credential,
       inspection: facts.inspection,

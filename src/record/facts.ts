@@ -39,6 +39,8 @@ export interface CallFacts {
         readonly wouldDeny?: Reason | undefined
         readonly data?: DataClass | undefined
         readonly regulation?: readonly string[] | undefined
+        readonly category?: readonly string[] | undefined
+        readonly read?: DataClass | undefined
       }
     | undefined
   /** How it ended, or `allowed` while it goes on. */
@@ -139,7 +141,8 @@ export function modeOf(
 }
 
 function decisionOf(call: Call, decision: Decision): CallFacts['decision'] {
-  return decisionFacts(call.decisionId ?? '', decision, call.decisionUs)
+  const facts = decisionFacts(call.decisionId ?? '', decision, call.decisionUs)
+  return call.read === undefined ? facts : { ...facts, read: call.read }
 }
 
 /** What a record tells of a decision. @param us microseconds that it took */
@@ -158,6 +161,7 @@ export function decisionFacts(
     wouldDeny: decision.wouldDeny,
     data: decision.obligations.data,
     regulation: decision.obligations.regulation,
+    category: decision.obligations.category,
   }
 }
 

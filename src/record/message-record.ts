@@ -21,7 +21,11 @@ export function messageRecord(call: Call, message: Message, now: number): Record
     {
       ...factsOf(call),
       mode: modeOf(call.task, decision),
-      decision: decisionFacts(message.decisionId, decision, message.decisionUs),
+      decision: {
+        ...decisionFacts(message.decisionId, decision, message.decisionUs),
+        // What a server says is no send, whatever was read.
+        read: direction === 'to-server' ? call.read : undefined,
+      },
       reason: decision.reason,
       request: undefined,
       headers: undefined,

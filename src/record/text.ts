@@ -162,10 +162,16 @@ function sallyportText(own: RecordBody['sallyport']): string {
 }
 
 function decisionText(decision: NonNullable<RecordBody['sallyport']['decision']>): string {
-  const { id, verdict, reason, policy, us, would_deny: wouldDeny, data, regulation } = decision
+  const { id, verdict, reason, policy, us, would_deny: wouldDeny } = decision
+  const { data, regulation, category, read } = decision
   return (
     `,"decision":{"id":${quote(id)},"verdict":"${verdict}","reason":${quote(reason)},"policy":${quote(policy)}` +
-    `,"us":${numeral(us)}${optional('would_deny', wouldDeny)}${optional('data', data)}` +
-    `${regulation === undefined ? '' : `,"regulation":${kept(regulation)}`}}`
+    `,"us":${numeral(us)}${optional('would_deny', wouldDeny)}${optional('data', data)}${namesText('regulation', regulation)}` +
+    `${namesText('category', category)}${optional('read', read)}}`
   )
+}
+
+/** A list of names as a member, where there is one: the text of a rule's own list is made once. */
+export function namesText(name: string, names: readonly string[] | undefined): string {
+  return names === undefined ? '' : `,"${name}":${kept(names)}`
 }

@@ -35,6 +35,8 @@ const USUAL: Readonly<Record<string, Usual>> = {
   'request-opened': usual(['session'], ['info'], 'unknown'),
   'request-closed': usual(['session'], ['info']),
   'task-widened': usual(['configuration', 'session'], ['change']),
+  'flow-raised': usual(['session'], ['info']),
+  'flow-reset': usual(['configuration', 'session'], ['change']),
   'task-revoked': usual(['session'], ['end']),
   'task-ended': usual(['session'], ['end']),
   'task-receipt': usual(['session'], ['info']),

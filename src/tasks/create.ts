@@ -3,9 +3,11 @@
 
 import type { Limits } from '../limits.ts'
 import type { Policy } from '../policy/compile.ts'
+import type { LifetimeBound } from '../policy/profiles.ts'
 import type { TaskClock } from './clock.ts'
 import { ControlError } from './control-error.ts'
 import { compareWithParent, depthBelow, parentFor } from './delegation.ts'
+import { checkExpiry } from './expiry.ts'
 import { hashToken, makeToken, type KeptTask, type TaskEntry } from './entry.ts'
 import { checkCapabilities } from './intent.ts'
 import { definitionDigest, makeTask } from './make-task.ts'
@@ -32,6 +34,8 @@ export interface CreateOptions {
     readonly field?: '/params' | '/observe'
     readonly problems: readonly string[]
   }
+  /** How long tasks of such rule sets live at the most; undefined where the rules do not say. */
+  readonly lifetimeBound: (rules: readonly string[]) => LifetimeBound | undefined
   /** Why nothing may be made for an agent and owner at the moment. */
   readonly barred: (task: Task) => { readonly field: string; readonly detail: string } | undefined
   /** Makes what belongs to a task: its CA, its listener. @throws Error: the task is not made then */
@@ -66,7 +70,7 @@ export function createTask(
       ? undefined
       : parentFor(definition.parent, registry, limits, now)
   const depth = depthBelow(definition, parent, limits)
-  checkExpiry(definition.expires, limits)
+  checkExpiry(definition.expires, limits, options.lifetimeBound(definition.rules))
   checkBeginning(definition.notBefore, now, limits)
   checkCapabilities(definition.capabilities, parent?.task, '/capabilities')
   checkObserving(definition, parent?.task)
@@ -169,16 +173,6 @@ function checkRoom({ registry, clock, limits }: CreateOptions): void {
     )
   if (registry.entries.live.size >= limits.tasksMax)
     throw new ControlError('busy', `limits.tasksMax is ${limits.tasksMax}`)
-}
-
-/** @throws ControlError where a life is longer than the limit */
-export function checkExpiry(lifetimeMs: number, limits: Pick<Limits, 'taskLifetimeMs'>): void {
-  if (lifetimeMs > limits.taskLifetimeMs)
-    throw new ControlError(
-      'definition-invalid',
-      `limits.taskLifetimeMs is ${limits.taskLifetimeMs / 1000} s`,
-      '/expires',
-    )
 }
 
 // A task that waits holds what a task holds: a CA, a listener, an id of an instance.

@@ -2,8 +2,9 @@
 // task. Every change is a transition of the registry or an event with the actor's name. Called by `control/`.
 
 import { ControlError } from './control-error.ts'
-import { checkExpiry, createTask, type CreateOptions } from './create.ts'
+import { createTask, type CreateOptions } from './create.ts'
 import type { Requirement, TaskEntry } from './entry.ts'
+import { checkExpiry } from './expiry.ts'
 import { canonicalJson, sha256 } from './canonical.ts'
 import {
   checkCapabilities,
@@ -61,9 +62,9 @@ export class TaskDesk {
 
   /** Gives a task another end, from now on. @throws ControlError */
   extend(id: string, lifetimeMs: number, actor: Actor, evidence?: Evidence): TaskView {
-    const { registry, clock, limits, onEvent, onExtended } = this.#options
+    const { registry, clock, limits, lifetimeBound, onEvent, onExtended } = this.#options
     const entry = this.#live(id)
-    checkExpiry(lifetimeMs, limits)
+    checkExpiry(lifetimeMs, limits, lifetimeBound(entry.task.rules))
     // A renewal stands on what the task stood on at first.
     if (entry.kept.requirement !== undefined) this.#accept(entry, evidence ?? {}, actor)
     const expiresAt = Math.max(clock.now(), entry.task.notBefore ?? 0) + lifetimeMs

@@ -72,3 +72,10 @@ function loadOrMakeKey(file: string): KeyObject {
   renameSync(beside, file)
   return privateKey
 }
+
+/** What a receipt says of the sandbox: whether there was one, and whether it is known to be gone. */
+export function teardownOf({ items }: Receipt): 'none' | 'confirmed' | 'unconfirmed' {
+  const outcome = items.find(({ kind }) => kind === 'sandbox')?.outcome ?? 'none'
+  if (outcome === 'none') return 'none'
+  return outcome === 'ended' ? 'confirmed' : 'unconfirmed'
+}

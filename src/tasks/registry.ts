@@ -10,6 +10,7 @@ import { endAll } from './end-all.ts'
 import type { EndingSaga } from './ending.ts'
 import { hashToken, TaskEntry, type KeptTask } from './entry.ts'
 import { isKeptTask } from './kept.ts'
+import { teardownOf } from './receipt.ts'
 import { StateLog } from './state-log.ts'
 import { isOver, transitionFor, type Cause, type Transition } from './states.ts'
 import type { Task, TaskStanding } from './task.ts'
@@ -39,6 +40,8 @@ export interface RegistryOptions {
   readonly onReceipt: (entry: TaskEntry, receipt: Receipt) => void
   /** Told of a task that ends and whose end is not on the disk: a start must find another sign of it. */
   readonly onUnsavedEnd: (entry: TaskEntry) => void
+  /** Told of a task that is forgotten at last. */
+  readonly onForgotten: (id: string) => void
   /** Told where a change could not be written down; it is in force, and tried again. */
   readonly onProblem: (error: unknown) => void
 }
@@ -223,26 +226,19 @@ export class TaskRegistry {
   }
 
   async #finish(entry: TaskEntry): Promise<Receipt> {
-    const { saga, clock, onReceipt } = this.#options
+    const { saga, clock, onReceipt, onForgotten } = this.#options
     // Not before the caller has marked all that end together.
     await Promise.resolve()
     const children = Promise.all(this.#index.childrenOf(entry).map(receiptOf)).then((receipts) =>
       receipts.filter((receipt) => receipt !== undefined),
     )
     const receipt = await saga.run(entry, children, !this.#index.isSandboxShared(entry))
-    const sandbox = receipt.items.find(({ kind }) => kind === 'sandbox')
-    const teardown =
-      sandbox === undefined || sandbox.outcome === 'none'
-        ? 'none'
-        : sandbox.outcome === 'ended'
-          ? 'confirmed'
-          : 'unconfirmed'
     const transition = transitionFor(entry.kept.state, 'torn-down')!
     this.#change(entry, {
       state: 'ended',
       since: clock.now(),
       receipt,
-      teardown,
+      teardown: teardownOf(receipt),
       credentialsUsed: [...entry.credentialsUsed],
     })
     this.#save([entry], false)
@@ -250,8 +246,10 @@ export class TaskRegistry {
     onReceipt(entry, receipt)
     this.#tell(entry, transition, entry.kept.actor, entry.kept.endReason)
     entry.ending = undefined
-    for (const id of this.#index.dropOldestEnded(this.#options.limits.tasksEndedMax))
+    for (const id of this.#index.dropOldestEnded(this.#options.limits.tasksEndedMax)) {
       this.#log.forget(id)
+      onForgotten(id)
+    }
     return receipt
   }
 

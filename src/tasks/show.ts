@@ -2,6 +2,7 @@
 
 import type { TaskClock } from './clock.ts'
 import type { TaskEntry } from './entry.ts'
+import type { DataClass, Task } from './task.ts'
 import type { LimitUse, TaskView } from './view.ts'
 
 /** What a view takes from elsewhere. */
@@ -13,6 +14,8 @@ export interface ViewSources {
   readonly usesOf: (entry: TaskEntry) => readonly LimitUse[]
   /** Path of the task's own listener. */
   readonly socketOf: (taskId: string) => string | undefined
+  /** The highest class that the tree of a task has read. */
+  readonly readOf: (task: Task) => DataClass
   readonly clock: TaskClock
 }
 
@@ -51,6 +54,7 @@ export function viewOf(entry: TaskEntry, sources: ViewSources): TaskView {
     params: task.params,
     environment: task.environment,
     ceiling: task.ceiling,
+    read: sources.readOf(task),
     ...(task.observe && { observe: true }),
     ...(task.limits && entry.state !== 'ended' && { limits: sources.usesOf(entry) }),
     credentials: sources

@@ -1,7 +1,7 @@
 // What is shown of tasks, of their ends and of the kill switch: plain data, JSON as it is answered, times in ISO 8601 UTC.
 // Data only; made by the tasks room, answered by `control/`, read by whoever calls it.
 
-import type { TaskState } from './task.ts'
+import type { DataClass, TaskState } from './task.ts'
 
 /** Who changes something: a principal of the control API, or the sidecar itself. */
 export interface Actor {
@@ -55,7 +55,9 @@ export interface TaskView {
   readonly rules: readonly string[]
   readonly params: Readonly<Record<string, string>>
   readonly environment: string
-  readonly ceiling: string
+  readonly ceiling: DataClass
+  /** The highest class that any task of its tree has read. */
+  readonly read: DataClass
   /** What no rule allows passes. */
   readonly observe?: true
   /** Absent where the task has none. */

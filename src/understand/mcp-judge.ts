@@ -109,6 +109,9 @@ export class McpCallJudge implements McpJudge {
     const open = this.#recall(message)
     if (message.kind === 'response') this.#seeTools(message, context.method ?? open?.method)
     const verdict = letThrough(this.decide(message).verdict)
+    // What is told on a stream may be above what the stream itself was let through for.
+    const { data } = verdict.decision.obligations
+    if (!this.#parts.flow.noteReadOrCut(this.#call, data)) return 'audit-unavailable'
     this.#record(message, verdict, context, open).catch(() => this.#call.cut('audit-unavailable'))
     return verdict.decision.reason
   }
@@ -155,7 +158,9 @@ export class McpCallJudge implements McpJudge {
   #renew(): Reason | undefined {
     const { arrival, request } = this.#call
     try {
-      this.#rules = this.#parts.identifier.identify(arrival, request.headers)
+      const { policies, moment } = this.#parts.identifier.identify(arrival, request.headers)
+      // What a server says goes to the task: nothing is sent by it.
+      this.#rules = { policies, moment: () => ({ ...moment(), read: 'public' }) }
       return undefined
     } catch (error) {
       if (error instanceof EgressError) return error.reason

@@ -76,3 +76,11 @@ function increment(): number {
   }
   return 0
 }
+
+/** The time that a ULID was made for, in epoch milliseconds; undefined where a text is none. */
+export function timeOfUlid(id: string): number | undefined {
+  if (!/^[0-7][0-9A-HJKMNP-TV-Z]{25}$/.test(id)) return undefined
+  let time = 0
+  for (let at = 0; at < TIME_CHARACTERS; at += 1) time = time * 32 + ALPHABET.indexOf(id[at]!)
+  return time
+}

@@ -12,7 +12,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['call.ts'],
   ['net/'],
   ['identify/', 'tasks/', 'credentials/', 'ledger/', 'inject/', 'tls/', 'forward/', 'record/'],
-  ['pipeline.ts', 'stages.ts', 'judge.ts', 'understand/', 'envelope/'],
+  ['pipeline.ts', 'stages.ts', 'receive.ts', 'judge.ts', 'understand/', 'envelope/'],
   ['listen/'],
   ['control/', 'config/'],
   ['sidecar.ts'],

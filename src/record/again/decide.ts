@@ -10,12 +10,15 @@ import {
 import type { Decision, TraceStep } from '../../policy/decision.ts'
 import { explainTogether, type Explanation } from '../../policy/explain.ts'
 import type { Moment } from '../../policy/facts.ts'
-import { listLookedAt, nameOfRule } from '../../policy/looks-at.ts'
+import { listLookedAt } from '../../policy/looks-at.ts'
+import type { Content } from '../../policy/subject.ts'
 import type { Asked } from '../../policy/written-call.ts'
 import { isOwnHost } from '../../wire/own-host.ts'
 import type { RecordBody } from '../body.ts'
 import type { FoundCall } from './find.ts'
-import { askedOf, insideCall, insideMessage, maskedIn, recordedHeaders } from './inputs.ts'
+import { askedOf, insideCall, insideMessage } from './inputs.ts'
+import { listMissing } from './missing.ts'
+import { timeOfUlid } from '../../wire/ulid.ts'
 
 /** What decides is what these say. */
 export interface Outcome {
@@ -43,8 +46,8 @@ export interface DecidedAgain {
 // What a message that the rules allow is refused for all the same.
 const BESIDE_RULES: ReadonlySet<string> = new Set(['killed', 'tool-definition-changed'])
 
-// What a call is held against before its query.
-const BEFORE_QUERY: ReadonlySet<string> = new Set(['host', 'port', 'scheme', 'method', 'path'])
+// How much earlier than its id a decision may have been made.
+const EARLIER_MS = 1000
 
 /** The decision as it was recorded; undefined where the call got to none. */
 export function recordedOutcome({ rule, sallyport }: RecordBody): Outcome | undefined {
@@ -64,23 +67,29 @@ export function recordedOutcome({ rule, sallyport }: RecordBody): Outcome | unde
  * @param trace `with-trace`: also how far it gets with every rule; without it only what the answer hangs on is looked at
  */
 export function decideAgain(
-  { record, messages, around }: FoundCall,
+  found: FoundCall,
   policies: PolicyChain,
   trace: 'with-trace' | 'without-trace' = 'with-trace',
 ): DecidedAgain {
-  const moment = momentOf(record)
-  const ask = (question: Asked): Explanation =>
-    trace === 'with-trace' || listLookedAt(policies).size > 0
-      ? explainTogether(policies, question, moment)
-      : { decision: decideOnly(policies, question, moment), trace: [] }
+  const { record, messages, around } = found
   const aside = asideOf(record)
   if (aside !== undefined) return untold([], aside)
   const asked = askedOf(record, around)
   if (asked === undefined) return untold(['the target of the call'])
+  const moment = momentOf(record)
+  const { atCalls } = listLookedAt(policies)
+  const ask = (content?: Content): Read => {
+    const question = content === undefined || 'connect' in asked ? asked : { ...asked, content }
+    const explained =
+      trace === 'with-trace' || atCalls
+        ? explainTogether(policies, question, moment)
+        : { decision: decideOnly(policies, question, moment), trace: [] }
+    return { ...explained, content, question }
+  }
+  const conclude = (readings: readonly Read[], inside?: string): DecidedAgain =>
+    concludeFrom(found, policies, readings, inside)
   const isMessage = record.sallyport.message !== undefined
-  const conclude = (readings: readonly Explanation[], inside?: string): DecidedAgain =>
-    concludeFrom(record, policies, readings, inside)
-  const head = ask(asked)
+  const head = ask()
   if (!isMessage && (head.decision.verdict === 'deny' || head.decision.inspectors === undefined))
     return conclude([head])
   if ('connect' in asked) return conclude([head])
@@ -88,10 +97,12 @@ export function decideAgain(
     ? insideMessage(record)
     : insideCall(record, head.decision.inspectors ?? [], messages)
   if (contents.length === 0) return untold([missing ?? 'the body'])
-  return conclude(
-    contents.map((content) => ask({ ...asked, content })),
-    missing,
-  )
+  return conclude(contents.map(ask), missing)
+}
+
+interface Read extends Explanation {
+  readonly content: Content | undefined
+  readonly question: Asked
 }
 
 function decideOnly(policies: PolicyChain, asked: Asked, moment: Moment): Decision {
@@ -100,15 +111,17 @@ function decideOnly(policies: PolicyChain, asked: Asked, moment: Moment): Decisi
     : decideTogether(policies, asked, moment)
 }
 
-function momentOf(record: RecordBody): Moment {
-  return { now: Date.parse(record['@timestamp']), read: 'public' }
+// The id of a decision says when it was made; the record of a call may be written long afterwards.
+function momentOf({ '@timestamp': at, sallyport: { decision } }: RecordBody): Moment {
+  const time = decision && timeOfUlid(decision.id)
+  return { now: time ?? Date.parse(at), read: decision?.read ?? 'public' }
 }
 
 // Where all readings come to the same, it does not matter which it was.
 function concludeFrom(
-  record: RecordBody,
+  { record, around }: FoundCall,
   policies: PolicyChain,
-  readings: readonly Explanation[],
+  readings: readonly Read[],
   inside: string | undefined,
 ): DecidedAgain {
   const [first] = readings
@@ -116,14 +129,28 @@ function concludeFrom(
   const outcomes = readings.map(({ decision }) => outcomeOf(decision))
   const isOne = outcomes.every((each) => isSameOutcome(each, outcomes[0]))
   const missing = [
-    ...headersIn(record, policies, readings),
+    ...listMissing(record, around, policies, readings),
     ...(inside !== undefined && !isOne ? [inside] : []),
-    ...maskOf(record, policies, readings),
+    ...(isOnTheEdge(record, policies, readings) ? ['its exact time'] : []),
     ...overrideIn(record),
   ]
   const { policy } = first.decision
   const outcome = missing.length === 0 ? outcomes[0] : undefined
   return { outcome, policy, missing, aside: undefined, trace: first.trace }
+}
+
+function isOnTheEdge(
+  record: RecordBody,
+  policies: PolicyChain,
+  readings: readonly Read[],
+): boolean {
+  if (!listLookedAt(policies).atTime) return false
+  const { now, read } = momentOf(record)
+  const before: Moment = { now: now - EARLIER_MS, read }
+  return readings.some(
+    ({ question, decision }) =>
+      !isSameOutcome(outcomeOf(decideOnly(policies, question, before)), outcomeOf(decision)),
+  )
 }
 
 /**
@@ -152,45 +179,6 @@ function outcomeOf({ verdict, reason, rule, wouldDeny }: Decision): Outcome {
 
 function untold(missing: readonly string[], aside?: string): DecidedAgain {
   return { outcome: undefined, policy: undefined, missing, aside, trace: [] }
-}
-
-// A record has few headers: a rule that got as far as its `headers` may or may not have matched by the others.
-function headersIn(
-  record: RecordBody,
-  policies: PolicyChain,
-  readings: readonly Explanation[],
-): string[] {
-  const lookedAt = listLookedAt(policies)
-  if (lookedAt.size === 0) return []
-  const recorded = recordedHeaders(record)
-  const names = readings.flatMap(({ trace }) =>
-    trace
-      .filter(({ failedAt }) => failedAt === 'headers')
-      .map(({ rule }) => nameOfRule(rule))
-      .filter((name) => lookedAt.get(name)?.headers.every((key) => recorded.has(key)) !== true)
-      .map((name) => `the headers that ${name} looks at`),
-  )
-  return [...new Set(names)]
-}
-
-// What is masked in a query decides nothing where no rule got as far as looking at the query.
-function maskOf(
-  record: RecordBody,
-  policies: PolicyChain,
-  readings: readonly Explanation[],
-): string[] {
-  const masked = maskedIn(record)
-  if (masked === undefined) return []
-  const lookedAt = listLookedAt(policies)
-  const isAsked =
-    masked === 'elsewhere' ||
-    readings.some(({ trace }) =>
-      trace.some(
-        ({ rule, failedAt = '' }) =>
-          lookedAt.get(nameOfRule(rule))?.query === true && !BEFORE_QUERY.has(failedAt),
-      ),
-    )
-  return isAsked ? ['what is masked in its URL'] : []
 }
 
 function overrideIn({ sallyport: { decision, detail } }: RecordBody): string[] {

@@ -3,6 +3,7 @@
 
 import type { RecordBody } from '../body.ts'
 import { tailRecords } from '../read/tail.ts'
+import { extendDefinition, readDefinition, textsOf, type DefinedTask } from './defined.ts'
 
 /** The rules in force from a record on. */
 export interface LoadedAt {
@@ -12,15 +13,6 @@ export interface LoadedAt {
   readonly sets: readonly string[]
   /** Names of the sets that bind every task. */
   readonly always: readonly string[]
-}
-
-/** What of a task's definition decides on its calls. */
-export interface DefinedTask {
-  readonly rules: readonly string[]
-  readonly params: Readonly<Record<string, string>>
-  readonly environment: string | undefined
-  /** What nothing allows passed. */
-  readonly observe?: boolean
 }
 
 /** A call or message and what is around it. */
@@ -96,9 +88,11 @@ export async function readCircumstances(
       loaded.unshift(readLoaded(record))
       if (loaded.length > LOADED_MAX) loaded.pop()
     }
-    const definition = readDefinition(detail?.['definition'])
-    if (task !== undefined && definition !== undefined && path.includes(task.id))
-      tasks.set(task.id, definition)
+    if (task === undefined || !path.includes(task.id)) continue
+    const known = tasks.get(task.id)
+    const definition =
+      readDefinition(detail?.['definition'], task) ?? (known && extendDefinition(known, record))
+    if (definition !== undefined) tasks.set(task.id, definition)
   }
   return { loaded, tasks }
 }
@@ -107,28 +101,4 @@ export async function readCircumstances(
 export function readLoaded({ '@timestamp': at, sallyport }: RecordBody): LoadedAt {
   const { sets, always } = sallyport.detail ?? {}
   return { seq: sallyport.chain?.seq ?? 0, at, sets: textsOf(sets), always: textsOf(always) }
-}
-
-/** What the record of a task's beginning says of its definition; undefined where it is none. */
-export function readDefinition(value: unknown): DefinedTask | undefined {
-  if (!isObject(value)) return undefined
-  const { rules, params, environment, observe } = value
-  if (typeof environment !== 'string') return undefined
-  const entries = isObject(params) ? Object.entries(params) : []
-  return {
-    rules: textsOf(rules),
-    params: Object.fromEntries(
-      entries.flatMap(([name, text]) => (typeof text === 'string' ? [[name, text]] : [])),
-    ),
-    environment,
-    ...(observe === true && { observe }),
-  }
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null
-}
-
-function textsOf(value: unknown): string[] {
-  return Array.isArray(value) ? value.filter((each) => typeof each === 'string') : []
 }

@@ -1,7 +1,12 @@
 // From a record back to what the rules were asked: the call as its URL says it, and what was read inside it. What a record does
 // not hold is named, never guessed; where it leaves more than one reading, all of them are given. Pure. Called by `decide.ts`.
 
+import { createHash } from 'node:crypto'
+
 import { EgressError, REASONS, type Reason } from '../../errors.ts'
+import { canonicalJson } from '../../inspect/canonical.ts'
+import type { JsonValue } from '../../inspect/fields.ts'
+import type { JsonObject } from '../../inspect/json-values.ts'
 import { findMethod } from '../../inspect/mcp/methods.ts'
 import { SESSION_SUBJECT, UNASKED_SUBJECT } from '../../inspect/mcp/messages.ts'
 import { readSubjects } from '../../inspect/mcp/subjects.ts'
@@ -85,14 +90,33 @@ export function insideMessage(record: RecordBody): ReadInside {
   }
 }
 
-function namedIn({ gen_ai: named, mcp }: RecordBody): Record<string, string> {
+function namedIn(record: RecordBody): JsonObject {
+  const { gen_ai: named, mcp } = record
   const name = named?.tool?.name ?? named?.prompt?.name
   const uri = mcp?.resource?.uri
-  return { ...(name !== undefined && { name }), ...(uri !== undefined && { uri }) }
+  const given = argumentsIn(record)
+  return {
+    ...(name !== undefined && { name }),
+    ...(uri !== undefined && { uri }),
+    ...(given !== undefined && { arguments: given }),
+  }
 }
 
 function oneOf(mcp: McpSubject): ReadInside {
   return { contents: [{ mcp }] }
+}
+
+// Whole and without masks where the digest of what was sent is theirs.
+function argumentsIn({ gen_ai: named, sallyport: { content } }: RecordBody): JsonValue | undefined {
+  const digest = content?.input?.digest
+  if (digest === undefined) return undefined
+  return [named?.tool?.call?.arguments, {}].find(
+    (each) => each !== undefined && sha256Of(canonicalJson(each)) === digest,
+  )
+}
+
+function sha256Of(text: string): string {
+  return `sha256:${createHash('sha256').update(text).digest('hex')}`
 }
 
 /**

@@ -2,7 +2,8 @@
 // what the program found out about itself. Bounded. Pure. Called by `write-bundle.ts`.
 
 import type { RecordBody } from '../body.ts'
-import { readDefinition, readLoaded, type LoadedAt } from '../again/find.ts'
+import { readDefinition } from '../again/defined.ts'
+import { readLoaded, type LoadedAt } from '../again/find.ts'
 
 const ACTIONS = /^(?:rules-|kill-switch-|owner-|self-check|journal-recovered|checkpoint-key)/
 const LINES_MAX = 10_000
@@ -13,6 +14,7 @@ export class ContextLines {
   readonly #write: (line: string) => void
   readonly #loaded: LoadedAt[] = []
   readonly #named: Set<string> = new Set()
+  readonly #pinned: Set<string> = new Set()
   /** Lines behind the last record that belongs to it: they count once another one does. */
   #pending: { readonly line: string; readonly loaded: LoadedAt | undefined }[] = []
   #hasBegun = false
@@ -25,7 +27,7 @@ export class ContextLines {
 
   /** Digests of the files of sets that the tasks name, and of those that bind every task. */
   get versions(): ReadonlySet<string> {
-    const versions = new Set<string>()
+    const versions = new Set<string>(this.#pinned)
     for (const { sets, always } of this.#loaded)
       for (const written of sets) {
         const at = written.lastIndexOf('@')
@@ -40,7 +42,11 @@ export class ContextLines {
     const { event, sallyport } = record
     if (isIn) {
       const definition = readDefinition(sallyport.detail?.['definition'])
-      for (const name of definition?.rules ?? []) this.#named.add(nameOf(name))
+      for (const reference of definition?.rules ?? []) {
+        const [name = '', version] = reference.split('@', 2)
+        if (version === undefined) this.#named.add(name)
+        else this.#pinned.add(version)
+      }
       this.#hasBegun = true
       this.#flush()
     }
@@ -63,8 +69,4 @@ export class ContextLines {
     }
     this.#pending = []
   }
-}
-
-function nameOf(reference: string): string {
-  return reference.split('@', 1)[0] ?? reference
 }

@@ -108,6 +108,8 @@ function decisionLine(record: RecordBody): string | undefined {
     policy: decision?.policy,
     data: decision?.data,
     regulation: decision?.regulation,
+    category: decision?.category,
+    read: decision?.read,
     refusedFor: detail?.['refusedFor'],
     credential: credential?.name,
     credentialAction: credential?.action,

@@ -205,14 +205,48 @@ void t.test('scripts get the decision and its trace as JSON', async (t) => {
   })
 })
 
-void t.test('what is not served is refused by name, and what is missing asked for', async (t) => {
-  for (const option of ['--at'])
-    t.match(await explain('GET', ISSUES, option, 'x'), {
-      code: 2,
-      err: new RegExp(`\`${option}\` is not served`),
-    })
+void t.test('what is missing is asked for', async (t) => {
   t.match(await explain('GET'), { code: 2, err: /needs METHOD and URL/ })
 })
+
+void t.test(
+  'a call is explained as at a time, over daylight saving and past an expiry',
+  async (t) => {
+    const timed = `  - id: timed
+    allow: https://timed.test
+    between: { from: '02:30', to: '04:00', zone: Europe/Berlin }
+    expires: 2027-03-29T00:00:00Z
+`
+    const own = t.testdir({
+      'sallyport.yaml': CONFIGURATION,
+      rules: { 'w.yaml': RULES.replace('tests:', `${timed}tests:`) },
+    })
+    const at = (...words: string[]): Promise<Ran> =>
+      run(['explain', ...words, '--config', path.join(own, 'sallyport.yaml')])
+    const url = 'https://timed.test/'
+    // In Berlin 02:30 does not come on that day: the clock goes from 02:00 to 03:00 at 01:00 UTC.
+    t.match(await at('GET', url, '--at', '2027-03-28T00:59:59Z'), {
+      code: 1,
+      out: /^deny outside-time-window/,
+    })
+    t.match(await at('GET', url, '--at', '2027-03-28T01:00:00Z'), {
+      code: 0,
+      out: /^allow by widgets/,
+    })
+    t.match(await at('GET', url, '--at', '2027-03-28T03:00:00+02:00'), { code: 0 })
+    t.match(await at('GET', url, '--at', '2027-03-29T01:30:00Z'), {
+      code: 1,
+      out: /^deny not-on-allowlist[^]*timed {2}not by expired/,
+    })
+    t.match(await at('GET', url, '--at', '2027-03-27'), { code: 1, out: /outside-time-window/ })
+    for (const wrong of ['tomorrow', '2027-03-28T01:00:00', '2027-02-29'])
+      t.match(await at('GET', url, '--at', wrong), {
+        code: 2,
+        err: /expected a time with its offset/,
+      })
+    t.match(await at('--call', 'x', '--at', '2027-03-27'), { code: 2, err: /a time of its own/ })
+  },
+)
 
 void t.test('test runs the tests of all rule files, or of those given', async (t) => {
   const config = path.join(dir, 'sallyport.yaml')

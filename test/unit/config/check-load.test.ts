@@ -16,10 +16,22 @@ import {
 import t from 'tap'
 
 import { checkRuleFiles } from '../../../src/config/check-installation.ts'
-import { judgeRules } from '../../../src/config/rules.ts'
+import { judgeRules, type RuleDemands } from '../../../src/config/rules.ts'
 import { DEFAULT_LIMITS } from '../../../src/limits.ts'
+import { BUILT_IN_PROFILES } from '../../../src/policy/profiles.ts'
 import { anyRuleTexts, writeRules } from '../policy/generate.ts'
 
+const DEMANDS: RuleDemands = {
+  limits: DEFAULT_LIMITS,
+  always: [],
+  task: undefined,
+  // What is around the files is a matter of the configuration.
+  around: {
+    profiles: BUILT_IN_PROFILES,
+    sinks: [{ name: 's', onBacklogFull: 'deny' }],
+    journal: { sync: 'disk' },
+  },
+}
 const root = path.join(import.meta.dirname, '../../..')
 // Both read the bodies of tests by the same reader, which is loaded as a program of its own loads it.
 const hasNoBodies = (text: string): boolean => !/\bbody:/.test(text)
@@ -116,9 +128,10 @@ void t.test('R26: check accepts exactly what load accepts', (t) => {
   const counts = { accepted: 0, refused: 0 }
   const isAcceptedByBoth = (text: string): boolean => {
     writeFileSync(file, text)
-    const isChecked = !checkRuleFiles([file]).problems.some(({ severity }) => severity === 'error')
-    const demands = { limits: DEFAULT_LIMITS, always: [], task: undefined }
-    const { rules } = judgeRules({ files: [{ file, text }], digest: text }, demands, new Set())
+    const isChecked = !checkRuleFiles([file], Date.now()).problems.some(
+      ({ severity }) => severity === 'error',
+    )
+    const { rules } = judgeRules({ files: [{ file, text }], digest: text }, DEMANDS, new Set())
     counts[isChecked ? 'accepted' : 'refused'] += 1
     return isChecked === (rules !== undefined)
   }
@@ -139,11 +152,7 @@ void t.test('what only check looks for in one file is refused by load too', (t) 
   const judge = (rules: string): string[] => {
     const file = path.join(dir, 'x.yaml')
     const text = `ruleset: x\nrules:\n${rules}`
-    const { problems } = judgeRules(
-      { files: [{ file, text }], digest: text },
-      { limits: DEFAULT_LIMITS, always: [], task: undefined },
-      new Set(),
-    )
+    const { problems } = judgeRules({ files: [{ file, text }], digest: text }, DEMANDS, new Set())
     return problems.map(({ code }) => code)
   }
   t.same(judge(`  - { id: a, allow: 'https://*' }\n`), ['allows-anything'])

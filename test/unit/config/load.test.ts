@@ -130,8 +130,7 @@ void t.test('keys that this version does not serve are refused by name', (t) => 
     'credentials.a.inject.json':
       'credentials: { a: { source: { env: A }, inject: { json: {}, bearer: true }, hosts: [a.test] } }',
   }
-  for (const name of ['reviewers', 'pdp', 'profiles', 'fleet', 'console'])
-    keys[name] = `${name}: {}`
+  for (const name of ['reviewers', 'pdp', 'fleet', 'console']) keys[name] = `${name}: {}`
   for (const [key, text] of Object.entries(keys)) {
     const { config, problems } = load(text)
     t.equal(config, undefined, key)
@@ -141,6 +140,42 @@ void t.test('keys that this version does not serve are refused by name', (t) => 
       key,
     )
   }
+  t.end()
+})
+
+void t.test('R74: profiles are defined or made stricter, never looser', (t) => {
+  const { config } = load(`profiles:
+  payments: { lifetime: 15m, regulation: [sox] }
+  patients: { category: health }
+`)
+  t.strictSame(config?.profiles.get('payments'), {
+    name: 'payments',
+    lifetimeMs: 900_000,
+    data: 'restricted',
+    category: ['payments'],
+    regulation: ['pci-dss', 'sox'],
+  })
+  t.strictSame(config?.profiles.get('patients'), {
+    name: 'patients',
+    lifetimeMs: 3_600_000,
+    data: 'confidential',
+    category: ['health'],
+    regulation: [],
+  })
+  t.strictSame(
+    [...(config?.profiles.keys() ?? [])],
+    ['regulated', 'customer-records', 'code-repositories', 'payments', 'patients'],
+  )
+  for (const [text, code] of [
+    ['payments: { lifetime: 61m }', 'limit-exceeded'],
+    ['payments: { data: confidential }', 'invalid-value'],
+    ['patients: { data: internal }', 'invalid-value'],
+    ['patients: { lifetime: short }', 'invalid-value'],
+    ['Patients: {}', 'invalid-value'],
+    ['patients: { klass: restricted }', 'unknown-key'],
+  ] as const)
+    t.match(load(`profiles: { ${text} }`).problems, [{ code }], text)
+  t.equal(load('profiles: { patients: { lifetime: 2h } }').problems.length, 0)
   t.end()
 })
 

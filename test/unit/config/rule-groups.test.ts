@@ -17,6 +17,7 @@ import { joinText, splitText } from '../../../src/policy/groups.ts'
 import type { Policy } from '../../../src/policy/compile.ts'
 import { parseRuleSet } from '../../../src/policy/parse.ts'
 import type { Problem } from '../../../src/policy/problem.ts'
+import { BUILT_IN_PROFILES } from '../../../src/policy/profiles.ts'
 import { askAbout, type Asked } from '../../../src/policy/written-call.ts'
 
 const HOSTS = `ruleset: destinations
@@ -150,6 +151,7 @@ void t.test(
       dir,
       limits,
       always: [],
+      around: { profiles: BUILT_IN_PROFILES, sinks: [], journal: { sync: 'process' } },
       task: { rules: ['user'], params: {}, environment: undefined },
       onLoaded: (rules) => loaded.push(rules),
       onRefused: (problems) => refused.push(problems),

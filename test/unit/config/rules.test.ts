@@ -10,6 +10,7 @@ import { RuleWatch } from '../../../src/config/rule-watch.ts'
 import { compileTaskPolicy, loadRuleSets, type LoadedRules } from '../../../src/config/rules.ts'
 import { DEFAULT_LIMITS } from '../../../src/limits.ts'
 import type { Problem } from '../../../src/policy/problem.ts'
+import { BUILT_IN_PROFILES } from '../../../src/policy/profiles.ts'
 
 const ruleSet = (name: string, host: string, expect = 'allow read'): string => `ruleset: ${name}
 rules:
@@ -103,6 +104,7 @@ function startWatch(
     dir,
     limits: DEFAULT_LIMITS,
     always: demands.always ?? [],
+    around: { profiles: BUILT_IN_PROFILES, sinks: [], journal: { sync: 'process' } },
     task: { rules: demands.rules ?? ['a'], params: {}, environment: undefined },
     onLoaded: (rules) => void loaded.push(rules),
     onRefused: (problems) => void refused.push(problems),

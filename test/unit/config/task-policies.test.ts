@@ -4,6 +4,7 @@ import t from 'tap'
 
 import type { LoadedRules } from '../../../src/config/rules.ts'
 import { TaskPolicies } from '../../../src/config/task-policies.ts'
+import { BUILT_IN_PROFILES } from '../../../src/policy/profiles.ts'
 import { parseRuleSet } from '../../../src/policy/parse.ts'
 import { makeTask } from '../../../src/tasks/make-task.ts'
 import { definition } from '../../fixtures/task-desk.ts'
@@ -22,7 +23,14 @@ function rulesWith(credential: string): LoadedRules {
 
 void t.test('the names of credentials are worked out once for the rules in force', (t) => {
   let inForce = rulesWith('first')
-  const policies = new TaskPolicies({ rules: () => inForce, always: [], above: () => [] })
+  const policies = new TaskPolicies({
+    rules: () => inForce,
+    always: [],
+    findPinned: () => undefined,
+    around: { profiles: BUILT_IN_PROFILES, sinks: [], journal: { sync: 'process' } },
+    above: () => [],
+    findPinned: () => undefined,
+  })
   const task = makeTask(definition(), 0, undefined)
   const names = policies.credentialsOf(task)
   t.strictSame(names, ['first'])

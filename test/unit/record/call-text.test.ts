@@ -80,6 +80,8 @@ const start = fc.record({
   wouldDeny: maybe(fc.constant('not-on-allowlist' as const)),
   data: maybe(fc.constantFrom('public' as const, 'restricted' as const)),
   regulation: maybe(fc.constantFrom(['gdpr'], ['gdpr', 'pci-dss'])),
+  category: maybe(fc.constantFrom(['payments'], ['payments', 'source-code'])),
+  read: maybe(fc.constantFrom('internal' as const, 'restricted' as const)),
   policyDigest: text,
   decisionId: text,
   decisionUs: fc.double({ noNaN: true }),
@@ -139,6 +141,7 @@ function callOf(from: Start): Call {
     obligations: {
       ...(from.data && { data: from.data }),
       ...(from.regulation && { regulation: from.regulation }),
+      ...(from.category && { category: from.category }),
       clientAuth: 'drop',
       placeholderInBody: 'pass',
     },
@@ -147,6 +150,7 @@ function callOf(from: Start): Call {
     ...(wouldDeny && { wouldDeny }),
   } as const
   call.decide(decision, from.decisionId, from.decisionUs)
+  if (from.read !== undefined) call.read = from.read
   return call
 }
 

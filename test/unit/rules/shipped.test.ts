@@ -22,8 +22,10 @@ const { sets, problems } = loadRuleSets(path.join(root, 'rules'))
 /** What each service's client does to publish; the set must have a test that refuses it. */
 const PUBLISHES: Readonly<Record<string, RegExp>> = {
   anthropic: /^POST .*\/v1\/files$/,
+  'code-repositories': /^POST .*\/git-receive-pack$/,
   'container-images': /^POST .*\/blobs\/uploads\/$/,
   crates: /^PUT .*\/api\/v1\/crates\/new$/,
+  'customer-records': /^POST .*\/customers$/,
   debian: /^PUT .*\.deb$/,
   gemini: /^POST .*\/upload\/v1beta\/files$/,
   'github-api': /^POST .*\/releases$/,
@@ -35,6 +37,7 @@ const PUBLISHES: Readonly<Record<string, RegExp>> = {
   'mcp-github': /^POST .*\/mcp\/$/,
   npm: /^PUT .*\/@babel%2fcore$/,
   openai: /^POST .*\/v1\/files$/,
+  payments: /^POST .*\/payouts$/,
   pypi: /^POST .*\/legacy\/$/,
 }
 
@@ -62,9 +65,9 @@ void t.test('each passes its own trace and refuses to publish', (t) => {
       `${name} refuses to publish`,
     )
     for (const { id, verdict } of set.rules)
-      if (verdict === 'allow')
+      if (verdict !== 'deny')
         t.ok(
-          results.some(({ expected }) => expected === `allow ${id}`),
+          results.some(({ expected }) => expected === `${verdict} ${id}`),
           `${name}: rule ${id} has a test`,
         )
   }

@@ -1,0 +1,100 @@
+// What a configuration and the rules with a profile demand of each other, of all sets together: said alike by a start, by a
+// changed file and by `check`. Pure; called by `rules.ts` and `check-installation.ts`.
+
+import type { Problem } from '../policy/problem.ts'
+import {
+  checkProfiledRules,
+  checkSurroundings,
+  lifetimeBoundOf,
+  type Surroundings,
+} from '../policy/profiles.ts'
+import type { RuleSet } from '../policy/rule-set.ts'
+import { formatDuration } from '../wire/units.ts'
+import { splitReference, type FindPinned } from './pinned-rules.ts'
+
+/** Whose rules are looked over. */
+export interface RegulatedDemands {
+  readonly around: Surroundings
+  /** `rules.always` of the configuration. */
+  readonly always: readonly string[]
+  /** The static task; undefined: there is none, and any set may be given to a task that is made. */
+  readonly task: { readonly rules: readonly string[]; readonly lifetimeMs?: number } | undefined
+}
+
+/** Looks over the rules of all sets that have a profile. */
+export function checkRegulated(
+  sets: ReadonlyMap<string, RuleSet>,
+  demands: RegulatedDemands,
+): Problem[] {
+  const { profiles } = demands.around
+  return [
+    ...[...sets.values()].flatMap((set) => checkProfiledRules(set, profiles)),
+    ...checkAround(sets, demands),
+  ]
+}
+
+/** Looks over what is around those that are in use, and how long the static task lives. */
+export function checkAround(
+  sets: ReadonlyMap<string, RuleSet>,
+  { around, always, task }: RegulatedDemands,
+): Problem[] {
+  if (task === undefined)
+    return [...sets.values()].flatMap((set) => checkSurroundings(set, around)).map(offerRemoval)
+  const used = setsOf(sets, [...task.rules, ...always])
+  return [
+    ...used.flatMap((set) => checkSurroundings(set, around)),
+    ...checkLifetime(used, around, task.lifetimeMs),
+  ]
+}
+
+// Any set may be given to a task that is made; nobody needs one that is for nobody.
+function offerRemoval(problem: Problem): Problem {
+  const { hint = '' } = problem
+  return {
+    ...problem,
+    hint: `${hint}; or take the file out, where no task is to be given this set`,
+  }
+}
+
+/**
+ * The sets of these names, each once.
+ * @param findPinned finds those that are pinned and not in force any more; absent: what is in force stands for them
+ */
+export function setsOf(
+  sets: ReadonlyMap<string, RuleSet>,
+  names: readonly string[],
+  findPinned?: FindPinned,
+): readonly RuleSet[] {
+  const found = names.map((reference) => {
+    const { name, version } = splitReference(reference)
+    const inForce = sets.get(name)
+    if (version === undefined || version === inForce?.version) return inForce
+    return findPinned?.(name, version) ?? inForce
+  })
+  return [...new Set(found.filter((set) => set !== undefined))]
+}
+
+function checkLifetime(
+  used: readonly RuleSet[],
+  { profiles }: Surroundings,
+  lifetimeMs: number | undefined,
+): Problem[] {
+  const bound = lifetimeBoundOf(used, profiles)
+  if (bound === undefined || lifetimeMs === undefined || lifetimeMs <= bound.lifetimeMs) return []
+  const found = used
+    .flatMap(({ file, rules }) => rules.map((rule) => ({ file, rule })))
+    .find(({ rule }) => rule.profile === bound.profile)
+  if (found === undefined) return []
+  const { file, rule } = found
+  const longest = formatDuration(bound.lifetimeMs)
+  return [
+    {
+      file,
+      ...rule.place,
+      severity: 'error',
+      message: `rule \`${rule.id}\` is regulated (\`profile: ${bound.profile}\`), and the task lives longer than ${longest}`,
+      hint: `write \`task: { expires: ${longest} }\` at the most`,
+      code: 'profile-lifetime',
+    },
+  ]
+}
