@@ -118,7 +118,7 @@ function decideNow(config: Config, found: FoundCall, chain: readonly TaskRules[]
   const { sets } = loadRuleSets(config.rules.dir, config.limits)
   const findPinned = pinnedFinderFor(config)
   const [own, ...above] = chain.map((task) =>
-    compileTaskPolicy(sets, config.rules.always, task, undefined, findPinned),
+    compileTaskPolicy(sets, config.rules.always, task, { findPinned }),
   )
   const broken = [own, ...above].find((each) => each?.policy === undefined)
   if (broken !== undefined || own?.policy === undefined)

@@ -2,6 +2,8 @@
 // Pure but for reading the rule files. Called by `cli/check.ts`; a start makes the same demands of the rules.
 
 import { checkRuleSet, checkTogether } from '../policy/check.ts'
+import { DEFAULT_LIMITS, type Limits } from '../limits.ts'
+import { checkExpiry } from '../policy/check-expiry.ts'
 import type { CredentialDefinition } from '../credentials/sources.ts'
 import type { Problem } from '../policy/problem.ts'
 import { BUILT_IN_PROFILES, checkProfiledRules, type Profiles } from '../policy/profiles.ts'
@@ -9,25 +11,36 @@ import type { Destination, Rule, RuleSet } from '../policy/rule-set.ts'
 import { suggestName } from '../policy/suggest.ts'
 import type { Config } from './config.ts'
 import type { Loaded } from './load.ts'
-import { pinnedFinderFor } from './pinned-rules.ts'
 import { checkAround } from './regulated.ts'
+import { pinnedFinderFor } from './pinned-rules.ts'
 import { compileTaskPolicy, failedTests, loadRuleSets, missingSet } from './rules.ts'
 
-/** Checks rule sets by themselves: what is wrong with each, its failing tests, its breadth. */
+/** What a configuration says of rule files; by default what none says. */
+interface CheckSurroundings {
+  readonly profiles?: Profiles
+  readonly limits?: Limits
+}
+
+/**
+ * Checks rule sets by themselves: what is wrong with each, its failing tests, its breadth, what of it is over.
+ * @param now epoch milliseconds
+ */
 export function checkRuleFiles(
   places: readonly string[],
-  profiles: Profiles = BUILT_IN_PROFILES,
+  now: number,
+  { profiles = BUILT_IN_PROFILES, limits = DEFAULT_LIMITS }: CheckSurroundings = {},
 ): {
   readonly sets: ReadonlyMap<string, RuleSet>
   readonly problems: Problem[]
 } {
-  const { sets, problems } = loadRuleSets(places)
+  const { sets, problems } = loadRuleSets(places, limits)
   return {
     sets,
     problems: [
       ...problems,
       ...[...sets.values()].flatMap((set) => [
         ...checkRuleSet(set),
+        ...checkExpiry(set, now),
         ...checkProfiledRules(set, profiles),
         ...failedTests(set),
       ]),
@@ -53,7 +66,8 @@ export function checkInstallation(
   const compiled =
     task === undefined
       ? []
-      : compileTaskPolicy(sets, rules.always, task, undefined, pinnedFinderFor(config)).problems
+      : compileTaskPolicy(sets, rules.always, task, { findPinned: pinnedFinderFor(config) })
+          .problems
   return uniqueProblems([
     ...missingSets(names, ['task', 'rules'], sets, placeOf),
     ...missingSets(rules.always, ['rules', 'always'], sets, placeOf),
@@ -62,7 +76,7 @@ export function checkInstallation(
       .map((problem) =>
         problem.code === 'param-unknown' ? { ...problem, ...placeOf(['task', 'params']) } : problem,
       ),
-    // Of a set that binds every task only the denies count.
+    // Of a set that binds every task only what stops a call counts.
     ...checkTogether([...binding.map(withoutAllows), ...used]),
     ...used.flatMap((set) => checkCredentials(set, config)),
     ...checkAround(sets, { around: config, always: rules.always, task }),

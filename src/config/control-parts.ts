@@ -30,7 +30,7 @@ import type { RuleWatch } from './rule-watch.ts'
 import type { TaskRoom } from './task-room.ts'
 
 /** What the parts are made of. */
-export interface ControlPartsOptions {
+interface ControlPartsOptions {
   readonly config: Config
   readonly room: TaskRoom
   readonly rules: RuleWatch

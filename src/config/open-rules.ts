@@ -46,8 +46,8 @@ export function openRules({ config, log, records, room }: OpenRulesOptions): Rul
     limits,
     always: rules.always,
     task,
-    findPinned: pinnedFinderFor(config),
     around: config,
+    findPinned: pinnedFinderFor(config),
     onLoaded: (loaded, before) => {
       // First, so that no record names rules that are not kept.
       kept.keep(loaded.texts)

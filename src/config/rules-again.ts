@@ -100,13 +100,9 @@ export class RulesAgain {
     const key = JSON.stringify([task.rules, task.params, task.environment, task.observe])
     let known = this.#policies.get(key)
     if (known === undefined) {
-      const { policy, problems } = compileTaskPolicy(
-        this.#sets,
-        this.#always,
-        task,
-        undefined,
-        this.#findPinned,
-      )
+      const { policy, problems } = compileTaskPolicy(this.#sets, this.#always, task, {
+        findPinned: this.#findPinned,
+      })
       const error = problems.find(({ severity }) => severity === 'error')
       known = { ...(policy && { policy }), why: error?.message ?? '' }
       this.#policies.set(key, known)

@@ -51,7 +51,7 @@ export class RulesThenReader {
     }
     if (missing.size > 0) return { policies: undefined, missing: [...missing] }
     const [own, ...above] = chain.flatMap((task): (Policy | undefined)[] => [
-      compileTaskPolicy(sets, always, task, undefined, this.#find).policy,
+      compileTaskPolicy(sets, always, task, { findPinned: this.#find }).policy,
     ])
     if (own === undefined || !above.every((policy) => policy !== undefined))
       return { policies: undefined, missing: [] }

@@ -2,7 +2,8 @@
 // Deliberately does not watch anything: that is `rule-watch.ts`. Called by it and by the command line.
 
 import { DEFAULT_LIMITS, type Limits } from '../limits.ts'
-import { checkTests } from '../policy/check.ts'
+import { checkRuleSet } from '../policy/check.ts'
+import { checkTests } from '../policy/rule-tests.ts'
 import type { TaskFacts } from '../policy/facts.ts'
 import { readContentLater } from '../understand/content-reader.ts'
 import { compilePolicy, type Policy } from '../policy/compile.ts'
@@ -55,11 +56,11 @@ export interface RuleDemands {
   /** `rules.always` of the configuration. */
   readonly always: readonly string[]
   /** The static task. */
-  /** Finds what the task pins and is not in force any more. */
-  readonly findPinned?: FindPinned
   readonly task: (TaskRules & { readonly lifetimeMs?: number }) | undefined
   /** What regulated rules have around them. */
   readonly around: Surroundings
+  /** Finds what the task pins and is not in force any more. */
+  readonly findPinned?: FindPinned
 }
 
 /** Rules that were found sound, all together. */
@@ -116,18 +117,24 @@ function parseRuleFiles(
   return { sets, texts, problems }
 }
 
+/** What compiling a task's rules takes into account beside them. */
+interface RuleContext {
+  /** What regulated rules have around them. */
+  readonly around?: Surroundings
+  /** Finds sets as they were before; absent: what is pinned has to be in force. */
+  readonly findPinned?: FindPinned | undefined
+}
+
 /**
  * Compiles the policy of a task from the sets it names, in its order.
- * @param findPinned finds sets as they were before; absent: what is pinned has to be in force
- * @param around what regulated rules have around them; undefined: nobody asks for that
+ * @param context what else is asked; what is absent nobody asks for
  * @returns no policy where a set is missing, is not the pinned one, or does not compile with the task's parameters
  */
 export function compileTaskPolicy(
   sets: ReadonlyMap<string, RuleSet>,
   always: readonly string[],
   task: TaskRules,
-  around?: Surroundings,
-  findPinned?: FindPinned,
+  { around, findPinned }: RuleContext = {},
 ): { readonly policy?: Policy; readonly problems: readonly Problem[] } {
   const problems: Problem[] = []
   const find = (reference: string): RuleSet[] => {
@@ -183,8 +190,9 @@ export function missingSet(name: string, sets: ReadonlyMap<string, RuleSet>): Pr
 }
 
 /**
- * Judges one reading of the files: sound together, or every problem and no rules.
- * @param passed versions of sets whose tests have passed before: a set's tests depend on nothing but its text
+ * Judges one reading of the files: sound together, or every problem and no rules. What `check` calls an error in one set is one
+ * here.
+ * @param passed versions of sets that were sound before: what is asked of a set by itself depends on nothing but its text
  */
 export function judgeRules(
   read: RuleFilesRead,
@@ -193,7 +201,8 @@ export function judgeRules(
 ): { readonly rules?: LoadedRules; readonly problems: readonly Problem[] } {
   const { sets, texts, problems: parsed } = parseRuleFiles(read.files, demands.limits)
   const problems = [...parsed]
-  for (const set of sets.values()) if (!passed.has(set.version)) problems.push(...failedTests(set))
+  for (const set of sets.values())
+    if (!passed.has(set.version)) problems.push(...findErrors(set), ...failedTests(set))
   for (const name of demands.always) if (!sets.has(name)) problems.push(missingSet(name, sets))
   problems.push(...checkRegulated(sets, demands))
   if (problems.some(({ severity }) => severity === 'error')) return { problems }
@@ -201,7 +210,7 @@ export function judgeRules(
   if (demands.task === undefined)
     return { rules: { sets, texts, policy: undefined, problems, digest }, problems }
   const { always, task, findPinned } = demands
-  const { policy, problems: own } = compileTaskPolicy(sets, always, task, undefined, findPinned)
+  const { policy, problems: own } = compileTaskPolicy(sets, always, task, { findPinned })
   // A set that is gone or is another one than pinned leaves the task without a policy: what was withdrawn stays so.
   // So does one that guards what a task that observes must not come near.
   const withdrawn = own.some(({ code }) => WITHDRAWN.has(code))
@@ -219,6 +228,10 @@ function guardedProblem({ file, rule: { id, place } }: GuardedRule): Problem {
     hint: 'let the task enforce its rules, or give it sets without this one',
     code: OBSERVE_GUARDED,
   }
+}
+
+function findErrors(set: RuleSet): Problem[] {
+  return checkRuleSet(set).filter(({ severity }) => severity === 'error')
 }
 
 /** Runs a set's own tests; each that fails is a problem. */

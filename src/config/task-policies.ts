@@ -27,10 +27,10 @@ export interface TaskPoliciesOptions {
   /** The rules in force; undefined where there never were any. */
   readonly rules: () => LoadedRules | undefined
   readonly always: readonly string[]
-  /** Finds what tasks pin and is not in force any more. */
-  readonly findPinned: FindPinned
   /** What regulated rules have around them. */
   readonly around: Surroundings
+  /** Finds what tasks pin and is not in force any more. */
+  readonly findPinned: FindPinned
   /** The tasks above, the parent first; undefined where one is unknown. */
   readonly above: (task: Task) => readonly Task[] | undefined
 }
@@ -127,8 +127,8 @@ export class TaskPolicies {
   }
 
   #compile({ sets }: LoadedRules, task: Task): ReturnType<typeof compileTaskPolicy> {
-    const { always, around, findPinned } = this.#options
-    return compileTaskPolicy(sets, always, task, around, findPinned)
+    const { always, ...context } = this.#options
+    return compileTaskPolicy(sets, always, task, context)
   }
 
   #makeChain(task: Task): PolicyChain | undefined {

@@ -103,8 +103,8 @@ export class TaskRoom {
     this.policies = new TaskPolicies({
       rules: options.rules,
       always: config.rules.always,
-      findPinned: pinnedFinderFor(config),
       around: config,
+      findPinned: pinnedFinderFor(config),
       above: (task) => registry.ancestors(task)?.map((entry) => entry.task),
     })
     this.certificates = new TaskCertificates({
