@@ -10,7 +10,6 @@ import type { QuotaCharge, Unit } from './ledger/owed.ts'
 import type { PolicyChain } from './policy/conjunction.ts'
 import type { Moment } from './policy/facts.ts'
 import type { ConnectDecision, Decision } from './policy/decision.ts'
-import type { Content } from './policy/subject.ts'
 import type { DataClass, Task, TaskStanding } from './tasks/task.ts'
 import type { Endpoint } from './wire/authority.ts'
 import type { Body, RawHeaders } from './wire/body.ts'
@@ -102,8 +101,6 @@ export interface Answer {
 export interface Inspection {
   /** The request's body as it leaves: byte for byte what was judged. */
   readonly body: Body
-  /** What the rules were asked about, kept where time may change their answer. */
-  readonly contents?: readonly Content[]
   /** The head's fields as they are sent on: an answer that is to be read must not come compressed. */
   rewriteHead(headers: RawHeaders): RawHeaders
   /** Puts on record what the request says, before it leaves. @throws EgressError audit-unavailable */

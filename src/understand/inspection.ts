@@ -69,8 +69,7 @@ export function decideReading(
   call: Screened,
   { content, inspection, verdict, fault }: Reading,
 ): Verdict {
+  call.inspection = inspection
   const decided = verdict ?? judge(call.identity, call.request, content)
-  const { contents } = decided
-  call.inspection = contents ? { ...inspection, contents } : inspection
   return fault === undefined ? decided : { ...decided, detail: fault.detail }
 }

@@ -27,6 +27,8 @@ interface Case {
   readonly way: Way
   readonly fresh: boolean
   readonly connections: number
+  /** With a rule that has limits. */
+  readonly isLimited?: true
   /** The case whose figures the ratios are against. */
   readonly against: string
 }
@@ -47,6 +49,14 @@ const CASES: readonly Case[] = [
     against: 'direct http kept',
   },
   { name: 'plain kept', way: 'plain', fresh: false, connections: 32, against: 'direct http kept' },
+  {
+    name: 'plain kept, limits',
+    way: 'plain',
+    fresh: false,
+    connections: 32,
+    isLimited: true,
+    against: 'direct http kept',
+  },
   {
     name: 'direct https kept',
     way: 'direct-https',
@@ -150,11 +160,12 @@ try {
 }
 
 async function measure(): Promise<Map<string, Measured[]>> {
-  const { ports, inspecting, opaque, originCa } = await startParties(HOST)
+  const { ports, inspecting, opaque, limited, originCa } = await startParties(HOST)
   const results = new Map<string, Measured[]>()
   for (let round = 0; round < rounds; round += 1) {
     for (const one of round % 2 === 0 ? CASES : CASES.toReversed()) {
-      const sidecar = one.way === 'tunnel' ? opaque : inspecting
+      const plain = one.isLimited === true ? limited : inspecting
+      const sidecar = one.way === 'tunnel' ? opaque : plain
       const options = {
         ...one,
         host: HOST,
