@@ -205,13 +205,13 @@ function explainCall(
 function explainAsked(
   policies: PolicyChain,
   asked: Asked,
-  { body, at }: ExplainFlags,
+  { body, at, after = 'public' }: ExplainFlags,
   bytesMax: number,
 ): Explained {
   const bytes = body === undefined ? undefined : readBodyFile(body)
   const moment: Moment = {
     now: at === undefined ? Date.now() : readMoment('--at', at),
-    read: 'public',
+    read: after,
   }
   const explained = explainTogether(policies, asked, moment)
   const { inspectors } = explained.decision
