@@ -38,22 +38,19 @@ export function checkAround(
   sets: ReadonlyMap<string, RuleSet>,
   { around, always, task }: RegulatedDemands,
 ): Problem[] {
-  if (task === undefined)
-    return [...sets.values()].flatMap((set) => checkSurroundings(set, around)).map(offerRemoval)
-  const used = setsOf(sets, [...task.rules, ...always])
+  const used = setsOf(sets, [...(task?.rules ?? []), ...always])
+  const others = task === undefined ? [...sets.values()].filter((set) => !used.includes(set)) : []
   return [
     ...used.flatMap((set) => checkSurroundings(set, around)),
-    ...checkLifetime(used, around, task.lifetimeMs),
+    ...checkLifetime(used, around, task?.lifetimeMs),
+    ...others.flatMap((set) => checkSurroundings(set, around)).map(offer),
   ]
 }
 
-// Any set may be given to a task that is made; nobody needs one that is for nobody.
-function offerRemoval(problem: Problem): Problem {
-  const { hint = '' } = problem
-  return {
-    ...problem,
-    hint: `${hint}; or take the file out, where no task is to be given this set`,
-  }
+// Any set may be asked for by a task that is made, which is refused then; nothing is wrong before.
+function offer(problem: Problem): Problem {
+  const { message } = problem
+  return { ...problem, severity: 'warning', message: `no task can be given this set: ${message}` }
 }
 
 /**
