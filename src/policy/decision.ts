@@ -7,7 +7,7 @@ import type { Cidr } from '../wire/address.ts'
 import type { RawHeaders } from '../wire/body.ts'
 import type { PathReadings } from '../wire/path.ts'
 import type { InsideKey } from './inside-match.ts'
-import type { Clause } from './condition/condition.ts'
+import type { Clause } from './condition/clause.ts'
 import type { RuleLimits, Verdict } from './rule-set.ts'
 import type { Content, ContentModes, Inspector } from './subject.ts'
 

@@ -3,20 +3,31 @@
 // read by `environment.ts`.
 
 import type { Endpoint } from '../../wire/authority.ts'
-import type { Question } from '../decision.ts'
+import type { RawHeaders } from '../../wire/body.ts'
+import type { PathReadings } from '../../wire/path.ts'
 import type { TaskFacts } from '../facts.ts'
 import { readQuery, type QueryReading } from '../query.ts'
-import type { Asked } from '../written-call.ts'
+import type { Content } from '../subject.ts'
 import { fromJson, SingleValued, type Value } from './values.ts'
 
 type Values = ReadonlyMap<string, readonly string[]>
+
+/** What conditions look at of a question. */
+interface AskedCall {
+  readonly endpoint: Endpoint
+  readonly method: string
+  readonly path: PathReadings
+  readonly query: string | undefined
+  readonly headers: RawHeaders
+  readonly content?: Content
+}
 
 /** One question as conditions see it. */
 export class ConditionFacts {
   readonly task: TaskFacts
   readonly endpoint: Endpoint
   /** Undefined for a tunnel. */
-  readonly question: Question | undefined
+  readonly question: AskedCall | undefined
   /** Milliseconds since 1970. */
   readonly now: number
   #queries: readonly QueryReading[] | undefined
@@ -28,7 +39,7 @@ export class ConditionFacts {
   #commands: readonly Value[] | undefined
 
   /** @param now milliseconds since 1970, by the clock of tasks */
-  constructor(task: TaskFacts, asked: Asked, now: number) {
+  constructor(task: TaskFacts, asked: AskedCall | { readonly connect: Endpoint }, now: number) {
     this.task = task
     this.endpoint = 'connect' in asked ? asked.connect : asked.endpoint
     this.question = 'connect' in asked ? undefined : asked

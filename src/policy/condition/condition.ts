@@ -4,6 +4,7 @@
 
 import { INSPECTORS, type Inspector } from '../subject.ts'
 import { READINGS_MAX, STEPS_MAX, TEXT_MAX } from './bounds.ts'
+import type { Clause } from './clause.ts'
 import type { CompiledClause } from './clauses.ts'
 import { Compiler } from './compile.ts'
 import type { ConditionFault } from './compiling.ts'
@@ -15,7 +16,7 @@ import { Run, type DestinationFacts, type Evaluate, type Reading } from './run.t
 import { Fault } from './values.ts'
 
 export { ConditionFacts }
-export type { ConditionFault, DestinationFacts }
+export type { Clause, ConditionFault, DestinationFacts }
 
 /** A condition that is well-formed. */
 export interface Condition {
@@ -36,13 +37,6 @@ interface CompiledCondition {
   readonly reads: ReadonlySet<Reads>
   /** Steps of one evaluation without its comprehensions. */
   readonly steps: number
-}
-
-/** A clause and what it comes to. */
-export interface Clause {
-  readonly clause: string
-  /** `true`, `false`, or `error: …`. */
-  readonly value: string
 }
 
 const SEVERAL = new Fault('the readings of the call differ')
