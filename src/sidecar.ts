@@ -240,7 +240,6 @@ export class Sidecar {
       onCredential: (standing, name) => this.#room.noteCredential(standing, name),
       refuseConnect: this.#config.refusals.connect,
       tools: this.#tools,
-      quotas: this.#tools.quotas,
       record: this.#config.record,
       recordedHeaders: this.#config.redact.headers,
       onUnexpected: unexpectedReporter(this.#records, this.#log),

@@ -16,8 +16,10 @@ import { makeItem } from '../policy/inside-grammar.ts'
 import type { Verdict } from '../policy/rule-set.ts'
 import { askAbout, type Asked } from '../policy/written-call.ts'
 import type { ControlClient } from '../control/client.ts'
+import { DATA_CLASSES, type DataClass } from '../tasks/task.ts'
 import { configFor, staticTaskFor, staticTaskOf, type CommonOptions } from './common.ts'
 import { callControl } from './control.ts'
+import { chainOf, rulesOf } from './live-task.ts'
 import { readBodyContent, readBodyFile } from './explain-body.ts'
 import { EXIT_CODES, paintFor, printJson, UsageError, type CommandIo } from './io.ts'
 import { readMoment } from './period.ts'
@@ -25,6 +27,7 @@ import { formatProblems } from './problems.ts'
 import { printTrace } from './trace.ts'
 
 interface ExplainFlags {
+  readonly after?: DataClass
   readonly task?: string
   readonly rules?: readonly string[]
   readonly environment?: string
@@ -59,6 +62,11 @@ export function registerExplain(
     .option('--environment <name>', 'as a task of this environment')
     .option('--param <name=value>', 'a parameter of the rule sets', addParam, {})
     .option('--header <name: value>', 'a header of the call', addHeader, [])
+    .addOption(
+      new Option('--after <class>', 'having read this; default: what a task has read').choices(
+        DATA_CLASSES,
+      ),
+    )
     .option('--tool <name>', 'as an MCP message that calls this tool')
     .option('--resource <uri>', 'as an MCP message that reads this resource')
     .option('--prompt <name>', 'as an MCP message that gets this prompt')
@@ -98,15 +106,10 @@ export function registerExplain(
           throw new UsageError('give `--task` or `--rules`, not both')
         const run = async (client: ControlClient): Promise<number> => {
           const [own, ...above] = await chainOf(client, taskId)
-          const policies = [own, ...above].map((task) => policyFor(config, task, io))
-          return explainCall(
-            [policies[0]!, ...policies.slice(1)],
-            method,
-            url,
-            options,
-            io,
-            bytesMax,
-          )
+          const policies = [own, ...above].map((task) => policyFor(config, rulesOf(task), io))
+          const chain: PolicyChain = [policies[0]!, ...policies.slice(1)]
+          const asked = { ...options, after: options.after ?? own.read }
+          return explainCall(chain, method, url, asked, io, bytesMax)
         }
         exit(await callControl(options, io, run))
       },
@@ -139,16 +142,6 @@ async function explainCalls(
     if ((await explainRecorded(config, id, showTask, options.json === true, io)) !== EXIT_CODES.ok)
       code = EXIT_CODES.no
   return code
-}
-
-/** What a task of the running sidecar says of its rules, and what those above it do, the parent's next. */
-async function chainOf(
-  client: ControlClient,
-  taskId: string,
-): Promise<readonly [TaskRules, ...TaskRules[]]> {
-  const own = await client.showTask(taskId)
-  const above = own.path.slice(0, -1).toReversed()
-  return [own, ...(await Promise.all(above.map((id) => client.showTask(id))))]
 }
 
 function policyFor(config: Config, task: TaskRules, io: CommandIo): Policy {
@@ -212,13 +205,13 @@ function explainCall(
 function explainAsked(
   policies: PolicyChain,
   asked: Asked,
-  { body, at }: ExplainFlags,
+  { body, at, after = 'public' }: ExplainFlags,
   bytesMax: number,
 ): Explained {
   const bytes = body === undefined ? undefined : readBodyFile(body)
   const moment: Moment = {
     now: at === undefined ? Date.now() : readMoment('--at', at),
-    read: 'public',
+    read: after,
   }
   const explained = explainTogether(policies, asked, moment)
   const { inspectors } = explained.decision

@@ -38,12 +38,22 @@ export function checkAround(
   sets: ReadonlyMap<string, RuleSet>,
   { around, always, task }: RegulatedDemands,
 ): Problem[] {
-  if (task === undefined) return [...sets.values()].flatMap((set) => checkSurroundings(set, around))
+  if (task === undefined)
+    return [...sets.values()].flatMap((set) => checkSurroundings(set, around)).map(offerRemoval)
   const used = setsOf(sets, [...task.rules, ...always])
   return [
     ...used.flatMap((set) => checkSurroundings(set, around)),
     ...checkLifetime(used, around, task.lifetimeMs),
   ]
+}
+
+// Any set may be given to a task that is made; nobody needs one that is for nobody.
+function offerRemoval(problem: Problem): Problem {
+  const { hint = '' } = problem
+  return {
+    ...problem,
+    hint: `${hint}; or take the file out, where no task is to be given this set`,
+  }
 }
 
 /**

@@ -114,7 +114,7 @@ export const taskAnswer: AnswerSchema<TaskView> = z
     rules: texts,
     params: textsByName,
     environment: text,
-    ceiling: text,
+    ceiling: z.enum(DATA_CLASSES),
     read: z.enum(DATA_CLASSES).describe('The highest class that any task of its tree has read.'),
     observe: z.literal(true).optional().describe('What no rule allows passes.'),
     limits: z

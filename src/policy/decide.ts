@@ -21,7 +21,7 @@ import { chooseDeny, gather, gatherHolds, inOrder, isMet, NO_HOLDS, type Matter 
 import { looksInside, type HostRules } from './host-index.ts'
 import { inspectorOf } from './inside.ts'
 import { BETWEEN, INSIDE, MATCHED, reach, reachConnect, type Stage } from './match.ts'
-import { NOTHING_OWED, oweTogether } from './owe.ts'
+import { NOTHING_OWED, oweOfSession, oweTogether } from './owe.ts'
 import { INSPECTORS, type Inspector } from './subject.ts'
 import { nextChange } from './window.ts'
 
@@ -210,7 +210,7 @@ function deny(policy: Policy, reason: Reason, entry?: Entry): Decision {
 function owe(
   matching: readonly Entry[],
   holding: readonly Entry[],
-  { rules: { guards }, stageOf }: Matter,
+  { rules: { guards }, stageOf, question }: Matter,
 ): Obligations {
   const [first] = matching
   if (first && matching.length === 1 && guards.length === 0 && holding.length === 0)
@@ -219,8 +219,10 @@ function owe(
     ...guards.filter((entry) => stageOf(entry) === MATCHED),
     ...holding.filter(({ rule }) => rule.binding === 'always'),
   ]
-  return oweTogether(
-    matching.map(({ rule }) => rule.dues),
+  const dues = matching.map(({ rule }) => rule.dues)
+  const owed = oweTogether(
+    dues,
     guarding.map(({ rule }) => rule.dues),
   )
+  return question?.content?.mcp?.kind === 'session' ? oweOfSession(owed, dues) : owed
 }
