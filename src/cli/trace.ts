@@ -1,6 +1,7 @@
-// Every rule that was looked at, one line each. Called by `explain.ts` and `explain-call.ts`.
+// Every rule that was looked at, one line each, and below it what each clause of its condition came to where it was asked. Called by `explain.ts` and `explain-call.ts`.
 
 import type { TraceStep } from '../policy/decision.ts'
+import { escapeUnprintable } from '../record/printable.ts'
 import { shortPath } from './common.ts'
 import { paintFor, type CommandIo } from './io.ts'
 
@@ -19,5 +20,10 @@ export function printTrace(trace: readonly TraceStep[], io: CommandIo): void {
     io.out(
       `  ${step.verdict.padEnd(5)} ${step.rule.ruleset}/${step.rule.id}${whose}  ${mark}  ${paint.dim(at)}\n`,
     )
+    // What each part of its condition comes to, on one line however it is written.
+    for (const { clause, value } of step.clauses ?? [])
+      io.out(
+        `          ${escapeUnprintable(clause.replaceAll(/\s+/g, ' '))}  ${paint.dim(escapeUnprintable(value))}\n`,
+      )
   }
 }

@@ -13,6 +13,11 @@ const PROD_ONLY = `  - id: prod-only
     methods: [GET]
     environment: prod
 `
+const CONDITION = `  - id: conditional
+    allow: https://when.test
+    methods: [GET]
+    when: task.environment == "test" && "x-a" in call.headers
+`
 const MCP = `  - id: linear
     allow: https://mcp.test/mcp
     tools: [list_*]
@@ -29,7 +34,7 @@ const INSIDE = `  - id: ask
 `
 const dir = t.testdir({
   'sallyport.yaml': `limits: { inspectBytesMax: 1024 }\n${CONFIGURATION}`,
-  rules: { 'w.yaml': RULES.replace('tests:', `${PROD_ONLY}${MCP}${INSIDE}tests:`) },
+  rules: { 'w.yaml': RULES.replace('tests:', `${PROD_ONLY}${CONDITION}${MCP}${INSIDE}tests:`) },
 })
 const explain = (...words: string[]): Promise<Ran> =>
   run(['explain', ...words, '--config', path.join(dir, 'sallyport.yaml')])
@@ -66,10 +71,49 @@ void t.test('a tunnel is asked for as CONNECT HOST:PORT', async (t) => {
   t.match(await explain('CONNECT', 'api.test:22'), { code: 1, out: /^deny port-not-allowed/ })
 })
 
+void t.test('each clause of a condition is shown with what it came to', async (t) => {
+  const { code, out } = await explain('GET', 'https://when.test/')
+  t.equal(code, 1)
+  t.match(
+    out,
+    /allow widgets\/conditional {2}not by (?:when|condition) .*\n {10}task\.environment == "test" {2}true\n {10}"x-a" in call\.headers {2}false\n/,
+  )
+  const allowed = await explain('GET', 'https://when.test/', '--header', 'x-a: 1')
+  t.equal(allowed.code, 0)
+  t.match(allowed.out, /conditional {2}matched .*\n.*true\n {10}"x-a" in call\.headers {2}true\n/)
+  const other = await explain('GET', ISSUES)
+  t.notMatch(other.out, 'task.environment', 'of rules that got as far alone')
+})
+
 void t.test('headers count', async (t) => {
   t.equal((await explain('POST', 'https://api.test/log')).code, 1)
   t.equal((await explain('POST', 'https://api.test/log', '--header', 'X-Trace: abc')).code, 0)
   t.match(await explain('POST', 'https://api.test/log', '--header', 'nonsense'), { code: 2 })
+})
+
+void t.test('each clause of a condition is shown with what it comes to', async (t) => {
+  const place = t.testdir({
+    'sallyport.yaml': '{}',
+    rules: {
+      'c.yaml': `ruleset: c
+rules:
+  - id: small
+    allow: https://when.test
+    when: >-
+      call.method == "GET" &&
+      (call.query.a == "1" || call.port == 443)
+`,
+    },
+  })
+  const config = ['--rules', 'c', '--config', path.join(place, 'sallyport.yaml')]
+  t.match(await run(['explain', 'GET', 'https://when.test/?a=1&a=2', ...config]), {
+    code: 0,
+    out: /c\/small .*\n {8}call\.method == "GET" {2}true\n {8}call\.query\.a == "1" \|\| call\.port == 443 {2}true\n {8}call\.query\.a == "1" {2}error: is there more than once\n {8}call\.port == 443 {2}true\n/,
+  })
+  t.match(await run(['explain', 'POST', 'https://when.test/', ...config]), {
+    code: 1,
+    out: /^deny operation-not-allowed[^]* {8}call\.method == "GET" {2}false\n/,
+  })
 })
 
 void t.test('rule sets and parameters may be given instead of a task', async (t) => {

@@ -29,7 +29,6 @@ void t.test('the names of credentials are worked out once for the rules in force
     findPinned: () => undefined,
     around: { profiles: BUILT_IN_PROFILES, sinks: [], journal: { sync: 'process' } },
     above: () => [],
-    findPinned: () => undefined,
   })
   const task = makeTask(definition(), 0, undefined)
   const names = policies.credentialsOf(task)
