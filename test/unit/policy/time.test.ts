@@ -4,7 +4,6 @@
 import t from 'tap'
 
 import { checkExpiry } from '../../../src/policy/check-expiry.ts'
-import { checkTests } from '../../../src/policy/rule-tests.ts'
 import { decide } from '../../../src/policy/decide.ts'
 import { parseRuleSet } from '../../../src/policy/parse.ts'
 import { askAbout } from '../../../src/policy/written-call.ts'
