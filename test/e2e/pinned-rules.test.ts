@@ -13,10 +13,10 @@ import { proxiedFetch } from '../fixtures/proxy-fetch.ts'
 const web = await startSecure(['web.test'], () => ({ body: 'here' }))
 t.teardown(() => web.close())
 const here = `https://web.test:${web.port}`
-const rulesFor = (path: string): string => `ruleset: set
+const rulesFor = (allowed: string): string => `ruleset: set
 owner: appsec@example.com
 rules:
-  - { id: read, allow: '${here}', methods: [GET], paths: ['${path}'], addresses: [127.0.0.0/8] }
+  - { id: read, allow: '${here}', methods: [GET], paths: ['${allowed}'], addresses: [127.0.0.0/8] }
 `
 const options = { expires: null, hosts: ['web.test'], rules: { set: rulesFor('/old') } }
 
