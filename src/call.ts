@@ -3,10 +3,15 @@
 
 import assert from 'node:assert'
 
-import type { Secret } from './credentials/secret.ts'
+import type {
+  CallHold,
+  Inspection,
+  OutgoingHead,
+  UpstreamResponse,
+} from './call-parts.ts'
 import type { Reason, Wait } from './errors.ts'
 import type { InspectedFields } from './inspect/fields.ts'
-import type { QuotaCharge, Unit } from './ledger/owed.ts'
+import type { QuotaCharge } from './ledger/owed.ts'
 import type { PolicyChain } from './policy/conjunction.ts'
 import type { Moment } from './policy/facts.ts'
 import type { ConnectDecision, Decision } from './policy/decision.ts'
@@ -16,6 +21,17 @@ import type { Body, RawHeaders } from './wire/body.ts'
 import { firstValue } from './wire/headers.ts'
 import type { CanonicalRequest } from './wire/receive.ts'
 import type { TraceContext } from './wire/trace-context.ts'
+
+export type {
+  Answer,
+  CallHold,
+  Inspection,
+  Message,
+  OutgoingHead,
+  UnreadSocket,
+  UpstreamFacts,
+  UpstreamResponse,
+} from './call-parts.ts'
 
 /** How a call came in: asked for in absolute form, inside an intercepted tunnel, as a WebSocket upgrade, as a tunnel. */
 export type CallKind = 'forward' | 'intercepted' | 'upgrade' | 'tunnel'
@@ -53,15 +69,6 @@ export interface Identity {
   readonly moment: () => Moment
 }
 
-/** The head that leaves, credentials in place. Never written to a record. */
-export interface OutgoingHead {
-  readonly headers: readonly string[]
-  /** Path and query as sent. */
-  readonly path: string
-  /** What it carries, where a credential was added. */
-  readonly secret?: Secret
-}
-
 /** The client's side of an HTTP call, made by a door and driven by the pipeline. */
 export interface ClientSide {
   readonly body: Body
@@ -74,68 +81,6 @@ export interface ClientSide {
   sendResponse(response: UpstreamResponse): Promise<void>
   /** Answers with the table's words; false when a response had begun already, which is then broken off. */
   sendRefusal(reason: Reason, call: Call): boolean
-}
-
-/** What the upstream answered; the body follows. */
-export interface UpstreamResponse {
-  readonly status: number
-  readonly statusText: string
-  /** In order and spelling, without this hop's and its framing. */
-  readonly headers: RawHeaders
-  /** What `Content-Length` is to say; undefined where nothing. */
-  readonly length: number | undefined
-  readonly body: Body
-}
-
-/** An answer of our own, head and body. */
-export interface Answer {
-  readonly status: number
-  /** Carries the token: many clients show nothing else of a refused CONNECT. */
-  readonly statusText: string
-  /** Without framing. */
-  readonly headers: readonly string[]
-  readonly body: string | Uint8Array
-}
-
-/** What stands between the two parties of a call whose bytes are looked into. Made by `understand/`. */
-export interface Inspection {
-  /** The request's body as it leaves: byte for byte what was judged. */
-  readonly body: Body
-  /** The head's fields as they are sent on: an answer that is to be read must not come compressed. */
-  rewriteHead(headers: RawHeaders): RawHeaders
-  /** Puts on record what the request says, before it leaves. @throws EgressError audit-unavailable */
-  recordRequest(): Promise<void>
-  /** The response as the client gets it. @throws response-malformed; what broke its body off, which is aborted then */
-  filterResponse(response: UpstreamResponse): UpstreamResponse | Promise<UpstreamResponse>
-  /** What it counts as against limits, message by message; absent: one call. */
-  readonly units?: readonly Unit[]
-  /** Resolves when the client would read a refusal; it never rejects. */
-  awaitReader(): Promise<void>
-  /** A refusal in the words of the protocol inside; undefined where the usual ones are understood. */
-  writeRefusal(reason: Reason): Answer | undefined
-  /** The call is over: what is still to be said of it goes on the call. */
-  finish(): void
-}
-
-/** One message inside a call that was judged by itself: MCP, either way. */
-export interface Message {
-  /** A ULID of its own. */
-  readonly id: string
-  readonly direction: 'to-server' | 'to-client'
-  readonly kind: 'request' | 'notification' | 'response'
-  readonly decision: Pick<
-    Decision,
-    'verdict' | 'reason' | 'rule' | 'obligations' | 'policy' | 'wouldDeny'
-  >
-  readonly decisionId: string
-  /** Microseconds the decision took. */
-  readonly decisionUs: number
-  /** A response to nothing that is known to wait for one: a server sends as many as it likes. */
-  readonly isUnasked?: boolean
-  readonly fields: InspectedFields
-  readonly trace?: TraceContext
-  /** Small facts of a refusal, never secrets. */
-  readonly detail?: Readonly<Record<string, string | number>>
 }
 
 /** A call that has a canonical request. */
@@ -180,6 +125,8 @@ export class Call {
   read?: DataClass
   /** Microseconds the decision took. */
   decisionUs = 0
+  /** Who is asked to let it through. */
+  hold?: CallHold
   cleared?: true
   outgoing?: OutgoingHead
   credential?: { readonly name: string; readonly action: 'injected' | 'replaced' | 'dropped' }
@@ -235,10 +182,10 @@ export class Call {
     this.task = identity.task
   }
 
-  /** Takes the rules as they are now, before they decide: what had to be read first may have taken long. */
+  /** Takes the rules as they are now, before they decide, or decide again: what had to be waited for may have taken long. */
   renew(this: Call & Identified, identity: Identity): void {
     assert(
-      this.decision === undefined && identity.task.id === this.identity.task.id,
+      (this.decision === undefined || this.#isHeld) && identity.task.id === this.identity.task.id,
       'rules are renewed before they decide',
     )
     Object.assign(this, { identity })
@@ -254,10 +201,27 @@ export class Call {
     this.decisionUs = us
   }
 
+  /** Puts the decision of now in place of one that held the call. */
+  decideAgain(
+    this: Call & Decided,
+    decision: Decision | ConnectDecision,
+    id: string,
+    us: number,
+  ): void {
+    assert(this.#isHeld, 'only a held call is decided again')
+    Object.assign(this, { decision, decisionId: id, decisionUs: us })
+  }
+
+  /** Whether a person has yet to let it through. */
+  get #isHeld(): boolean {
+    return this.decision?.verdict === 'hold' && this.cleared === undefined
+  }
+
   clear(): asserts this is this & Cleared {
+    const isGranted = this.decision?.verdict === 'hold' && this.hold?.by !== undefined
     assert(
-      this.decision?.verdict === 'allow' && this.cleared === undefined,
-      'only an allowed call is cleared',
+      (this.decision?.verdict === 'allow' || isGranted) && this.cleared === undefined,
+      'only an allowed call is cleared, or one that a person let through',
     )
     this.cleared = true
   }

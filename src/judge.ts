@@ -3,6 +3,7 @@
 
 import type { Call, Decided, Identified, Identity, Received } from './call.ts'
 import { EgressError } from './errors.ts'
+import type { McpMessage } from './inspect/mcp/messages.ts'
 import { NO_ADDRESSES } from './policy/address-policy.ts'
 import { decideTogether, policyDigestOf } from './policy/conjunction.ts'
 import type { Decision } from './policy/decision.ts'
@@ -34,6 +35,10 @@ export interface Verdict {
   readonly detail?: EgressError['detail']
   /** Microseconds it took. */
   readonly us: number
+  /** Asks the rules again, as they are then, about what was read; absent where the head alone was asked about. */
+  readonly again?: () => Verdict
+  /** The messages that were asked about, where it was messages. */
+  readonly messages?: readonly McpMessage[]
 }
 
 /** Identifies a call and looks at its head alone. @throws EgressError of the stages identified and screened */
@@ -95,7 +100,7 @@ export function settle<C extends Call & Received & Identified>(
 ): C & Decided {
   call.decide(decision, makeUlid(Date.now()), us)
   parts.flow.tellRead(call)
-  if (decision.verdict !== 'allow')
+  if (decision.verdict === 'deny')
     throw new EgressError(decision.reason, {
       ...detail,
       ...(override !== undefined && { override }),

@@ -103,6 +103,18 @@ export interface Limits {
   readonly destinationsRemembered: number
   /** Tools and servers of MCP that are remembered for a task, with their definitions; beyond, further ones are refused. */
   readonly toolsPinnedMax: number
+  /** Bytes of the body of a call that waits for a person; beyond: `body-too-large`. */
+  readonly holdBodyBytes: number
+  /** How long a client waits for an answer before it is told to come back: `approval-pending`. */
+  readonly holdWaitMs: number
+  /** How long a held call waits for a person; beyond: `approval-timeout`. */
+  readonly holdTtlMs: number
+  /** How long an answer counts: an approval for one call that comes later, a refusal for the same call again. */
+  readonly grantTtlMs: number
+  /** Held calls of one task that wait; beyond: `quota-exceeded`. */
+  readonly holdsPerTaskMax: number
+  /** Held calls that wait, all tasks together; beyond: `quota-exceeded`. */
+  readonly holdsMax: number
   /** Records waiting to be written; beyond: `audit-unavailable`. */
   readonly recordsQueuedMax: number
   /** Records after which the journal's head is signed, at the latest. */
@@ -224,6 +236,12 @@ export const DEFAULT_LIMITS: Limits = {
   bytesOutSpikeMs: 600_000,
   destinationsRemembered: 1000,
   toolsPinnedMax: 5000,
+  holdBodyBytes: 1024 * 1024,
+  holdWaitMs: 30_000,
+  holdTtlMs: 900_000,
+  grantTtlMs: 600_000,
+  holdsPerTaskMax: 20,
+  holdsMax: 1000,
   recordsQueuedMax: 20_000,
   checkpointRecords: 10_000,
   checkpointMs: 60_000,

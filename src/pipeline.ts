@@ -7,12 +7,22 @@
 
 import type { Duplex } from 'node:stream'
 
-import type { Call, Cleared, ClientSide, Decided, Prepared, Received } from './call.ts'
+import type {
+  Call,
+  Cleared,
+  ClientSide,
+  Decided,
+  Prepared,
+  Received,
+  UnreadSocket,
+} from './call.ts'
 import { EgressError, type Reason } from './errors.ts'
 import { sendRequest } from './forward/request.ts'
 import { relayTunnel } from './forward/tunnel.ts'
 import { relayUpgrade, type UpgradeOptions } from './forward/upgrade.ts'
 import { answerOwn, openOwnTunnel, refuseOwnUpgrade } from './envelope/own-call.ts'
+import { holdRequest } from './holding/hold-request.ts'
+import { holdTunnel, type HeldTunnel } from './holding/hold-tunnel.ts'
 import { ancestorOf, screenRequest, settle } from './judge.ts'
 import { meetObligations, meterAnswer, permitCall } from './ledger/clear.ts'
 import type { CallPermit } from './net/permit.ts'
@@ -39,7 +49,7 @@ import type { RequestHead, TunnelScope } from './wire/receive.ts'
 import { makeUlid } from './wire/ulid.ts'
 
 /** The client's side of an upgrade: the socket is ours once the head is judged. */
-export interface UpgradeSide extends Pick<ClientSide, 'sendRefusal'> {
+export interface UpgradeSide extends Pick<ClientSide, 'sendRefusal'>, UnreadSocket {
   detach(): Pick<UpgradeOptions, 'client' | 'head'>
 }
 
@@ -47,7 +57,7 @@ export interface UpgradeSide extends Pick<ClientSide, 'sendRefusal'> {
 export type TunnelStart = Extract<Sniffed, { kind: 'hello' }> | { kind: 'http' } | { kind: 'other' }
 
 /** The client's side of a CONNECT, made by a door. */
-export interface TunnelSide {
+export interface TunnelSide extends UnreadSocket {
   /** Answers 200: from here on the bytes are the tunnel's. */
   establish(): void
   /** Waits for the first bytes and says what they are; they stay unread. @throws EgressError head-timeout, client-gone */
@@ -120,7 +130,7 @@ export async function runUpgrade(
   try {
     const received = receive(call, head, scope, parts)
     if (isOwnHost(received.request.endpoint.host)) await refuseOwnUpgrade(received, scope, parts)
-    const prepared = await admit(received, scope, undefined, parts)
+    const prepared = await admit(received, scope, undefined, parts, client)
     // What comes back is looked at by nobody: it counts as read before the first byte of it can come.
     parts.flow.noteRead(prepared)
     call.reason = await relayUpgrade(prepared, {
@@ -166,10 +176,10 @@ export async function runTunnel(
     call.decide(decision, makeUlid(Date.now()), (performance.now() - startedAtMs) * 1000)
     call.tunnelMode = decision.mode
     parts.flow.tellRead(call)
-    if (decision.verdict === 'allow') parts.switches.checkCall(endpoint.host, undefined)
-    if (decision.verdict !== 'allow') await refuseTunnel(call, endpoint, decision, side, parts)
+    if (decision.verdict !== 'deny') parts.switches.checkCall(endpoint.host, undefined)
+    if (decision.verdict === 'deny') await refuseTunnel(call, endpoint, decision, side, parts)
     else if (decision.mode === 'inspect') await openInspected(call, endpoint, side, parts)
-    else await openOpaque(call, endpoint, decision, side, parts)
+    else await openOpaque(call, { endpoint, headers: head.headers }, decision, side, parts)
   } catch (error) {
     fail(call, error, parts)
     side.sendRefusal(call.reason, call)
@@ -186,13 +196,17 @@ async function admit(
   scope: CallScope,
   client: ClientSide | undefined,
   parts: Parts,
+  socket?: UnreadSocket,
 ): Promise<Call & Received & Prepared> {
   const proof = parts.identifier.prove(received.arrival, received.request.headers)
   if (proof) await proof
   const screened = screenRequest(received, scope, parts)
   const reading = client && understand(screened, client, parts)
   const verdict = reading === undefined ? screened.verdict : await reading
-  return prepare(await clear(settle(screened.call, verdict, parts), parts), parts)
+  const decided = settle(screened.call, verdict, parts)
+  if (decided.decision.verdict === 'hold')
+    await holdRequest(decided, verdict, client, parts, socket)
+  return prepare(await clear(decided, parts), parts)
 }
 
 function permitRequest(call: Call & Received & Cleared): CallPermit {
@@ -202,11 +216,13 @@ function permitRequest(call: Call & Received & Cleared): CallPermit {
 // I2: a tunnel without inspection is judged by its name, and for `tls` by what the ClientHello says, before anything is dialed.
 async function openOpaque(
   call: Call & Decided,
-  endpoint: Endpoint,
+  tunnel: HeldTunnel,
   decision: ConnectDecision,
   side: TunnelSide,
   parts: Parts,
 ): Promise<void> {
+  const { endpoint } = tunnel
+  if (decision.verdict === 'hold') await holdTunnel(call, tunnel, decision, side, parts)
   if (decision.mode === 'tls') {
     side.establish()
     const start = await side.sniff()

@@ -17,8 +17,8 @@ import { makeTaskAuthorities } from './config/task-authorities.ts'
 import { endsWithTask } from './config/endings.ts'
 import { makeControlServer, reachableAddress } from './config/control-parts.ts'
 import { makeHooks } from './config/hooks.ts'
+import { closeLedger, openLedger, type Ledger } from './config/ledger.ts'
 import { TimeChanges } from './config/time-changes.ts'
-import { openTaskTools, type TaskTools } from './config/task-tools.ts'
 import { TaskRoom } from './config/task-room.ts'
 import { makeDialer, socketAddressOf, socketDirOf } from './config/dialer.ts'
 import { HealthServer } from './control/health.ts'
@@ -74,7 +74,7 @@ export class Sidecar {
   readonly #health: HealthServer
   readonly #sinks: readonly SinkFeed[]
   readonly #authorities: TaskAuthorities
-  readonly #tools: TaskTools
+  readonly #ledger: Ledger
   readonly #agents: EnvelopeParts
   readonly #ca: CaWatch
   readonly #oversight: Oversight
@@ -104,7 +104,6 @@ export class Sidecar {
     mkdirSync(stateDir, { recursive: true, mode: 0o700 })
     this.#ca = new CaWatch(ca, config, log)
     this.#authorities = makeTaskAuthorities(config, () => this.ca, log)
-    this.#tools = openTaskTools(config, log, () => ({ room: this.#room, ...this.#records }))
     this.#secrets = openSecrets(config, environment, guard)
     const { credentials, redactor } = this.#secrets
     this.#records = openRecords(
@@ -115,6 +114,7 @@ export class Sidecar {
         room: this.#room,
         sinks: this.#sinks,
         own: this.#oversight,
+        holds: this.#ledger.holds,
       }),
       (call, wasDenied) => this.#agents.noteEnd(call, wasDenied),
     )
@@ -128,6 +128,8 @@ export class Sidecar {
       () => [this.#proxy.address(), this.#health.address(), this.#control.address()],
       (outcome) => this.#records.metrics.countDial(outcome),
     )
+    const around = { environment, dialer, records, room: () => this.#room }
+    this.#ledger = openLedger({ config, log, ...around })
     this.#pool = new UpstreamPool({ dialer, limits })
     this.#sinks = startSinks(config, { records, dialer, environment, version, log, now })
     const leafServers = new LeafServers({
@@ -183,6 +185,7 @@ export class Sidecar {
       rules: this.#rules,
       listeners: this.#listeners,
       records: this.#records,
+      ...this.#ledger,
       agents: this.#agents,
       proxyAddress: () => reachableAddress(this.#proxy.address()),
     }
@@ -201,10 +204,11 @@ export class Sidecar {
       listeners: this.#listeners,
       openCalls,
       dialer,
+      pool: this.#pool,
       leafServers,
       authorities: this.#authorities,
       credentials,
-      tools: this.#tools,
+      ...this.#ledger,
     }
     return new TaskRoom({
       ...held,
@@ -214,12 +218,7 @@ export class Sidecar {
       records: this.#records,
       rules: () => this.#rules.inForce,
       hooks: makeHooks(config.hooks, dialer),
-      participants: endsWithTask({
-        ...held,
-        proxy: () => this.#proxy,
-        pool: this.#pool,
-        now: Date.now,
-      }),
+      participants: endsWithTask({ ...held, proxy: () => this.#proxy, now: Date.now }),
       openCalls: (taskId) => openCalls.countOf(taskId),
       cutCalls: (matches, reason) => openCalls.cutWhere(matches, reason),
     })
@@ -239,7 +238,7 @@ export class Sidecar {
       envelope: this.#agents.envelope,
       onCredential: (standing, name) => this.#room.noteCredential(standing, name),
       refuseConnect: this.#config.refusals.connect,
-      tools: this.#tools,
+      ...this.#ledger,
       record: this.#config.record,
       recordedHeaders: this.#config.redact.headers,
       onUnexpected: unexpectedReporter(this.#records, this.#log),
@@ -259,6 +258,7 @@ export class Sidecar {
   /** Takes no more calls, lets open ones go on for a while, then ends everything in reverse order. */
   async stop(drainMs: number = this.#config.limits.drainTimeoutMs): Promise<void> {
     this.#proxy.drain()
+    this.#ledger.holds.drain()
     await this.#openCalls.drained(drainMs)
     this.#openCalls.cutAll('draining')
     this.#proxy.close()
@@ -272,7 +272,7 @@ export class Sidecar {
     this.#room.close()
     this.#openCalls.close()
     this.#ca.close()
-    this.#tools.close()
+    closeLedger(this.#ledger)
     this.#agents.requests.stop()
     await this.#records.settle()
     await Promise.all(this.#sinks.map((sink) => sink.close()))

@@ -1,6 +1,5 @@
 // The steps of a call that `pipeline.ts` puts in order: each takes what it needs, returns what it adds, and knows no other.
-// The steps are called by `pipeline.ts` and `judge.ts`; `understand/` and `listen/` use the types, and `isSent` for what they
-// have answered.
+// Called by `pipeline.ts` and `judge.ts`; `understand/` and `listen/` use the types, and `isSent` for what they have answered.
 
 import type { Socket } from 'node:net'
 
@@ -23,6 +22,7 @@ import { screenPlaceholders } from './inject/screen.ts'
 import { watchBody } from './inject/watch-body.ts'
 import { watchResponse } from './inject/watch-response.ts'
 import { limitBody, meetObligations, meterBody } from './ledger/clear.ts'
+import type { Holds } from './ledger/holds/holds.ts'
 import type { FlowMarks } from './ledger/flow-marks.ts'
 import type { TaskShares } from './ledger/task-shares.ts'
 import type { OpenRequests } from './ledger/open-requests.ts'
@@ -54,6 +54,8 @@ export interface Parts {
   readonly flow: FlowMarks
   /** Answers what is asked of the proxy itself. */
   readonly envelope: OwnAnswers
+  /** What waits for a person. */
+  readonly holds: Pick<Holds, 'join'>
   /** What tasks have seen of the tools they use, asked of them, and used of limits. */
   readonly tools: {
     readonly pins: ToolPins

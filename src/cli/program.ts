@@ -17,6 +17,7 @@ const VERBS: Readonly<Record<string, () => Promise<Register>>> = {
   suggest: async () => (await import('./suggest.ts')).registerSuggest,
   env: async () => (await import('./env.ts')).registerEnv,
   task: async () => (await import('./task.ts')).registerTask,
+  hold: async () => (await import('./hold.ts')).registerHold,
   kill: async () => (await import('./kill.ts')).registerKill,
   rules: async () => (await import('./rules.ts')).registerRules,
   tail: async () => (await import('./tail.ts')).registerTail,

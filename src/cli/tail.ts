@@ -26,7 +26,9 @@ export function registerTail(program: Command, io: CommandIo, exit: (code: numbe
     .argument('[DIR]', "default: the configuration's journal")
     .option('--task <id>', 'of this task or its children')
     .option('--host <name>', 'to this host, or *.name for those below it')
-    .addOption(new Option('--verdict <verdict>', 'with this verdict').choices(['allow', 'deny']))
+    .addOption(
+      new Option('--verdict <verdict>', 'with this verdict').choices(['allow', 'deny', 'hold']),
+    )
     .option('--reason <token>', 'with this reason')
     .option('--tool <name>', 'calls of this tool; * stands for any characters')
     .option('--rule <id>', 'decided by this rule, ID or RULESET/ID')

@@ -20,7 +20,10 @@ export function printTrace(trace: readonly TraceStep[], io: CommandIo): void {
     io.out(
       `  ${step.verdict.padEnd(5)} ${step.rule.ruleset}/${step.rule.id}${whose}  ${mark}  ${paint.dim(at)}\n`,
     )
+    // What each part of its condition comes to, on one line however it is written.
     for (const { clause, value } of step.clauses ?? [])
-      io.out(`          ${escapeUnprintable(`${clause}  ${value}`)}\n`)
+      io.out(
+        `          ${escapeUnprintable(clause.replaceAll(/\s+/g, ' '))}  ${paint.dim(escapeUnprintable(value))}\n`,
+      )
   }
 }

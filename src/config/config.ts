@@ -9,6 +9,7 @@ import type { Profiles } from '../policy/profiles.ts'
 import type { ContentModes } from '../policy/subject.ts'
 import type { RedactSection } from './redact-schema.ts'
 import type { HookSection } from './hook-schema.ts'
+import type { ReviewerSection } from './reviewer-schema.ts'
 import type { SinkDefinition } from './sink-definition.ts'
 import type { Task } from '../tasks/task.ts'
 import type { ListenAddress } from './units.ts'
@@ -102,6 +103,8 @@ export interface Config {
   }
   /** What ends sandboxes, by name. */
   readonly hooks: Readonly<Record<string, HookSection>>
+  /** Who is asked about held calls by webhook, by name. */
+  readonly reviewers: Readonly<Record<string, ReviewerSection>>
   /** What rules with a profile have to be. */
   readonly profiles: Profiles
   readonly limits: Limits

@@ -8,12 +8,14 @@ import type {
   ControlParts,
   CredentialView,
   Inventory,
+  SignedAnswers,
   TaskEnvironment,
   WantedRecords,
   RuleSetView,
 } from '../control/parts.ts'
 import { ControlServer } from '../control/server.ts'
 import type { CredentialStore } from '../credentials/store.ts'
+import type { Holds } from '../ledger/holds/holds.ts'
 import type { Strangers } from '../identify/strangers.ts'
 import type { EnvelopeParts } from './envelope.ts'
 import type { TaskListeners } from '../listen/task-listeners.ts'
@@ -39,6 +41,8 @@ interface ControlPartsOptions {
   readonly strangers: Strangers
   readonly agents: Pick<EnvelopeParts, 'requests'>
   readonly records: Pick<Records, 'recorder' | 'checkpoints' | 'overrides'>
+  readonly holds: Holds
+  readonly signedAnswers: SignedAnswers
   /** Where the explicit proxy listens, a port that the system chose included; undefined on a unix socket. */
   readonly proxyAddress: () => { readonly host: string; readonly port: number } | undefined
 }
@@ -74,6 +78,8 @@ function makeControlParts(options: ControlPartsOptions): ControlParts {
     kills: room.switches,
     owners: room.switches,
     overrides,
+    holds: options.holds,
+    signedAnswers: options.signedAnswers,
     flow: makeFlowDesk(room, recorder),
     requests: options.agents.requests,
     environmentFor: (taskId, token) => environmentOf(taskId, token, options),

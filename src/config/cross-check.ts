@@ -83,7 +83,7 @@ function checkListeners({ listen, control }: Partial<Sections>, report: ReportPr
   check(['control', 'listen'], control?.listen)
 }
 
-function checkControl({ control }: Partial<Sections>, report: ReportProblem): void {
+function checkControl({ control, reviewers = {} }: Partial<Sections>, report: ReportProblem): void {
   if (control === undefined) return
   const { listen, tokenFile, principals, tls } = control
   if (tokenFile !== undefined && principals.length > 0)
@@ -108,6 +108,13 @@ function checkControl({ control }: Partial<Sections>, report: ReportProblem): vo
       '`control.tls` is required where `control.listen` is beyond this machine',
     )
   checkPrincipals(control, report)
+  for (const name of Object.keys(reviewers)) {
+    if (RESERVED_PRINCIPALS.includes(name))
+      report(['reviewers', name], 'conflict', `the name \`${name}\` says who else acted`)
+    const principal = principals.find((each) => each.name === name)
+    if (principal && !principal.roles.includes('approver'))
+      report(['reviewers', name], 'conflict', `the principal \`${name}\` is no approver`)
+  }
 }
 
 function checkPrincipals({ principals, tls }: Sections['control'], report: ReportProblem): void {

@@ -2,6 +2,8 @@
 // what stood for secrets. Each part is asked by the saga and answers with what it found. Called by `sidecar.ts`.
 
 import type { Call } from '../call.ts'
+import { EgressError } from '../errors.ts'
+import type { Holds } from '../ledger/holds/holds.ts'
 import type { CredentialStore } from '../credentials/store.ts'
 import type { UpstreamPool } from '../forward/pool.ts'
 import type { OpenCalls } from '../listen/open-calls.ts'
@@ -27,6 +29,7 @@ export interface EndingParts {
   readonly authorities: TaskAuthorities
   readonly credentials: CredentialStore
   readonly tools: Pick<TaskTools, 'forget'>
+  readonly holds: Pick<Holds, 'withdrawWhere'>
   /** Epoch milliseconds. */
   readonly now: () => number
 }
@@ -52,6 +55,9 @@ export function endsWithTask(parts: EndingParts): readonly EndsWithTask[] {
   })
   return [
     simple('listener', 'own listener', (id) => Number(listeners.close(id))),
+    simple('holds', 'held calls', (id) =>
+      parts.holds.withdrawWhere((path) => path.at(-1) === id, new EgressError('task-ended')),
+    ),
     {
       kind: 'calls',
       async end({ task }, deadline) {

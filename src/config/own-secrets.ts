@@ -9,7 +9,7 @@ import type { SinkDefinition, SinkSecret } from './sink-definition.ts'
 import { readSinkSecret, type SinkEnvironment } from './sink-secrets.ts'
 
 /** What has such secrets. */
-export type SecretOwners = Pick<Config, 'sinks' | 'hooks' | 'control'>
+export type SecretOwners = Pick<Config, 'sinks' | 'hooks' | 'control' | 'reviewers'>
 
 type Named = [name: string, value: string]
 
@@ -20,7 +20,7 @@ const NATS_SEED = /\bS[A-Z][A-Z2-7]{56}\b/g
 
 /** Lists them with names that say whose they are; what cannot be read is left out, and told when it is needed. */
 export function ownSecrets(
-  { sinks, hooks, control }: SecretOwners,
+  { sinks, hooks, control, reviewers }: SecretOwners,
   environment: SinkEnvironment,
 ): Named[] {
   return [
@@ -30,18 +30,25 @@ export function ownSecrets(
         .filter(([field]) => SECRET_HEADER.test(field))
         .flatMap(([field, value]) => named(`hook ${name} ${field}`, valuesIn(value))),
     ),
+    ...Object.entries(reviewers).flatMap(([name, { webhook }]) =>
+      secretValues(`reviewer ${name}`, webhook.secret, environment),
+    ),
     ...ofControl(control),
   ]
 }
 
+function secretValues(name: string, secret: SinkSecret, environment: SinkEnvironment): Named[] {
+  try {
+    return named(name, valuesIn(readSinkSecret(name, secret, environment)))
+  } catch {
+    return []
+  }
+}
+
 function ofSink(sink: SinkDefinition, environment: SinkEnvironment): Named[] {
-  const found = secretsOf(sink).flatMap(([key, secret]) => {
-    try {
-      return named(`${sink.name} ${key}`, valuesIn(readSinkSecret(key, secret, environment)))
-    } catch {
-      return []
-    }
-  })
+  const found = secretsOf(sink).flatMap(([key, secret]) =>
+    secretValues(`${sink.name} ${key}`, secret, environment),
+  )
   if (sink.kind !== 'nats' || sink.credentialsFile === undefined) return found
   return [
     ...found,

@@ -30,6 +30,7 @@ export interface Counted {
     readonly secrets: ReturnType<MetricSources['secrets']>
     readonly selfChecks: SelfCheckState
   }
+  readonly holds: { readonly numbers: ReturnType<MetricSources['holds']> }
 }
 
 /** Everything that records. */
@@ -84,6 +85,7 @@ export function openRecords(
     selfChecks: () => counted().own.selfChecks,
     journal: () => journal.stats,
     overrides: () => overrides.unreviewed,
+    holds: () => counted().holds.numbers,
   })
   const denials = new DenialLimiter({
     perSecond: config.journal.denialsPerTaskPerSecond,

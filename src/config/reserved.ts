@@ -3,7 +3,7 @@
 
 /** Keys by the path of the object they stand in; `*` is any key or index. */
 const RESERVED_KEYS: Readonly<Record<string, readonly string[]>> = {
-  '': ['reviewers', 'pdp', 'fleet', 'console'],
+  '': ['pdp', 'fleet', 'console'],
   listen: ['socks', 'transparent'],
   'control.principals.*': ['oidc'],
   upstream: ['proxy'],

@@ -9,6 +9,7 @@ import { resolvePrincipal, type ControlSection } from './control-schema.ts'
 import { completePlaceholder, type CredentialSection } from './credential-schema.ts'
 import { resolveProfiles } from './profile-schema.ts'
 import type { IdentitySection } from './identity-schema.ts'
+import type { ReviewerSection } from './reviewer-schema.ts'
 import type { Sections, TaskSection } from './schema.ts'
 import { resolveSink } from './sink-schema.ts'
 import type { ListenAddress } from './units.ts'
@@ -53,8 +54,25 @@ export function resolveConfig(
       caFiles: upstream.ca.map(absolute),
     },
     hooks: sections.hooks,
+    reviewers: Object.fromEntries(
+      Object.entries(sections.reviewers).map(([name, reviewer]) => [
+        name,
+        resolveReviewer(reviewer, absolute),
+      ]),
+    ),
     profiles: resolveProfiles(sections.profiles),
     limits: sections.limits,
+  }
+}
+
+function resolveReviewer(
+  { webhook, teams }: ReviewerSection,
+  absolute: (written: string) => string,
+): ReviewerSection {
+  const { secret } = webhook
+  return {
+    webhook: { ...webhook, secret: 'file' in secret ? { file: absolute(secret.file) } : secret },
+    teams,
   }
 }
 

@@ -15,6 +15,7 @@ import { controlSchema, type ControlSection } from './control-schema.ts'
 import { credentialSchema, type CredentialSection } from './credential-schema.ts'
 import { hooksSchema, type HookSection } from './hook-schema.ts'
 import { identitySchema, type IdentitySection } from './identity-schema.ts'
+import { reviewersSchema, type ReviewerSection } from './reviewer-schema.ts'
 import { profilesSchema, type ProfileSections } from './profile-schema.ts'
 import { redactSchema, type RedactSection } from './redact-schema.ts'
 import { address, hostName, limitValue, listenAddress, resolverAddress } from './scalars.ts'
@@ -73,6 +74,7 @@ export interface Sections {
     readonly ca: readonly string[]
   }
   readonly hooks: Readonly<Record<string, HookSection>>
+  readonly reviewers: Readonly<Record<string, ReviewerSection>>
   readonly profiles: ProfileSections
   readonly limits: Limits
 }
@@ -263,6 +265,7 @@ export const SECTIONS: { readonly [Name in keyof Sections]: z.ZodType<Sections[N
   refusals,
   upstream,
   hooks: hooksSchema,
+  reviewers: reviewersSchema,
   profiles: profilesSchema,
   limits,
 }

@@ -40,7 +40,7 @@ function listOf(item: z.ZodType<string, string>): z.ZodType<readonly string[]> {
 
 const FILTER_NAMES_EXPECTED = 'expected a name without spaces'
 const filter: z.ZodType<SinkFilter> = z.strictObject({
-  verdict: z.enum(['allow', 'deny']).optional(),
+  verdict: z.enum(['allow', 'deny', 'hold']).optional(),
   reason: listOf(z.string().regex(/^[a-z0-9-]{1,32}$/, { error: 'expected a reason' })).optional(),
   task: listOf(z.string().regex(/^t_[0-9a-z]{26}$/, { error: 'expected the id of a task' }))
     .optional()

@@ -33,12 +33,21 @@ export class TimeChanges {
   /** Looks at calls that left and whose decision time may change; those that are not allowed any more are cut. */
   readonly look = (calls: readonly TimedCall[]): void => {
     const due = calls.filter(({ call }) => this.#isDue(call))
-    if (due.length > 0) void inTurns(due, (timed) => this.#askAgain(timed))
+    if (due.length > 0) void inTurns(due, (timed) => this.#askOrCut(timed))
   }
 
   #isDue(call: Call): boolean {
     const at = this.#next.get(call) ?? call.decision?.revisitAt
     return at !== undefined && this.#now() >= at
+  }
+
+  // What goes wrong with one is no reason to let it go on, nor to keep the others waiting.
+  #askOrCut(timed: TimedCall): void {
+    try {
+      this.#askAgain(timed)
+    } catch {
+      timed.call.cut('internal')
+    }
   }
 
   #askAgain({ call, contents }: TimedCall): void {

@@ -47,6 +47,7 @@ const count = z.int()
 const receiptItem = z.object({
   kind: z.enum([
     'calls',
+    'holds',
     'connections',
     'listener',
     'pool',

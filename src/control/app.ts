@@ -9,13 +9,14 @@ import type { Context } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 
 import { ControlError } from '../tasks/control-error.ts'
-import { makeRouteApp, type ControlEnv, type RouteApp } from './context.ts'
+import { makeRouteApp, type ControlEnv } from './context.ts'
 import { readBody } from './guard.ts'
 import type { ControlParts } from './parts.ts'
 import { problemHeaders, problemOf } from './problems.ts'
 import type { Principal } from './roles.ts'
 import { addCallRoutes } from './routes/calls.ts'
 import { addCheckpointRoutes } from './routes/checkpoints.ts'
+import { addHoldRoutes } from './routes/holds.ts'
 import { addOverrideRoutes } from './routes/overrides.ts'
 import { addFlowRoutes } from './routes/flow.ts'
 import { addRequestRoutes } from './routes/requests.ts'
@@ -39,8 +40,6 @@ interface AppOptions {
   readonly onUnexpected: (error: unknown) => void
 }
 
-const NOT_SERVED = ['holds']
-
 /** Makes the app. */
 export function makeControlApp({ parts, limits, version, onUnexpected }: AppOptions): ControlApp {
   const app = makeRouteApp()
@@ -62,10 +61,10 @@ export function makeControlApp({ parts, limits, version, onUnexpected }: AppOpti
   addKillRoutes(app, parts)
   addOwnerRoutes(app, parts)
   addOverrideRoutes(app, parts)
+  addHoldRoutes(app, parts)
   addRequestRoutes(app, parts)
   addShownRoutes(app, parts)
   addCheckpointRoutes(app, parts)
-  addNotServed(app)
   app.doc31('/openapi.json', {
     openapi: '3.1.0',
     info: { title: 'Sallyport control API', version },
@@ -90,14 +89,6 @@ export function makeControlApp({ parts, limits, version, onUnexpected }: AppOpti
     requests.set(request, { principal, incoming: request })
     return listener(request, response)
   }
-}
-
-function addNotServed(app: RouteApp): void {
-  for (const name of NOT_SERVED)
-    for (const path of [`/v1/${name}`, `/v1/${name}/*`])
-      app.all(path, () => {
-        throw new ControlError('not-served', `\`${name}\` is not served by this version`)
-      })
 }
 
 function controlErrorOf(error: unknown, onUnexpected: (error: unknown) => void): ControlError {

@@ -5,9 +5,11 @@
 import http, { type IncomingMessage, type RequestOptions } from 'node:http'
 import https from 'node:https'
 
+import type { HoldAnswer, HoldView } from '../tasks/hold-view.ts'
 import type { Evidence, Kill, KillScope, Receipt, RequestView, TaskView } from '../tasks/view.ts'
 import { readEvents, readProblem, readText } from './client-read.ts'
 import type { MadeTask, WrittenExtension, WrittenTask } from './client-task.ts'
+import { ControlProblem } from './client-problem.ts'
 import { headersFor, queryOf, reasonOf, taskPath } from './client-path.ts'
 import { readTarget, type ClientTls, type Target } from './client-target.ts'
 import type {
@@ -20,18 +22,9 @@ import type {
   TaskEnvironment,
   WantedRecords,
 } from './parts.ts'
-import type { Problem } from './problems.ts'
 
-export type { MadeTask, WrittenExtension, WrittenTask } from './client-task.ts'
-export type {
-  Evidence,
-  Kill,
-  KillScope,
-  Receipt,
-  ReceiptItem,
-  RequestView,
-  TaskView,
-} from '../tasks/view.ts'
+export { ControlProblem } from './client-problem.ts'
+export type * from './client-types.ts'
 
 /** How the API is reached. */
 export interface ControlClientOptions {
@@ -42,21 +35,6 @@ export interface ControlClientOptions {
   readonly tls?: ClientTls | undefined
   /** For one answer; ending a task may take as long as its hooks. Default 60 s. */
   readonly timeoutMs?: number
-}
-
-/** A refusal of the API. */
-export class ControlProblem extends Error {
-  readonly problem: Problem
-  /** After how many seconds to come back, where the API says so. */
-  readonly retryAfterSeconds: number | undefined
-
-  constructor(problem: Problem, retryAfterSeconds: number | undefined) {
-    const field = problem.field === undefined ? '' : ` (${problem.field})`
-    super(`${problem.reason}: ${problem.detail}${field}`)
-    this.name = 'ControlProblem'
-    this.problem = problem
-    this.retryAfterSeconds = retryAfterSeconds
-  }
 }
 
 interface Call {
@@ -203,6 +181,22 @@ export class ControlClient {
 
   liftKill(id: string): Promise<Kill> {
     return this.#send({ method: 'DELETE', path: `/v1/kill/${encodeURIComponent(id)}` })
+  }
+
+  /** Held calls, opened last last. */
+  async listHolds(
+    filter: { readonly task?: string; readonly state?: string } = {},
+  ): Promise<readonly HoldView[]> {
+    return (await this.#get<{ holds: HoldView[] }>(`/v1/holds${queryOf(filter)}`)).holds
+  }
+
+  showHold(id: string): Promise<HoldView> {
+    return this.#get(`/v1/holds/${encodeURIComponent(id)}`)
+  }
+
+  answerHold(id: string, answer: HoldAnswer, reason?: string): Promise<HoldView> {
+    const path = `/v1/holds/${encodeURIComponent(id)}/${answer}`
+    return this.#send({ method: 'POST', path, body: reasonOf(reason) })
   }
 
   /** Names of owners who were disabled. */

@@ -1,6 +1,7 @@
 // What the control API asks of the rest of the sidecar, as interfaces: it never imports the data path. `sidecar.ts` hands
 // the parts in.
 
+import type { HoldAnswer, HoldReviewer, HoldView } from '../tasks/hold-view.ts'
 import type { TaskState } from '../tasks/task.ts'
 import type { IntentExtension } from '../tasks/intent.ts'
 import type { TaskDefinition } from '../tasks/schema.ts'
@@ -61,6 +62,26 @@ interface OverrideDesk {
   list(): readonly OverrideView[]
   /** @throws ControlError not-found; principal-not-allowed where it is the reviewer's own */
   review(id: string, actor: Actor): OverrideView
+}
+
+/** Calls that wait for a person. */
+interface HoldDesk {
+  /** All that are kept, those opened first first. */
+  list(): readonly HoldView[]
+  show(id: string): HoldView | undefined
+  /** Whether somebody, once it is an approver, may answer for a hold. */
+  mayAnswer(id: string, reviewer: Pick<HoldReviewer, 'name' | 'teams'>): boolean
+  /** @throws ControlError not-found, principal-not-allowed, conflict, audit-unavailable */
+  answer(id: string, answer: HoldAnswer, by: HoldReviewer, reason: string | undefined): HoldView
+}
+
+/** Answers for held calls that prove themselves by a signature. */
+export interface SignedAnswers {
+  /**
+   * @param fields by name in lower case
+   * @throws ControlError principal-unknown where nobody signed it; not-found, principal-not-allowed, conflict
+   */
+  take(fields: Readonly<Record<string, string | undefined>>, id: string, body: string): HoldView
 }
 
 /** What trees of tasks have read. */
@@ -210,6 +231,8 @@ export interface ControlParts {
   readonly kills: KillDesk
   readonly owners: OwnerDesk
   readonly overrides: OverrideDesk
+  readonly holds: HoldDesk
+  readonly signedAnswers: SignedAnswers
   readonly flow: FlowDesk
   readonly requests: RequestDesk
   /** Proxy URL and environment of a task's sandbox; the token is undefined where it is not known any more. */

@@ -17,6 +17,7 @@ import type { ControlParts } from './parts.ts'
 import { Principals } from './principals.ts'
 import { problemHeaders, problemOf, RateError } from './problems.ts'
 import { Rate } from './rate.ts'
+import { isSignedAnswer, takeSignedAnswer } from './signed-answer.ts'
 import type { Principal, PrincipalDefinition } from './roles.ts'
 
 /** TLS of the listener. */
@@ -119,6 +120,10 @@ export class ControlServer {
     response.setHeader('X-Content-Type-Options', 'nosniff')
     try {
       checkHead(request, this.#ownNames())
+      if (isSignedAnswer(request)) {
+        await this.#takeSigned(request, response)
+        return
+      }
       const principal = this.#recognize(request)
       this.#checkRate(principal)
       const app = await this.#load()
@@ -126,6 +131,17 @@ export class ControlServer {
     } catch (error) {
       if (!(error instanceof ControlError)) throw error
       sendProblem(response, error)
+    }
+  }
+
+  async #takeSigned(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { parts, limits } = this.#options
+    try {
+      await takeSignedAnswer(request, response, parts, limits.controlBodyBytesMax)
+    } catch (error) {
+      if (error instanceof ControlError && error.reason === 'principal-unknown')
+        this.#countFailure()
+      throw error
     }
   }
 
@@ -137,11 +153,15 @@ export class ControlServer {
         : undefined
     const principal = this.#principals?.recognize(request, certificate)
     if (principal !== undefined) return principal
-    // Only failures are counted: whoever guesses keeps nobody else out.
+    this.#countFailure()
+    throw new ControlError('principal-unknown', 'no token or certificate of a principal was sent')
+  }
+
+  // Only failures are counted: whoever guesses keeps nobody else out.
+  #countFailure(): void {
     const waitSeconds = this.#failures.take()
     if (waitSeconds > 0)
       throw new RateError('too many requests that proved no principal', waitSeconds)
-    throw new ControlError('principal-unknown', 'no token or certificate of a principal was sent')
   }
 
   #checkRate({ name }: Principal): void {

@@ -3,7 +3,7 @@
 
 import type { Answer, Call } from '../call.ts'
 import { REASONS, type Reason } from '../errors.ts'
-import { problemBody, refusalHeaders } from '../wire/proxy-status.ts'
+import { holdHeaders, problemBody, refusalHeaders } from '../wire/proxy-status.ts'
 
 /** An answer in the usual words, which are ASCII. */
 interface Problem extends Answer {
@@ -17,19 +17,25 @@ const RETRY_AFTER_SECONDS = '1'
 export function makeAnswer(reason: Reason, call: Call): Answer {
   const answer = call.inspection?.writeRefusal(reason)
   if (answer === undefined) return makeProblem(reason, call)
-  if (typeof call.wait !== 'number') return answer
-  return { ...answer, headers: [...answer.headers, 'Retry-After', String(call.wait)] }
+  const { hold, wait } = call
+  if (hold === undefined && typeof wait !== 'number') return answer
+  const headers = [...answer.headers]
+  if (typeof wait === 'number') headers.push('Retry-After', String(wait))
+  if (hold) headers.push(...holdHeaders(reason, hold.id))
+  return { ...answer, headers }
 }
 
 /** The refusal of one call in the usual words. */
 export function makeProblem(reason: Reason, call: Call): Problem {
   const row = REASONS[reason]
-  const body = problemBody(reason, call.id, call.task?.id, call.wait)
+  const { hold, wait } = call
+  const body = problemBody(reason, call.id, call.task?.id, wait, hold && { hold: hold.id })
   const headers = refusalHeaders(reason, 'application/problem+json')
   if (row.status === 407) headers.push('Proxy-Authenticate', 'Basic realm="sallyport"')
-  if (typeof call.wait === 'number') headers.push('Retry-After', String(call.wait))
-  else if (call.wait === undefined && (row.status === 429 || row.status === 503))
+  if (typeof wait === 'number') headers.push('Retry-After', String(wait))
+  else if (wait === undefined && (row.status === 429 || row.status === 503))
     headers.push('Retry-After', RETRY_AFTER_SECONDS)
+  if (hold) headers.push(...holdHeaders(reason, hold.id))
   return { status: row.status, statusText: `Sallyport: ${reason}`, headers, body }
 }
 

@@ -225,7 +225,12 @@ export class OpenCalls {
         watch.movedAt = now
       }
       // What moves inside an inspected tunnel are calls of their own; its idleness is its HTTP server's to judge.
-      else if (now - watch.movedAt >= idleTimeoutMs && call.tunnelMode !== 'inspect')
+      // What waits for a person has a time of its own.
+      else if (
+        now - watch.movedAt >= idleTimeoutMs &&
+        call.tunnelMode !== 'inspect' &&
+        (call.hold === undefined || call.hold.by !== undefined)
+      )
         call.cut('idle-timeout')
       if (call.cleared !== true) continue
       if (call.decision?.revisitAt !== undefined)

@@ -37,6 +37,7 @@ export class ProxyServer implements TunnelHost, ConnectionHost {
   readonly parts: Parts
   readonly handshakeTimeoutMs: number
   readonly clientHelloBytesMax: number
+  readonly bufferBytesMax: number
   readonly requestBody: BodyReaderOptions
   readonly deadlines: DeadlineSweep<Http1Connection>
   readonly #options: ProxyServerOptions
@@ -53,6 +54,7 @@ export class ProxyServer implements TunnelHost, ConnectionHost {
     const { limits } = options.parts
     this.handshakeTimeoutMs = limits.handshakeTimeoutMs
     this.clientHelloBytesMax = limits.clientHelloBytesMax
+    this.bufferBytesMax = limits.bufferBytesMax
     this.requestBody = { ...limits, malformed: 'malformed-body' }
     this.deadlines = new DeadlineSweep([limits.headTimeoutMs, limits.keepAliveTimeoutMs])
     const { leafServers, clientCa } = options
@@ -155,7 +157,8 @@ export class ProxyServer implements TunnelHost, ConnectionHost {
   }
 
   upgradeSide(call: Call, connection: Http1Connection): UpgradeSide {
-    return makeUpgradeSide(call, connection.socket, connection.detach())
+    const { bufferBytesMax } = this.parts.limits
+    return makeUpgradeSide(call, connection.socket, connection.detach(), bufferBytesMax)
   }
 
   #serveInside(call: Call, socket: Socket, tunnel: TunnelScope, refusal: Reason | undefined): void {

@@ -13,11 +13,13 @@ import { looksLikeHttp } from '../wire/http1-head.ts'
 import type { TunnelScope } from '../wire/receive.ts'
 import { formatAnswer, makeProblem } from './answer.ts'
 import { lingerClose } from './linger.ts'
+import { watchSocket } from './watch-socket.ts'
 
 /** What a tunnel needs of the server it came in by. */
 export interface TunnelHost {
   readonly handshakeTimeoutMs: number
   readonly clientHelloBytesMax: number
+  readonly bufferBytesMax: number
   serveTls(
     call: Call,
     socket: Socket,
@@ -64,6 +66,14 @@ export class ConnectSide implements TunnelSide {
   establish(): void {
     this.#established = true
     this.#socket.write(`HTTP/${this.#version} 200 Connection established\r\n\r\n`)
+  }
+
+  watch(): () => void {
+    const { bufferBytesMax } = this.#host
+    const watch = watchSocket(this.#socket, bufferBytesMax, () => this.#call.cut('client-gone'))
+    return () => {
+      this.#head = Buffer.concat([this.#head, watch.end()])
+    }
   }
 
   sniff(): Promise<TunnelStart> {

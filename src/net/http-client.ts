@@ -84,8 +84,20 @@ export interface PostAnswer {
   readonly status: number
   /** The field `Retry-After` as it was sent. */
   readonly retryAfter?: string
+  /** Those fields that were asked for and are there once, by name. */
+  readonly fields?: Readonly<Record<string, string>>
   /** What was to be kept of the body, cut where it was longer. */
   readonly body: Buffer
+}
+
+/** What of an answer is kept, and where it is asked for. */
+interface PostKeep {
+  /** Of the body, by default none. */
+  readonly bytesMax?: number
+  /** Another path than the poster's own. */
+  readonly path?: string
+  /** Names of fields in lower case. */
+  readonly fields?: readonly string[]
 }
 
 /** Posts to one URL. */
@@ -102,16 +114,15 @@ export class HttpPoster extends OperatorClient {
 
   /**
    * Sends a body and waits for the answer; what is not kept of the answer's body is dropped.
-   * @param keep how many bytes of the answer's body are kept, by default none; another path than the poster's own
    * @throws EgressError of dialing; Error of the connection
    */
   async post(
     body: Uint8Array,
     headers: Record<string, string>,
     signal: AbortSignal,
-    keep: { readonly bytesMax?: number; readonly path?: string } = {},
+    keep: PostKeep = {},
   ): Promise<PostAnswer> {
-    const { bytesMax = 0, path } = keep
+    const { bytesMax = 0, path, fields } = keep
     const answer = await this.request({
       method: 'POST',
       headers,
@@ -123,9 +134,22 @@ export class HttpPoster extends OperatorClient {
     return {
       status: answer.statusCode,
       ...(typeof retryAfter === 'string' && { retryAfter }),
+      ...(fields && { fields: pickFields(answer.headers, fields) }),
       body: await readUpTo(answer.body, bytesMax),
     }
   }
+}
+
+function pickFields(
+  headers: Dispatcher.ResponseData['headers'],
+  names: readonly string[],
+): Record<string, string> {
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const value = headers[name]
+      return typeof value === 'string' ? [[name, value]] : []
+    }),
+  )
 }
 
 /** Reads the beginning of a body; a receiver that says more than is kept loses the connection for it. */

@@ -111,6 +111,10 @@ interface RecordSallyport {
     | undefined
   readonly credential: { readonly name: string; readonly action: string | undefined } | undefined
   readonly inspection: 'full' | 'connect' | 'none' | undefined
+  /** The hold that the call waited for, and who let it through; absent where no rule held it. */
+  readonly hold?:
+    | { readonly id: string; readonly by: string | undefined; readonly at: string | undefined }
+    | undefined
   /** Fields of the request's head that the configuration lists, by their names in lower case. */
   readonly headers?: Readonly<Record<string, string>> | undefined
   readonly content?: InspectedFields['content'] | undefined

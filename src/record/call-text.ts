@@ -38,6 +38,7 @@ export function isDecidedRequest(call: Call): call is DecidedRequest {
     call.identity !== undefined &&
     call.decision !== undefined &&
     call.inspected === undefined &&
+    call.hold === undefined &&
     call.recordedHeaders === undefined
   )
 }

@@ -83,6 +83,7 @@ export function callRecord(facts: CallFacts, action: CallAction, now: number): R
             },
       credential,
       inspection: facts.inspection,
+      hold: facts.hold,
       headers: facts.headers,
       content: inspected?.content,
       upstream:

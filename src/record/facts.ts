@@ -1,13 +1,14 @@
 // What is known of a call when a record of it is written. Plain values; `ecs.ts` turns them into the journal's JSON.
 // Deliberately without secrets: names of credentials only. Called by `recorder.ts` and `call-text.ts`.
 
-import type { Call, CallKind, Message } from '../call.ts'
+import type { Call, CallHold, CallKind, Message } from '../call.ts'
 import type { TraceContext } from '../wire/trace-context.ts'
 import type { Reason } from '../errors.ts'
 import type { InspectedFields } from '../inspect/fields.ts'
 import type { Decision, RuleRef } from '../policy/decision.ts'
 import type { DataClass, Task } from '../tasks/task.ts'
 import type { Endpoint } from '../wire/authority.ts'
+import type { RecordBody } from './body.ts'
 import { firstValue } from '../wire/headers.ts'
 import type { CanonicalRequest } from '../wire/receive.ts'
 
@@ -91,6 +92,7 @@ export interface CallFacts {
     | undefined
   /** `full`: calls are judged one by one; `connect`: the tunnel around them; `none`: opaque. */
   readonly inspection: 'full' | 'connect' | 'none'
+  readonly hold?: RecordBody['sallyport']['hold']
   /** Of a record of one of its messages. */
   readonly message?: Pick<Message, 'id' | 'direction' | 'kind'> | undefined
   /** Fields of the request's head that are kept. */
@@ -124,12 +126,17 @@ export function factsOf(call: Call): CallFacts {
     clientTls: call.clientTls,
     credential: call.credential,
     inspection: inspectionOf(call),
+    hold: call.hold === undefined ? undefined : holdFacts(call.hold),
     message: undefined,
     headers: call.recordedHeaders,
     inspected: call.inspected,
     trace: call.trace,
     detail: call.detail,
   }
+}
+
+function holdFacts({ id, by, at }: CallHold): NonNullable<CallFacts['hold']> {
+  return { id, by, at: at === undefined ? undefined : new Date(at).toISOString() }
 }
 
 /** Whether what is not allowed is only told: because the task observes, or by what decided. */

@@ -2,6 +2,7 @@
 // Pure. Called by `recorder.ts` and `message-flood.ts`.
 
 import type { Call, Message } from '../call.ts'
+import type { Reason } from '../errors.ts'
 import type { RecordBody } from './body.ts'
 import { callRecord, eventRecord } from './ecs.ts'
 import { decisionFacts, factsOf, modeOf } from './facts.ts'
@@ -10,13 +11,25 @@ const CATEGORY = ['web', 'api'] as const
 const ALLOWED = ['allowed', 'info'] as const
 const DENIED = ['denied'] as const
 
+/** Whether a message does not leave: the rules deny it, or nobody has let it through. */
+export function isRefused({ hold }: Call, { decision }: Message): boolean {
+  return decision.verdict === 'deny' || (decision.verdict === 'hold' && hold?.by === undefined)
+}
+
+/** Why a message leaves or does not: of one that a person is asked about, what came of it. */
+export function messageReason(call: Call, message: Message): Reason {
+  const { verdict, reason } = message.decision
+  if (verdict !== 'hold') return reason
+  return isRefused(call, message) ? call.reason : 'allowed'
+}
+
 /**
  * Builds the record of a message: where its call goes and whose it is, with the message's own decision and content.
  * @param now epoch milliseconds
  */
 export function messageRecord(call: Call, message: Message, now: number): RecordBody {
   const { id, direction, kind, decision } = message
-  const isAllowed = decision.verdict === 'allow'
+  const isAllowed = !isRefused(call, message)
   const record = callRecord(
     {
       ...factsOf(call),
@@ -26,7 +39,7 @@ export function messageRecord(call: Call, message: Message, now: number): Record
         // What a server says is no send, whatever was read.
         read: direction === 'to-server' ? call.read : undefined,
       },
-      reason: decision.reason,
+      reason: messageReason(call, message),
       request: undefined,
       headers: undefined,
       response: undefined,
@@ -46,15 +59,15 @@ export function messageRecord(call: Call, message: Message, now: number): Record
       category: CATEGORY,
       action: isAllowed ? 'message-allowed' : 'message-denied',
       type: isAllowed ? ALLOWED : DENIED,
-      outcome: outcomeOf(message),
+      outcome: outcomeOf(message, isAllowed),
       duration: undefined,
     },
   }
 }
 
 // What a request comes to, only its response tells.
-function outcomeOf({ decision, kind, fields }: Message): RecordBody['event']['outcome'] {
-  if (decision.verdict === 'deny') return 'failure'
+function outcomeOf({ kind, fields }: Message, isAllowed: boolean): RecordBody['event']['outcome'] {
+  if (!isAllowed) return 'failure'
   if (kind !== 'response') return 'unknown'
   return fields.error === undefined ? 'success' : 'failure'
 }

@@ -14,7 +14,7 @@ import { factsOf, type CallAction } from './facts.ts'
 import type { DenialLimiter } from './flood.ts'
 import type { Journal } from './journal/journal.ts'
 import { MessageLimiter } from './message-flood.ts'
-import { messageRecord } from './message-record.ts'
+import { isRefused, messageReason, messageRecord } from './message-record.ts'
 import type { Metrics } from './metrics/metrics.ts'
 import { isRegulatedData } from './sinks/filter.ts'
 import type { SinkGate } from './sinks/gate.ts'
@@ -88,9 +88,10 @@ export class CallRecorder {
    */
   recordMessage(call: Call, message: Message): Promise<void> {
     const { journal, metrics, denials, detector, now } = this.#options
-    const { verdict, reason } = message.decision
-    metrics.countMessage(verdict === 'deny' ? 'deny' : 'allow', reason, message.decisionUs / 1e6)
-    if (verdict === 'deny') {
+    const isDenied = isRefused(call, message)
+    const reason = messageReason(call, message)
+    metrics.countMessage(isDenied ? 'deny' : 'allow', reason, message.decisionUs / 1e6)
+    if (isDenied) {
       const isRecorded = denials.admit(call.task, reason, now(), 'message-denied')
       detector.noteDenial(call.task, reason, call.id, isRecorded)
       if (isRecorded) this.#watch(journal.append(messageRecord(call, message, now())))

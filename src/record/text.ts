@@ -151,6 +151,7 @@ function sallyportText(own: RecordBody['sallyport']): string {
   if (credential !== undefined)
     text += `,"credential":{"name":${quote(credential.name)}${optional('action', credential.action)}}`
   if (own.inspection !== undefined) text += `,"inspection":"${own.inspection}"`
+  if (own.hold !== undefined) text += `,"hold":${jsonText(own.hold)}`
   if (own.headers !== undefined) text += `,"headers":${jsonText(own.headers)}`
   if (own.content !== undefined) text += `,"content":${jsonText(own.content)}`
   if (upstream !== undefined) text += `,"upstream":{"tls":${quote(upstream.tls)}}`

@@ -69,6 +69,12 @@ const USUAL: Readonly<Record<string, Usual>> = {
   'credential-echoed-repeated': SEEN,
   'alerts-repeated': usual(INTRUSION, ['info'], 'unknown', 'alert'),
   'self-check': usual(['configuration'], ['info']),
+  'hold-opened': usual(['network', 'web'], ['info'], 'unknown'),
+  'hold-approved': usual(['network', 'web'], ['allowed', 'info']),
+  'hold-denied': usual(['network', 'web'], ['denied'], 'failure'),
+  'hold-timed-out': usual(['network', 'web'], ['denied'], 'failure'),
+  'hold-used': usual(['network', 'web'], ['allowed', 'info']),
+  'hold-withdrawn': usual(['network', 'web'], ['denied'], 'failure'),
   'override-made': usual(['configuration'], ['change']),
   'override-reviewed': usual(['configuration'], ['info']),
   'sink-gap': usual(['process'], ['info'], 'failure', 'alert'),
@@ -88,6 +94,20 @@ export function usualOf(action: string): Usual {
 /** Whether an action tells of a refusal: of a call or a message, or of many. */
 export function isDenial(action: string): boolean {
   return action.startsWith('call-denied') || action.startsWith('message-denied')
+}
+
+/**
+ * Whether a record is of a verdict: `hold` where a rule asked a person, whatever came of it; else what came of it. Counts of
+ * refusals have no decision.
+ */
+export function isOfVerdict(
+  { event, sallyport }: RecordBody,
+  verdict: 'allow' | 'deny' | 'hold',
+): boolean {
+  const decided = sallyport.decision?.verdict
+  if (verdict === 'hold') return decided === 'hold'
+  if (isDenial(event.action)) return verdict === 'deny'
+  return (decided === 'hold' ? 'allow' : decided) === verdict
 }
 
 /** What a call moved each way, of a request and its response or of an opaque tunnel. */

@@ -85,6 +85,7 @@ export interface TaskView {
 export interface ReceiptItem {
   readonly kind:
     | 'calls'
+    | 'holds'
     | 'connections'
     | 'listener'
     | 'pool'

@@ -70,6 +70,10 @@ export function decideReading(
   { content, inspection, verdict, fault }: Reading,
 ): Verdict {
   call.inspection = inspection
-  const decided = verdict ?? judge(call.identity, call.request, content)
+  const ask = (): Verdict => judge(call.identity, call.request, content)
+  const judged = verdict ?? ask()
+  // A person may take long.
+  const isHeld = judged.decision.verdict === 'hold' && judged.again === undefined
+  const decided = isHeld ? { ...judged, again: ask } : judged
   return fault === undefined ? decided : { ...decided, detail: fault.detail }
 }

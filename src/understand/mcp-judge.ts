@@ -22,7 +22,7 @@ import { makeUlid } from '../wire/ulid.ts'
 import type { Screened } from './inspection.ts'
 import { joinVerdicts } from './join-verdicts.ts'
 import { keeperFor, modeOf } from './keeping.ts'
-import { describeOpen, originOf } from './mcp-open.ts'
+import { describeOpen, letThrough, originOf } from './mcp-open.ts'
 
 /** One message and what became of it. */
 export interface Judged {
@@ -74,6 +74,11 @@ export class McpCallJudge implements McpJudge {
     return { message, verdict: joinVerdicts(verdicts) ?? this.#decideSubject(message.subject) }
   }
 
+  /** Decides from now on with the rules that the call has taken. */
+  renewRules(): void {
+    this.#rules = this.#call.identity
+  }
+
   /** Puts a message of the client on record. @throws EgressError audit-unavailable */
   record({ message, verdict }: Judged): Promise<void> {
     return this.#record(message, verdict, {}, undefined)
@@ -84,7 +89,7 @@ export class McpCallJudge implements McpJudge {
     const { decision } = verdict
     const { reason } = this.#call
     const refused: Verdict =
-      decision.verdict === 'deny'
+      decision.verdict !== 'allow'
         ? verdict
         : {
             ...verdict,
@@ -272,13 +277,6 @@ export class McpCallJudge implements McpJudge {
       ...(detail && { detail }),
     })
   }
-}
-
-// What a server says in a call that a person let pass is no call of its own.
-function letThrough(verdict: Verdict): Verdict {
-  const { decision } = verdict
-  if (decision.verdict !== 'hold') return verdict
-  return { ...verdict, decision: { ...decision, verdict: 'allow', reason: 'allowed' } }
 }
 
 function nameOf(tool: JsonValue): string | undefined {

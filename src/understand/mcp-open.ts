@@ -2,6 +2,7 @@
 // Called by `mcp.ts` and `mcp-judge.ts`.
 
 import { SESSION_SUBJECT, type McpMessage, type McpRequest } from '../inspect/mcp/messages.ts'
+import type { Verdict } from '../judge.ts'
 import type { OpenRequest } from '../ledger/open-requests.ts'
 import { formatAuthority } from '../wire/authority.ts'
 import type { CanonicalRequest } from '../wire/receive.ts'
@@ -22,6 +23,13 @@ export function describeOpen(
     subject: SESSION_SUBJECT,
     subjects: [SESSION_SUBJECT],
   }
+}
+
+/** The verdict on what a server says in a call that a person let pass: it is no call of its own. */
+export function letThrough(verdict: Verdict): Verdict {
+  const { decision } = verdict
+  if (decision.verdict !== 'hold') return verdict
+  return { ...verdict, decision: { ...decision, verdict: 'allow', reason: 'allowed' } }
 }
 
 /** Scheme, host and port of a request. */

@@ -6,9 +6,15 @@ import { EgressError, REASONS, type Reason } from '../errors.ts'
 import { acceptsEvents } from '../inspect/mcp/content-type.ts'
 import { McpExchange } from '../inspect/mcp/exchange.ts'
 import { askPlainly, isMcpRequest } from '../inspect/mcp/head.ts'
-import { outlineMessage, SESSION_SUBJECT, type McpMessages } from '../inspect/mcp/messages.ts'
+import {
+  outlineMessage,
+  SESSION_SUBJECT,
+  type McpMessage,
+  type McpMessages,
+} from '../inspect/mcp/messages.ts'
 import { refuseMcp, type RefusalContext } from '../inspect/mcp/refusal.ts'
 import { resemblesMcp } from '../inspect/mcp/resemblance.ts'
+import type { Verdict } from '../judge.ts'
 import type { Unit } from '../ledger/owed.ts'
 import type { BodySubject } from '../policy/subject.ts'
 import type { Parts } from '../stages.ts'
@@ -53,8 +59,8 @@ class McpCall {
   readonly #call: Screened
 
   constructor(call: Screened, parts: Parts, json?: BodySubject) {
-    const { request, identity } = call
     this.#call = call
+    const { request, identity } = call
     let keptBytes = 0
     // A client of the streams' own revisions accepts one as an answer; one of the older transport looks at the status alone.
     const isOldTransport = request.method === 'POST' && !acceptsEvents(request.headers)
@@ -91,35 +97,51 @@ class McpCall {
   }
 
   #judgeMessages({ messages, isBatch }: McpMessages, body: Body): Reading {
-    const judged = messages.map((message) => this.#judge.decide(message))
-    const refused = judged.find(({ verdict }) => verdict.decision.verdict === 'deny')
     const content = { mcp: SESSION_SUBJECT }
-    const inspection = this.#makeInspection(judged, isBatch, body)
-    // A batch is sent whole or not at all.
-    if (refused) return { content, inspection, verdict: refused.verdict }
-    const verdict = joinVerdicts(judged.map((each) => each.verdict))
-    return { content, inspection, ...(verdict && { verdict }) }
+    const said = { judged: this.#decideAll(messages) }
+    const inspection = this.#makeInspection(said, isBatch, body)
+    const verdict = this.#join(said.judged)
+    if (verdict?.decision.verdict !== 'hold')
+      return { content, inspection, ...(verdict && { verdict }) }
+    const again = (): Verdict => {
+      this.#judge.renewRules()
+      said.judged = this.#decideAll(messages)
+      return this.#join(said.judged) ?? verdict
+    }
+    return { content, inspection, verdict: { ...verdict, again, messages } }
   }
 
-  #makeInspection(judged: readonly Judged[], isBatch: boolean, body: Body): Inspection {
-    let said = judged
+  #decideAll(messages: readonly McpMessage[]): readonly Judged[] {
+    return messages.map((message) => this.#judge.decide(message))
+  }
+
+  // A batch is sent whole or not at all.
+  #join(judged: readonly Judged[]): Verdict | undefined {
+    const refused = judged.find(({ verdict }) => verdict.decision.verdict === 'deny')
+    return refused ? refused.verdict : joinVerdicts(judged.map((each) => each.verdict))
+  }
+
+  #makeInspection(said: { judged: readonly Judged[] }, isBatch: boolean, body: Body): Inspection {
     let isOnRecord = false
     return makeInspection({
       body,
       rewriteHead: askPlainly,
       recordRequest: async () => {
         isOnRecord = true
-        for (const each of said) this.#judge.noteSent(each)
-        const recorded = said.map((each) => this.#judge.record(each))
+        for (const each of said.judged) this.#judge.noteSent(each)
+        const recorded = said.judged.map((each) => this.#judge.record(each))
         // The answer may go on for hours, and what was said is on record.
-        said = said.map((each) => ({ ...each, message: outlineMessage(each.message) }))
+        said.judged = said.judged.map((each) => ({
+          ...each,
+          message: outlineMessage(each.message),
+        }))
         await Promise.all(recorded)
       },
       filterResponse: (response) => this.#filterResponse(response),
-      writeRefusal: (reason) => this.#writeRefusal(said, isBatch, reason),
-      units: judged.map(unitOf),
+      writeRefusal: (reason) => this.#writeRefusal(said.judged, isBatch, reason),
+      units: said.judged.map(unitOf),
       finish: () => {
-        if (!isOnRecord) for (const each of said) this.#judge.recordRefused(each, isBatch)
+        if (!isOnRecord) for (const each of said.judged) this.#judge.recordRefused(each, isBatch)
       },
     })
   }
@@ -135,10 +157,15 @@ class McpCall {
   #writeRefusal(judged: readonly Judged[], isBatch: boolean, reason: Reason): Answer | undefined {
     const { status } = REASONS[reason]
     if (judged.length === 0 || status >= 500) return undefined
-    const own = judged.map(({ verdict }) => verdict.decision.reason)
+    // Of those that a person is asked about the call's reason tells what came of it.
+    const own = judged.map(({ verdict: { decision } }) =>
+      decision.verdict === 'hold' ? reason : decision.reason,
+    )
     const outcomes = own.every((each) => each === 'allowed') ? own.map(() => reason) : own
     const messages = judged.map(({ message }) => message)
-    return refuseMcp(messages, outcomes, isBatch, { ...this.#context, wait: this.#call.wait })
+    const { hold, wait } = this.#call
+    const context = { ...this.#context, wait, ...(hold && { hold: hold.id }) }
+    return refuseMcp(messages, outcomes, isBatch, context)
   }
 }
 

@@ -122,7 +122,7 @@ class ModelExchange {
 }
 
 // The usual words, once more where the SDKs of model APIs look for them: of anything else they show the status alone.
-function writeModelRefusal({ id, task, wait }: Call, reason: Reason): Answer {
+function writeModelRefusal({ id, task, wait, hold }: Call, reason: Reason): Answer {
   const { status, title } = REASONS[reason]
   const { remedy } = adviceFor(reason, wait)
   const error = {
@@ -134,7 +134,7 @@ function writeModelRefusal({ id, task, wait }: Call, reason: Reason): Answer {
     status,
     statusText: `Sallyport: ${reason}`,
     headers: refusalHeaders(reason, 'application/problem+json'),
-    body: problemBody(reason, id, task?.id, wait, { error }),
+    body: problemBody(reason, id, task?.id, wait, { error, ...(hold && { hold: hold.id }) }),
   }
 }
 

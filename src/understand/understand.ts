@@ -6,6 +6,7 @@ import type { ClientSide } from '../call.ts'
 import type { Verdict } from '../judge.ts'
 import type { Inspector } from '../policy/subject.ts'
 import type { Parts } from '../stages.ts'
+import type { Body } from '../wire/body.ts'
 import { recogniseApi, saysMcp } from './heads.ts'
 import type { Screened } from './inspection.ts'
 import type * as Inside from './inside.ts'
@@ -26,11 +27,21 @@ export function understand(
   const { decision } = verdict
   if (decision.verdict === 'deny') return undefined
   if (decision.inspectors !== undefined) return lookInside(call, decision.inspectors, client, parts)
-  const tap = chooseTap(call, client)
+  // What waits for a person is read once it is there.
+  if (decision.verdict === 'hold') return undefined
+  const tap = chooseTap(call, client.body)
   if (tap === undefined) return undefined
   if (taps === undefined) return tapLater(tap, call, verdict, client, parts)
   tap(taps, call, client.body, parts)
   return undefined
+}
+
+/** Reads for the record what a held call says, once its body is there; nothing of it flows before. */
+export async function watchHeld(call: Screened, body: Body, parts: Parts): Promise<void> {
+  const tap = chooseTap(call, body)
+  if (tap === undefined) return
+  taps ??= await import('./taps.ts')
+  tap(taps, call, body, parts)
 }
 
 async function lookInside(
@@ -47,8 +58,8 @@ async function lookInside(
 type Tap = (loaded: typeof Taps, call: Screened, body: ClientSide['body'], parts: Parts) => void
 
 // A body that says nothing to anybody costs a look at its head.
-function chooseTap(call: Screened, client: ClientSide): Tap | undefined {
-  if (call.request.method !== 'POST' || client.body.length === 0) return undefined
+function chooseTap(call: Screened, body: Body): Tap | undefined {
+  if (call.request.method !== 'POST' || body.length === 0) return undefined
   const api = recogniseApi(call.request)
   const isMcp = saysMcp(call.request)
   if (api && (api.basis === 'path' || !isMcp))

@@ -18,6 +18,13 @@ export function refusalHeaders(reason: Reason, type: string): string[] {
   ]
 }
 
+/** Fields that a refusal has besides, where a person is asked. @param hold id of the hold */
+export function holdHeaders(reason: Reason, hold: string): string[] {
+  const fields = ['Sallyport-Hold', hold]
+  // SDKs of model APIs repeat a 403 only where they are told so.
+  return reason === 'approval-pending' ? [...fields, 'X-Should-Retry', 'true'] : fields
+}
+
 /** What the refused one is told to do; how long there is to wait says more than the table, where it is known. */
 export function adviceFor(
   reason: Reason,

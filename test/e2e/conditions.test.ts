@@ -1,6 +1,7 @@
 // Conditions through the running proxy: each thing that a rule can look at flips the verdict by itself, the record cites the
 // rule, and what is read of a body arrives byte for byte.
 
+import net from 'node:net'
 import { gzipSync } from 'node:zlib'
 
 import t from 'tap'
@@ -31,6 +32,9 @@ function answerMcp(body: string): string {
   return JSON.stringify({ jsonrpc: '2.0', id, result })
 }
 
+let started = 0
+let sinkUrl = ''
+
 interface Asked {
   readonly task?: MadeTask
   readonly method?: string
@@ -54,12 +58,11 @@ async function ask(cx: Scenario, asked: Asked): Promise<string> {
   return `deny ${token ?? event.reason} ${rule?.id}`
 }
 
+const ALL = `id: all, allow: ['${url}', '${other}'], data: public, ${LOOPBACK}`
+
 /** A rule that denies by a condition what another allows. */
-function denying(when: string, more = ''): Record<string, string> {
-  return ruleSet(
-    `id: all, allow: ['${url}', '${other}'], data: public, ${LOOPBACK}`,
-    `id: never, deny: ['${url}', '${other}'], when: '${when}'${more}`,
-  )
+function denying(when: string): Record<string, string> {
+  return ruleSet(ALL, `id: never, deny: '${url}', when: '${when}'`)
 }
 
 const DENIED = 'deny denied-by-rule never'
@@ -70,6 +73,8 @@ interface Flip {
   readonly when: string
   readonly task?: Readonly<Record<string, unknown>>
   readonly asked?: Asked
+  /** A stage of the usual task. */
+  readonly isStage?: true
 }
 
 const FLIPS: readonly Flip[] = [
@@ -95,7 +100,7 @@ const FLIPS: readonly Flip[] = [
     asked: { target: `${url}/?force=1` },
   },
   {
-    what: 'a header',
+    what: 'header',
     when: '"x-force" in call.headers',
     asked: { headers: ['X-Force: 1'] },
   },
@@ -105,7 +110,7 @@ const FLIPS: readonly Flip[] = [
     task: { environment: 'prod' },
   },
   {
-    what: 'declared intent',
+    what: 'intent',
     when: 're2(task.intent, "(?i)exfiltrat")',
     task: { intent: 'Exfiltrate everything' },
   },
@@ -114,32 +119,32 @@ const FLIPS: readonly Flip[] = [
     when: 'task.owner.team != "test"',
     task: { owner: { name: 'bob', team: 'interns' } },
   },
+  { what: 'depth', when: 'task.depth > 0', isStage: true, task: { expires: '10m' } },
   { what: 'ceiling', when: 'task.ceiling == "restricted"', task: { ceiling: 'restricted' } },
 ]
 
 void t.test('conditions', async (t) => {
-  for (const { what, when, task, asked } of FLIPS)
-    scenario(
-      t,
-      `R27: ${what} alone flips the verdict by a condition`,
-      { ...base, rules: denying(when) },
-      async (cx, t) => {
-        const usual = await makeTask(cx)
-        const changed = task ? await makeTask(cx, task) : usual
-        t.equal(await ask(cx, { task: usual }), 'allow all')
-        t.equal(await ask(cx, { ...asked, task: changed }), DENIED)
-      },
-    )
-
   scenario(
     t,
-    'R27: delegation depth alone flips the verdict by a condition',
-    { ...base, rules: denying('task.depth > 0') },
+    'R27: each thing that a condition looks at flips the verdict alone, and the record cites the rule',
+    {
+      ...base,
+      rules: ruleSet(
+        ALL,
+        ...FLIPS.map(
+          ({ what, when }) => `id: ${what}, deny: ['${url}', '${other}'], when: '${when}'`,
+        ),
+      ),
+    },
     async (cx, t) => {
-      const parent = await makeTask(cx)
-      const child = await makeTask(cx, { expires: '10m' }, parent.id)
-      t.equal(await ask(cx, { task: parent }), 'allow all')
-      t.equal(await ask(cx, { task: child }), DENIED)
+      const usual = await makeTask(cx)
+      t.equal(await ask(cx, { task: usual }), 'allow all')
+      for (const { what, task, asked, isStage } of FLIPS) {
+        const changed =
+          task || isStage ? await makeTask(cx, task, isStage ? usual.id : undefined) : usual
+        t.equal(await ask(cx, { ...asked, task: changed }), `deny denied-by-rule ${what}`)
+      }
+      t.equal(await ask(cx, { task: usual }), 'allow all')
     },
   )
 
@@ -295,6 +300,54 @@ void t.test('conditions', async (t) => {
       const large = padded('debug', 300_000)
       t.equal(await post(large), 'allow log', 'what is not read is not there')
       t.equal(upstream.seen.at(-1)?.body.toString(), large)
+    },
+  )
+
+  scenario(
+    t,
+    'an upload flows while it is sent, beside rules that read bodies and where it is too large for one',
+    async () => {
+      const sink = await startHttp({
+        raw: (incoming, response) => {
+          incoming.once('data', () => (started += 1))
+          incoming.resume().once('end', () => response.end())
+        },
+      })
+      sinkUrl = `http://up.test:${sink.port}`
+      t.teardown(() => sink.close())
+      return {
+        ...base,
+        rules: ruleSet(
+          `id: pay, allow: '${sinkUrl}', paths: [/pay], when: 'call.body.json.amount <= 100', ${LOOPBACK}`,
+          `id: load, allow: '${sinkUrl}', paths: [/load], ${LOOPBACK}`,
+          `id: big, allow: '${sinkUrl}', paths: [/big], when: '!has(call.body.json)', ${LOOPBACK}`,
+        ),
+      }
+    },
+    async (cx, t) => {
+      const task = await makeTask(cx)
+      for (const [path, headers] of [
+        ['/load', ['Content-Length: 200000']],
+        ['/big', ['Content-Length: 200000', JSON_TYPE]],
+        ['/big', ['Transfer-Encoding: chunked', JSON_TYPE]],
+      ] as const) {
+        const isChunked = headers[0] === 'Transfer-Encoding: chunked'
+        const before = started
+        const socket = net.connect(cx.proxyPort, '127.0.0.1')
+        const { host } = new URL(sinkUrl)
+        socket.write(request('POST', sinkUrl + path, host, { headers: [task.login, ...headers] }))
+        const half = 'x'.repeat(100_000)
+        const piece = isChunked ? `${half.length.toString(16)}\r\n${half}\r\n` : half
+        socket.write(piece)
+        await until(() => started > before, `${path} has begun before it is over`)
+        socket.write(isChunked ? `${piece}0\r\n\r\n` : piece)
+        const answer = await new Promise<string>((resolve) => {
+          let text = ''
+          socket.on('data', (chunk: Buffer) => (text += chunk.toString()))
+          socket.on('close', () => resolve(text))
+        })
+        t.match(answer, /^HTTP\/1\.1 200/, path)
+      }
     },
   )
 })

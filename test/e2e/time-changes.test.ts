@@ -13,7 +13,7 @@ import { api } from '../fixtures/tasks.ts'
 import { startHttp, startTcp } from '../fixtures/upstreams.ts'
 
 const LOOPBACK = "addresses: ['127.0.0.0/8']"
-const SOON_MS = 5000
+const SOON_MS = 8000
 const MINUTE_MS = 60_000
 const DAY_MS = 1440 * MINUTE_MS
 const HOUR_MS = 60 * MINUTE_MS

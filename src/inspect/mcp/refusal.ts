@@ -14,6 +14,8 @@ export interface RefusalContext {
   readonly taskId: string | undefined
   /** The messages were posted to an endpoint of the old transport, whose clients read the status and no body. */
   readonly isOldTransport?: boolean
+  /** Id of the hold that a person is asked about. */
+  readonly hold?: string
   /** How long there is to wait, where it is known. */
   readonly wait?: Wait | undefined
 }
@@ -76,10 +78,11 @@ export function refuseUnread(
 export function errorFor(
   id: MessageId | null,
   reason: Reason,
-  { callId, taskId, wait }: RefusalContext,
+  { callId, taskId, wait, hold }: RefusalContext,
   code: number = REFUSED,
 ): JsonValue {
-  const data: JsonValue = JSON.parse(problemBody(reason, callId, taskId, wait))
+  const extension = hold === undefined ? {} : { hold }
+  const data: JsonValue = JSON.parse(problemBody(reason, callId, taskId, wait, extension))
   return { jsonrpc: '2.0', id, error: { code, message: textOf(reason, wait), data } }
 }
 

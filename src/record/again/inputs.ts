@@ -155,8 +155,9 @@ function insideMessages(messages: readonly RecordBody[]): ReadInside {
     ({ event, sallyport: { detail } }) =>
       event.action === 'message-denied' && detail?.['batch'] === undefined,
   )
+  const held = messages.find(({ sallyport: { decision } }) => decision?.verdict === 'hold')
   const [first] = messages
-  const deciding = denied ?? first
+  const deciding = denied ?? held ?? first
   return deciding === undefined ? { contents: [] } : insideMessage(deciding)
 }
 

@@ -11,6 +11,8 @@ export interface MetricSources {
   readonly openTunnels: () => number
   readonly tasks: () => TaskNumbers
   readonly overrides: () => number
+  /** Calls that wait for a person, and what became of them, by action. */
+  readonly holds: () => { readonly open: number; readonly actions: ReadonlyMap<string, number> }
   readonly secrets: () => { readonly count: number; readonly oldestSeconds: number }
   readonly selfChecks: () => SelfCheckState
   readonly journal: () => {

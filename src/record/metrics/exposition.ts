@@ -15,6 +15,8 @@ import { DETECTIONS } from '../detect/detections.ts'
 /** prom-client wants to know the label names beforehand. */
 const LABEL_NAMES = ['verdict', 'reason', 'outcome', 'sink', 'state', 'type', 'name', 'limit']
 
+const HOLD_OUTCOMES = ['opened', 'approved', 'denied', 'timed-out', 'used', 'withdrawn'] as const
+
 type Labels = Record<string, string>
 type Add = (labels: Labels, value: number) => void
 
@@ -26,6 +28,7 @@ export class Exposition {
     registerCounters(this.#registry, counts)
     registerGauges(this.#registry, sources)
     registerOversight(this.#registry, sources)
+    registerHolds(this.#registry, sources)
     registerSinks(this.#registry, sources)
   }
 
@@ -240,6 +243,19 @@ function registerOversight(registry: Registry, sources: MetricSources): void {
     'When the controls were looked at last; 0 before the first time.',
     (add) => add({}, (selfChecks().at ?? 0) / 1000),
   )
+}
+
+function registerHolds(registry: Registry, { holds }: MetricSources): void {
+  gauge(
+    registry,
+    'sallyport_holds_open',
+    'Calls that wait for a person or their approval.',
+    (add) => add({}, holds().open),
+  )
+  counter(registry, 'sallyport_holds_total', 'What became of held calls, by outcome.', (add) => {
+    for (const outcome of HOLD_OUTCOMES)
+      add({ outcome }, holds().actions.get(`hold-${outcome}`) ?? 0)
+  })
 }
 
 function registerSinks(registry: Registry, { sinks }: MetricSources): void {

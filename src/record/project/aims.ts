@@ -78,8 +78,11 @@ function actionOf(record: unknown): string {
 
 function decisionOf(record: unknown): AimsFields['decision'] {
   // What rules allowed may be refused all the same: its address, its credential, its size.
-  if (textsAt(record, 'event', 'type').includes('denied')) return 'deny'
+  if (textsAt(record, 'event', 'type').includes('denied'))
+    return textAt(record, 'event', 'reason') === 'approval-pending' ? 'hold' : 'deny'
   const verdict = textAt(record, 'sallyport', 'decision', 'verdict')
+  // Somebody let it through.
+  if (verdict === 'hold') return 'allow'
   return verdict === 'allow' || verdict === 'deny' ? verdict : 'none'
 }
 

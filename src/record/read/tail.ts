@@ -9,7 +9,7 @@ import { parseJson } from '../../wire/parse-json.ts'
 import type { RecordBody } from '../body.ts'
 import { JournalReader, type JournalPlace } from './reader.ts'
 import { listSegments } from '../journal/segments.ts'
-import { isDenial } from '../usual.ts'
+import { isOfVerdict } from '../usual.ts'
 
 /** Which records are wanted; members left out do not restrict. */
 export interface TailFilter {
@@ -163,15 +163,15 @@ function isTerminal({ event }: RecordBody): boolean {
   return event.action !== 'call-started' && event.action !== 'call-progress'
 }
 
-function isOfCall({ event, sallyport, ...record }: RecordBody, filter: TailFilter): boolean {
+function isOfCall(record: RecordBody, filter: TailFilter): boolean {
   const { task, host, verdict, reason, rule, credential } = filter
-  const decided = isDenial(event.action) ? 'deny' : sallyport.decision?.verdict
+  const { event, sallyport } = record
   const ruleName = record.rule && `${record.rule.ruleset}/${record.rule.id}`
   const place = record.destination?.domain ?? record.destination?.ip
   return (
     (task === undefined || sallyport.task?.path.includes(task) === true) &&
     (host === undefined || isHost(place, host.toLowerCase())) &&
-    (verdict === undefined || decided === verdict) &&
+    (verdict === undefined || isOfVerdict(record, verdict)) &&
     (reason === undefined || event.reason === reason) &&
     (rule === undefined || record.rule?.id === rule || ruleName === rule) &&
     (credential === undefined || sallyport.credential?.name === credential)

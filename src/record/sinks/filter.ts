@@ -3,7 +3,7 @@
 import { parseJson } from '../../wire/parse-json.ts'
 import type { RecordBody } from '../body.ts'
 import { actionOf, ACTION_WITHIN } from '../line.ts'
-import { isDenial } from '../usual.ts'
+import { isOfVerdict } from '../usual.ts'
 
 /** What a sink asks for: a record meets every member that is there, a list by any of its own. */
 export interface SinkFilter {
@@ -94,10 +94,7 @@ function testsOf(filter: SinkFilter): Test[] {
   const tests: Test[] = []
   if (kind !== undefined) tests.push(({ event }) => event.kind === kind)
   if (action !== undefined) tests.push(({ event }) => action.includes(event.action))
-  if (verdict !== undefined)
-    tests.push(
-      ({ event, sallyport }) => verdictOf(event.action, sallyport.decision?.verdict) === verdict,
-    )
+  if (verdict !== undefined) tests.push((record) => isOfVerdict(record, verdict))
   if (reason !== undefined) tests.push(({ event }) => reason.includes(event.reason ?? ''))
   if (task !== undefined)
     tests.push(({ sallyport }) => sallyport.task?.path.some((id) => task.includes(id)) === true)
@@ -106,11 +103,6 @@ function testsOf(filter: SinkFilter): Test[] {
   if (tool !== undefined) tests.push(({ gen_ai: ai }) => isTool(ai?.tool?.name, tool))
   if (regulated !== undefined) tests.push((record) => isRegulated(record) === regulated)
   return tests
-}
-
-/** A call refused before or after its decision was refused all the same; counts of refusals have no decision. */
-function verdictOf(action: string, decided: string | undefined): string | undefined {
-  return isDenial(action) ? 'deny' : decided
 }
 
 function isHost({ url, destination }: RecordBody, wanted: readonly string[]): boolean {

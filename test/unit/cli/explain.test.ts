@@ -91,6 +91,31 @@ void t.test('headers count', async (t) => {
   t.match(await explain('POST', 'https://api.test/log', '--header', 'nonsense'), { code: 2 })
 })
 
+void t.test('each clause of a condition is shown with what it comes to', async (t) => {
+  const place = t.testdir({
+    'sallyport.yaml': '{}',
+    rules: {
+      'c.yaml': `ruleset: c
+rules:
+  - id: small
+    allow: https://when.test
+    when: >-
+      call.method == "GET" &&
+      (call.query.a == "1" || call.port == 443)
+`,
+    },
+  })
+  const config = ['--rules', 'c', '--config', path.join(place, 'sallyport.yaml')]
+  t.match(await run(['explain', 'GET', 'https://when.test/?a=1&a=2', ...config]), {
+    code: 0,
+    out: /c\/small .*\n {8}call\.method == "GET" {2}true\n {8}call\.query\.a == "1" \|\| call\.port == 443 {2}true\n {8}call\.query\.a == "1" {2}error: is there more than once\n {8}call\.port == 443 {2}true\n/,
+  })
+  t.match(await run(['explain', 'POST', 'https://when.test/', ...config]), {
+    code: 1,
+    out: /^deny operation-not-allowed[^]* {8}call\.method == "GET" {2}false\n/,
+  })
+})
+
 void t.test('rule sets and parameters may be given instead of a task', async (t) => {
   const other = 'https://api.test/repos/acme/other/issues'
   t.equal((await explain('GET', other, '--param', 'repo=acme/other')).code, 0, 'over the task')

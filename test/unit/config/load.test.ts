@@ -130,7 +130,7 @@ void t.test('keys that this version does not serve are refused by name', (t) => 
     'credentials.a.inject.json':
       'credentials: { a: { source: { env: A }, inject: { json: {}, bearer: true }, hosts: [a.test] } }',
   }
-  for (const name of ['reviewers', 'pdp', 'fleet', 'console']) keys[name] = `${name}: {}`
+  for (const name of ['pdp', 'fleet', 'console']) keys[name] = `${name}: {}`
   for (const [key, text] of Object.entries(keys)) {
     const { config, problems } = load(text)
     t.equal(config, undefined, key)

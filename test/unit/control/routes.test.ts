@@ -249,17 +249,6 @@ void t.test('an error of the program itself tells the principal nothing of it', 
   control.unexpected.length = 0
 })
 
-void t.test('what is not served yet says so by name', async (t) => {
-  const control = await startControl(t)
-  for (const path of ['/v1/holds', '/v1/holds/1/approve']) {
-    const name = path.split('/')[2]!
-    t.match(await control.ask('GET', path), {
-      status: 501,
-      body: { reason: 'not-served', detail: `\`${name}\` is not served by this version` },
-    })
-  }
-})
-
 void t.test(
   'R56: checkpoints and their keys are shown to anyone, and made by whom it concerns',
   async (t) => {
@@ -393,6 +382,10 @@ void t.test('the document is made from the schemas that check', async (t) => {
     '/v1/calls',
     '/v1/checkpoints',
     '/v1/credentials',
+    '/v1/holds',
+    '/v1/holds/{id}',
+    '/v1/holds/{id}/approve',
+    '/v1/holds/{id}/deny',
     '/v1/inventory',
     '/v1/keys',
     '/v1/kill',

@@ -3,8 +3,8 @@
 
 import t from 'tap'
 
-import { checkTests } from '../../../src/policy/check.ts'
 import { checkExpiry } from '../../../src/policy/check-expiry.ts'
+import { checkTests } from '../../../src/policy/rule-tests.ts'
 import { decide } from '../../../src/policy/decide.ts'
 import { parseRuleSet } from '../../../src/policy/parse.ts'
 import { askAbout } from '../../../src/policy/written-call.ts'

@@ -36,6 +36,7 @@ function openRecorder(dir: string, messageRecordsPerSecond = 50, recordsQueuedMa
       endings: { counts: [], sum: 0 },
     }),
     journal: () => journal.stats,
+    holds: () => ({ open: 0, actions: new Map() }),
     overrides: () => 4,
     secrets: () => ({ count: 3, oldestSeconds: 60 }),
     selfChecks: () => ({

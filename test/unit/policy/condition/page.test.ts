@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs'
 
 import t from 'tap'
 
-import { checkRuleSet, checkTests } from '../../../../src/policy/check.ts'
+import { checkRuleSet } from '../../../../src/policy/check.ts'
 import * as bounds from '../../../../src/policy/condition/bounds.ts'
 import { ENVIRONMENT, hasMembers, type Node } from '../../../../src/policy/condition/environment.ts'
 import { FUNCTIONS, METHODS, PATTERNED } from '../../../../src/policy/condition/functions.ts'
@@ -13,6 +13,7 @@ import { LOOPS } from '../../../../src/policy/condition/loops.ts'
 import { TIME_METHODS } from '../../../../src/policy/condition/times.ts'
 // Loaded before it is required: the test runner's own loader cannot.
 import '../../../../src/inspect/graphql/read.ts'
+import { checkTests } from '../../../../src/policy/rule-tests.ts'
 import { readContent } from '../../../../src/understand/read-content.ts'
 import { ruleSet } from '../ask.ts'
 

@@ -5,7 +5,7 @@ import * as fc from 'fast-check'
 import t from 'tap'
 
 import { readContent } from '../../../../src/understand/read-content.ts'
-import { checkTests } from '../../../../src/policy/check.ts'
+import { checkTests } from '../../../../src/policy/rule-tests.ts'
 import type { Content } from '../../../../src/policy/subject.ts'
 import { decisionOn, policyOf, ruleSet } from '../ask.ts'
 

@@ -33,6 +33,7 @@ void t.test(
           skippedRecords: 40,
         },
       ],
+      holds: () => ({ open: 2, actions: new Map([['hold-opened', 3]]) }),
       overrides: () => 4,
       secrets: () => ({ count: 3, oldestSeconds: 60 }),
       selfChecks: () => ({
@@ -90,6 +91,9 @@ void t.test(
         'sallyport_journal_available 1',
         'sallyport_static_secrets 3',
         'sallyport_static_secret_age_seconds 60',
+        'sallyport_holds_open 2',
+        'sallyport_holds_total{outcome="opened"} 3',
+        'sallyport_holds_total{outcome="timed-out"} 0',
         'sallyport_overrides_unreviewed 4',
         'sallyport_self_check_passed{name="clock"} 1',
         'sallyport_self_check_passed{name="key-files"} 0',

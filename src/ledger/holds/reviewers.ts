@@ -1,0 +1,68 @@
+// Who may answer for a held call: named reviewers, by name or team, and nobody who asked for it where the rule keeps them
+// apart. Pure. Called by `holds.ts`.
+
+import { ControlError } from '../../tasks/control-error.ts'
+import type { HoldReviewer } from '../../tasks/hold-view.ts'
+import type { Task } from '../../tasks/task.ts'
+
+/** What a hold says of its reviewers. */
+export interface HeldFor {
+  readonly team: string
+  readonly separate: boolean
+  readonly reviewers: readonly string[] | undefined
+  /** Normal forms of the names of everybody who asked for the call. */
+  readonly requesters: readonly string[]
+}
+
+const TEAM = 'team:'
+
+/**
+ * Gives the form in which names of people are taken for the same, to keep one out: of letters and digits alone, whatever their
+ * case, as a principal's name cannot have what an owner's can.
+ */
+function normalName(name: string): string {
+  const plain = name.normalize('NFKC').toLowerCase()
+  return plain.replaceAll(/[^\p{L}\p{N}]/gu, '') || plain
+}
+
+/** Names everybody who asked for what a task does, each in normal form. @param createdBy who made the task */
+export function requestersOf(task: Task, createdBy: string | undefined): readonly string[] {
+  const { owner, agent, principal, delegation = [] } = task
+  const names = [
+    owner.name,
+    agent.account,
+    agent.instance,
+    ...(principal === undefined ? [] : [principal]),
+    ...(createdBy === undefined ? [] : [createdBy]),
+    ...delegation.flatMap((above) => [above.owner, above.agent, above.instance]),
+  ]
+  return [...new Set(names.map(normalName))]
+}
+
+/** Tells why somebody may not answer; undefined where it may. */
+export function objectionTo(
+  { name, teams }: Pick<HoldReviewer, 'name' | 'teams'>,
+  { team, separate, reviewers, requesters }: HeldFor,
+): string | undefined {
+  // Whom the rule names it means, of whatever team the task is.
+  if (reviewers === undefined) {
+    if (teams.length > 0 && !teams.includes(team))
+      return "the task is of a team that is not one of the reviewer's"
+  } else if (!reviewers.some((named) => isMeant(named, name, teams)))
+    return 'the rule names other reviewers'
+  if (separate && requesters.includes(normalName(name)))
+    return 'who owns the task, made it or acts in it does not answer for it'
+  return undefined
+}
+
+/** Refuses who may not answer. @throws ControlError principal-not-allowed */
+export function checkReviewer(reviewer: HoldReviewer, held: HeldFor): void {
+  const objection = objectionTo(reviewer, held)
+  if (objection !== undefined) throw new ControlError('principal-not-allowed', objection)
+}
+
+function isMeant(named: string, name: string, teams: readonly string[]): boolean {
+  if (named.startsWith(TEAM)) return teams.includes(named.slice(TEAM.length))
+  // To let one in, a name is that name.
+  return named === name
+}
