@@ -3,12 +3,7 @@
 
 import assert from 'node:assert'
 
-import type {
-  CallHold,
-  Inspection,
-  OutgoingHead,
-  UpstreamResponse,
-} from './call-parts.ts'
+import type { CallHold, Inspection, OutgoingHead, UpstreamResponse } from './call-parts.ts'
 import type { Reason, Wait } from './errors.ts'
 import type { InspectedFields } from './inspect/fields.ts'
 import type { QuotaCharge } from './ledger/owed.ts'
