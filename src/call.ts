@@ -3,20 +3,13 @@
 
 import assert from 'node:assert'
 
-import type {
-  CallHold,
-  Inspection,
-  OutgoingHead,
-  UpstreamFacts,
-  UpstreamResponse,
-} from './call-parts.ts'
+import type { CallHold, Inspection, OutgoingHead, UpstreamResponse } from './call-parts.ts'
 import type { Reason, Wait } from './errors.ts'
 import type { InspectedFields } from './inspect/fields.ts'
 import type { QuotaCharge } from './ledger/owed.ts'
 import type { PolicyChain } from './policy/conjunction.ts'
 import type { Moment } from './policy/facts.ts'
 import type { ConnectDecision, Decision } from './policy/decision.ts'
-import type { Content } from './policy/subject.ts'
 import type { DataClass, Task, TaskStanding } from './tasks/task.ts'
 import type { Endpoint } from './wire/authority.ts'
 import type { Body, RawHeaders } from './wire/body.ts'
@@ -31,7 +24,6 @@ export type {
   Message,
   OutgoingHead,
   UnreadSocket,
-  UpstreamFacts,
   UpstreamResponse,
 } from './call-parts.ts'
 

@@ -22,15 +22,15 @@ export function isSignedAnswer(request: IncomingMessage): boolean {
 export async function takeSignedAnswer(
   request: IncomingMessage,
   response: ServerResponse,
-  { signedAnswers, recorded }: ControlParts,
+  parts: ControlParts,
   bytesMax: number,
 ): Promise<void> {
   const id = holdIn(request)
   if (id === undefined) throw new ControlError('not-found', 'there is no such route')
   const body = (await readBody(request, bytesMax)).toString('utf8')
-  const hold = signedAnswers.take(fieldsOf(request), id, body)
+  const hold = parts.signedAnswers.take(fieldsOf(request), id, body)
   // Whoever is told of a change finds it on record.
-  await recorded()
+  await parts.recorded()
   const text = `${JSON.stringify(hold)}\n`
   response.writeHead(200, {
     'Content-Type': 'application/json',
