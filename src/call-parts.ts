@@ -6,7 +6,6 @@ import type { Reason } from './errors.ts'
 import type { InspectedFields } from './inspect/fields.ts'
 import type { Unit } from './ledger/owed.ts'
 import type { Decision } from './policy/decision.ts'
-import type { Content } from './policy/subject.ts'
 import type { Body, RawHeaders } from './wire/body.ts'
 import type { TraceContext } from './wire/trace-context.ts'
 
@@ -62,8 +61,6 @@ export interface Answer {
 export interface Inspection {
   /** The request's body as it leaves: byte for byte what was judged. */
   readonly body: Body
-  /** What the rules were asked about, kept where time may change their answer. */
-  readonly contents?: readonly Content[]
   /** The head's fields as they are sent on: an answer that is to be read must not come compressed. */
   rewriteHead(headers: RawHeaders): RawHeaders
   /** Puts on record what the request says, before it leaves. @throws EgressError audit-unavailable */

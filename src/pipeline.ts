@@ -232,7 +232,7 @@ async function openOpaque(
     if (start.ech) throw new EgressError('protocol-not-allowed', { begins: 'ech' })
   }
   parts.flow.checkSend(call)
-  await meetObligations(call, parts.recorder, parts.quotas)
+  await meetObligations(call, parts.recorder, parts.tools.quotas)
   parts.flow.checkSend(call)
   call.clear()
   parts.flow.noteRead(call)

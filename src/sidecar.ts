@@ -15,11 +15,7 @@ import { openSecrets, type LogGuard, type Secrets } from './config/secrets.ts'
 import { startSinks } from './config/sinks.ts'
 import { makeTaskAuthorities } from './config/task-authorities.ts'
 import { endsWithTask } from './config/endings.ts'
-import {
-  makeControlServer,
-  reachableAddress,
-  type ControlPartsOptions,
-} from './config/control-parts.ts'
+import { makeControlServer, reachableAddress } from './config/control-parts.ts'
 import { makeHooks } from './config/hooks.ts'
 import { closeLedger, openLedger, type Ledger } from './config/ledger.ts'
 import { TimeChanges } from './config/time-changes.ts'
@@ -57,6 +53,8 @@ export interface SidecarOptions {
   /** The program's. */
   readonly version: string
 }
+
+type ControlOptions = Parameters<typeof makeControlServer>[0]
 
 const CUT_TIMEOUT_MS = 2000
 
@@ -124,12 +122,7 @@ export class Sidecar {
     const onProgress = (call: Call): void => records.recorder.recordProgress(call)
     const changes = new TimeChanges(() => ({ room: this.#room, dialer }))
     this.#openCalls = new OpenCalls({ limits, now, onProgress, onTimed: changes.look })
-    this.#rules = openRules({
-      config,
-      log,
-      records,
-      room: () => this.#room,
-    })
+    this.#rules = openRules({ config, log, records, room: () => this.#room })
     const dialer = makeDialer(
       config,
       () => [this.#proxy.address(), this.#health.address(), this.#control.address()],
@@ -184,7 +177,7 @@ export class Sidecar {
   #makeControl({
     version,
     ...held
-  }: Pick<ControlPartsOptions, 'credentials' | 'strangers'> & { version: string }): ControlServer {
+  }: Pick<ControlOptions, 'credentials' | 'strangers'> & { version: string }): ControlServer {
     const options = {
       ...held,
       config: this.#config,

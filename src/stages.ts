@@ -54,11 +54,14 @@ export interface Parts {
   readonly flow: FlowMarks
   /** Answers what is asked of the proxy itself. */
   readonly envelope: OwnAnswers
-  /** What tasks may do in numbers, and what of it waits for a person. */
-  readonly quotas: Pick<Quotas, 'take'>
+  /** What tasks have seen of the tools they use, asked of them, and used of limits. */
+  readonly tools: {
+    readonly pins: ToolPins
+    readonly requests: OpenRequests
+    readonly quotas: Pick<Quotas, 'take'>
+  }
+  /** The calls that wait for a person. */
   readonly holds: Pick<Holds, 'join'>
-  /** What tasks have seen of the tools they use, and asked of them. */
-  readonly tools: { readonly pins: ToolPins; readonly requests: OpenRequests }
   /** What records keep of prompts and tool calls where no rule says. */
   readonly record: ContentModes
   /** Names of request header fields, in lower case, whose values records keep. */
@@ -100,7 +103,7 @@ export async function clear(
 ): Promise<Call & Received & Cleared> {
   // In the turn in which it was decided: from here on whatever its task reads cuts it.
   parts.flow.checkSend(call)
-  const started = meetObligations(call, parts.recorder, parts.quotas)
+  const started = meetObligations(call, parts.recorder, parts.tools.quotas)
   const { inspection } = call
   // Asked for in one go, so that the start stands before what was said, in one write.
   if (inspection === undefined) await started

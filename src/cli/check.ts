@@ -66,7 +66,7 @@ function checkAll(options: CommonOptions, io: CommandIo): Checked {
   const { config, problems, placeOf } = loadFor(options, io, false)
   // Rules are looked at also where the configuration that names their directory cannot be read.
   const places = [config?.rules.dir ?? path.join(path.dirname(file), 'rules')]
-  const rules = checkRuleFiles(places, config?.profiles)
+  const rules = checkRuleFiles(places, Date.now(), config)
   const together = config === undefined ? [] : checkInstallation(config, rules.sets, placeOf)
   return {
     problems: [...problems, ...rules.problems, ...together],
@@ -109,7 +109,7 @@ function checkRules(
   options: CommonOptions,
   io: CommandIo,
 ): ReturnType<typeof checkRuleFiles> {
-  return checkRuleFiles(places, loadFor(options, io, true).config?.profiles)
+  return checkRuleFiles(places, Date.now(), loadFor(options, io, true).config)
 }
 
 /** A rule file names its rule set; any other file is a configuration. */

@@ -1,7 +1,7 @@
 // `sallyport explain`: the verdict on one call and every rule that was looked at, from the code that decides live traffic.
 // Called by `program.ts`.
 
-import { Option, type Command } from 'commander'
+import type { Command } from 'commander'
 
 import type { Config } from '../config/config.ts'
 import { pinnedFinderFor } from '../config/pinned-rules.ts'
@@ -16,14 +16,18 @@ import { makeItem } from '../policy/inside-grammar.ts'
 import type { Verdict } from '../policy/rule-set.ts'
 import { askAbout, type Asked } from '../policy/written-call.ts'
 import type { ControlClient } from '../control/client.ts'
+import { DATA_CLASSES, type DataClass } from '../tasks/task.ts'
 import { configFor, staticTaskFor, staticTaskOf, type CommonOptions } from './common.ts'
 import { callControl } from './control.ts'
+import { chainOf, rulesOf } from './live-task.ts'
 import { readBodyContent, readBodyFile } from './explain-body.ts'
 import { EXIT_CODES, paintFor, printJson, UsageError, type CommandIo } from './io.ts'
+import { readMoment } from './period.ts'
 import { formatProblems } from './problems.ts'
 import { printTrace } from './trace.ts'
 
 interface ExplainFlags {
+  readonly after?: DataClass
   readonly task?: string
   readonly rules?: readonly string[]
   readonly environment?: string
@@ -33,6 +37,7 @@ interface ExplainFlags {
   readonly resource?: string
   readonly prompt?: string
   readonly body?: string
+  readonly at?: string
   readonly call?: readonly string[]
 }
 
@@ -41,15 +46,13 @@ interface Explained {
   readonly trace: readonly TraceStep[]
 }
 
-const NOT_SERVED = ['--at <time>']
-
 /** Adds the verb. */
 export function registerExplain(
   program: Command,
   io: CommandIo,
   exit: (code: number) => void,
 ): void {
-  const verb = program
+  program
     .command('explain')
     .description('the verdict on a call, and every rule that was looked at; exit 0 allow, 1 deny')
     .argument('[METHOD]', 'such as GET, or CONNECT')
@@ -59,6 +62,11 @@ export function registerExplain(
     .option('--environment <name>', 'as a task of this environment')
     .option('--param <name=value>', 'a parameter of the rule sets', addParam, {})
     .option('--header <name: value>', 'a header of the call', addHeader, [])
+    .addOption(
+      new Option('--after <class>', 'having read this; default: what a task has read').choices(
+        DATA_CLASSES,
+      ),
+    )
     .option('--tool <name>', 'as an MCP message that calls this tool')
     .option('--resource <uri>', 'as an MCP message that reads this resource')
     .option('--prompt <name>', 'as an MCP message that gets this prompt')
@@ -67,43 +75,50 @@ export function registerExplain(
       'recorded calls or messages: as they were decided and as they would be',
     )
     .option('--body <@file>', 'with the bytes of this file as its body, where rules look inside')
-  for (const option of NOT_SERVED) verb.addOption(new Option(option).hideHelp())
-  verb.action(
-    async (
-      method: string | undefined,
-      url: string | undefined,
-      _options: unknown,
-      command: Command,
-    ) => {
-      refuseNotServed(command)
-      const options = command.optsWithGlobals<CommonOptions & ExplainFlags>()
-      if (options.call !== undefined) {
-        if (method !== undefined) throw new UsageError('give METHOD and URL, or `--call`, not both')
-        exit(await explainCalls(options.call, options, io))
-        return
-      }
-      if (method === undefined || url === undefined)
-        throw new UsageError(
-          'explain needs METHOD and URL, such as: explain GET https://api.github.com/user',
-        )
-      const config = configFor(options, io, true)
-      const { task: taskId } = options
-      const bytesMax = config.limits.inspectBytesMax
-      const isHeld = taskId !== undefined && taskId !== staticTaskOf(config)?.id
-      if (!isHeld) {
-        const policy = policyFor(config, rulesFor(config, options), io)
-        exit(explainCall([policy], method, url, options, io, bytesMax))
-        return
-      }
-      if (options.rules !== undefined) throw new UsageError('give `--task` or `--rules`, not both')
-      const run = async (client: ControlClient): Promise<number> => {
-        const [own, ...above] = await chainOf(client, taskId)
-        const policies = [own, ...above].map((task) => policyFor(config, task, io))
-        return explainCall([policies[0]!, ...policies.slice(1)], method, url, options, io, bytesMax)
-      }
-      exit(await callControl(options, io, run))
-    },
-  )
+    .option('--at <time>', 'as at this time, such as 2027-03-28T01:30:00Z; default: now')
+    .action(
+      async (
+        method: string | undefined,
+        url: string | undefined,
+        _options: unknown,
+        command: Command,
+      ) => {
+        const options = command.optsWithGlobals<CommonOptions & ExplainFlags>()
+        if (options.call !== undefined) {
+          refuseBesideCall(method, options)
+          exit(await explainCalls(options.call, options, io))
+          return
+        }
+        if (method === undefined || url === undefined)
+          throw new UsageError(
+            'explain needs METHOD and URL, such as: explain GET https://api.github.com/user',
+          )
+        const config = configFor(options, io, true)
+        const { task: taskId } = options
+        const bytesMax = config.limits.inspectBytesMax
+        const isHeld = taskId !== undefined && taskId !== staticTaskOf(config)?.id
+        if (!isHeld) {
+          const policy = policyFor(config, rulesFor(config, options), io)
+          exit(explainCall([policy], method, url, options, io, bytesMax))
+          return
+        }
+        if (options.rules !== undefined)
+          throw new UsageError('give `--task` or `--rules`, not both')
+        const run = async (client: ControlClient): Promise<number> => {
+          const [own, ...above] = await chainOf(client, taskId)
+          const policies = [own, ...above].map((task) => policyFor(config, rulesOf(task), io))
+          const chain: PolicyChain = [policies[0]!, ...policies.slice(1)]
+          const asked = { ...options, after: options.after ?? own.read }
+          return explainCall(chain, method, url, asked, io, bytesMax)
+        }
+        exit(await callControl(options, io, run))
+      },
+    )
+}
+
+function refuseBesideCall(method: string | undefined, { at }: ExplainFlags): void {
+  if (method !== undefined) throw new UsageError('give METHOD and URL, or `--call`, not both')
+  if (at !== undefined) throw new UsageError('a recorded call has a time of its own')
 }
 
 async function explainCalls(
@@ -127,24 +142,6 @@ async function explainCalls(
     if ((await explainRecorded(config, id, showTask, options.json === true, io)) !== EXIT_CODES.ok)
       code = EXIT_CODES.no
   return code
-}
-
-function refuseNotServed(command: Command): void {
-  for (const option of NOT_SERVED) {
-    const [flag = ''] = option.split(' ')
-    if (command.getOptionValueSource(flag.slice(2)) !== undefined)
-      throw new UsageError(`\`${flag}\` is not served by this version.`)
-  }
-}
-
-/** What a task of the running sidecar says of its rules, and what those above it do, the parent's next. */
-async function chainOf(
-  client: ControlClient,
-  taskId: string,
-): Promise<readonly [TaskRules, ...TaskRules[]]> {
-  const own = await client.showTask(taskId)
-  const above = own.path.slice(0, -1).toReversed()
-  return [own, ...(await Promise.all(above.map((id) => client.showTask(id))))]
 }
 
 function policyFor(config: Config, task: TaskRules, io: CommandIo): Policy {
@@ -192,7 +189,7 @@ function explainCall(
 ): number {
   let explained: Explained
   try {
-    explained = explainAsked(policies, questionOf(method, url, options), options.body, bytesMax)
+    explained = explainAsked(policies, questionOf(method, url, options), options, bytesMax)
   } catch (error) {
     if (!(error instanceof EgressError)) throw error
     // What cannot be read is refused before any rule is looked at.
@@ -208,11 +205,14 @@ function explainCall(
 function explainAsked(
   policies: PolicyChain,
   asked: Asked,
-  bodyFlag: string | undefined,
+  { body, at, after = 'public' }: ExplainFlags,
   bytesMax: number,
 ): Explained {
-  const bytes = bodyFlag === undefined ? undefined : readBodyFile(bodyFlag)
-  const moment: Moment = { now: Date.now(), read: 'public' }
+  const bytes = body === undefined ? undefined : readBodyFile(body)
+  const moment: Moment = {
+    now: at === undefined ? Date.now() : readMoment('--at', at),
+    read: after,
+  }
   const explained = explainTogether(policies, asked, moment)
   const { inspectors } = explained.decision
   // As live: a body that no rule looks into is not read, nor that of a call which its head alone refuses.

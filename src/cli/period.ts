@@ -1,5 +1,7 @@
-// The times that verbs take: `--since` and `--until`, a duration ago or a moment. Called by the verbs that read a journal.
+// The times that verbs take: `--since` and `--until`, a duration ago or a moment; `--at`, a moment. Called by the verbs that read
+// a journal, and by `explain`.
 
+import { MOMENT_EXPECTED, parseDate, parseMoment } from '../wire/time.ts'
 import { parseDuration } from '../wire/units.ts'
 import { UsageError } from './io.ts'
 
@@ -19,6 +21,13 @@ export function readPeriod(flags: {
     ...(since !== undefined && { since: timeOf('--since', since) }),
     ...(until !== undefined && { until: timeOf('--until', until) }),
   }
+}
+
+/** Reads a moment, or a date as its beginning in UTC, as epoch milliseconds. @throws UsageError naming the flag */
+export function readMoment(flag: string, written: string): number {
+  const time = parseDate(written) ?? parseMoment(written)
+  if (time === undefined) throw new UsageError(`\`${flag} ${written}\`: ${MOMENT_EXPECTED}`)
+  return time
 }
 
 function timeOf(flag: string, written: string): number {

@@ -12,7 +12,7 @@ export function printTaskLine(task: TaskView, io: CommandIo): void {
   const shown = state === 'active' ? paint.green(state) : paint.yellow(state)
   const who = `${agent.instance} for ${owner.name} (${owner.team})`
   io.out(escapeUnprintable(`${id} `) + shown)
-  if (task.observe === true) io.out(` ${paint.bgYellow(paint.black(' OBSERVE '))}`)
+  if (task.observe === true) io.out(` ${paint.bgYellow(paint.black('OBSERVE'))}`)
   const from = state === 'pending' && notBefore !== undefined ? ` from ${notBefore}` : ''
   io.out(escapeUnprintable(`${from} until ${expiresAt} ${who}: ${intent.replaceAll(/\s+/g, ' ')}`))
   io.out('\n')

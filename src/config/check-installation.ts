@@ -2,6 +2,8 @@
 // Pure but for reading the rule files. Called by `cli/check.ts`; a start makes the same demands of the rules.
 
 import { checkRuleSet, checkTogether } from '../policy/check.ts'
+import { DEFAULT_LIMITS, type Limits } from '../limits.ts'
+import { checkExpiry } from '../policy/check-expiry.ts'
 import type { CredentialDefinition } from '../credentials/sources.ts'
 import type { Problem } from '../policy/problem.ts'
 import { BUILT_IN_PROFILES, checkProfiledRules, type Profiles } from '../policy/profiles.ts'
@@ -13,21 +15,32 @@ import { checkAround } from './regulated.ts'
 import { pinnedFinderFor } from './pinned-rules.ts'
 import { compileTaskPolicy, failedTests, loadRuleSets, missingSet } from './rules.ts'
 
-/** Checks rule sets by themselves: what is wrong with each, its failing tests, its breadth. */
+/** What a configuration says of rule files; by default what none says. */
+interface CheckSurroundings {
+  readonly profiles?: Profiles
+  readonly limits?: Limits
+}
+
+/**
+ * Checks rule sets by themselves: what is wrong with each, its failing tests, its breadth, what of it is over.
+ * @param now epoch milliseconds
+ */
 export function checkRuleFiles(
   places: readonly string[],
-  profiles: Profiles = BUILT_IN_PROFILES,
+  now: number,
+  { profiles = BUILT_IN_PROFILES, limits = DEFAULT_LIMITS }: CheckSurroundings = {},
 ): {
   readonly sets: ReadonlyMap<string, RuleSet>
   readonly problems: Problem[]
 } {
-  const { sets, problems } = loadRuleSets(places)
+  const { sets, problems } = loadRuleSets(places, limits)
   return {
     sets,
     problems: [
       ...problems,
       ...[...sets.values()].flatMap((set) => [
         ...checkRuleSet(set),
+        ...checkExpiry(set, now),
         ...checkProfiledRules(set, profiles),
         ...failedTests(set),
       ]),
@@ -63,7 +76,7 @@ export function checkInstallation(
       .map((problem) =>
         problem.code === 'param-unknown' ? { ...problem, ...placeOf(['task', 'params']) } : problem,
       ),
-    // Of a set that binds every task only the denies count.
+    // Of a set that binds every task only what stops a call counts.
     ...checkTogether([...binding.map(withoutAllows), ...used]),
     ...used.flatMap((set) => checkCredentials(set, config)),
     ...checkAround(sets, { around: config, always: rules.always, task }),

@@ -11,6 +11,7 @@ import type {
   SignedAnswers,
   TaskEnvironment,
   WantedRecords,
+  RuleSetView,
 } from '../control/parts.ts'
 import { ControlServer } from '../control/server.ts'
 import type { CredentialStore } from '../credentials/store.ts'
@@ -18,17 +19,20 @@ import type { Holds } from '../ledger/holds/holds.ts'
 import type { Strangers } from '../identify/strangers.ts'
 import type { EnvelopeParts } from './envelope.ts'
 import type { TaskListeners } from '../listen/task-listeners.ts'
+import type { RuleSet } from '../policy/rule-set.ts'
 import type { Log } from '../record/log.ts'
 import type * as tail from '../record/read/tail.ts'
 import { clientVariables } from './client-variables.ts'
 import type { Config } from './config.ts'
+import { readKeptRules } from './kept-rules.ts'
+import { readSetText } from './pinned-rules.ts'
 import { makeFlowDesk } from './flow.ts'
 import type { Records } from './records.ts'
 import type { RuleWatch } from './rule-watch.ts'
 import type { TaskRoom } from './task-room.ts'
 
 /** What the parts are made of. */
-export interface ControlPartsOptions {
+interface ControlPartsOptions {
   readonly config: Config
   readonly room: TaskRoom
   readonly rules: RuleWatch
@@ -157,18 +161,20 @@ function environmentOf(
   }
 }
 
-function rulesOf({ rules, records: { recorder } }: ControlPartsOptions): ControlParts['rules'] {
+function rulesOf({
+  config,
+  rules,
+  records: { recorder },
+}: ControlPartsOptions): ControlParts['rules'] {
   return {
-    show: () =>
-      [...(rules.inForce?.sets.values() ?? [])].map(
-        ({ name, version, description, owner, for: whom }) => ({
-          name,
-          version,
-          ...(description !== undefined && { description }),
-          ...(owner !== undefined && { owner }),
-          ...(whom && { for: whom }),
-        }),
-      ),
+    show: () => [...(rules.inForce?.sets.values() ?? [])].map(viewOf),
+    find: (version) => {
+      const text = rules.inForce?.texts.get(version) ?? readKeptRules(config.stateDir, version)
+      const set = text === undefined ? undefined : readSetText(text, version, config.limits)
+      if (text === undefined || set === undefined) return undefined
+      const inForce = rules.inForce?.sets.get(set.name)?.version === version
+      return { ...viewOf(set), inForce, text }
+    },
     reload: ({ name }) => {
       const before = rules.inForce?.digest
       const inForce = rules.reload()
@@ -184,6 +190,16 @@ function rulesOf({ rules, records: { recorder } }: ControlPartsOptions): Control
         })),
       }
     },
+  }
+}
+
+function viewOf({ name, version, description, owner, for: whom }: RuleSet): RuleSetView {
+  return {
+    name,
+    version,
+    ...(description !== undefined && { description }),
+    ...(owner !== undefined && { owner }),
+    ...(whom && { for: whom }),
   }
 }
 

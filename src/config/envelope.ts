@@ -7,6 +7,7 @@ import { Refusals } from '../envelope/refusals.ts'
 import type { Redactor } from '../inspect/redactor.ts'
 import type { Log } from '../record/log.ts'
 import { Requests } from '../tasks/requests.ts'
+import type { TaskView } from '../tasks/view.ts'
 import type { Config } from './config.ts'
 import type { Records } from './records.ts'
 import type { TaskRoom } from './task-room.ts'
@@ -14,7 +15,7 @@ import type { TaskRoom } from './task-room.ts'
 /** What it is made of. */
 export interface EnvelopeOptions {
   readonly config: Pick<Config, 'stateDir' | 'limits'>
-  readonly room: Pick<TaskRoom, 'clock' | 'registry' | 'switches' | 'count'>
+  readonly room: Pick<TaskRoom, 'clock' | 'registry' | 'switches' | 'desk' | 'count'>
   readonly records: Pick<Records, 'recorder' | 'journal'>
   readonly redactor: Redactor
   readonly log: Log
@@ -46,7 +47,7 @@ export function openEnvelope(options: EnvelopeOptions): EnvelopeParts {
     onProblem: (error) => log.error({ err: error }, 'a request to people could not be written'),
   })
   const envelope = new Envelope({
-    describe: describeTask,
+    describe: (call) => describeTask(call, room.desk.show(call.identity.task.id)?.limits),
     requests: {
       listOf: (taskId) => requests.listOf(taskId),
       open: (task, { method, url, reason }, verdict) => {
@@ -71,7 +72,7 @@ export function openEnvelope(options: EnvelopeOptions): EnvelopeParts {
   return { envelope, requests, noteEnd }
 }
 
-function describeTask({ identity }: OwnCall): object {
+function describeTask({ identity }: OwnCall, limits: TaskView['limits']): object {
   const { task, standing, moment } = identity
   const { intent, capabilities, labels, owner, agent, environment, ceiling } = task
   const { now, read } = moment()
@@ -86,6 +87,7 @@ function describeTask({ identity }: OwnCall): object {
     environment,
     ceiling,
     hasRead: read,
+    ...(limits && { limits }),
     mode: task.observe === true ? 'observe' : 'enforce',
     expiresAt: new Date(task.expiresAt).toISOString(),
     expiresInSeconds: Math.max(0, Math.floor((task.expiresAt - now) / 1000)),

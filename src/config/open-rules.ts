@@ -37,7 +37,7 @@ export function openRules({ config, log, records, room }: OpenRulesOptions): Rul
     stateDir,
     journal,
     now: Date.now,
-    pins: () => pinsInUse(room()),
+    pins: () => pinsInUse(task, room()),
     onProblem: (error) =>
       log.error({ err: error }, 'the rules in force could not be kept for evidence'),
   })
@@ -76,8 +76,13 @@ export function openRules({ config, log, records, room }: OpenRulesOptions): Rul
   })
 }
 
-function pinsInUse(tasks: RuledTasks | undefined): ReadonlySet<string> | undefined {
-  return tasks && pinsOf([...tasks.registry.entries.live].map(({ task }) => task))
+function pinsInUse(
+  own: Config['task'],
+  tasks: RuledTasks | undefined,
+): ReadonlySet<string> | undefined {
+  if (tasks === undefined) return undefined
+  const live = [...tasks.registry.entries.live].map(({ task }) => task)
+  return pinsOf(own === undefined ? live : [own, ...live])
 }
 
 function logObserved({ sets }: LoadedRules, log: Log): string[] {

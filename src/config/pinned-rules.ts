@@ -14,6 +14,7 @@ import { readKeptRules } from './kept-rules.ts'
 export type FindPinned = (name: string, version: string) => RuleSet | undefined
 
 const SETS_MAX = 1000
+const FILE_CHARACTERS = 'sha256:'.length + 12
 
 /**
  * Makes what finds rule sets by their digests.
@@ -28,13 +29,23 @@ export function makePinnedFinder(
     let set = sets.get(version)
     if (set === undefined) {
       const text = textOf(version)
-      set =
-        text === undefined ? undefined : parseRuleSet(text, fileOf(name, version), limits).ruleSet
+      set = text === undefined ? undefined : readSetText(text, version, limits)
       // One that is not there may be kept by the next time.
       if (set !== undefined) sets.set(version, set)
     }
-    return set?.name === name && set.version === version ? set : undefined
+    return set?.name === name ? set : undefined
   }
+}
+
+/** Reads a text that is kept; undefined where it is no rule set of that digest. */
+export function readSetText(
+  text: string,
+  version: string,
+  limits: Pick<Limits, 'ruleFileBytesMax' | 'rulesPerSetMax'>,
+): RuleSet | undefined {
+  // The beginning of a digest tells versions apart where people read.
+  const { ruleSet } = parseRuleSet(text, version.slice(0, FILE_CHARACTERS), limits)
+  return ruleSet?.version === version ? ruleSet : undefined
 }
 
 /** Makes it for the texts that a sidecar keeps. */
@@ -65,9 +76,4 @@ export function splitReference(reference: string): {
   return at < 0
     ? { name: reference, version: undefined }
     : { name: reference.slice(0, at), version: reference.slice(at + 1) }
-}
-
-// The beginning of a digest tells versions apart where people read.
-function fileOf(name: string, version: string): string {
-  return `${name}@${version.slice(0, 'sha256:'.length + 12)}`
 }

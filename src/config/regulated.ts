@@ -10,6 +10,7 @@ import {
 } from '../policy/profiles.ts'
 import type { RuleSet } from '../policy/rule-set.ts'
 import { formatDuration } from '../wire/units.ts'
+import { splitReference, type FindPinned } from './pinned-rules.ts'
 
 /** Whose rules are looked over. */
 export interface RegulatedDemands {
@@ -37,7 +38,8 @@ export function checkAround(
   sets: ReadonlyMap<string, RuleSet>,
   { around, always, task }: RegulatedDemands,
 ): Problem[] {
-  if (task === undefined) return [...sets.values()].flatMap((set) => checkSurroundings(set, around))
+  if (task === undefined)
+    return [...sets.values()].flatMap((set) => checkSurroundings(set, around)).map(offerRemoval)
   const used = setsOf(sets, [...task.rules, ...always])
   return [
     ...used.flatMap((set) => checkSurroundings(set, around)),
@@ -45,13 +47,31 @@ export function checkAround(
   ]
 }
 
-/** The sets of these names, pinned or not, each once. */
+// Any set may be given to a task that is made; nobody needs one that is for nobody.
+function offerRemoval(problem: Problem): Problem {
+  const { hint = '' } = problem
+  return {
+    ...problem,
+    hint: `${hint}; or take the file out, where no task is to be given this set`,
+  }
+}
+
+/**
+ * The sets of these names, each once.
+ * @param findPinned finds those that are pinned and not in force any more; absent: what is in force stands for them
+ */
 export function setsOf(
   sets: ReadonlyMap<string, RuleSet>,
   names: readonly string[],
+  findPinned?: FindPinned,
 ): readonly RuleSet[] {
-  const plain = new Set(names.map((name) => name.replace(/@.*$/, '')))
-  return [...plain].flatMap((name) => sets.get(name) ?? [])
+  const found = names.map((reference) => {
+    const { name, version } = splitReference(reference)
+    const inForce = sets.get(name)
+    if (version === undefined || version === inForce?.version) return inForce
+    return findPinned?.(name, version) ?? inForce
+  })
+  return [...new Set(found.filter((set) => set !== undefined))]
 }
 
 function checkLifetime(

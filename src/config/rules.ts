@@ -2,7 +2,8 @@
 // Deliberately does not watch anything: that is `rule-watch.ts`. Called by it and by the command line.
 
 import { DEFAULT_LIMITS, type Limits } from '../limits.ts'
-import { checkTests } from '../policy/check.ts'
+import { checkRuleSet } from '../policy/check.ts'
+import { checkTests } from '../policy/rule-tests.ts'
 import type { TaskFacts } from '../policy/facts.ts'
 import { readContentLater } from '../understand/content-reader.ts'
 import { compilePolicy, type Policy } from '../policy/compile.ts'
@@ -169,8 +170,12 @@ export function compileTaskPolicy(
 function missingPin(name: string, set: RuleSet | undefined): Problem {
   const file = set?.file ?? 'rules'
   return {
-    ...problemIn(file, 'pin-mismatch', `the rule set \`${name}\` is not the pinned one`),
-    hint: `the pinned text is not kept${set === undefined ? '' : `; in force is ${set.version}`}`,
+    ...problemIn(
+      file,
+      'pin-mismatch',
+      `the rule set \`${name}\` is not the pinned one, whose text is not kept`,
+    ),
+    hint: set === undefined ? 'no set of that name is in force' : `it is ${set.version}`,
   }
 }
 
@@ -185,8 +190,9 @@ export function missingSet(name: string, sets: ReadonlyMap<string, RuleSet>): Pr
 }
 
 /**
- * Judges one reading of the files: sound together, or every problem and no rules.
- * @param passed versions of sets whose tests have passed before: a set's tests depend on nothing but its text
+ * Judges one reading of the files: sound together, or every problem and no rules. What `check` calls an error in one set is one
+ * here.
+ * @param passed versions of sets that were sound before: what is asked of a set by itself depends on nothing but its text
  */
 export function judgeRules(
   read: RuleFilesRead,
@@ -195,7 +201,8 @@ export function judgeRules(
 ): { readonly rules?: LoadedRules; readonly problems: readonly Problem[] } {
   const { sets, texts, problems: parsed } = parseRuleFiles(read.files, demands.limits)
   const problems = [...parsed]
-  for (const set of sets.values()) if (!passed.has(set.version)) problems.push(...failedTests(set))
+  for (const set of sets.values())
+    if (!passed.has(set.version)) problems.push(...findErrors(set), ...failedTests(set))
   for (const name of demands.always) if (!sets.has(name)) problems.push(missingSet(name, sets))
   problems.push(...checkRegulated(sets, demands))
   if (problems.some(({ severity }) => severity === 'error')) return { problems }
@@ -221,6 +228,10 @@ function guardedProblem({ file, rule: { id, place } }: GuardedRule): Problem {
     hint: 'let the task enforce its rules, or give it sets without this one',
     code: OBSERVE_GUARDED,
   }
+}
+
+function findErrors(set: RuleSet): Problem[] {
+  return checkRuleSet(set).filter(({ severity }) => severity === 'error')
 }
 
 /** Runs a set's own tests; each that fails is a problem. */

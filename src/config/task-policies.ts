@@ -99,9 +99,9 @@ export class TaskPolicies {
 
   /** How long tasks of such rule sets live at the most; undefined where the rules do not say. */
   lifetimeBound(names: readonly string[]): LifetimeBound | undefined {
-    const { rules, always, around } = this.#options
+    const { rules, always, around, findPinned } = this.#options
     const sets = rules()?.sets
-    return sets && lifetimeBoundOf(setsOf(sets, [...names, ...always]), around.profiles)
+    return sets && lifetimeBoundOf(setsOf(sets, [...names, ...always], findPinned), around.profiles)
   }
 
   /** A task's rules and those of all tasks above it; undefined where any of them has none (I5). */

@@ -5,6 +5,7 @@
 import type { Call } from '../call.ts'
 import type { Reason } from '../errors.ts'
 import { judge, type Rules } from '../judge.ts'
+import type { TimedCall } from '../listen/open-calls.ts'
 import type { Dialer } from '../net/dial.ts'
 import { decideConnectTogether } from '../policy/conjunction.ts'
 import type { ConnectDecision, Decision } from '../policy/decision.ts'
@@ -30,9 +31,9 @@ export class TimeChanges {
   }
 
   /** Looks at calls that left and whose decision time may change; those that are not allowed any more are cut. */
-  readonly look = (calls: readonly Call[]): void => {
-    const due = calls.filter((call) => this.#isDue(call))
-    if (due.length > 0) void inTurns(due, (call) => this.#askAgain(call))
+  readonly look = (calls: readonly TimedCall[]): void => {
+    const due = calls.filter(({ call }) => this.#isDue(call))
+    if (due.length > 0) void inTurns(due, (timed) => this.#askAgain(timed))
   }
 
   #isDue(call: Call): boolean {
@@ -40,7 +41,7 @@ export class TimeChanges {
     return at !== undefined && this.#now() >= at
   }
 
-  #askAgain(call: Call): void {
+  #askAgain({ call, contents }: TimedCall): void {
     // A sweep may have come by while this one waited for its turn.
     if (!this.#isDue(call) || call.identity === undefined) return
     const policies = this.#parts().room.policies.chainOf(call.identity.task)
@@ -48,7 +49,7 @@ export class TimeChanges {
     // What was read since is not time's doing: whoever raises that mark cuts by it.
     const rules: Rules = { policies, moment: () => ({ now: this.#now(), read: 'public' }) }
     let next = Infinity
-    for (const decision of decisionsOn(call, rules)) {
+    for (const decision of decisionsOn({ call, contents }, rules)) {
       const reason = this.#objection(call, decision)
       if (reason !== undefined) return call.cut(reason)
       next = Math.min(next, decision.revisitAt ?? Infinity)
@@ -59,7 +60,7 @@ export class TimeChanges {
   #objection(call: Call, decision: Decision | ConnectDecision): Reason | undefined {
     const { verdict, reason, addresses } = decision
     // What a person has approved stays so; what none has been asked about is not allowed.
-    if (verdict === 'deny' || (verdict === 'hold' && call.decision?.verdict !== 'hold'))
+    if (verdict === 'deny' || (verdict === 'hold' && call.decision?.hold === undefined))
       return reason
     if ('mode' in decision && !isAsStrict(call.tunnelMode, decision.mode))
       return 'protocol-not-allowed'
@@ -77,13 +78,15 @@ export class TimeChanges {
 }
 
 /** The answers to what was asked when the call was let out. */
-function decisionsOn(call: Call, rules: Rules): readonly (Decision | ConnectDecision)[] {
-  const { request, tunnel, inspection } = call
+function decisionsOn(
+  { call, contents }: TimedCall,
+  rules: Rules,
+): readonly (Decision | ConnectDecision)[] {
+  const { request, tunnel } = call
   if (request === undefined)
     return tunnel === undefined
       ? []
       : [decideConnectTogether(rules.policies, tunnel, rules.moment())]
-  const contents = inspection?.contents
   if (contents === undefined) return [decideHead(request, rules)]
   return contents.map((content) => judge(rules, request, content).decision)
 }

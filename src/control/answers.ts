@@ -10,6 +10,7 @@ import type {
   Inventory,
   ReceiptKey,
   RuleSetView,
+  RuleSetText,
   RulesReload,
   TaskEnvironment,
 } from './parts.ts'
@@ -114,7 +115,7 @@ export const taskAnswer: AnswerSchema<TaskView> = z
     rules: texts,
     params: textsByName,
     environment: text,
-    ceiling: text,
+    ceiling: z.enum(DATA_CLASSES),
     read: z.enum(DATA_CLASSES).describe('The highest class that any task of its tree has read.'),
     observe: z.literal(true).optional().describe('What no rule allows passes.'),
     limits: z
@@ -196,17 +197,23 @@ export const ownerAnswer: AnswerSchema<{
 /** Owners who were disabled. */
 export const ownersAnswer: AnswerSchema<{ disabled: string[] }> = z.object({ disabled: texts })
 
+const ruleSet = z.object({
+  name: text,
+  version: text,
+  description: text.optional(),
+  owner: text.optional(),
+  for: z.object({ teams: texts }).optional(),
+})
+
 /** Rule sets. */
 export const rulesAnswer: AnswerSchema<{ rules: RuleSetView[] }> = z.object({
-  rules: z.array(
-    z.object({
-      name: text,
-      version: text,
-      description: text.optional(),
-      owner: text.optional(),
-      for: z.object({ teams: texts }).optional(),
-    }),
-  ),
+  rules: z.array(ruleSet),
+})
+
+/** One rule set with its text. */
+export const ruleTextAnswer: AnswerSchema<RuleSetText> = ruleSet.extend({
+  inForce: z.boolean(),
+  text,
 })
 
 /** What a reload of the rules found. */

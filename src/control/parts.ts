@@ -121,6 +121,13 @@ export interface RuleSetView {
   readonly for?: { readonly teams: readonly string[] }
 }
 
+/** The text of a rule set, as it is or was in force. */
+export interface RuleSetText extends RuleSetView {
+  readonly inForce: boolean
+  /** With the groups of other files that it uses; its digest is the version. */
+  readonly text: string
+}
+
 /** What a reload of the rules found. */
 export interface RulesReload {
   readonly inForce: boolean
@@ -230,7 +237,12 @@ export interface ControlParts {
   readonly requests: RequestDesk
   /** Proxy URL and environment of a task's sandbox; the token is undefined where it is not known any more. */
   environmentFor(taskId: string, token: string | undefined): TaskEnvironment
-  readonly rules: { show(): readonly RuleSetView[]; reload(actor: Actor): RulesReload }
+  readonly rules: {
+    show(): readonly RuleSetView[]
+    /** @param version `sha256:…` @returns undefined where its text is not kept */
+    find(version: string): RuleSetText | undefined
+    reload(actor: Actor): RulesReload
+  }
   credentials(): Promise<readonly CredentialView[]>
   inventory(): Inventory
   /** The latest records of calls, newest last, as they stand in the journal. */

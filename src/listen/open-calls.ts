@@ -6,6 +6,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Call } from '../call.ts'
 import { EgressError, type Reason } from '../errors.ts'
 import type { Limits } from '../limits.ts'
+import type { Content } from '../policy/subject.ts'
+
+/** A call whose decision time may change, and what was read of it. */
+export interface TimedCall {
+  readonly call: Call
+  readonly contents: readonly Content[] | undefined
+}
 
 /** What the sweep does besides cutting. */
 export interface SweepOptions {
@@ -14,7 +21,7 @@ export interface SweepOptions {
   /** Writes `call-progress`. */
   readonly onProgress: (call: Call) => void
   /** Given, at every sweep, the calls that left and whose decision time may change; not called where there are none. */
-  readonly onTimed: (calls: readonly Call[]) => void
+  readonly onTimed: (calls: readonly TimedCall[]) => void
 }
 
 interface Share {
@@ -40,6 +47,7 @@ export class OpenCalls {
   readonly #calls: Map<Call, Watch | undefined> = new Map()
   /** By task; a task that has ended is let go by `endTask`. */
   readonly #shares: Map<string, Share> = new Map()
+  readonly #contents: WeakMap<Call, readonly Content[]> = new WeakMap()
   #tunnels = 0
   #heldBytes = 0
   readonly #timer: NodeJS.Timeout
@@ -96,8 +104,13 @@ export class OpenCalls {
     call.isCounted = true
   }
 
-  /** Counts bytes that wait in memory for the inspection of an open call. @throws busy beyond the bounds */
-  hold(call: Call, bytes: number): void {
+  /**
+   * Counts bytes that wait in memory for the inspection of an open call.
+   * @param contents what was read of them, to ask about it again when time changes the answer
+   * @throws busy beyond the bounds
+   */
+  hold(call: Call, bytes: number, contents?: readonly Content[]): void {
+    if (contents) this.#contents.set(call, contents)
     const share = this.#shareOf(call)
     if (share === undefined || !this.#calls.has(call)) return
     const { inspectedBytesMax, inspectedBytesPerTaskMax } = this.#options.limits
@@ -200,7 +213,7 @@ export class OpenCalls {
   #sweep(): void {
     const now = this.#options.now()
     const { idleTimeoutMs, progressMs, progressBytes } = this.#options.limits
-    const timed: Call[] = []
+    const timed: TimedCall[] = []
     for (const [call, seen] of this.#calls) {
       const watch = seen ?? firstWatch(call)
       if (seen === undefined) this.#calls.set(call, watch)
@@ -220,7 +233,8 @@ export class OpenCalls {
       )
         call.cut('idle-timeout')
       if (call.cleared !== true) continue
-      if (call.decision?.revisitAt !== undefined) timed.push(call)
+      if (call.decision?.revisitAt !== undefined)
+        timed.push({ call, contents: this.#contents.get(call) })
       if (now - watch.progressAt >= progressMs || bytes - watch.progressBytes >= progressBytes) {
         watch.progressAt = now
         watch.progressBytes = bytes

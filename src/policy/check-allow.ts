@@ -29,14 +29,14 @@ export function reviewAllow(rule: Rule): Finding[] {
 
 // Who has the set would be all that is asked. A rule that only watches is where a list begins, and is loud by itself.
 function reviewAnything(rule: Rule): Finding[] {
-  if (rule.observe || isTiedToTask(rule)) return []
+  if (rule.observe || rule.verdict === 'hold' || isTiedToTask(rule)) return []
   const anywhere = rule.destinations.find((destination) => isAnywhere(rule, destination))
   if (anywhere === undefined) return []
   return [
     {
       severity: 'error',
       message: `\`${anywhere.text}\` allows anything anywhere to whoever is given the set: no destination and no task is asked for`,
-      hint: 'name hosts, methods or paths, or tie it to a task by `environment:` or a {param}',
+      hint: 'name hosts, methods or paths, or tie it to a task by `environment:`, a {param} or `when:`',
       code: 'allows-anything',
     },
   ]

@@ -1,11 +1,7 @@
 // What is well formed and yet worth a second look: rules that are wide, rules that get in each other's way, rules that do
-// not do what they seem to. And the tests of a rule file, run by the code that decides live traffic.
-// Pure; called by the `check` and `test` verbs, and by `config/` before a changed file counts.
+// not do what they seem to. The tests of a file are run by `rule-tests.ts`.
+// Pure; called by the `check` verb, and by `config/` before a changed file counts.
 
-import { EgressError } from '../errors.ts'
-import { compilePolicy } from './compile.ts'
-import { decide, decideConnect } from './decide.ts'
-import type { Decision, Question } from './decision.ts'
 import { reviewDeny } from './check-deny.ts'
 import { reviewAllow } from './check-allow.ts'
 import { reviewPins, reviewUnlimited } from './check-inside.ts'
@@ -14,27 +10,10 @@ import { inspectorOf } from './inside.ts'
 import { Neighbours } from './neighbours.ts'
 import { callsOverlap, environmentsOverlap, hostsOverlap, pathsOf } from './overlap.ts'
 import { findParamUse } from './params.ts'
-import type { Moment } from './facts.ts'
 import type { Finding, Problem } from './problem.ts'
 import type { PathPattern } from './path-pattern.ts'
-import type { Destination, HostPattern, Rule, RuleSet, RuleTest } from './rule-set.ts'
+import type { Destination, HostPattern, Rule, RuleSet } from './rule-set.ts'
 import { isInspected } from './destination.ts'
-import type { Content, Inspector } from './subject.ts'
-import { askAbout, CALL_PATTERN } from './written-call.ts'
-
-const TEST_TIME = Date.UTC(2025, 0, 1)
-
-/** How one test of a rule file ended. */
-export interface TestResult {
-  /** The call as it is written. */
-  readonly name: string
-  readonly passed: boolean
-  readonly expected: string
-  readonly got: string
-  readonly file: string
-  readonly line: number
-  readonly column: number
-}
 
 interface Ruled {
   readonly set: RuleSet
@@ -219,84 +198,4 @@ function placed(finding: Finding, { file }: RuleSet, { line, column }: Rule['pla
 // Two destinations of a rule say the same thing once.
 function distinct(problems: readonly Problem[]): Problem[] {
   return [...new Map(problems.map((problem) => [JSON.stringify(problem), problem])).values()]
-}
-
-/**
- * Reads the body of a test's call as a live one is read.
- * @throws EgressError the reason for which the call is refused whatever the rules say
- */
-export type ReadBody = (
-  question: Question,
-  bytes: Uint8Array,
-  inspectors: readonly Inspector[],
-) => Content
-
-/**
- * Runs the tests of a rule set through `decide`.
- * @param readBody asked where rules look into a call whose test has a body: the recognisers are not this room's
- */
-export function checkTests(set: RuleSet, readBody: ReadBody): TestResult[] {
-  const now = timeOf(set)
-  const policies = new Map<string, ReturnType<typeof compilePolicy>>()
-  const policyFor = ({ params, task }: RuleTest): ReturnType<typeof compilePolicy> => {
-    const key = JSON.stringify([params, task])
-    const known = policies.get(key) ?? compilePolicy({ sets: [set], always: [], params, task })
-    policies.set(key, known)
-    return known
-  }
-  return set.tests.map((test) => {
-    const { expect } = test
-    const expected = `${expect.verdict} ${expect.verdict === 'deny' ? expect.reason : expect.rule}`
-    const moment = { now: test.at ?? now, read: test.read }
-    const got = runTest(policyFor(test), test, moment, readBody)
-    const { line, column } = test.place
-    return {
-      name: test.call,
-      passed: got === expected,
-      expected,
-      got,
-      file: set.file,
-      line,
-      column,
-    }
-  })
-}
-
-// Whether a file is sound must not hang on when it is read: what says no time is asked before anything in it is over.
-function timeOf({ rules }: RuleSet): number {
-  return Math.min(TEST_TIME, ...rules.map(({ expiresAt = Infinity }) => expiresAt - 1))
-}
-
-function runTest(
-  { policy, problems }: ReturnType<typeof compilePolicy>,
-  test: RuleTest,
-  moment: Moment,
-  readBody: ReadBody,
-): string {
-  if (!policy) return `error ${problems.map(({ message }) => message).join('; ')}`
-  const [, method = '', target = ''] = CALL_PATTERN.exec(test.call) ?? []
-  try {
-    const asked = askAbout(method, target, flatten(test.headers))
-    if ('connect' in asked) return summarize(decideConnect(policy, asked.connect, moment))
-    if (test.item)
-      return summarize(decide(policy, { ...asked, content: { mcp: test.item } }, moment))
-    const decision = decide(policy, asked, moment)
-    const { inspectors } = decision
-    if (test.body === undefined || !inspectors) return summarize(decision)
-    const content = readBody(asked, new TextEncoder().encode(test.body), inspectors)
-    return summarize(decide(policy, { ...asked, content }, moment))
-  } catch (error) {
-    if (error instanceof EgressError) return `deny ${error.reason}`
-    throw error
-  }
-}
-
-function flatten(headers: RuleTest['headers']): string[] {
-  return Object.entries(headers).flatMap(([name, values]) =>
-    [values].flat().flatMap((value) => [name, value]),
-  )
-}
-
-function summarize({ verdict, reason, rule }: Decision): string {
-  return verdict === 'deny' ? `deny ${reason}` : `${verdict} ${rule?.id ?? ''}`
 }

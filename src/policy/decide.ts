@@ -20,8 +20,8 @@ import type { Moment } from './facts.ts'
 import { chooseDeny, gather, gatherHolds, inOrder, isMet, NO_HOLDS, type Matter } from './gather.ts'
 import { looksInside, type HostRules } from './host-index.ts'
 import { inspectorOf } from './inside.ts'
-import { INSIDE, MATCHED, reach, reachConnect, type Stage } from './match.ts'
-import { NOTHING_OWED, oweTogether } from './owe.ts'
+import { BETWEEN, INSIDE, MATCHED, reach, reachConnect, type Stage } from './match.ts'
+import { NOTHING_OWED, oweOfSession, oweTogether } from './owe.ts'
 import { INSPECTORS, type Inspector } from './subject.ts'
 import { nextChange } from './window.ts'
 
@@ -91,14 +91,18 @@ export function decideConnect(policy: Policy, endpoint: Endpoint, moment: Moment
   return decision.verdict === 'hold' ? { ...settled, verdict: 'allow', reason: 'allowed' } : settled
 }
 
-// `inspect` also where nothing allows the tunnel: a refusal can then be told inside.
+// `inspect` also where nothing allows the tunnel: a refusal can then be told inside. Where only the time or a condition stands
+// in the way of one that nobody would look into, that is what is told.
 function tunnelMode(rules: HostRules, factsFor: (mode: TunnelMode) => TunnelFacts): TunnelMode {
   const entries = rules.holds.length > 0 ? [...rules.allows, ...rules.holds] : rules.allows
-  const asked = MODES.find((mode) => {
-    const facts = factsFor(mode)
-    return entries.some((entry) => reachConnect(entry, facts) === MATCHED)
-  })
-  return asked ?? 'inspect'
+  const findMode = (isReached: (stage: Stage) => boolean): TunnelMode | undefined =>
+    MODES.find((mode) => {
+      const facts = factsFor(mode)
+      return entries.some((entry) => isReached(reachConnect(entry, facts)))
+    })
+  return (
+    findMode((stage) => stage === MATCHED) ?? findMode((stage) => stage >= BETWEEN) ?? 'inspect'
+  )
 }
 
 function judge(policy: Policy, matter: Matter): Decision {
@@ -206,7 +210,7 @@ function deny(policy: Policy, reason: Reason, entry?: Entry): Decision {
 function owe(
   matching: readonly Entry[],
   holding: readonly Entry[],
-  { rules: { guards }, stageOf }: Matter,
+  { rules: { guards }, stageOf, question }: Matter,
 ): Obligations {
   const [first] = matching
   if (first && matching.length === 1 && guards.length === 0 && holding.length === 0)
@@ -215,8 +219,10 @@ function owe(
     ...guards.filter((entry) => stageOf(entry) === MATCHED),
     ...holding.filter(({ rule }) => rule.binding === 'always'),
   ]
-  return oweTogether(
-    matching.map(({ rule }) => rule.dues),
+  const dues = matching.map(({ rule }) => rule.dues)
+  const owed = oweTogether(
+    dues,
     guarding.map(({ rule }) => rule.dues),
   )
+  return question?.content?.mcp?.kind === 'session' ? oweOfSession(owed, dues) : owed
 }

@@ -12,6 +12,7 @@ import {
   type InsideSection,
 } from './inside-grammar.ts'
 import type { Condition } from './condition/condition.ts'
+import { condition } from './condition/schema.ts'
 import { destinations, groups } from './destination-grammar.ts'
 import type { PathPattern } from './path-pattern.ts'
 import type { Section } from './reserved.ts'
@@ -19,7 +20,6 @@ import type { Destination, GroupReference, RuleLimits, Verdict } from './rule-se
 import {
   alternatives,
   cidr,
-  condition,
   environments,
   identifier,
   instant,
@@ -132,7 +132,9 @@ const shared = {
   between: WINDOW_SCHEMA.optional().describe('Times at which the rule counts. Absent: always.'),
   when: condition
     .optional()
-    .describe('A condition in CEL over task, call, destination and now; asked last.'),
+    .describe(
+      'A condition in CEL over task, call, destination and now, such as `task.environment == "prod"`; asked last, of rules whose other keys matched. An error does not match on an allow, and denies else. See docs/conditions.md.',
+    ),
   expires: instant.optional().describe('From then on the rule is as if it were not there.'),
   ticket: text('a text').optional().describe('Where the exception that the rule is was agreed.'),
 }

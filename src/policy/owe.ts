@@ -35,6 +35,18 @@ export function oweTogether(allows: readonly Dues[], guards: readonly Dues[]): O
   }
 }
 
+/**
+ * What a message of an MCP session itself owes: it passes by any rule of its server and brings nothing of what they name, so that
+ * what comes back is of the lowest class.
+ */
+export function oweOfSession(
+  { data: _highest, ...owed }: Obligations,
+  allows: readonly Dues[],
+): Obligations {
+  const { accepts: data } = lowestAccepted(allows.map((dues) => dues.data))
+  return data === undefined ? owed : { ...owed, data }
+}
+
 // What one of the rules does not say it accepts is not accepted; rules that only bind count where they say so.
 function acceptTogether(
   allows: readonly Dues[],

@@ -52,6 +52,7 @@ export function checkKeysTogether(
         `\`${key}\` has no meaning for ${opaque}://, which is not inspected`,
       )
   checkKinds(rule, base, report)
+  checkPerTool(rule, base, report)
   const hasShorthand = destinations.some(
     (each) => typeof each === 'string' && /^[a-z]+:\/\/[^/]+\/./.test(each),
   )
@@ -71,6 +72,19 @@ export function checkKeysTogether(
       'observe-guarded',
       `\`observe\` is refused for ${guarded} data`,
     )
+}
+
+// Which tool a call is of is known only where the rule looks at it.
+function checkPerTool(rule: RawMapping, base: KeyPath, report: Report): void {
+  const { limit } = rule
+  if (!isMapping(limit) || limit['perTool'] !== true || 'tools' in rule) return
+  report.add(
+    [...base, 'limit', 'perTool'],
+    'key',
+    'per-tool-unseen',
+    '`perTool` counts tools, and this rule looks at none',
+    'name them with `tools:`',
+  )
 }
 
 function whyGuarded(rule: RawMapping): string | undefined {

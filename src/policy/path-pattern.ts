@@ -121,6 +121,7 @@ export function matchPath(bound: BoundPath, reading: readonly string[]): boolean
 
 /** Whether one reading matches a pattern when neither has case. @param folded the reading by `foldReading` */
 export function matchPathFolded(bound: BoundPath, folded: readonly string[]): boolean {
+  if (bound.head !== undefined && bound.folded[0] !== folded[0]) return false
   return matchSegments(bound, bound.folded, folded)
 }
 

@@ -4,7 +4,6 @@ import { z } from 'zod'
 
 import { parseCidr, type Cidr } from '../wire/address.ts'
 import { parseDate, parseMoment } from '../wire/time.ts'
-import { readCondition, type Condition } from './condition/condition.ts'
 import { parsePathPattern, type PathPattern, type PatternFault } from './path-pattern.ts'
 import { compileRe2 } from './re2.ts'
 import { parseTemplate, type Part } from './template.ts'
@@ -211,17 +210,6 @@ export const instant: z.ZodType<number, string> = readBy<number, string>(
   z.string({ error: INSTANT_EXPECTED }),
   (written) => parseDate(written) ?? parseMoment(written) ?? { fault: INSTANT_EXPECTED },
 )
-
-/** A condition; what is wrong with one is told by where it stands in the text. */
-export const condition: z.ZodType<Condition, string> = z
-  .string({ error: 'expected a condition in CEL: put it in quotes' })
-  .transform((written, context) => {
-    const read = readCondition(written)
-    if ('condition' in read) return read.condition
-    for (const { message, ...params } of read.faults)
-      context.addIssue({ code: 'custom', message, params })
-    return z.NEVER
-  })
 
 /** Who may approve: the name of a principal, or `team:` and that of a team. */
 export const reviewer: z.ZodType<string, string> = z

@@ -55,7 +55,7 @@ export interface TaskView {
   readonly rules: readonly string[]
   readonly params: Readonly<Record<string, string>>
   readonly environment: string
-  readonly ceiling: string
+  readonly ceiling: DataClass
   /** The highest class that any task of its tree has read. */
   readonly read: DataClass
   /** What no rule allows passes. */

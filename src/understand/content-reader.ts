@@ -3,7 +3,7 @@
 
 import { createRequire } from 'node:module'
 
-import type { ReadBody } from '../policy/check.ts'
+import type { ReadBody } from '../policy/rule-tests.ts'
 import type * as ContentReader from './read-content.ts'
 
 const require = createRequire(import.meta.url)

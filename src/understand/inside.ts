@@ -47,8 +47,7 @@ export async function readInside(
   const { request } = call
   if (request.expectsContinue) client.sendContinue()
   const verdict = decideReading(call, await readRequest(call, inspectors, client.body, parts))
-  // What was read is then kept as long as the call is open, and counted once more than its bytes.
-  if (verdict.contents) parts.shares.hold(call, call.heldBytes)
+  if (verdict.contents) parts.shares.hold(call, call.heldBytes, verdict.contents)
   return verdict
 }
 

@@ -69,12 +69,11 @@ export function decideReading(
   call: Screened,
   { content, inspection, verdict, fault }: Reading,
 ): Verdict {
+  call.inspection = inspection
   const ask = (): Verdict => judge(call.identity, call.request, content)
   const judged = verdict ?? ask()
   // A person may take long.
   const isHeld = judged.decision.verdict === 'hold' && judged.again === undefined
   const decided = isHeld ? { ...judged, again: ask } : judged
-  const { contents } = decided
-  call.inspection = contents ? { ...inspection, contents } : inspection
   return fault === undefined ? decided : { ...decided, detail: fault.detail }
 }

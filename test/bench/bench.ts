@@ -4,10 +4,12 @@
 // `npm run bench -- tasks [--tasks N]`: what many tasks cost.
 // `npm run bench -- record [--records N]`: what the record costs, how fast it is at a sink, and what a dead sink holds up.
 // `npm run bench -- inside [--seconds N] [--rounds N]`: what it costs to look inside MCP calls and streamed completions.
+// `npm run bench -- decide [--seconds N] [--rounds N]`: decisions a second by sets of rules of many sizes, and what of a call they are.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 
+import { measureDecisions, measureShare, printDecisions, printRates } from './decide.ts'
 import { measureInside, printInside } from './inside.ts'
 import { runLoad, type LoadResult, type Way } from './load.ts'
 import {
@@ -27,6 +29,8 @@ interface Case {
   readonly way: Way
   readonly fresh: boolean
   readonly connections: number
+  /** With a rule that has limits. */
+  readonly isLimited?: true
   /** The case whose figures the ratios are against. */
   readonly against: string
 }
@@ -47,6 +51,14 @@ const CASES: readonly Case[] = [
     against: 'direct http kept',
   },
   { name: 'plain kept', way: 'plain', fresh: false, connections: 32, against: 'direct http kept' },
+  {
+    name: 'plain kept, limits',
+    way: 'plain',
+    fresh: false,
+    connections: 32,
+    isLimited: true,
+    against: 'direct http kept',
+  },
   {
     name: 'direct https kept',
     way: 'direct-https',
@@ -132,6 +144,11 @@ try {
     const costs = await measureInside(seconds, rounds)
     if (values.json) console.log(JSON.stringify(costs))
     else printInside(costs)
+  } else if (positionals[0] === 'decide') {
+    const costs = measureDecisions(Number(values.seconds ?? 0.3), rounds)
+    const shares = await measureShare(seconds)
+    if (values.json) console.log(JSON.stringify({ costs, shares }))
+    else printDecisions(costs, shares)
   } else if (positionals[0] === 'record') {
     const costs = await measureRecord(Number(values.records ?? 1_000_000), seconds)
     if (values.json) console.log(JSON.stringify(costs))
@@ -139,10 +156,13 @@ try {
   } else {
     const results = await measure()
     const starts = await measureStarts(directory)
-    if (values.json) console.log(JSON.stringify({ results: Object.fromEntries(results), starts }))
+    const decisions = measureDecisions(0.1, 1)
+    if (values.json)
+      console.log(JSON.stringify({ results: Object.fromEntries(results), starts, decisions }))
     else {
       print(results)
       printStarts(starts)
+      printRates(decisions)
     }
   }
 } finally {
@@ -150,11 +170,12 @@ try {
 }
 
 async function measure(): Promise<Map<string, Measured[]>> {
-  const { ports, inspecting, opaque, originCa } = await startParties(HOST)
+  const { ports, inspecting, opaque, limited, originCa } = await startParties(HOST)
   const results = new Map<string, Measured[]>()
   for (let round = 0; round < rounds; round += 1) {
     for (const one of round % 2 === 0 ? CASES : CASES.toReversed()) {
-      const sidecar = one.way === 'tunnel' ? opaque : inspecting
+      const plain = one.isLimited === true ? limited : inspecting
+      const sidecar = one.way === 'tunnel' ? opaque : plain
       const options = {
         ...one,
         host: HOST,

@@ -10,6 +10,9 @@ import { makePki } from '../fixtures/pki.ts'
 import { freePort } from '../fixtures/port.ts'
 
 const TICKS_PER_SECOND = 100
+// Of calls, bytes and time each.
+const LIMIT =
+  'callsPerMinute: 100000000, callsPerHour: 100000000, concurrentCalls: 1000, calls: 1000000000, bytesOut: 1000GiB, bytesIn: 1000GiB'
 
 /** Where an origin listens. */
 export interface Ports {
@@ -22,6 +25,8 @@ export interface Parties {
   readonly ports: Ports
   readonly inspecting: Sidecar
   readonly opaque: Sidecar
+  /** As `inspecting`, its plain rule with limits, each far from being reached. */
+  readonly limited: Sidecar
   /** PEM. */
   readonly originCa: string
 }
@@ -64,7 +69,16 @@ export async function startParties(host: string): Promise<Parties> {
     [`{ id: tunnel, allow: 'tls://${host}:${ports.https}', addresses: ['127.0.0.0/8'] }`],
     ports.https,
   )
-  return { ports, inspecting, opaque, originCa: pki.caPem }
+  const limited = await startSidecar(
+    'limited',
+    pki.caPem,
+    host,
+    [
+      `{ id: plain, allow: 'http://${host}:${ports.http}', paths: ['/**'], addresses: ['127.0.0.0/8'], limit: { ${LIMIT} } }`,
+    ],
+    ports.https,
+  )
+  return { ports, inspecting, opaque, limited, originCa: pki.caPem }
 }
 
 /** Writes a file below `directory` and names it. */

@@ -305,7 +305,7 @@ void t.test('boundary-core: names alone do not open loopback', async (t) => {
       names: `ruleset: names
 owner: a@example.com
 rules:
-  - { id: any, allow: 'tcp://*:${upstream.port}' }
+  - { id: any, allow: 'tcp://*:${upstream.port}', environment: test }
 `,
     },
     config: `upstream: { resolver: ['127.0.0.1:1'], hosts: { localhost: ['127.0.0.1', '::1'], bound.test: ['93.184.216.34', '127.0.0.1'] } }

@@ -246,7 +246,7 @@ void t.test('detections', async (t) => {
     {
       ...options,
       config: `${options.config}journal: { denialsPerTaskPerSecond: 10 }\n`,
-      limits: `${options.limits}, taskDenialsPerMinute: 1000000`,
+      limits: `${options.limits}, taskDenialsPerMinute: 1000000, denialsSuspendMax: 1000000`,
     },
     async (cx, t) => {
       const CONNECTIONS = 8

@@ -184,8 +184,8 @@ void t.test('an agent reads its own envelope', async (t) => {
       /^HTTP\/1\.1 200 OK\r\n/,
       'inside a tunnel, for clients that open one for every request',
     )
-    const asked = async (line: string, host = 'sallyport.internal', more = ''): Promise<string> =>
-      cx.raw(`${line}\r\nHost: ${host}\r\n${task.login}\r\n${more}Connection: close\r\n\r\n`)
+    const asked = async (line: string, named = 'sallyport.internal', more = ''): Promise<string> =>
+      cx.raw(`${line}\r\nHost: ${named}\r\n${task.login}\r\n${more}Connection: close\r\n\r\n`)
     t.match(await asked(`GET ${OWN}/v1/task HTTP/1.0`), /^HTTP\/1\.[01] 200 /)
     t.match(await asked(`GET ${OWN}:80/v1/task HTTP/1.1`, 'sallyport.internal:80'), / 200 OK/)
     t.match(
@@ -219,8 +219,8 @@ void t.test('an agent reads its own envelope', async (t) => {
       const task = await makeTask(cx)
       const login = `${task.login}\r\n`
       const said = async (bytes: string): Promise<string> => cx.raw(bytes)
-      const get = (target: string, host: string, more = ''): string =>
-        `GET ${target} HTTP/1.1\r\nHost: ${host}\r\n${login}${more}Connection: close\r\n\r\n`
+      const get = (target: string, named: string, more = ''): string =>
+        `GET ${target} HTTP/1.1\r\nHost: ${named}\r\n${login}${more}Connection: close\r\n\r\n`
       t.match(
         await said(get(`${OWN}/v1/task`, 'sallyport.internal')),
         / 200 OK/,

@@ -89,6 +89,10 @@ upstream: { ca: [upstream-ca.pem], allowAddresses: [127.0.0.0/8], hosts: { up.te
           sallyport: { task: { id: task.id }, detail: { actor: 'administrator' } },
         },
       )
+      t.match((await api(cx, 'GET', `/v1/tasks/${strict.id}`)).body.observe, undefined)
+      t.match((await api(cx, 'GET', '/v1/overrides')).body.overrides, [
+        { kind: 'task-observing', about: task.id },
+      ])
       t.equal(await cx.metric('sallyport_tasks_observing'), 1)
       const ready = await fetch(`http://127.0.0.1:${cx.healthPort}/readyz`).then((answer) =>
         answer.text(),
@@ -102,10 +106,6 @@ upstream: { ca: [upstream-ca.pem], allowAddresses: [127.0.0.0/8], hosts: { up.te
       t.match(cx.run('tail', '--all').stdout, / ALERT task-observing /)
       t.match(cx.run('task', 'list').stdout, new RegExp(`${task.id} active OBSERVE `))
       t.match(cx.run('task', 'show', task.id).stdout, /mode +OBSERVE/)
-      t.match((await api(cx, 'GET', `/v1/tasks/${strict.id}`)).body.observe, undefined)
-      t.match((await api(cx, 'GET', '/v1/overrides')).body.overrides, [
-        { kind: 'task-observing', about: task.id },
-      ])
       t.equal(cx.run('verify', 'journal').status, 0)
       await cx.stop()
       await cx.start()

@@ -43,6 +43,7 @@ rules:
   - { id: ${name}-method, allow: '${to('method')}', methods: [${method}] }
   - { id: ${name}-environment, allow: '${to('environment')}', environment: ${environment} }
   - { id: ${name}-condition, allow: '${to('condition')}', when: '${condition}' }
+  - { id: ${name}-broken, allow: '${to('broken')}', when: 'call.headers["${value}"] == "x"' }
   - { id: ${name}-query, allow: '${to('query')}', query: { kind: ${value} } }
   - { id: ${name}-tool, allow: '${to('tool')}/mcp', tools: [${tool}] }
   - { id: ${name}-shut, allow: '${to('shut')}' }
@@ -60,6 +61,7 @@ const CALLS: readonly (readonly [kind: string, method: string, host: string, pat
   ['a method', 'GET', 'method', '/'],
   ['an environment', 'GET', 'environment', '/'],
   ['a condition', 'GET', 'condition', '/'],
+  ['a condition that cannot be evaluated', 'GET', 'broken', '/'],
   ['a query', 'GET', 'query', '/?kind=other'],
   ['a deny', 'GET', 'shut', '/'],
   ['a port', 'GET', 'port', '/'],
@@ -98,9 +100,9 @@ void t.test('refusals are opaque', async (t) => {
         ...(await othersOf(cx, task, up.port)),
       })
       const [first, second] = [await shapesOf(tasks[0]!), await shapesOf(tasks[1]!)]
-      for (const [kind, shape] of Object.entries(first)) {
-        t.equal(second[kind], shape, kind)
-        t.notMatch(shape, /hidden|veiled/i, `nothing leaves by ${kind}`)
+      for (const [kind, answer] of Object.entries(first)) {
+        t.equal(second[kind], answer, kind)
+        t.notMatch(answer, /hidden|veiled/i, `nothing leaves by ${kind}`)
         t.notMatch(second[kind], /hidden|veiled/i)
       }
       t.ok(Object.keys(first).length > 20)

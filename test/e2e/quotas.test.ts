@@ -1,6 +1,7 @@
 // What tasks may do in numbers, from outside: rules and tasks with limits through the real program, by real clients, with the
 // process killed in between.
 
+import { readFileSync } from 'node:fs'
 import net from 'node:net'
 
 import t from 'tap'
@@ -49,7 +50,7 @@ const rules = (limit: string): Record<string, string> =>
 const SHORT = { expires: '10m' }
 
 const statusOf = (answer: string): number => Number(answer.split(' ', 2)[1])
-const bodyOf = (answer: string): any => JSON.parse(answer.slice(answer.indexOf('\r\n\r\n') + 4))
+const bodyOf = (answer: string): unknown => JSON.parse(answer.slice(answer.indexOf('\r\n\r\n') + 4))
 
 async function statuses(cx: Scenario, url: string, count: number): Promise<number[]> {
   const all: number[] = []
@@ -146,7 +147,7 @@ scenario(
     ]
     t.match(denied.sallyport.detail, { limit: 'bytesOut' })
     t.match(cut.sallyport.detail, { limit: 'bytesOut' })
-    t.ok(cut.http?.request?.bytes! <= 65_536, `${cut.http?.request?.bytes} bytes`)
+    t.ok(Number(cut.http?.request?.bytes) <= 65_536, `${cut.http?.request?.bytes} bytes`)
   },
 )
 
@@ -275,7 +276,7 @@ scenario(
   async (cx, t) => {
     await cx.stop()
     cx.writeConfig()
-    const written = `${await import('node:fs').then((fs) => fs.readFileSync(cx.configFile, 'utf8'))}  limits: { calls: 2 }\n`
+    const written = `${readFileSync(cx.configFile, 'utf8')}  limits: { calls: 2 }\n`
     cx.file('sallyport.yaml', written)
     await cx.start()
     t.strictSame(await statuses(cx, OTHER, 1), [200])

@@ -68,7 +68,12 @@ void t.test('records', async (t) => {
     `id: slow, allow: 'http://${host.slow}', ${LOOPBACK}`,
     `id: nobody, allow: 'http://${host.nobody}', ${LOOPBACK}`,
   )
-  const options = { hosts, rules, config: 'journal: { denialsPerTaskPerSecond: 100000 }' }
+  const options = {
+    hosts,
+    rules,
+    limits: 'denialsSuspendMax: 1000000',
+    config: 'journal: { denialsPerTaskPerSecond: 100000 }',
+  }
   const get = (target: string, keep = false): string =>
     request('GET', `http://${host.plain}${target}`, host.plain, { keep })
 

@@ -13,6 +13,7 @@ import {
   ownersAnswer,
   REFUSALS,
   reloadAnswer,
+  ruleTextAnswer,
   rulesAnswer,
 } from '../answers.ts'
 import { answers, body, changeableTask, type RouteApp } from '../context.ts'
@@ -147,6 +148,18 @@ export function addRuleRoutes(app: RouteApp, parts: ControlParts): void {
     responses: { 200: answers('The rule sets in force', rulesAnswer), ...REFUSALS },
   })
   app.openapi(show, (c) => c.json({ rules: [...parts.rules.show()] }, 200))
+
+  const one = createRoute({
+    method: 'get',
+    path: '/v1/rules/{version}',
+    request: { params: z.object({ version: boundedText(128) }) },
+    responses: { 200: answers('A rule set as it is or was in force', ruleTextAnswer), ...REFUSALS },
+  })
+  app.openapi(one, (c) => {
+    const found = parts.rules.find(c.req.valid('param').version)
+    if (found === undefined) throw new ControlError('not-found', 'no text of that digest is kept')
+    return c.json(found, 200)
+  })
 
   const reload = createRoute({
     method: 'post',

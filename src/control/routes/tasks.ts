@@ -160,7 +160,11 @@ function makeTask(
 function checkRuleSets({ rules }: ControlParts, { rules: wanted, owner }: TaskDefinition): void {
   const sets = new Map(rules.show().map((set) => [set.name, set]))
   wanted.forEach((written, index) => {
-    const set = sets.get(written.split('@', 1)[0] ?? '')
+    const [name = '', version] = written.split('@', 2)
+    const inForce = sets.get(name)
+    // What is pinned says by itself whom it is for.
+    const isOther = version !== undefined && version !== inForce?.version
+    const set = isOther ? rules.find(version) : inForce
     if (set?.for !== undefined && !set.for.teams.includes(owner.team))
       throw notAllowed(`the rule set ${set.name} is not for the team that would own the task`, {
         field: `/rules/${index}`,

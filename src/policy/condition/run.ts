@@ -45,6 +45,11 @@ export class Run implements Budget {
     this.#steps = steps
   }
 
+  /** Steps that may still be taken; below 0 where more was asked for. */
+  get stepsLeft(): number {
+    return this.#steps
+  }
+
   /** Takes steps away. @returns false where they are used up, from then on */
   spend(steps: number): boolean {
     this.#steps -= steps

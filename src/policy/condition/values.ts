@@ -2,6 +2,9 @@
 // `Fault`, returned and never thrown: a condition's meaning of an error is a verdict like any other. Stricter than CEL where
 // whoever sends the call chooses the type. Pure; called by the other files of this room.
 
+// As deep as the JSON that is read.
+const NESTED_MAX = 64
+
 /** Why a part of a condition has no value. */
 export class Fault {
   /** Half a sentence for people, lower case, without a full stop; holds nothing of what was sent. */
@@ -161,7 +164,7 @@ function readItem(list: readonly Value[], key: Value): Value {
  * Whether two values are the same. Values of different types are an error and not unequal, so that `amount != 100` does not
  * hold for `"100"`; null compares with everything.
  */
-export function isEqual(left: Value, right: Value, budget: Budget): boolean | Fault {
+export function isEqual(left: Value, right: Value, budget: Budget, depth = 0): boolean | Fault {
   if (left instanceof Fault) return left
   if (right instanceof Fault) return right
   if (left === null || right === null) return left === right
@@ -173,10 +176,11 @@ export function isEqual(left: Value, right: Value, budget: Budget): boolean | Fa
   if (typeof left === 'boolean' && typeof right === 'boolean') return left === right
   if (left instanceof Instant && right instanceof Instant) return left.epochMs === right.epochMs
   if (left instanceof Span && right instanceof Span) return left.ms === right.ms
-  if (isList(left) && isList(right)) return areListsEqual(left, right, budget)
+  if (depth >= NESTED_MAX) return new Fault('nested too deeply')
+  if (isList(left) && isList(right)) return areListsEqual(left, right, budget, depth + 1)
   const names = listNames(left)
   const others = listNames(right)
-  if (names && others) return areMapsEqual(left, right, { names, others }, budget)
+  if (names && others) return areMapsEqual({ left, right, names, others }, budget, depth + 1)
   return new Fault(`${nameType(left)} and ${nameType(right)} do not compare`)
 }
 
@@ -194,11 +198,12 @@ function areListsEqual(
   left: readonly Value[],
   right: readonly Value[],
   budget: Budget,
+  depth: number,
 ): boolean | Fault {
   if (left.length !== right.length) return false
   for (const [at, value] of left.entries()) {
     if (!budget.spend(1)) return OVER
-    const same = isEqual(value, right[at]!, budget)
+    const same = isEqual(value, right[at]!, budget, depth)
     if (same !== true) return same
   }
   return true
@@ -209,17 +214,24 @@ function listNames(value: Value): readonly Value[] | undefined {
   return isJsonObject(value) ? Object.keys(value) : undefined
 }
 
+/** Two maps and their names. */
+interface TwoMaps {
+  readonly left: Value
+  readonly right: Value
+  readonly names: readonly Value[]
+  readonly others: readonly Value[]
+}
+
 function areMapsEqual(
-  left: Value,
-  right: Value,
-  { names, others }: { names: readonly Value[]; others: readonly Value[] },
+  { left, right, names, others }: TwoMaps,
   budget: Budget,
+  depth: number,
 ): boolean | Fault {
   if (!budget.spend(names.length + others.length)) return OVER
   if (names.length !== others.length) return false
   for (const name of names) {
     if (hasMember(right, name) !== true) return false
-    const same = isEqual(readMember(left, name), readMember(right, name), budget)
+    const same = isEqual(readMember(left, name), readMember(right, name), budget, depth)
     if (same !== true) return same
   }
   return true

@@ -205,14 +205,48 @@ void t.test('scripts get the decision and its trace as JSON', async (t) => {
   })
 })
 
-void t.test('what is not served is refused by name, and what is missing asked for', async (t) => {
-  for (const option of ['--at'])
-    t.match(await explain('GET', ISSUES, option, 'x'), {
-      code: 2,
-      err: new RegExp(`\`${option}\` is not served`),
-    })
+void t.test('what is missing is asked for', async (t) => {
   t.match(await explain('GET'), { code: 2, err: /needs METHOD and URL/ })
 })
+
+void t.test(
+  'a call is explained as at a time, over daylight saving and past an expiry',
+  async (t) => {
+    const timed = `  - id: timed
+    allow: https://timed.test
+    between: { from: '02:30', to: '04:00', zone: Europe/Berlin }
+    expires: 2027-03-29T00:00:00Z
+`
+    const own = t.testdir({
+      'sallyport.yaml': CONFIGURATION,
+      rules: { 'w.yaml': RULES.replace('tests:', `${timed}tests:`) },
+    })
+    const at = (...words: string[]): Promise<Ran> =>
+      run(['explain', ...words, '--config', path.join(own, 'sallyport.yaml')])
+    const url = 'https://timed.test/'
+    // In Berlin 02:30 does not come on that day: the clock goes from 02:00 to 03:00 at 01:00 UTC.
+    t.match(await at('GET', url, '--at', '2027-03-28T00:59:59Z'), {
+      code: 1,
+      out: /^deny outside-time-window/,
+    })
+    t.match(await at('GET', url, '--at', '2027-03-28T01:00:00Z'), {
+      code: 0,
+      out: /^allow by widgets/,
+    })
+    t.match(await at('GET', url, '--at', '2027-03-28T03:00:00+02:00'), { code: 0 })
+    t.match(await at('GET', url, '--at', '2027-03-29T01:30:00Z'), {
+      code: 1,
+      out: /^deny not-on-allowlist[^]*timed {2}not by expired/,
+    })
+    t.match(await at('GET', url, '--at', '2027-03-27'), { code: 1, out: /outside-time-window/ })
+    for (const wrong of ['tomorrow', '2027-03-28T01:00:00', '2027-02-29'])
+      t.match(await at('GET', url, '--at', wrong), {
+        code: 2,
+        err: /expected a time with its offset/,
+      })
+    t.match(await at('--call', 'x', '--at', '2027-03-27'), { code: 2, err: /a time of its own/ })
+  },
+)
 
 void t.test('test runs the tests of all rule files, or of those given', async (t) => {
   const config = path.join(dir, 'sallyport.yaml')
@@ -226,8 +260,14 @@ void t.test('test runs the tests of all rule files, or of those given', async (t
   })
   t.match(await run(['test', path.join(broken, 'w.yaml')]), {
     code: 1,
-    out: /FAIL widgets .*expected allow traced\n {7}got {6}allow read\n1 of 2 tests passed/s,
+    out: /FAIL widgets .*w\.yaml:19\n {7}expected allow traced\n {7}got {6}allow read\n/s,
   })
+  const why = (await run(['test', path.join(broken, 'w.yaml')])).out
+  t.match(
+    why,
+    /\n {7}deny {2}widgets\/no-secrets {2}not by path .*\n {7}allow widgets\/read {2}matched .*\n {7}allow widgets\/traced {2}not by method .*\n1 of 2 tests passed\n$/,
+    'and why',
+  )
   const json = await run(['test', broken, '--json'])
   t.equal(json.code, 1)
   t.match(JSON.parse(json.out), {
@@ -237,3 +277,41 @@ void t.test('test runs the tests of all rule files, or of those given', async (t
     ruleSets: [{ ruleset: 'widgets' }],
   })
 })
+
+void t.test(
+  'R26: coverage names the rules that no test decides by, and may be asked for',
+  async (t) => {
+    const config = path.join(dir, 'sallyport.yaml')
+    const covered = await run(['test', '--config', config, '--coverage'])
+    t.equal(covered.code, 0)
+    t.match(covered.out, /coverage 1 of 7 rules, 14%\n/)
+    t.match(covered.out, /\n +0 {2}deny {2}no-secrets {2}no test calls it, 2 missed it\n/)
+    t.match(covered.out, /\n +1 {2}allow read {2}1 missed it\n/)
+    t.notMatch((await run(['test', '--config', config])).out, /coverage/)
+
+    const few = await run(['test', '--config', config, '--min', '50'])
+    t.match(few, { code: 1, out: /coverage 1 of 7 rules, 14%: less than 50%\n/ })
+    t.match(await run(['test', '--config', config, '--min', '14']), { code: 0 })
+    t.match(await run(['test', '--config', config, '--min', 'most']), {
+      code: 2,
+      err: /no percentage/,
+    })
+
+    const json = await run(['test', '--config', config, '--coverage', '--json'])
+    t.match(JSON.parse(json.out), {
+      ruleSets: [
+        {
+          coverage: {
+            covered: 1,
+            percent: 14,
+            rules: [
+              { id: 'no-secrets', verdict: 'deny', decided: {}, matched: 0, missed: 2 },
+              { id: 'read', verdict: 'allow', decided: { allow: 1 }, matched: 1, missed: 1 },
+              { id: 'traced', isCovered: false },
+            ],
+          },
+        },
+      ],
+    })
+  },
+)

@@ -15,6 +15,7 @@ interface Fixture {
   readonly kept: KeptRules
   readonly problems: unknown[]
   at: number
+  pins: ReadonlySet<string> | undefined
 }
 
 function open(t: Test): Fixture {
@@ -25,12 +26,14 @@ function open(t: Test): Fixture {
     ...fixture,
     problems,
     at: Date.UTC(2026, 0, 1),
+    pins: new Set(),
     kept: new KeptRules({
       stateDir: fixture.stateDir,
       journal: { dir: fixture.journalDir, retainMs: 30 * DAY_MS },
       bytesMax: 250_000,
       pins: () => new Set(),
       now: () => opened.at,
+      pins: () => opened.pins,
       onProblem: (error) => problems.push(error),
     }),
   }
@@ -91,6 +94,25 @@ void t.test('it goes once no record that is kept can name it, and not while one 
   writeFileSync(segment, '')
   kept.refresh()
   t.equal(names(fixture).length, 1, 'however old')
+  t.end()
+})
+
+void t.test('what a task pins stays, and everything while nobody knows what tasks pin', (t) => {
+  const fixture = open(t)
+  const { kept } = fixture
+  for (const text of ['one', 'two', 'three']) kept.keep(textsOf(text))
+  fixture.at += 1000 * DAY_MS
+  fixture.pins = undefined
+  kept.refresh()
+  t.equal(names(fixture).length, 3)
+  fixture.pins = new Set([digestOf('one')])
+  kept.refresh()
+  t.equal(readKeptRules(fixture.stateDir, digestOf('one')), 'one', 'pinned')
+  t.equal(readKeptRules(fixture.stateDir, digestOf('two')), undefined)
+  t.equal(readKeptRules(fixture.stateDir, digestOf('three')), 'three', 'in force')
+  fixture.pins = new Set()
+  kept.refresh()
+  t.equal(names(fixture).length, 1, 'once its task has ended it goes')
   t.end()
 })
 

@@ -2,7 +2,7 @@
 
 import t from 'tap'
 
-import { DEFINITION } from '../../fixtures/control.ts'
+import { DEFINITION, OLD_VERSION } from '../../fixtures/control.ts'
 import { answeredBy, startControl, type Answered, type Control } from './support.ts'
 
 const UNKNOWN = `t_${'z'.repeat(26)}`
@@ -185,6 +185,25 @@ void t.test('malformed JSON and names with a meaning of their own are refused', 
   const polluted = await post(`{"__proto__":{"polluted":1},"constructor":{},${whole}`)
   t.equal(polluted.status, 400)
   t.equal(Reflect.get({}, 'polluted'), undefined)
+})
+
+void t.test('a rule set is there by its digest, and a pin of it is for whom it says', async (t) => {
+  const control = await startControl(t)
+  t.match(await control.ask('GET', `/v1/rules/${OLD_VERSION}`), {
+    status: 200,
+    body: { name: 'open-set', version: OLD_VERSION, inForce: false, text: /^ruleset: open-set/ },
+  })
+  t.match(await control.ask('GET', `/v1/rules/sha256:${'1'.repeat(64)}`), {
+    status: 404,
+    body: { reason: 'not-found' },
+  })
+  const pinned = { ...DEFINITION, rules: [`open-set@${OLD_VERSION}`] }
+  t.match(await control.ask('POST', '/v1/tasks', pinned), {
+    status: 403,
+    body: { reason: 'principal-not-allowed', field: '/rules/0' },
+  })
+  const theirs = { ...pinned, owner: { name: 'ann', team: 'platform' } }
+  t.equal((await control.ask('POST', '/v1/tasks', theirs)).status, 201)
 })
 
 void t.test('an id is an id, whatever else stands there', async (t) => {
@@ -379,6 +398,7 @@ void t.test('the document is made from the schemas that check', async (t) => {
     '/v1/requests/{id}/close',
     '/v1/rules',
     '/v1/rules/reload',
+    '/v1/rules/{version}',
     '/v1/tasks',
     '/v1/tasks/{id}',
     '/v1/tasks/{id}/attest',

@@ -2,7 +2,8 @@
 
 import t from 'tap'
 
-import { checkRuleSet, checkTests, checkTogether } from '../../../src/policy/check.ts'
+import { checkRuleSet, checkTogether } from '../../../src/policy/check.ts'
+import { checkTests } from '../../../src/policy/rule-tests.ts'
 import { readContent } from '../../../src/understand/read-content.ts'
 import { ruleSet } from './ask.ts'
 
@@ -158,6 +159,9 @@ void t.test('a parameter that no rule uses is pointed out', (t) => {
     'allow: https://b.test\n    paths: ["/x-{a}"]',
     'allow: https://b.test\n    query: { q: "{a}" }',
     'allow: https://b.test\n    headers: { q: "{a}" }',
+    'allow: https://b.test\n    when: task.params.a == "x"',
+    `allow: https://b.test\n    when: 'task.params["a"] == "x"'`,
+    `allow: https://b.test\n    when: '"a" in task.params'`,
   ])
     t.same(file(rule), [], rule)
   t.end()

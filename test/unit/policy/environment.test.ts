@@ -2,7 +2,7 @@
 
 import t from 'tap'
 
-import { checkTests } from '../../../src/policy/check.ts'
+import { checkTests } from '../../../src/policy/rule-tests.ts'
 import { readContent } from '../../../src/understand/read-content.ts'
 import { parseRuleSet } from '../../../src/policy/parse.ts'
 import type { Policy } from '../../../src/policy/compile.ts'

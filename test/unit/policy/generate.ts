@@ -54,6 +54,7 @@ export interface RuleText {
   readonly expires?: string | undefined
   readonly accepts?: string | undefined
   readonly separate?: boolean
+  readonly when?: string | undefined
 }
 
 /** A call as it will be asked. */
@@ -139,6 +140,18 @@ export const anyRuleText: Arbitrary<RuleText> = tuple(
     expires: rarely(constantFrom('2020-01-01', '2040-01-01')),
     accepts: rarely(constantFrom('internal', 'restricted')),
     separate: constantFrom(false, true),
+    when: rarely(
+      constantFrom(
+        'task.environment == "dev"',
+        'call.method == "GET" || call.path == "/a"',
+        'call.query.k == "v"',
+        '"x-k" in call.headers',
+        'call.tool.name == "a"',
+        'destination.data == "internal"',
+        'now < timestamp("2026-01-07T18:00:00Z")',
+        'task.params.absent == "x"',
+      ),
+    ),
   }),
 ).map(([rule, { isHold, ...more }]): RuleText => {
   const verdict = isHold && rule.verdict === 'allow' ? 'hold' : rule.verdict
@@ -203,6 +216,7 @@ function writeRule(rule: RuleText, at: number): string {
   if (isAllow && !observe) add('data', rule.data)
   if (!isAllow && rule.port !== '') add('ports', `[${rule.port.slice(1)}]`)
   add('between', rule.between)
+  add('when', rule.when && `'${rule.when}'`)
   add('expires', rule.expires)
   if (isAllow && !observe) add('accepts', rule.accepts)
   if (verdict === 'hold' && rule.separate) add('separate', true)

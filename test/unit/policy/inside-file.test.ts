@@ -3,14 +3,10 @@
 import t from 'tap'
 
 import { EgressError } from '../../../src/errors.ts'
-import {
-  checkRuleSet,
-  checkTests,
-  checkTogether,
-  type ReadBody,
-} from '../../../src/policy/check.ts'
+import { checkRuleSet, checkTogether } from '../../../src/policy/check.ts'
 import { explain } from '../../../src/policy/explain.ts'
 import { parseRuleSet } from '../../../src/policy/parse.ts'
+import { checkTests, type ReadBody } from '../../../src/policy/rule-tests.ts'
 import type { Content } from '../../../src/policy/subject.ts'
 import { readContent } from '../../../src/understand/read-content.ts'
 import { askAbout } from '../../../src/policy/written-call.ts'

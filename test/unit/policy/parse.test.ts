@@ -52,7 +52,7 @@ tests:
     '8:9 duplicate-id: `a` names two rules',
     '9:13 wrong-value: unknown scheme `htps` (did you mean `https`?)',
     '9:23 wrong-value: expected scheme://host[:port] (write https://api.github.com)',
-    '9:39 wrong-type: expected scheme://host[:port] or { scheme, cidr, port }, one or a list',
+    '9:39 wrong-type: expected scheme://host[:port], { scheme, cidr, port } or { group }, one or a list',
     '9:42 wrong-value: `10.0.0.1/8` is no range of addresses (write such as 10.1.2.0/24, without bits set behind the prefix)',
     '9:77 unknown-key: unknown key `prt` (did you mean `port`?)',
     '10:11 wrong-value: expected public, internal, confidential or restricted (did you mean `confidential`?)',

@@ -4,7 +4,8 @@ import { readFileSync } from 'node:fs'
 
 import t from 'tap'
 
-import { checkRuleSet, checkTests } from '../../../src/policy/check.ts'
+import { checkRuleSet } from '../../../src/policy/check.ts'
+import { checkTests } from '../../../src/policy/rule-tests.ts'
 import { readContent } from '../../../src/understand/read-content.ts'
 import { KEYS } from '../../../src/policy/grammar.ts'
 import { ruleSet } from './ask.ts'
@@ -13,9 +14,10 @@ const read = (name: string): string =>
   readFileSync(new URL(`../../../${name}`, import.meta.url), 'utf8')
 const page = read('docs/rules.md')
 // Others are pieces of a configuration.
-const examples = [...`${page}\n${read('README.md')}`.matchAll(/^```yaml\n(.*?)^```$/gms)]
+const pages = [page, read('README.md'), read('docs/classes.md')].join('\n')
+const examples = [...pages.matchAll(/^```yaml\n(.*?)^```$/gms)]
   .map(([, text = '']) => text)
-  .filter((text) => !/^sinks:/m.test(text))
+  .filter((text) => !/^(?:sinks|profiles):/m.test(text))
 
 void t.test('the examples are sound and do what they say', (t) => {
   t.ok(examples.length >= 3)

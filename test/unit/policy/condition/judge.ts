@@ -57,7 +57,7 @@ export function explain(text: string, call: Call = {}): readonly Clause[] {
 }
 
 /** The facts of a call. */
-function factsOf(call: Call = {}): ConditionFacts {
+export function factsOf(call: Call = {}): ConditionFacts {
   const { task = {}, now = '2026-07-01T10:00:00Z' } = call
   return new ConditionFacts(task, questionOf(call), Date.parse(now))
 }
