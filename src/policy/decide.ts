@@ -219,7 +219,7 @@ function owe(
   if (first && matching.length === 1 && guards.length === 0 && holding.length === 0)
     return first.rule.obligations
   const guarding = [
-    ...guards.filter((entry) => stageOf(entry) === MATCHED),
+    ...guards.filter((entry) => isMet(entry, stageOf(entry))),
     ...holding.filter((entry) => !matching.includes(entry)),
   ]
   const dues = matching.map(({ rule }) => rule.dues)

@@ -21,9 +21,10 @@ export interface Matter {
   readonly moment: Moment
 }
 
-/** Whether a rule has its say: a deny also where its condition could not be evaluated. */
-export function isMet({ rule }: Entry, stage: Stage): boolean {
-  return stage === MATCHED || (stage === ERRED && rule.verdict === 'deny')
+/** Whether a rule has its say: a deny, and what only binds, also where its condition could not be evaluated. */
+export function isMet({ rule: { verdict, binding } }: Entry, stage: Stage): boolean {
+  if (stage === MATCHED) return true
+  return stage === ERRED && (verdict === 'deny' || (verdict === 'allow' && binding === 'always'))
 }
 
 /** Which rules match, and how far the others got. */

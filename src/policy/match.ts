@@ -62,9 +62,10 @@ export function coversHost(host: BoundHost, endpoint: Endpoint): boolean {
 /** How far an HTTP call gets with an entry whose host covers it. */
 export function reach(entry: Entry, facts: Facts): Stage {
   if (hasExpired(entry.rule, facts)) return HOST
-  const { verdict } = entry.rule
-  if (verdict === 'allow') return reachAllow(entry, facts)
-  return verdict === 'deny' ? reachDeny(entry, facts) : reachHold(entry, facts)
+  const { verdict, binding } = entry.rule
+  if (verdict === 'deny') return reachDeny(entry, facts)
+  const isGranting = verdict === 'allow' && binding === 'task'
+  return isGranting ? reachAllow(entry, facts) : reachTaking(entry, facts)
 }
 
 /** How far an HTTP call gets with what an allow or a hold lets pass: what it names in every reading. */
@@ -92,8 +93,9 @@ function reachAllow({ rule, scheme, port, paths }: Entry, facts: Facts): Stage {
   return reachBeyond(rule, facts)
 }
 
-// A hold takes back what others allow: it holds what any server may take for what it names, as a deny denies that.
-function reachHold(entry: Entry, facts: Facts): Stage {
+// A hold, and what binds every task, takes back what others allow: it counts for whatever any server may take for what it names, as
+// a deny does.
+function reachTaking(entry: Entry, facts: Facts): Stage {
   const { rule } = entry
   const { question } = facts
   const stage = reachAllow(entry, facts)

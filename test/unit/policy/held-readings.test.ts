@@ -64,6 +64,27 @@ void t.test('R75: what else is in a call gets nothing around a hold', (t) => {
   t.end()
 })
 
+void t.test('what binds every task binds it in every reading, and where nobody can tell', (t) => {
+  const owed = (rule: string, call: string, headers: string[] = [], content?: Content): unknown => {
+    const always = [`- { id: g, allow: '${A}', data: restricted, ${rule} }`]
+    const { verdict, obligations } = decisionOn(policyOf(ALLOW, { always }), call, headers, content)
+    t.equal(verdict, 'allow')
+    return obligations.data
+  }
+  const paths = "paths: ['/records/**']"
+  for (const path of ['/records/5', '/records%2F5', '/RECORDS/5', '//records;x/5'])
+    t.equal(owed(paths, `GET ${A}${path}`), 'restricted', path)
+  t.equal(owed(paths, `GET ${A}/other`), undefined)
+  const when = `when: 'call.headers["x-kind"] == "record"'`
+  t.equal(owed(when, `GET ${A}/`, ['X-Kind', 'record']), 'restricted')
+  t.equal(owed(when, `GET ${A}/`, ['X-Kind', 'record', 'X-Kind', 'x']), 'restricted')
+  t.equal(owed(when, `GET ${A}/`, ['X-Kind', 'other']), undefined)
+  t.equal(owed('tools: [get]', `POST ${A}/`, [], item('tools get')), 'restricted')
+  t.equal(owed('tools: [get]', `POST ${A}/`, [], { fault: 'malformed-body' }), 'restricted')
+  t.equal(owed('tools: [get]', `POST ${A}/`, [], item('tools other')), undefined)
+  t.end()
+})
+
 void t.test('R75: what is held by one reading owes what the hold asks for', (t) => {
   const hold = `- { id: h, hold: '${A}', paths: ['/pay/**'], data: restricted, limit: { bodyBytes: 1KiB } }`
   const { obligations } = decisionOn(policyOf([ALLOW, hold]), `POST ${A}/pay%2F5`)
