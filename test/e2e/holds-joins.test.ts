@@ -1,0 +1,63 @@
+// Held calls where other parts meet them: rules that change while a body is read, a task that is suspended, what the task itself
+// is told.
+
+import { writeFileSync } from 'node:fs'
+import net from 'node:net'
+import path from 'node:path'
+
+import t, { type Test } from 'tap'
+
+import { answerAs, askAs, holdsOf, reviewed, waitingHold } from '../fixtures/hold-desk.ts'
+import { exchange, readHead, ruleSet, until, type Scenario } from '../fixtures/scenario.ts'
+import { makeTask } from '../fixtures/tasks.ts'
+import { startHttp } from '../fixtures/upstreams.ts'
+
+const up = await startHttp({})
+t.teardown(() => up.close())
+const host = `pay.test:${up.port}`
+const KEYS = `'http://${host}', methods: [POST], addresses: [127.0.0.0/8]`
+const HELD = ruleSet(`id: pay, hold: ${KEYS}`)
+const INSPECTED = ruleSet(`id: pay, allow: ${KEYS}, tools: [list_issues]`)
+const options = { hosts: ['pay.test'], rules: HELD }
+
+function head(route: string, ...fields: readonly string[]): string {
+  return [`POST http://${host}${route} HTTP/1.1`, `Host: ${host}`, ...fields, '', ''].join('\r\n')
+}
+
+async function reload(cx: Scenario, rules: Record<string, string>, t: Test): Promise<void> {
+  writeFileSync(path.join(cx.directory, 'rules/set.yaml'), rules['set'] ?? '')
+  t.match(await askAs(cx, 'olga', 'POST', '/v1/rules/reload'), { body: { inForce: true } })
+}
+
+const sent = (route: string): number => up.seen.filter(({ url }) => url === route).length
+
+for (const [what, body] of [
+  ['is nothing that these rules know', '{"amount":1}'],
+  ['calls another tool', called('delete_issue')],
+] as const)
+  reviewed(
+    t,
+    `R75: where rules look inside once the body of a held call is there, one that ${what} does not leave`,
+    options,
+    async (cx, t) => {
+      const socket = net.connect(cx.proxyPort, '127.0.0.1')
+      socket.write(
+        head(
+          '/late',
+          'Content-Type: application/json',
+          'Accept: application/json, text/event-stream',
+          `Content-Length: ${body.length}`,
+          'Expect: 100-continue',
+        ),
+      )
+      t.match(await readHead(socket), 'HTTP/1.1 100')
+      await reload(cx, INSPECTED, t)
+      t.match(await exchange(socket, body), 'approval-denied')
+      t.equal(sent('/late'), 0)
+    },
+  )
+
+function called(name: string): string {
+  const params = { name, arguments: {} }
+  return JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params })
+}
