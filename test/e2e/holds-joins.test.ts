@@ -7,8 +7,8 @@ import path from 'node:path'
 
 import t, { type Test } from 'tap'
 
-import { answerAs, askAs, holdsOf, reviewed, waitingHold } from '../fixtures/hold-desk.ts'
-import { exchange, readHead, ruleSet, until, type Scenario } from '../fixtures/scenario.ts'
+import { answerAs, askAs, holdsOf, reviewed, tokenOf } from '../fixtures/hold-desk.ts'
+import { exchange, readHead, ruleSet, type Scenario } from '../fixtures/scenario.ts'
 import { makeTask } from '../fixtures/tasks.ts'
 import { startHttp } from '../fixtures/upstreams.ts'
 
@@ -61,3 +61,31 @@ function called(name: string): string {
   const params = { name, arguments: {} }
   return JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params })
 }
+
+reviewed(
+  t,
+  'R75: a suspended task keeps no approval: what it goes on with is asked anew',
+  { ...options, expires: null, limits: 'holdWaitMs: 300' },
+  async (cx, t) => {
+    const login = { authorization: `Bearer ${tokenOf('olga')}` }
+    const parent = await makeTask(cx, {}, undefined, login)
+    const task = await makeTask(cx, { expires: '5m' }, parent.id, login)
+    const pay = (): Promise<string> =>
+      cx.raw(head('/kept', task.login, 'Content-Length: 0', 'Connection: close'))
+    t.match(await pay(), 'approval-pending')
+    const [{ id }] = await holdsOf(cx)
+    t.match(await answerAs(cx, 'bob', id, 'approve'), { body: { state: 'approved' } })
+    await askAs(cx, 'olga', 'POST', `/v1/tasks/${parent.id}/suspend`, {})
+    t.match(await askAs(cx, 'bob', 'GET', `/v1/holds/${id}`), {
+      body: { state: 'withdrawn', cause: 'task-not-active' },
+    })
+    await askAs(cx, 'olga', 'POST', `/v1/tasks/${parent.id}/resume`, {})
+    t.match(await pay(), 'approval-pending')
+    t.equal(sent('/kept'), 0)
+    const [next] = await holdsOf(cx)
+    t.not(next.id, id)
+    await answerAs(cx, 'bob', next.id, 'approve')
+    t.match(await pay(), /^HTTP\/1\.1 200 /)
+    t.equal(sent('/kept'), 1)
+  },
+)
