@@ -89,3 +89,68 @@ reviewed(
     t.equal(sent('/kept'), 1)
   },
 )
+
+reviewed(
+  t,
+  'R75: nothing of a held call is kept from the reviewer without saying so',
+  { ...options, limits: 'holdWaitMs: 300' },
+  async (cx, t) => {
+    const noise = Array.from({ length: 45 }, (_, at) => `A-${at}: ${at}`)
+    await cx.raw(
+      head(
+        '/many',
+        ...noise,
+        `X-Note: ${'n'.repeat(300)}`,
+        'X-HTTP-Method-Override: POST',
+        'Content-Length: 0',
+        'Connection: close',
+      ),
+    )
+    const [hold] = await holdsOf(cx)
+    const { headers, unshown } = hold.request
+    t.equal(headers.length + unshown.headers, 47)
+    await cx.raw(head('/long', `A: ${'n'.repeat(300)}`, 'Content-Length: 0', 'Connection: close'))
+    const [, long] = await holdsOf(cx)
+    t.strictSame(long.request.headers, [['a', `${'n'.repeat(256)}…`]])
+    t.notOk(long.request.unshown)
+  },
+)
+
+reviewed(
+  t,
+  'R75: the tools of a batch are shown wherever they stand in it',
+  {
+    ...options,
+    rules: ruleSet(
+      `id: read, allow: ${KEYS}, tools: [get_*]`,
+      `id: delete, hold: ${KEYS}, tools: [delete_*]`,
+    ),
+    limits: 'holdWaitMs: 300',
+  },
+  async (cx, t) => {
+    const pings = Array.from(
+      { length: 20 },
+      (_, at) => `{"jsonrpc":"2.0","id":"p${at}","method":"ping"}`,
+    )
+    const said = async (messages: readonly string[]): Promise<void> => {
+      const body = `[${messages.join(',')}]`
+      const fields = [
+        'Content-Type: application/json',
+        'Accept: application/json, text/event-stream',
+        `Content-Length: ${body.length}`,
+        'Connection: close',
+      ]
+      t.match(await cx.raw(`${head('/mcp', ...fields)}${body}`), 'approval-pending')
+    }
+    await said([...pings, called('delete_issue')])
+    const [hidden] = await holdsOf(cx)
+    t.match(hidden.request.tools, [{ name: 'delete_issue', arguments: {} }])
+    const calls = Array.from({ length: 22 }, (_, at) =>
+      called(at < 21 ? 'get_issue' : 'delete_issue').replace('"id":1', `"id":${at}`),
+    )
+    await said(calls)
+    const [, many] = await holdsOf(cx)
+    t.equal(many.request.tools.length, 20)
+    t.equal(many.request.unshown.tools, 2)
+  },
+)
