@@ -3,11 +3,11 @@
 
 import type { Call } from '../call.ts'
 import { Envelope, type OwnCall } from '../envelope/envelope.ts'
+import { holdForAgent } from '../envelope/holds.ts'
 import { Refusals } from '../envelope/refusals.ts'
 import type { Redactor } from '../inspect/redactor.ts'
 import type { Holds } from '../ledger/holds/holds.ts'
 import type { Log } from '../record/log.ts'
-import type { HoldView } from '../tasks/hold-view.ts'
 import { Requests } from '../tasks/requests.ts'
 import type { TaskView } from '../tasks/view.ts'
 import type { Config } from './config.ts'
@@ -19,9 +19,9 @@ export interface EnvelopeOptions {
   readonly config: Pick<Config, 'stateDir' | 'limits'>
   readonly room: Pick<TaskRoom, 'clock' | 'registry' | 'switches' | 'desk' | 'count'>
   readonly records: Pick<Records, 'recorder' | 'journal'>
+  readonly holds: Pick<Holds, 'list' | 'show'>
   readonly redactor: Redactor
   readonly log: Log
-  readonly holds: Pick<Holds, 'list' | 'show'>
 }
 
 /** The parts. */
@@ -34,7 +34,7 @@ export interface EnvelopeParts {
 
 /** Makes the parts. @throws Error where the requests that are kept cannot be read */
 export function openEnvelope(options: EnvelopeOptions): EnvelopeParts {
-  const { config, room, records, redactor, log, holds } = options
+  const { config, room, records, holds, redactor, log } = options
   const { limits } = config
   const { recorder, journal } = records
   const refusals = new Refusals()
@@ -65,8 +65,15 @@ export function openEnvelope(options: EnvelopeOptions): EnvelopeParts {
     },
     refusals,
     holds: {
-      listOf: ({ id }) => ownHolds(id, holds.list()),
-      show: (task, id) => ownHolds(task.id, [holds.show(id)])[0],
+      listOf: ({ id }) =>
+        holds
+          .list()
+          .filter(({ task }) => task.id === id)
+          .map(holdForAgent),
+      show: (task, id) => {
+        const hold = holds.show(id)
+        return hold?.task.id === task.id ? holdForAgent(hold) : undefined
+      },
     },
     checkSwitches: (host, credential) => room.switches.checkCall(host, credential),
     isRecording: () => journal.stats.available,
@@ -77,19 +84,6 @@ export function openEnvelope(options: EnvelopeOptions): EnvelopeParts {
     refusals.note(call)
   }
   return { envelope, requests, noteEnd }
-}
-
-// Who may answer, who did and what for is not the task's business, nor is the rule.
-function ownHolds(taskId: string, holds: readonly (HoldView | undefined)[]): object[] {
-  const own = holds.filter((hold) => hold?.task.id === taskId)
-  return own.flatMap((hold) => {
-    if (hold === undefined) return []
-    const { id, state, openedAt, waitsUntil, answerUntil, request } = hold
-    const { kind, method, scheme, host, port, path, query, tools } = request
-    const call = { kind, method, scheme, host, port, path, query }
-    const names = tools && { tools: tools.map(({ name }) => name) }
-    return [{ id, state, ...call, ...names, openedAt, waitsUntil, answerUntil }]
-  })
 }
 
 function describeTask({ identity }: OwnCall, limits: TaskView['limits']): object {

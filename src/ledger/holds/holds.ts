@@ -152,6 +152,7 @@ export class Holds {
   }
 
   close(): void {
+    this.drain()
     clearInterval(this.#timer)
     this.#timer = undefined
     this.#book.close()
