@@ -9,7 +9,7 @@ import t, { type Test } from 'tap'
 
 import { answerAs, askAs, holdsOf, reviewed, tokenOf } from '../fixtures/hold-desk.ts'
 import { exchange, readHead, ruleSet, type Scenario } from '../fixtures/scenario.ts'
-import { makeTask } from '../fixtures/tasks.ts'
+import { getAs, makeTask, type MadeTask } from '../fixtures/tasks.ts'
 import { startHttp } from '../fixtures/upstreams.ts'
 
 const up = await startHttp({})
@@ -152,5 +152,35 @@ reviewed(
     const [, many] = await holdsOf(cx)
     t.equal(many.request.tools.length, 20)
     t.equal(many.request.unshown.tools, 2)
+  },
+)
+
+reviewed(
+  t,
+  'R75: a task reads what became of its own held calls, and nothing of who answers',
+  {
+    ...options,
+    expires: null,
+    rules: ruleSet(`id: pay, hold: ${KEYS}, reviewers: [bob]`),
+    limits: 'holdWaitMs: 300',
+  },
+  async (cx, t) => {
+    const login = { authorization: `Bearer ${tokenOf('olga')}` }
+    const task = await makeTask(cx, {}, undefined, login)
+    const other = await makeTask(cx, {}, undefined, login)
+    await cx.raw(head('/own?a=1', task.login, 'Content-Length: 0', 'Connection: close'))
+    const [{ id }] = await holdsOf(cx)
+    const own = (who: MadeTask, route: string): Promise<string> =>
+      getAs(cx, who, `http://sallyport.internal${route}`)
+    t.match(await own(task, '/'), 'GET  /v1/holds')
+    const shown = await own(task, `/v1/holds/${id}`)
+    t.match(shown, `"id":"${id}"`)
+    t.notMatch(shown, /bob|reviewers|"rule"|digest/)
+    t.match(await own(other, '/v1/holds'), '{"holds":[]}')
+    t.match(await own(other, `/v1/holds/${id}`), /^HTTP\/1\.1 404 /)
+    await answerAs(cx, 'bob', id, 'deny', 'not now')
+    const denied = await own(task, '/v1/holds')
+    t.match(denied, '"state":"denied"')
+    t.notMatch(denied, /bob|not now/)
   },
 )

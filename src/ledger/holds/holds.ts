@@ -165,8 +165,7 @@ export class Holds {
       throw new EgressError('quota-exceeded', { bound: 'holdsPerTaskMax' })
     if (this.#book.open >= limits.holdsMax)
       throw new EgressError('quota-exceeded', { bound: 'holdsMax' })
-    const { holdTtlMs } = limits
-    const opened = openHold(asked, { now: now(), holdTtlMs, askers: path.flatMap(askersOf) })
+    const opened = openHold(asked, { ...limits, now: now(), askers: path.flatMap(askersOf) })
     const hold = this.#put(opened, false)
     this.#watchTime()
     this.#tell('hold-opened', hold, callId)
