@@ -64,7 +64,10 @@ export function invalidOf({ issues }: Pick<z.ZodError, 'issues'>): ControlError 
     const [key = ''] = issue.keys
     return new ControlError('definition-invalid', 'unknown field', pointer([...issue.path, key]))
   }
-  const message = issue.message.replace(/^Invalid (?:input|option): /, '')
+  const message =
+    issue.code === 'invalid_value' && issue.message.startsWith('Invalid ')
+      ? `expected ${issue.values.join(', ')}`
+      : issue.message.replace(/^Invalid (?:input|option): /, '')
   return new ControlError('definition-invalid', message, pointer(issue.path))
 }
 
