@@ -77,13 +77,6 @@ export interface Inspection {
   finish(): void
 }
 
-/** What is known of the upstream once it is dialed. */
-export interface UpstreamFacts {
-  readonly address: string
-  readonly port: number
-  readonly tlsVersion?: string
-}
-
 /** One message inside a call that was judged by itself: MCP, either way. */
 export interface Message {
   /** A ULID of its own. */

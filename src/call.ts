@@ -24,7 +24,6 @@ export type {
   Message,
   OutgoingHead,
   UnreadSocket,
-  UpstreamFacts,
   UpstreamResponse,
 } from './call-parts.ts'
 

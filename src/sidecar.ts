@@ -141,7 +141,8 @@ export class Sidecar {
     const strangers = new Strangers(now)
     this.#listeners = this.#makeListeners()
     this.#room = this.#openRoom(renew, dialer, credentials, leafServers)
-    this.#agents = openEnvelope({ config, room: this.#room, records, redactor, log })
+    const { holds } = this.#ledger
+    this.#agents = openEnvelope({ config, room: this.#room, records, holds, redactor, log })
     const identifier = makeIdentifier({ config, room: this.#room, dialer, strangers })
     this.#proxy = new ProxyServer({
       parts: this.#makeParts(dialer, identifier),

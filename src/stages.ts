@@ -54,14 +54,14 @@ export interface Parts {
   readonly flow: FlowMarks
   /** Answers what is asked of the proxy itself. */
   readonly envelope: OwnAnswers
-  /** What waits for a person. */
-  readonly holds: Pick<Holds, 'join'>
   /** What tasks have seen of the tools they use, asked of them, and used of limits. */
   readonly tools: {
     readonly pins: ToolPins
     readonly requests: OpenRequests
     readonly quotas: Pick<Quotas, 'take'>
   }
+  /** The calls that wait for a person. */
+  readonly holds: Pick<Holds, 'join'>
   /** What records keep of prompts and tool calls where no rule says. */
   readonly record: ContentModes
   /** Names of request header fields, in lower case, whose values records keep. */

@@ -1,4 +1,5 @@
-// Every rule that was looked at, one line each, and below it what each clause of its condition came to where it was asked. Called by `explain.ts` and `explain-call.ts`.
+// Every rule that was looked at, one line each, and below it what each clause of its condition came to where it was asked.
+// Called by `explain.ts` and `explain-call.ts`.
 
 import type { TraceStep } from '../policy/decision.ts'
 import { escapeUnprintable } from '../record/printable.ts'
@@ -23,7 +24,7 @@ export function printTrace(trace: readonly TraceStep[], io: CommandIo): void {
     // What each part of its condition comes to, on one line however it is written.
     for (const { clause, value } of step.clauses ?? [])
       io.out(
-        `          ${escapeUnprintable(clause.replaceAll(/\s+/g, ' '))}  ${paint.dim(escapeUnprintable(value))}\n`,
+        `        ${escapeUnprintable(clause.replaceAll(/\s+/g, ' '))}  ${paint.dim(escapeUnprintable(value))}\n`,
       )
   }
 }

@@ -3,8 +3,10 @@
 
 import type { Call } from '../call.ts'
 import { Envelope, type OwnCall } from '../envelope/envelope.ts'
+import { holdForAgent } from '../envelope/holds.ts'
 import { Refusals } from '../envelope/refusals.ts'
 import type { Redactor } from '../inspect/redactor.ts'
+import type { Holds } from '../ledger/holds/holds.ts'
 import type { Log } from '../record/log.ts'
 import { Requests } from '../tasks/requests.ts'
 import type { TaskView } from '../tasks/view.ts'
@@ -17,6 +19,7 @@ export interface EnvelopeOptions {
   readonly config: Pick<Config, 'stateDir' | 'limits'>
   readonly room: Pick<TaskRoom, 'clock' | 'registry' | 'switches' | 'desk' | 'count'>
   readonly records: Pick<Records, 'recorder' | 'journal'>
+  readonly holds: Pick<Holds, 'list' | 'show'>
   readonly redactor: Redactor
   readonly log: Log
 }
@@ -31,7 +34,7 @@ export interface EnvelopeParts {
 
 /** Makes the parts. @throws Error where the requests that are kept cannot be read */
 export function openEnvelope(options: EnvelopeOptions): EnvelopeParts {
-  const { config, room, records, redactor, log } = options
+  const { config, room, records, holds, redactor, log } = options
   const { limits } = config
   const { recorder, journal } = records
   const refusals = new Refusals()
@@ -61,6 +64,17 @@ export function openEnvelope(options: EnvelopeOptions): EnvelopeParts {
       recorded: () => recorder.settled(),
     },
     refusals,
+    holds: {
+      listOf: ({ id }) =>
+        holds
+          .list()
+          .filter(({ task }) => task.id === id)
+          .map(holdForAgent),
+      show: (task, id) => {
+        const hold = holds.show(id)
+        return hold?.task.id === task.id ? holdForAgent(hold) : undefined
+      },
+    },
     checkSwitches: (host, credential) => room.switches.checkCall(host, credential),
     isRecording: () => journal.stats.available,
     limits,

@@ -3,7 +3,6 @@
 
 import { Holds } from '../ledger/holds/holds.ts'
 import type { Log } from '../record/log.ts'
-import type { Quotas } from '../ledger/quotas.ts'
 import type { Dialer } from '../net/dial.ts'
 import type { TaskEntry } from '../tasks/entry.ts'
 import type { HoldView } from '../tasks/hold-view.ts'
@@ -18,7 +17,6 @@ import { openTaskTools, type TaskTools } from './task-tools.ts'
 /** What decisions depend on and change. */
 export interface Ledger {
   readonly tools: TaskTools
-  readonly quotas: Quotas
   readonly holds: Holds
   readonly signedAnswers: Reviewers
 }
@@ -60,7 +58,7 @@ export function openLedger(options: LedgerOptions): Ledger {
   const sections = config.reviewers
   const signedAnswers = new Reviewers({ sections, environment, dialer, holds, log })
   const tools = openTaskTools(config, log, () => ({ room: room(), metrics: records.metrics }))
-  return { tools, quotas: tools.quotas, holds, signedAnswers }
+  return { tools, holds, signedAnswers }
 }
 
 // What a record says of a hold; the reviewer's view is kept with the hold itself.

@@ -7,7 +7,7 @@ import type { PolicyChain } from './conjunction.ts'
 import type { RuleRef } from './decision.ts'
 
 /** What one rule looks at. */
-export interface LooksAt {
+interface LooksAt {
   /** Names of header fields in lower case. */
   readonly headers: readonly string[]
   readonly query: boolean

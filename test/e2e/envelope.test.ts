@@ -64,6 +64,7 @@ void t.test('an agent reads its own envelope', async (t) => {
   const base = {
     hosts: ['up.test'],
     expires: null,
+    limits: 'holdWaitMs: 200',
     rules: ruleSet(
       `id: reading, allow: 'http://${host}', methods: [GET], paths: ['/here/**'], ${LOOPBACK}`,
       `id: writing, hold: 'http://${host}', methods: [POST], paths: ['/here/**'], ${LOOPBACK}`,
@@ -151,7 +152,16 @@ void t.test('an agent reads its own envelope', async (t) => {
       t.equal((await own(cx, task, '/v1/may?method=GET&url=a&url=b')).status, 400)
 
       t.equal((await own(cx, task, '/v1/nothing')).status, 404)
-      t.equal((await own(cx, task, '/v1/holds')).status, 404)
+      t.strictSame((await own(cx, task, '/v1/holds')).body, { holds: [] })
+      const fields = `Host: ${host}\r\n${task.login}\r\nContent-Length: 0\r\nConnection: close`
+      const held = await cx.raw(`POST http://${host}/here/x HTTP/1.1\r\n${fields}\r\n\r\n`)
+      t.match(held, / 403 Sallyport: approval-pending/)
+      const { holds } = (await own(cx, task, '/v1/holds')).body
+      t.match(holds, [{ state: 'pending', method: 'POST', url: `http://${host}/here/x` }])
+      t.notMatch(JSON.stringify(holds), /writing|reviewer/)
+      t.match(await own(cx, task, `/v1/holds/${holds[0].id}`), { status: 200, body: holds[0] })
+      t.equal((await own(cx, other, `/v1/holds/${holds[0].id}`)).status, 404)
+      t.match((await own(cx, task, '/')).body, /\/v1\/holds/)
       t.equal((await own(cx, undefined, '/v1/task')).status, 407, 'nobody is told anything')
       const record = await cx.record(({ url }) => url?.path === '/v1/allowed')
       t.match(record, {
@@ -212,7 +222,7 @@ void t.test('an agent reads its own envelope', async (t) => {
       ...base,
       config: `upstream: { ca: [upstream-ca.pem], resolver: ['127.0.0.1:${dns.port}'], hosts: { up.test: ['127.0.0.1'] } }`,
       rules: ruleSet(
-        `id: all, allow: ['http://*', 'https://*', 'http://*:${up.port}', 'tcp://*:81'], ${LOOPBACK}`,
+        `id: all, allow: ['http://*', 'https://*', 'http://*:${up.port}', 'tcp://*:81'], environment: test, ${LOOPBACK}`,
       ),
     },
     async (cx, t) => {

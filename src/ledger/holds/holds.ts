@@ -152,6 +152,7 @@ export class Holds {
   }
 
   close(): void {
+    this.drain()
     clearInterval(this.#timer)
     this.#timer = undefined
     this.#book.close()
@@ -164,9 +165,8 @@ export class Holds {
       throw new EgressError('quota-exceeded', { bound: 'holdsPerTaskMax' })
     if (this.#book.open >= limits.holdsMax)
       throw new EgressError('quota-exceeded', { bound: 'holdsMax' })
-    const { holdTtlMs } = limits
-    const opened = openHold(asked, { now: now(), holdTtlMs, createdBy: createdBy(id) })
-    const hold = this.#put(opened, false)
+    const opening = { now: now(), holdTtlMs: limits.holdTtlMs, createdBy: createdBy(id) }
+    const hold = this.#put(openHold(asked, opening), false)
     this.#watchTime()
     this.#tell('hold-opened', hold, callId)
     return hold

@@ -97,7 +97,8 @@ export function readWanted(found: FoundCall): Wanted | { readonly why: string } 
   if (decision === undefined) return isDenied ? refusedBy(event.reason) : undefined
   const isObserved = decision.verdict === 'allow' && decision.would_deny !== undefined
   if (decision.verdict === 'allow' && isDenied) return refusedBy(event.reason)
-  if (decision.verdict === 'hold') return { why: 'held for a person' }
+  // One that a person let pass was not refused.
+  if (decision.verdict === 'hold') return isDenied ? { why: 'held for a person' } : undefined
   if (!isObserved && decision.verdict === 'allow') return undefined
   const reason = isObserved ? (decision.would_deny ?? '') : decision.reason
   // What was said in it stands for it.

@@ -35,7 +35,6 @@ void t.test(
   async (t) => {
     const commands = [
       ['run', '--', 'ls'],
-      ['hold', 'list'],
       ['doctor', '--inside'],
     ]
     for (const words of commands) {

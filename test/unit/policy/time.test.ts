@@ -3,6 +3,7 @@
 
 import t from 'tap'
 
+import { checkTests } from '../../../src/policy/rule-tests.ts'
 import { checkExpiry } from '../../../src/policy/check-expiry.ts'
 import { decide } from '../../../src/policy/decide.ts'
 import { parseRuleSet } from '../../../src/policy/parse.ts'
