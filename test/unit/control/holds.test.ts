@@ -95,6 +95,6 @@ void t.test('a state that there is not is refused with those that there are', as
   const { control } = await start(t)
   t.match(await control.ask('GET', '/v1/holds?state=open', undefined, { as: 'ann' }), {
     status: 400,
-    body: { detail: /^expected pending, approved, denied, timed-out, used, withdrawn$/ },
+    body: { detail: /^expected pending, approved, denied, timed-out, used or withdrawn$/ },
   })
 })
