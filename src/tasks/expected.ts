@@ -19,18 +19,13 @@ export function expectedOf(issue: z.core.$ZodIssue): string {
   const { message } = issue
   // The library's own begin so.
   if (!/^(?:Invalid (?:input|option)|Too (?:big|small))\b/.test(message)) return message
-  switch (issue.code) {
-    case 'invalid_value':
-      return `expected ${eitherOf(issue.values.map(String))}`
-    case 'invalid_type':
-      return `expected ${KINDS[issue.expected] ?? issue.expected}`
-    case 'too_big':
-      return `expected at most ${issue.maximum}${UNITS[issue.origin] ?? ''}`
-    case 'too_small':
-      return `expected at least ${issue.minimum}${UNITS[issue.origin] ?? ''}`
-    default:
-      return 'expected something else here'
-  }
+  if (issue.code === 'invalid_value') return `expected ${eitherOf(issue.values.map(String))}`
+  if (issue.code === 'invalid_type') return `expected ${KINDS[issue.expected] ?? issue.expected}`
+  if (issue.code === 'too_big')
+    return `expected at most ${issue.maximum}${UNITS[issue.origin] ?? ''}`
+  if (issue.code === 'too_small')
+    return `expected at least ${issue.minimum}${UNITS[issue.origin] ?? ''}`
+  return 'expected something else here'
 }
 
 function eitherOf(words: readonly string[]): string {
