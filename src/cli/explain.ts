@@ -6,9 +6,9 @@ import { Option, type Command } from 'commander'
 import type { Config } from '../config/config.ts'
 import { pinnedFinderFor } from '../config/pinned-rules.ts'
 import { compileTaskPolicy, loadRuleSets, type TaskRules } from '../config/rules.ts'
-import { EgressError, REASONS } from '../errors.ts'
+import { EgressError } from '../errors.ts'
 import type { Policy } from '../policy/compile.ts'
-import type { Decision, Obligations, TraceStep } from '../policy/decision.ts'
+import type { Decision, TraceStep } from '../policy/decision.ts'
 import type { PolicyChain } from '../policy/conjunction.ts'
 import { explainTogether } from '../policy/explain.ts'
 import { factsOf, type Moment } from '../policy/facts.ts'
@@ -21,10 +21,10 @@ import { configFor, staticTaskFor, staticTaskOf, type CommonOptions } from './co
 import { callControl } from './control.ts'
 import { chainOf, rulesOf } from './live-task.ts'
 import { readBodyContent, readBodyFile } from './explain-body.ts'
-import { EXIT_CODES, paintFor, printJson, UsageError, type CommandIo } from './io.ts'
+import { printDecision, printRefusal } from './explain-text.ts'
+import { EXIT_CODES, printJson, UsageError, type CommandIo } from './io.ts'
 import { readMoment } from './period.ts'
 import { formatProblems } from './problems.ts'
-import { printTrace } from './trace.ts'
 
 interface ExplainFlags {
   readonly after?: DataClass
@@ -54,7 +54,7 @@ export function registerExplain(
 ): void {
   program
     .command('explain')
-    .description('the verdict on a call, and every rule that was looked at; exit 0 allow, 1 deny')
+    .description('the verdict on a call, and every rule looked at; exit 0 allow, 1 deny, 3 hold')
     .argument('[METHOD]', 'such as GET, or CONNECT')
     .argument('[URL]', 'such as https://api.github.com/user, or HOST:PORT for CONNECT')
     .option('--task <id>', 'under the rules of this task; default: the static one')
@@ -247,39 +247,6 @@ function writable(decision: Decision): object {
     ...decision,
     obligations: { ...obligations, ...(pins && { pins: Object.fromEntries(pins) }) },
   }
-}
-
-function printRefusal(error: EgressError, json: boolean, io: CommandIo): void {
-  const { reason } = error
-  if (json) printJson(io, { verdict: 'deny', reason, trace: [] })
-  else io.out(`${paintFor(io).red('deny')} ${reason}: ${REASONS[reason].title}\n`)
-}
-
-function printClass({ data, regulation, category }: Obligations, io: CommandIo): void {
-  if (data !== undefined) io.out(`data: ${data}\n`)
-  if (regulation) io.out(`regulation: ${regulation.join(', ')}\n`)
-  if (category) io.out(`category: ${category.join(', ')}\n`)
-}
-
-function printDecision(decision: Decision, trace: readonly TraceStep[], io: CommandIo): void {
-  const paint = paintFor(io)
-  const { verdict, reason, rule, obligations, wouldDeny, inspectors } = decision
-  const word = verdict === 'allow' ? paint.green('allow') : paint.red('deny')
-  const by = rule ? ` by ${rule.ruleset}/${rule.id}` : ''
-  const why = verdict === 'allow' ? '' : ` ${reason}: ${REASONS[reason].title}`
-  io.out(`${word}${by}${why}\n`)
-  if (wouldDeny !== undefined)
-    io.out(`${paint.yellow('observed only')}: enforced, it would be ${wouldDeny}\n`)
-  if (verdict === 'allow' && obligations.credential !== undefined)
-    io.out(`credential: ${obligations.credential}\n`)
-  if (verdict === 'allow') printClass(obligations, io)
-  if (verdict === 'allow' && obligations.bodyBytesMax !== undefined)
-    io.out(`body: ${obligations.bodyBytesMax} bytes at the most\n`)
-  if (verdict === 'allow' && obligations.maxPackBytes !== undefined)
-    io.out(`pack: ${obligations.maxPackBytes} bytes at the most\n`)
-  if (inspectors)
-    io.out(`${paint.yellow('by the head alone')}: rules look inside for ${inspectors.join(', ')}\n`)
-  printTrace(trace, io)
 }
 
 function addParam(

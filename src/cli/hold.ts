@@ -1,9 +1,10 @@
 // `sallyport hold`: the queue of calls that wait for a person, and answering for one, through the control API of a running
 // sidecar. Called by `program.ts`.
 
-import type { Command } from 'commander'
+import { Option, type Command } from 'commander'
 
 import type { ControlClient, HoldAnswer, HoldView } from '../control/client.ts'
+import { HOLD_STATES } from '../tasks/hold-view.ts'
 import type { CommonOptions } from './common.ts'
 import { callControl } from './control.ts'
 import { printHold, printHoldLine } from './hold-text.ts'
@@ -25,7 +26,9 @@ export function registerHold(program: Command, io: CommandIo, exit: Exit): void 
     .command('list')
     .description('list held calls that wait, one line each')
     .option('--task <id>', 'of this task')
-    .option('--state <state>', 'in this state (default: pending)')
+    .addOption(
+      new Option('--state <state>', 'in this state (default: pending)').choices(HOLD_STATES),
+    )
     .option('--all', 'in any state')
     .action(async (_options: unknown, command: Command) => {
       exit(await listHolds(command.optsWithGlobals<HoldFlags>(), io))

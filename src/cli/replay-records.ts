@@ -80,7 +80,7 @@ export class Replay {
       if (known !== undefined) this.#rules.forget()
     }
     if (event.action === 'rules-loaded') this.#rules.bindAll(readLoaded(record).always)
-    else if (event.action.endsWith('-repeated')) this.#addRepeated(record)
+    else if (event.action.endsWith('-denied-repeated')) this.#addRepeated(record)
     else for (const found of this.#stream.add(record)) this.#decide(found)
   }
 

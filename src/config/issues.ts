@@ -6,6 +6,7 @@ import type { z } from 'zod'
 import { configJsonSchema } from './schema.ts'
 import { suggestName } from '../policy/suggest.ts'
 import type { KeyPath } from '../policy/yaml-text.ts'
+import { expectedOf } from '../tasks/expected.ts'
 
 /** An issue in words, with the key or value it is about. */
 export interface DescribedIssue {
@@ -42,8 +43,12 @@ export function describeIssue(
       code: 'missing-key',
       message: `\`${missing}\` is missing`,
     }))
-  const expected = issue.message.replace(/^Invalid (?:input|option): /, '')
-  return [{ keys, what: 'value', code: 'invalid-value', message: `\`${name}\`: ${expected}` }]
+  const message = `\`${name}\`: ${expectedOf(issue)}`
+  const near =
+    issue.code === 'invalid_value' &&
+    suggestName(String(valueAt(written, issue.path)), issue.values.map(String))
+  const hint = near ? { hint: `did you mean \`${near}\`?` } : {}
+  return [{ keys, what: 'value', code: 'invalid-value', message, ...hint }]
 }
 
 /** Describes a key that no schema knows, with the one that was meant or all that could be. */

@@ -4,6 +4,7 @@
 import type { z } from 'zod'
 
 import { ControlError, controlReasonRow } from '../tasks/control-error.ts'
+import { expectedOf } from '../tasks/expected.ts'
 
 /** A refusal as it is answered. */
 export interface Problem {
@@ -64,8 +65,7 @@ export function invalidOf({ issues }: Pick<z.ZodError, 'issues'>): ControlError 
     const [key = ''] = issue.keys
     return new ControlError('definition-invalid', 'unknown field', pointer([...issue.path, key]))
   }
-  const message = issue.message.replace(/^Invalid (?:input|option): /, '')
-  return new ControlError('definition-invalid', message, pointer(issue.path))
+  return new ControlError('definition-invalid', expectedOf(issue), pointer(issue.path))
 }
 
 /** Writes a path as a JSON pointer (RFC 6901). */

@@ -21,6 +21,7 @@ export function reviewAllow(rule: Rule): Finding[] {
     ...(wide.some(({ code }) => WIDE_CODES.has(code)) ? [] : reviewBreadth(rule)),
     ...reviewMethods(rule),
     ...reviewTrailingSlashes(rule),
+    ...reviewCondition(rule),
     ...reviewInside(rule),
     ...reviewObserve(rule),
     ...reviewFlow(rule),
@@ -93,6 +94,20 @@ function reviewMethods({ methods, destinations }: Rule): Finding[] {
       message: 'allows any method, those that write and delete too',
       hint: 'add `methods:`, such as [GET, HEAD]',
       code: 'any-method',
+    },
+  ]
+}
+
+// Of an opaque tunnel it is always an error: an allow matches none, a hold denies each.
+function reviewCondition({ when, destinations }: Rule): Finding[] {
+  const opaque = destinations.find(({ scheme }) => scheme === 'tls' || scheme === 'tcp')
+  if (when?.readsCall !== true || opaque === undefined) return []
+  return [
+    {
+      severity: 'warning',
+      message: `no tunnel to \`${opaque.text}\` passes by it: its condition reads what nobody sees of one`,
+      hint: 'of a tunnel there are task, call.host, call.port, destination and now',
+      code: 'opaque-condition',
     },
   ]
 }

@@ -117,13 +117,13 @@ const shared = {
     .optional()
     .describe('`*` one segment or part of one, `**` any number of segments, {param}. Absent: any.'),
   query: z
-    .record(queryKey, alternatives, { error: mapping })
+    .record(queryKey, alternatives, { error: `${mapping} of names to values` })
     .optional()
     .describe(
       'Patterns by parameter; `*` any characters. Every value of a repeated one must match.',
     ),
   headers: z
-    .record(headerKey, alternatives, { error: mapping })
+    .record(headerKey, alternatives, { error: `${mapping} of names to values` })
     .optional()
     .describe('Patterns by field; `*` any characters. Every value of a repeated one must match.'),
   environment: environments
@@ -140,7 +140,7 @@ const shared = {
 }
 
 const observe = flag.optional().describe('Record what would be denied and let it pass. Loud.')
-const CALLS = 'expected a number of calls'
+const CALLS = 'expected a whole number of calls, at least 1'
 const calls = z.int({ error: CALLS }).positive({ error: CALLS }).optional()
 
 const limitShape = {
@@ -176,7 +176,7 @@ const passing = {
     .optional()
     .describe('Of regulated data: what else the rule and the configuration have to keep to.'),
   limit: z
-    .strictObject(limitShape, { error: mapping })
+    .strictObject(limitShape, { error: `${mapping} such as { callsPerMinute: 10 }` })
     .optional()
     .describe('Bounds for a task, such as { bodyBytes: 64KiB, callsPerMinute: 10 }.'),
   clientAuth: oneOf(['drop', 'pass'])
@@ -233,13 +233,13 @@ const fileShape = {
   description: text('a text').optional(),
   owner: text('a text').optional().describe('Who answers for the set.'),
   for: z
-    .strictObject(forShape, { error: mapping })
+    .strictObject(forShape, { error: `${mapping} such as { teams: [payments] }` })
     .optional()
     .describe('Who may be given this set. Absent: anyone.'),
   params: z
     .record(
       z.string().regex(PARAM_NAME, { error: 'expected letters, digits, `_` and `-`' }),
-      z.strictObject(paramShape, { error: mapping }),
+      z.strictObject(paramShape, { error: `${mapping} such as { pattern: '[a-z]+' }` }),
       { error: mapping },
     )
     .optional()

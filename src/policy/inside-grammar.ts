@@ -46,6 +46,8 @@ export interface InsideSection {
 }
 
 const MAPPING = 'expected a mapping'
+const GRAPHQL = `${MAPPING} such as { operations: [query] }`
+const GIT = `${MAPPING} such as { repos: [acme/widgets] }`
 const FIELD = /^(?:\*|[A-Za-z_]\w*)(?:\.(?:\*|[A-Za-z_]\w*))*$/
 const ANY = 'leave the key out where any will do'
 const NONE = 'leave the key out where none is meant'
@@ -129,10 +131,10 @@ export const INSIDE_ALLOW_SHAPE: Shape<keyof InsideSection> = {
     })
     .optional()
     .describe('What the provider may run by itself: false none, true any, or a list. Absent: any.'),
-  graphql: z.strictObject(graphqlShape, { error: MAPPING }).optional(),
-  git: z.strictObject(gitShape, { error: MAPPING }).optional(),
+  graphql: z.strictObject(graphqlShape, { error: GRAPHQL }).optional(),
+  git: z.strictObject(gitShape, { error: GIT }).optional(),
   record: z
-    .strictObject(recordShape, { error: MAPPING })
+    .strictObject(recordShape, { error: `${MAPPING} such as { prompts: digest }` })
     .optional()
     .describe('What records keep of what is said. Absent: as configured.'),
 }
@@ -149,9 +151,9 @@ export const INSIDE_DENY_SHAPE: Shape<
     .optional()
     .describe('What the provider may not run by itself: true anything, or a list.'),
   graphql: z
-    .strictObject({ ...graphqlShape, introspection: onlyTrue.optional() }, { error: MAPPING })
+    .strictObject({ ...graphqlShape, introspection: onlyTrue.optional() }, { error: GRAPHQL })
     .optional(),
-  git: z.strictObject({ repos, push, force: onlyTrue.optional() }, { error: MAPPING }).optional(),
+  git: z.strictObject({ repos, push, force: onlyTrue.optional() }, { error: GIT }).optional(),
 }
 
 /** What a test of a rule file says of what is inside its call, read. */

@@ -167,16 +167,35 @@ function reportKey(key: string, path: KeyPath, section: Section, report: Report)
       'key',
       'misplaced-key',
       `\`${key}\` has no meaning on ${section === 'allow' ? 'an allow' : `a ${section}`}`,
-      key === 'ports' ? 'write the port in the destination' : undefined,
+      misplacedHint(key, section),
+    )
+  if (section === 'range' && KEYS.range.includes(key))
+    return report.add(
+      at,
+      'key',
+      'misplaced-key',
+      `\`${key}\` has no meaning in a group`,
+      'write the destinations of the other one',
     )
   const near = suggestName(key, [...KEYS[section], ...NOT_SERVED[section]])
-  report.add(
-    at,
-    'key',
-    'unknown-key',
-    `unknown key \`${key}\``,
-    near && `did you mean \`${near}\`?`,
-  )
+  const hint = near === undefined ? knownHint(section) : `did you mean \`${near}\`?`
+  report.add(at, 'key', 'unknown-key', `unknown key \`${key}\``, hint)
+}
+
+function misplacedHint(key: string, section: Verdict): string {
+  if (key === 'ports') return 'write the port in the destination'
+  if (section === 'allow') return `take it out, or write \`hold:\` in place of \`allow:\``
+  return 'take it out'
+}
+
+const KNOWN_LISTED_MAX = 16
+
+// Of a rule there are too many to be read in one line.
+function knownHint(section: Section): string {
+  const known = KEYS[section]
+  return known.length > KNOWN_LISTED_MAX
+    ? 'take it out: docs/rules.md has the keys that there are'
+    : `there are ${known.join(', ')}`
 }
 
 const VERDICTS: readonly Verdict[] = ['allow', 'deny', 'hold']

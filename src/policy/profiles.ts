@@ -188,7 +188,7 @@ function reviewNames(rule: Rule, { name, category, regulation }: Profile): Findi
     return [
       error(
         'profile-category',
-        `${title(rule)} does not say what it is that is regulated`,
+        `${title(rule)} and does not say what it is that is regulated`,
         describeNames({ category, regulation }),
       ),
     ]

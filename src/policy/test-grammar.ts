@@ -22,20 +22,27 @@ export interface TestSection extends TestedSection {
 }
 
 const mapping = 'expected a mapping'
+const DEPTH = 'expected a whole number, 0 where no task is above it'
 const label = text('a text').optional()
 const ownerShape = { name: label, team: label }
 const agentShape = { account: label, instance: label }
 const taskShape = {
   intent: label,
   labels: z
-    .record(z.string(), z.string({ error: 'expected a text' }), { error: mapping })
+    .record(z.string(), z.string({ error: 'expected a text: put it in quotes' }), {
+      error: `${mapping} of names to texts`,
+    })
     .optional(),
   capabilities: z.array(z.string(), { error: 'expected a list of texts' }).optional(),
-  owner: z.strictObject(ownerShape, { error: mapping }).optional(),
-  agent: z.strictObject(agentShape, { error: mapping }).optional(),
+  owner: z
+    .strictObject(ownerShape, { error: `${mapping} such as { name: ann, team: payments }` })
+    .optional(),
+  agent: z
+    .strictObject(agentShape, { error: `${mapping} such as { account: bot, instance: bot/1 }` })
+    .optional(),
   environment: environmentLabel.optional(),
   ceiling: oneOf(DATA_CLASSES).optional(),
-  depth: z.int({ error: 'expected a whole number' }).min(0).optional(),
+  depth: z.int({ error: DEPTH }).min(0, { error: DEPTH }).optional(),
 }
 const afterShape = { data: oneOf(DATA_CLASSES).describe('Highest class that the task has read.') }
 
@@ -58,12 +65,12 @@ const testShape = {
     )
     .optional(),
   task: z
-    .strictObject(taskShape, { error: mapping })
+    .strictObject(taskShape, { error: `${mapping} such as { environment: prod }` })
     .optional()
     .describe('The task that asks. What is absent is not known.'),
   at: instant.optional().describe('When it asks. Absent: now.'),
   after: z
-    .strictObject(afterShape, { error: mapping })
+    .strictObject(afterShape, { error: `${mapping} such as { data: restricted }` })
     .optional()
     .describe('What the task did before.'),
   ...TESTED_SHAPE,

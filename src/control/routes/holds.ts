@@ -18,6 +18,14 @@ const reasonBody = body(
   z.strictObject({ reason: boundedText(1024).optional().describe('Put on record.') }),
   false,
 )
+const signedBody = body(
+  z.strictObject({
+    hold: boundedText(64).describe('The id in the path again.'),
+    answer: z.enum(['approve', 'deny']),
+    reason: boundedText(1024).optional().describe('Put on record.'),
+  }),
+  true,
+)
 const query = z.strictObject({
   task: taskId.optional().describe('Of this task only.'),
   state: z.enum(HOLD_STATES).optional().describe('In this state only.'),
@@ -59,6 +67,26 @@ export function addHoldRoutes(app: RouteApp, parts: ControlParts): void {
 
   addAnswerRoute(app, parts, 'approve', 'Lets the held call through, once')
   addAnswerRoute(app, parts, 'deny', 'Refuses the held call')
+  describeSignedAnswer(app)
+}
+
+// Answered by `signed-answer.ts`, before anybody is asked for a token; here so that the document has it.
+function describeSignedAnswer(app: RouteApp): void {
+  const name = z.string().max(256)
+  const headers = z.object({
+    'webhook-id': name,
+    'webhook-timestamp': name.describe('Seconds since 1970.'),
+    'webhook-signature': name.describe('As Standard Webhooks signs: v1,… by the reviewer.'),
+  })
+  app.openAPIRegistry.registerPath({
+    method: 'post',
+    path: '/v1/holds/{id}/answer',
+    request: { params, headers, body: signedBody },
+    responses: {
+      200: answers('Answers for the held call by a signature in place of a token', holdAnswer),
+      ...REFUSALS,
+    },
+  })
 }
 
 function addAnswerRoute(

@@ -26,6 +26,8 @@ export interface Condition {
   readonly needs: readonly Inspector[]
   /** Whether time alone can change what it comes to. */
   readonly readsNow: boolean
+  /** Whether it reads of a call what nobody sees of an opaque tunnel. */
+  readonly readsCall: boolean
   /** How it is evaluated: for this room alone. */
   readonly inside: CompiledCondition
 }
@@ -70,6 +72,7 @@ export function readCondition(
       text,
       needs: INSPECTORS.filter((kind) => kind !== 'model' && reads.has(kind)),
       readsNow: reads.has('now'),
+      readsCall: [...reads].some((each) => each !== 'now'),
       inside: { evaluate, clauses, reads, steps: nodes },
     },
   }

@@ -9,7 +9,8 @@ import type { Value } from './values.ts'
 import { Fault, fromJson, Instant } from './values.ts'
 
 /** What evaluating a condition needs to have read, or depends on, beyond the head as it stands. */
-export type Reads = 'mcp' | 'graphql' | 'git' | 'body' | 'now' | 'method' | 'path' | 'query'
+export type Reads =
+  'mcp' | 'graphql' | 'git' | 'body' | 'now' | 'method' | 'path' | 'query' | 'headers'
 
 /** A member that has a value. */
 export interface Leaf {
@@ -75,8 +76,8 @@ const CALL: Members = {
     segments: leaf('list<string>', ({ reading }) => reading.segments, 'path'),
     query: leaf(STRINGS, (run) => readable(run, single), 'query'),
     queryAll: leaf(MANY_STRINGS, (run) => readable(run, (values) => values), 'query'),
-    headers: leaf(STRINGS, ({ facts }) => single(facts.headers)),
-    headersAll: leaf(MANY_STRINGS, ({ facts }) => facts.headers),
+    headers: leaf(STRINGS, ({ facts }) => single(facts.headers), 'headers'),
+    headersAll: leaf(MANY_STRINGS, ({ facts }) => facts.headers, 'headers'),
     body: {
       reads: 'body',
       isThere: ({ question }) => question?.content?.body !== undefined,

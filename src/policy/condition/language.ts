@@ -80,7 +80,22 @@ function explain(error: unknown): ConditionFault {
   const { args } = error.node ?? {}
   if (error.code === 'no_such_key' && Array.isArray(args))
     return explainItem(String(args[1]), typeNameOf(args[0]), offset)
-  return { message: error.summary.charAt(0).toLowerCase() + error.summary.slice(1), offset }
+  const message = error.summary.charAt(0).toLowerCase() + error.summary.slice(1)
+  const hint = hintFor(message)
+  return { message, ...(hint !== undefined && { hint }), offset }
+}
+
+const HINTS: readonly (readonly [RegExp, string])[] = [
+  [/^no such overload:.*Timestamp/, 'write timestamp("2027-06-30T18:00:00Z")'],
+  [/^no such overload/, 'both sides have to be of one type: see docs/conditions.md'],
+  [/^unexpected character: =/, 'equal is =='],
+  [/^unexpected character: [&|]/, 'and is &&, or is ||'],
+  [/^unexpected character: '/, 'there are && || ! == != < <= > >= in'],
+  [/EOF$/, 'it ends too early'],
+]
+
+function hintFor(message: string): string | undefined {
+  return HINTS.find(([pattern]) => pattern.test(message))?.[1]
 }
 
 // A member of an item that there is none of.

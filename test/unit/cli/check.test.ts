@@ -199,3 +199,28 @@ void t.test('SARIF is the format that code scanning reads', async (t) => {
     ],
   })
 })
+
+void t.test('R75: a hold names people who may answer, or `check` says who may not', async (t) => {
+  const held = (reviewers: string): Record<string, string> => ({
+    'w.yaml': RULES.replace(
+      'tests:',
+      `  - { id: pay, hold: 'https://pay.test/x', methods: [POST], environment: prod${reviewers} }\ntests:`,
+    ),
+  })
+  const people = (principal: string): string => `${CONFIGURATION}
+control: { principals: [{ name: ann, tokenFile: a, ${principal} }] }
+reviewers: { pager: { webhook: { url: 'https://pager.test', secret: { env: P } }, teams: [ops] } }
+`
+  const unknown = 'rules/w.yaml:18:5 reviewer-unknown'
+  for (const [principal, reviewers, found] of [
+    ['roles: [approver], teams: [finance]', ", reviewers: [ann, 'team:finance', pager]", []],
+    ['roles: [approver]', ", reviewers: [an, 'team:finance', 'team:ops']", [unknown, unknown]],
+    ['roles: [operator]', ', reviewers: [ann]', [unknown]],
+    ['roles: [operator]', '', []],
+  ] as const)
+    t.strictSame(await check(t, people(principal), held(reviewers)), { code: 0, found })
+  t.strictSame((await check(t, CONFIGURATION, held(''))).found, [], 'the administrator may')
+  t.strictSame((await check(t, CONFIGURATION, held(', reviewers: [ann]'))).found, [unknown])
+  const nobody = people('roles: [operator]').replace(/^reviewers:.*$/m, '')
+  t.strictSame((await check(t, nobody, held(''))).found, [unknown])
+})

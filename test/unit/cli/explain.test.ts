@@ -340,3 +340,33 @@ void t.test(
     })
   },
 )
+
+void t.test('a held call exits 3, and who answers and what it is bound to is told', async (t) => {
+  const held = `  - id: pay
+    hold: https://pay.test
+    methods: [POST]
+    paths: [/pay]
+    reviewers: [ann, 'team:finance']
+    separate: true
+    accepts: internal
+    limit: { bodyBytes: 1KiB, callsPerMinute: 2, callsPerDay: 9 }
+`
+  const own = t.testdir({
+    'sallyport.yaml': CONFIGURATION,
+    rules: { 'w.yaml': RULES.replace('tests:', `${held}tests:`) },
+  })
+  const ask = (method: string): Promise<Ran> =>
+    run(['explain', method, 'https://pay.test/pay', '--config', path.join(own, 'sallyport.yaml')])
+  const { code, out } = await ask('POST')
+  t.equal(code, 3)
+  t.equal(
+    out.slice(0, out.indexOf('  deny')),
+    `hold by widgets/pay approval-pending: a person has yet to approve this call
+reviewers: ann, team:finance, not who owns or made the task
+accepts: internal
+body: 1024 bytes at the most
+limit: callsPerMinute 2, callsPerDay 9 by widgets/pay
+`,
+  )
+  t.match(await ask('GET'), { code: 1, out: /^deny method-not-allowed/ })
+})

@@ -64,6 +64,7 @@ void t.test('held calls are listed, shown and answered', async (t) => {
   t.match(await hold('list'), { code: 0, out: /^$/ })
   t.match(await hold('list', '--all'), { code: 0, out: new RegExp(`^${id} denied`) })
   t.match(await hold('list', '--state', 'denied'), { code: 0, out: new RegExp(id) })
+  t.match(await hold('list', '--state', 'open'), { code: 2, err: /pending, approved, denied/ })
   t.match(await hold('approve', id), { code: 1, err: /^conflict: / })
 })
 

@@ -609,3 +609,20 @@ void t.test('a file that is no YAML, or uses what hides, is refused with its pla
   t.match(found('- a'), [/1:1 invalid-value/])
   t.end()
 })
+
+void t.test('what is of the wrong kind is told in the words of the file', (t) => {
+  for (const [text, message, hint] of [
+    ['credentials: [a]', '`credentials`: expected a mapping'],
+    ['sinks: { a: b }', '`sinks`: expected a list'],
+    ['journal: 5', '`journal`: expected a mapping'],
+    ['journal: { sync: disc }', '`journal.sync`: expected process or disk', 'did you mean `disk`?'],
+    [
+      'profiles: { a: { data: confidental } }',
+      '`profiles.a.data`: expected public, internal, confidential or restricted',
+      'did you mean `confidential`?',
+    ],
+  ] as const)
+    t.match(load(text).problems, [{ message, ...(hint && { hint }) }], text)
+  t.strictSame(load('journal: { sync: disk }').problems, [])
+  t.end()
+})

@@ -194,7 +194,7 @@ void t.test('what is wrong with groups is told where it stands', (t) => {
   ])
   t.match(withGroup('https://a.test/path'), [/a group names no paths/])
   t.match(withGroup("'https://{host}'"), [/a group has no parameters/])
-  t.match(withGroup('{ group: other }'), [/`cidr` is missing/, /unknown key `group`/])
+  t.match(withGroup('{ group: other }'), [/`cidr` is missing/, /`group` has no meaning in a group/])
   t.match(withGroup('tcp://a.test'), [/a tcp destination names its port/])
   t.match(withGroup('[]'), [/expected at least one/])
   const withRule = (rule: string): string[] =>

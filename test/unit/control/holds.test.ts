@@ -90,3 +90,11 @@ void t.test('a signed answer that nobody signed proves nobody', async (t) => {
   })
   t.match(await control.ask('POST', `/v1/holds/${id}/answer`, body, { as: 'ann' }), { status: 404 })
 })
+
+void t.test('a state that there is not is refused with those that there are', async (t) => {
+  const { control } = await start(t)
+  t.match(await control.ask('GET', '/v1/holds?state=open', undefined, { as: 'ann' }), {
+    status: 400,
+    body: { detail: /^expected pending, approved, denied, timed-out, used or withdrawn$/ },
+  })
+})

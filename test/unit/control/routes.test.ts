@@ -384,6 +384,7 @@ void t.test('the document is made from the schemas that check', async (t) => {
     '/v1/credentials',
     '/v1/holds',
     '/v1/holds/{id}',
+    '/v1/holds/{id}/answer',
     '/v1/holds/{id}/approve',
     '/v1/holds/{id}/deny',
     '/v1/inventory',

@@ -210,3 +210,14 @@ tests:
   )
   t.end()
 })
+
+void t.test('a condition on what nobody sees of a tunnel is pointed out, but on a deny', (t) => {
+  const tunnel = (verdict: string, when: string): string[] =>
+    codes(`- { id: a, ${verdict}: 'tls://a.test', when: '${when}' }`)
+  for (const when of ['call.path == "/a"', '"x-a" in call.headers', 'has(call.tool)'])
+    for (const verdict of ['allow', 'hold'])
+      t.same(tunnel(verdict, when), ['opaque-condition'], `${verdict} ${when}`)
+  t.same(tunnel('allow', 'call.host == "a.test" && task.depth == 0'), [])
+  t.same(tunnel('deny', 'call.path == "/a"'), [])
+  t.end()
+})

@@ -56,7 +56,7 @@ tests:
     '9:42 wrong-value: `10.0.0.1/8` is no range of addresses (write such as 10.1.2.0/24, without bits set behind the prefix)',
     '9:77 unknown-key: unknown key `prt` (did you mean `port`?)',
     '10:11 wrong-value: expected public, internal, confidential or restricted (did you mean `confidential`?)',
-    '11:11 wrong-value: unknown variable `x`',
+    '11:12 wrong-condition: unknown name `x` (there are task, call, destination and now)',
     '12:44 wrong-value: expected a size such as 512KiB or 64MiB',
     '13:17 wrong-type: expected a text or a list of texts: put numbers and words such as true in quotes',
     '13:29 unknown-param: `reop` is no parameter of this set (did you mean `repo`?)',
@@ -70,7 +70,7 @@ tests:
     '17:61 wrong-value: empty segments are read as if they were not there (write one `/`)',
     '17:70 wrong-value: braces enclose the name of a parameter',
     '18:5 misplaced-key: `ports` has no meaning on a hold (write the port in the destination)',
-    '21:5 misplaced-key: `credential` has no meaning on a deny',
+    '21:5 misplaced-key: `credential` has no meaning on a deny (take it out)',
     '22:5 wrong-type: expected a rule: a mapping',
     '23:5 no-verdict: a rule has a verdict (write `allow:`, `hold:` or `deny:`)',
     '23:5 missing-key: `id` is missing',
@@ -285,5 +285,53 @@ void t.test('what a test may expect is one of the reasons that rules give', (t) 
   t.same(expecting('hold r'), [])
   t.match(expecting('hold s'), [/unknown-rule/])
   t.match(expecting('refuse'), [/expected `allow RULE-ID`, `hold RULE-ID` or `deny REASON`/])
+  t.end()
+})
+
+const written = (rule: string, more = ''): string[] =>
+  problems(`ruleset: x\n${more}rules:\n  - id: a\n    methods: [GET]\n    ${rule}\n`)
+const HOST = 'allow: https://a.test/a'
+
+void t.test('R26: what is wrong with a key comes with what to write instead', (t) => {
+  for (const [rule, expected] of [
+    [`${HOST}\n    limit: 3`, '6:12 wrong-type: expected a mapping such as { callsPerMinute: 10 }'],
+    [
+      `${HOST}\n    limit: { calls: 0 }`,
+      '6:21 wrong-value: expected a whole number of calls, at least 1',
+    ],
+    [
+      `${HOST}\n    limit: { perSecond: 1 }`,
+      '6:14 unknown-key: unknown key `perSecond` (there are bodyBytes, callsPerMinute, callsPerHour, callsPerDay, concurrentCalls, calls, bytesOut, bytesIn, perTool)',
+    ],
+    [
+      `${HOST}\n    nonsense: 1`,
+      '6:5 unknown-key: unknown key `nonsense` (take it out: docs/rules.md has the keys that there are)',
+    ],
+    [
+      `${HOST}\n    separate: true`,
+      '6:5 misplaced-key: `separate` has no meaning on an allow (take it out, or write `hold:` in place of `allow:`)',
+    ],
+    [
+      'deny: https://a.test\n    data: internal',
+      '6:5 misplaced-key: `data` has no meaning on a deny (take it out)',
+    ],
+    [
+      `${HOST}\n    when: ''`,
+      '6:11 wrong-value: expected a condition in CEL such as task.environment == "prod"',
+    ],
+    [
+      `${HOST}\n    when: task.depth = 1`,
+      '6:22 wrong-condition: unexpected character: = (equal is ==)',
+    ],
+    [
+      `${HOST}\n    when: now > "2027"`,
+      '6:11 wrong-condition: no such overload: google.protobuf.Timestamp > string (write timestamp("2027-06-30T18:00:00Z"))',
+    ],
+  ] as const)
+    t.same(written(rule), [expected])
+  t.same(written(HOST, 'hosts: { a: { group: b, cidr: 10.0.0.0/8, scheme: https } }\n'), [
+    '2:15 misplaced-key: `group` has no meaning in a group (write the destinations of the other one)',
+  ])
+  t.same(written(`${HOST}\n    when: task.depth == 1\n    limit: { calls: 1 }`), [])
   t.end()
 })
