@@ -155,7 +155,10 @@ reviewed(
     t.equal(many.request.tools.length, 20)
     t.equal(many.request.unshown.tools, 2)
     t.ok(JSON.stringify(many.request.tools).length < 12_000, 'they share what is kept')
-    t.match(many.request.tools, Array(20).fill({ truncated: true }))
+    t.match(
+      many.request.tools,
+      Array.from({ length: 20 }, () => ({ truncated: true })),
+    )
   },
 )
 
