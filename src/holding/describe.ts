@@ -23,6 +23,7 @@ export interface HeldContent {
 }
 
 const PREVIEW_BYTES_MAX = 4096
+/** Of all tools together: holds are kept, and listed by the thousand. */
 const ARGUMENTS_BYTES_MAX = 8192
 const TOOLS_MAX = 20
 const HEADERS_MAX = 40
@@ -45,7 +46,9 @@ export function describeRequest(
   const { endpoint, path, query, headers } = request
   const secure = request.scheme === 'https'
   const calls = (messages ?? []).filter(isToolCall)
-  const tools = calls.slice(0, TOOLS_MAX).map((message) => describeTool(message, call, parts))
+  const shownCalls = calls.slice(0, TOOLS_MAX)
+  const keeper = keeperOf(call, parts, Math.floor(ARGUMENTS_BYTES_MAX / shownCalls.length))
+  const tools = shownCalls.map((message) => describeTool(message, keeper, call, parts))
   const fields = countedFields(headers)
   const { credential, data, regulation } = decision.obligations
   return {
@@ -139,13 +142,18 @@ function isToolCall(message: McpMessage): message is McpRequest {
   return message.kind === 'request' && message.method === 'tools/call'
 }
 
-function describeTool({ params = {} }: McpRequest, call: Call & Decided, parts: Parts): HeldTool {
+function describeTool(
+  { params = {} }: McpRequest,
+  keeper: Keeper,
+  call: Call & Decided,
+  parts: Parts,
+): HeldTool {
   const name = own(params, 'name')
   const given = own(params, 'arguments')
   const written = typeof name === 'string' ? name : ''
   const shown = { name: cutText(parts.redactor.text(written, call.identity.task.id)) }
   if (!isObject(given)) return shown
-  const kept = keeperOf(call, parts, ARGUMENTS_BYTES_MAX).keep(given, 'redacted')
+  const kept = keeper.keep(given, 'redacted')
   const truncated = kept?.truncated && { truncated: kept.truncated }
   return isObject(kept?.value) ? { ...shown, arguments: kept.value, ...truncated } : shown
 }

@@ -146,12 +146,19 @@ reviewed(
     const [hidden] = await holdsOf(cx)
     t.match(hidden.request.tools, [{ name: 'delete_issue', arguments: {} }])
     const calls = Array.from({ length: 22 }, (_, at) =>
-      called(at < 21 ? 'get_issue' : 'delete_issue').replace('"id":1', `"id":${at}`),
+      called(at < 21 ? 'get_issue' : 'delete_issue')
+        .replace('"id":1', `"id":${at}`)
+        .replace('"arguments":{}', `"arguments":{"note":"${'n'.repeat(2000)}"}`),
     )
     await said(calls)
     const [, many] = await holdsOf(cx)
     t.equal(many.request.tools.length, 20)
     t.equal(many.request.unshown.tools, 2)
+    t.ok(JSON.stringify(many.request.tools).length < 12_000, 'they share what is kept')
+    t.match(
+      many.request.tools,
+      Array.from({ length: 20 }, () => ({ truncated: true })),
+    )
   },
 )
 
