@@ -148,8 +148,14 @@ function listOverrides(headers: RawHeaders): [name: string, method: string][] {
   const overrides: [string, string][] = []
   for (let at = 0; at < headers.length; at += 2) {
     const name = headers[at]!
-    if (!OVERRIDE_LENGTHS.has(name.length) || !METHOD_OVERRIDES.has(name.toLowerCase())) continue
-    overrides.push([name.toLowerCase(), headers[at + 1]!.trim().toUpperCase()])
+    if (!OVERRIDE_LENGTHS.has(name.length)) continue
+    // To a CGI-like server an underscore is a hyphen.
+    const field = name.toLowerCase().replaceAll('_', '-')
+    if (!METHOD_OVERRIDES.has(field)) continue
+    // Of a list some servers take the first member, others the last.
+    const [first = '', ...others] = headers[at + 1]!.split(',')
+    for (const method of [first, ...others.slice(-1)])
+      overrides.push([field, method.trim().toUpperCase()])
   }
   return overrides
 }

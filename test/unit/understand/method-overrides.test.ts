@@ -10,8 +10,12 @@ import { MOMENT, policyOf } from '../policy/ask.ts'
 
 const A = 'https://a.test'
 
-function ask(rules: string | readonly string[], content?: Content): Verdict['decision'] {
-  const asked = askAbout('POST', `${A}/`, ['X-HTTP-Method-Override', 'delete'])
+function ask(
+  rules: string | readonly string[],
+  content?: Content,
+  headers: readonly string[] = ['X-HTTP-Method-Override', 'delete'],
+): Verdict['decision'] {
+  const asked = askAbout('POST', `${A}/`, [...headers])
   if ('connect' in asked) throw new Error('no call')
   const request: CanonicalRequest = {
     ...asked,
@@ -63,5 +67,21 @@ void t.test('when the answer for the other method may change is known', (t) => {
   const post = `- { id: p, allow: '${A}', methods: [POST] }`
   const remove = `- { id: d, allow: '${A}', methods: [DELETE], expires: 2027-06-30 }`
   t.equal(ask([post, remove]).revisitAt, Date.UTC(2027, 5, 30))
+  t.end()
+})
+
+void t.test('a field that asks for another method is one however it is written', (t) => {
+  const rules = [`- { id: a, allow: '${A}' }`, `- { id: d, deny: '${A}', methods: [DELETE] }`]
+  for (const [name, value] of [
+    ['X-HTTP-Method-Override', 'DELETE'],
+    ['x-method-override', ' delete '],
+    ['X_HTTP_Method_Override', 'DELETE'],
+    // Some servers take the first of a list, others the last.
+    ['X-HTTP-Method-Override', 'DELETE, POST'],
+    ['X-HTTP-Method-Override', 'POST,DELETE'],
+  ] as const)
+    t.equal(ask(rules, undefined, [name, value]).reason, 'denied-by-rule', `${name}: ${value}`)
+  t.equal(ask(rules, undefined, ['X-HTTP-Method-Override', 'POST, PUT']).verdict, 'allow')
+  t.equal(ask(rules, undefined, ['X-Method', 'DELETE']).verdict, 'allow')
   t.end()
 })
