@@ -5,10 +5,11 @@ import type { Call, Decided, Identified, Identity, Received } from './call.ts'
 import { EgressError } from './errors.ts'
 import type { McpMessage } from './inspect/mcp/messages.ts'
 import { NO_ADDRESSES } from './policy/address-policy.ts'
-import { decideTogether, policyDigestOf } from './policy/conjunction.ts'
+import { decideTogether, oweTogether, policyDigestOf } from './policy/conjunction.ts'
+import { holdTogether } from './policy/decide.ts'
 import type { Decision } from './policy/decision.ts'
 import { NOTHING_OWED } from './policy/owe.ts'
-import type { Content } from './policy/subject.ts'
+import { INSPECTORS, type Content } from './policy/subject.ts'
 import { screen, type CallScope, type Parts } from './stages.ts'
 import type { Task } from './tasks/task.ts'
 import type { RawHeaders } from './wire/body.ts'
@@ -160,19 +161,43 @@ function judgeMethods(
   question: CanonicalRequest & { readonly content?: Content },
 ): Omit<Verdict, 'us'> {
   const moment = ask()
-  const decision = decideTogether(policies, question, moment)
+  let decision = decideTogether(policies, question, moment)
+  let field: string | undefined
   if (decision.verdict === 'deny') return { decision }
   for (const [override, method] of listOverrides(question.headers)) {
     const overridden = decideTogether(policies, { ...question, method }, moment)
     if (overridden.verdict === 'deny') return { decision: overridden, override }
     // What is only observed has no credential of what is allowed, and what is held waits under either name.
     const isStricter = overridden.verdict === 'hold' || overridden.wouldDeny !== undefined
-    if (isStricter && decision.verdict === 'allow') return { decision: overridden, override }
-    if (overridden.wouldDeny !== undefined && decision.wouldDeny === undefined)
+    if (isStricter && decision.verdict === 'allow') {
+      decision = joinMethods(overridden, decision)
+      field ??= override
+    } else if (overridden.wouldDeny !== undefined && decision.wouldDeny === undefined)
       return {
         decision: { ...overridden, verdict: 'deny', reason: overridden.wouldDeny },
         override,
       }
+    else decision = joinMethods(decision, overridden)
   }
-  return { decision }
+  return { decision, ...(field !== undefined && { override: field }) }
+}
+
+// Nobody knows which of the methods it will be: what rules say of either counts.
+function joinMethods(decision: Decision, other: Decision): Decision {
+  const both = [decision, other]
+  const inspectors = INSPECTORS.filter((kind) =>
+    both.some((each) => each.inspectors?.includes(kind)),
+  )
+  const holds = both.map(({ hold }) => hold).filter((hold) => hold !== undefined)
+  const revisitAt = Math.min(...both.map((each) => each.revisitAt ?? Infinity))
+  const { addresses } = decision
+  const also = [...(addresses.also ?? []), other.addresses, ...(other.addresses.also ?? [])]
+  return {
+    ...decision,
+    obligations: oweTogether(both.map(({ obligations }) => obligations)),
+    addresses: { ...addresses, also },
+    ...(holds.length > 0 && { hold: holdTogether(holds) }),
+    ...(revisitAt < Infinity && { revisitAt }),
+    ...(inspectors.length > 0 && { inspectors }),
+  }
 }

@@ -3,6 +3,7 @@
 
 import type { HoldView } from '../control/client.ts'
 import { escapeUnprintable } from '../record/printable.ts'
+import type { HeldTool, HeldUnshown } from '../tasks/hold-view.ts'
 import { paintFor, type CommandIo } from './io.ts'
 
 /** Prints a hold on one line. */
@@ -19,17 +20,15 @@ export function printHoldLine(hold: HoldView, io: CommandIo): void {
 /** Prints a hold, one line a fact. */
 export function printHold(hold: HoldView, io: CommandIo): void {
   const { task, rule, request } = hold
-  const { body, tools = [], headers = [] } = request
+  const { body, tools = [], headers = [], unshown } = request
   const facts: readonly (readonly [string, string | undefined])[] = [
     ['id', hold.id],
     ['state', stateOf(hold)],
     ['reason', hold.reason],
     ['call', callOf(hold)],
-    ...tools.map((tool): [string, string] => [
-      'tool',
-      tool.arguments === undefined ? tool.name : `${tool.name} ${JSON.stringify(tool.arguments)}`,
-    ]),
+    ...tools.map((tool): [string, string] => ['tool', toolOf(tool)]),
     ...headers.map(([name, value]): [string, string] => ['header', `${name}: ${value}`]),
+    ['unshown', unshown && unshownOf(unshown)],
     ['body', body && `${body.bytes} bytes${body.type === undefined ? '' : `, ${body.type}`}`],
     ['sha256', body?.sha256],
     ['preview', previewOf(body)],
@@ -65,6 +64,19 @@ function stateOf(hold: HoldView): string {
     state === 'approved' || state === 'denied' ? `until ${answerUntil}` : '',
     usedBy === undefined ? '' : `call ${usedBy}`,
     cause ?? '',
+  ]
+  return facts.filter((fact) => fact !== '').join(', ')
+}
+
+function toolOf({ name, arguments: given, truncated }: HeldTool): string {
+  if (given === undefined) return name
+  return `${name} ${JSON.stringify(given)}${truncated === true ? ' …' : ''}`
+}
+
+function unshownOf({ headers, tools }: HeldUnshown): string {
+  const facts = [
+    headers === undefined ? '' : `${headers} header fields`,
+    tools === undefined ? '' : `${tools} tools`,
   ]
   return facts.filter((fact) => fact !== '').join(', ')
 }

@@ -2,7 +2,7 @@
 // what stood for secrets. Each part is asked by the saga and answers with what it found. Called by `sidecar.ts`.
 
 import type { Call } from '../call.ts'
-import { EgressError } from '../errors.ts'
+import { EgressError, type Reason } from '../errors.ts'
 import type { Holds } from '../ledger/holds/holds.ts'
 import type { CredentialStore } from '../credentials/store.ts'
 import type { UpstreamPool } from '../forward/pool.ts'
@@ -96,11 +96,24 @@ export function endsWithTask(parts: EndingParts): readonly EndsWithTask[] {
   }
 }
 
-/**
- * Whether the suspension of a task cuts a call: one of its own or of a task below it. An inspected tunnel stays: it lets
- * nothing out by itself, and the calls inside it are refused one by one.
- */
-export function isPaused(taskId: string): (call: Call) => boolean {
+/** What a suspended task has under way. */
+export interface PauseParts {
+  readonly holds: Pick<Holds, 'withdrawWhere'>
+  /** Cuts the open calls that match. @returns how many */
+  readonly cutCalls: (matches: (call: Call) => boolean, reason: Reason) => number
+}
+
+/** Stops what a task that is suspended, and those below it, have under way. @returns how many calls were cut */
+export function pauseTask(taskId: string, { holds, cutCalls }: PauseParts): number {
+  const cut = cutCalls(isPaused(taskId), 'task-not-active')
+  // What a person let through before is asked for anew once the task goes on.
+  holds.withdrawWhere((path) => path.includes(taskId), new EgressError('task-not-active'))
+  return cut
+}
+
+// Its own calls and those of tasks below it. An inspected tunnel stays: it lets nothing out by itself, and the calls inside it
+// are refused one by one.
+function isPaused(taskId: string): (call: Call) => boolean {
   return ({ task, tunnelMode }) => task?.path.includes(taskId) === true && tunnelMode !== 'inspect'
 }
 

@@ -41,7 +41,10 @@ export function openLedger(options: LedgerOptions): Ledger {
     stateDir,
     limits,
     now: () => room().clock.now(),
-    createdBy: (taskId) => entryOf(taskId)?.kept.createdBy,
+    askersOf: (taskId) => {
+      const { task, kept } = entryOf(taskId) ?? {}
+      return [kept?.createdBy, task?.principal].filter((name) => name !== undefined)
+    },
     onChange: (action, hold, callId) => {
       const { host, port } = hold.request
       records.recorder.recordEvent(action, {

@@ -22,7 +22,7 @@ import { TaskWatch } from '../tasks/watch.ts'
 import type { LeafServers } from '../tls/contexts.ts'
 import type { TaskAuthorities } from '../tls/task-ca.ts'
 import type { Config } from './config.ts'
-import { isKilled, isPaused } from './endings.ts'
+import { isKilled, pauseTask, type PauseParts } from './endings.ts'
 import { openFlow } from './flow.ts'
 import { knownTasks } from './known-tasks.ts'
 import type { Records } from './records.ts'
@@ -51,6 +51,7 @@ export interface TaskRoomOptions {
   readonly leafServers: LeafServers
   readonly credentials: CredentialStore
   readonly tools: Pick<TaskTools, 'quotas'>
+  readonly holds: PauseParts['holds']
   readonly openCalls: (taskId: string) => number
   /** Cuts the open calls that match. @returns how many */
   readonly cutCalls: FlowMarksOptions['cut']
@@ -244,11 +245,11 @@ export class TaskRoom {
   }
 
   #onMove({ entry, transition, cause, actor, reason }: Move): void {
-    const { records, log, cutCalls } = this.#options
+    const { records, log } = this.#options
     const { task, kept } = entry
     const { action, from, to } = transition
     // Its calls are refused by now; those that were let out before must not go on either.
-    const cut = to === 'suspended' ? cutCalls(isPaused(task.id), 'task-not-active') : 0
+    const cut = to === 'suspended' ? pauseTask(task.id, this.#options) : 0
     if (to === 'revoking') log.warn({ task: task.id, cause }, 'the task ends: nothing more leaves')
     records.recorder.recordEvent(action, {
       task,

@@ -30,9 +30,19 @@ const request = z.object({
     })
     .optional(),
   tools: z
-    .array(z.object({ name: text, arguments: z.looseObject({}).optional() }))
+    .array(
+      z.object({
+        name: text,
+        arguments: z.looseObject({}).optional(),
+        truncated: z.literal(true).optional(),
+      }),
+    )
     .readonly()
     .optional(),
+  unshown: z
+    .object({ headers: z.int().optional(), tools: z.int().optional() })
+    .optional()
+    .describe('How many fields and tools there are beside those that are shown.'),
   credential: text.optional(),
   data: text.optional(),
   regulation: z.array(text).optional(),

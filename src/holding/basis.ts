@@ -18,6 +18,8 @@ export function basisOf(decision: Decision | ConnectDecision): string {
       hold,
       wouldDeny,
       'mode' in decision && decision.mode,
+      // What rules would look into, by a window that has begun.
+      decision.inspectors,
     ],
     (_name, value: unknown) => (value instanceof Map ? [...value] : value),
   )

@@ -8,7 +8,7 @@ import { makeKeeper, type Keeper } from '../inspect/keep.ts'
 import { readJson } from '../inspect/json.ts'
 import { isObject, own } from '../inspect/json-values.ts'
 import type { JsonValue } from '../inspect/fields.ts'
-import type { McpMessage } from '../inspect/mcp/messages.ts'
+import type { McpMessage, McpRequest } from '../inspect/mcp/messages.ts'
 import { isSecretMember } from '../inspect/redact.ts'
 import { countedFields } from '../ledger/holds/digest.ts'
 import type { Parts } from '../stages.ts'
@@ -44,7 +44,9 @@ export function describeRequest(
   const taskId = identity.task.id
   const { endpoint, path, query, headers } = request
   const secure = request.scheme === 'https'
-  const tools = toolsIn(messages ?? [], call, parts)
+  const calls = (messages ?? []).filter(isToolCall)
+  const tools = calls.slice(0, TOOLS_MAX).map((message) => describeTool(message, call, parts))
+  const fields = countedFields(headers)
   const { credential, data, regulation } = decision.obligations
   return {
     kind: request.upgrade ? 'upgrade' : 'request',
@@ -54,11 +56,12 @@ export function describeRequest(
     port: endpoint.port,
     path: redactor.path(path.raw, taskId),
     ...(query !== undefined && { query: redactor.query(query, taskId) }),
-    headers: countedFields(headers)
+    headers: fields
       .slice(0, HEADERS_MAX)
       .map(([name, value]) => [redactor.text(name, taskId), shownField(name, value, call, parts)]),
     ...(bytes.length > 0 && { body: describeBody(bytes, call, parts) }),
     ...(tools.length > 0 && { tools }),
+    ...unshownOf(fields.length - HEADERS_MAX, calls.length - TOOLS_MAX),
     ...(credential !== undefined && { credential }),
     ...(data !== undefined && { data }),
     ...(regulation !== undefined && { regulation }),
@@ -72,7 +75,17 @@ function shownField(
   { redactor }: Parts,
 ): string {
   if (isSecretMember(name, value)) return '[secret:header]'
-  return redactor.text(value, call.identity.task.id).slice(0, HEADER_LENGTH_MAX)
+  return cutText(redactor.text(value, call.identity.task.id))
+}
+
+// What is not shown is told: else whoever fills the view hides what comes behind.
+function unshownOf(headers: number, tools: number): Pick<HeldRequest, 'unshown'> {
+  if (headers <= 0 && tools <= 0) return {}
+  return { unshown: { ...(headers > 0 && { headers }), ...(tools > 0 && { tools }) } }
+}
+
+function cutText(text: string): string {
+  return text.length > HEADER_LENGTH_MAX ? `${text.slice(0, HEADER_LENGTH_MAX)}…` : text
 }
 
 function describeBody(bytes: Uint8Array, call: Call & Received & Decided, parts: Parts): HeldBody {
@@ -81,7 +94,7 @@ function describeBody(bytes: Uint8Array, call: Call & Received & Decided, parts:
   return {
     bytes: bytes.length,
     sha256: hash('sha256', bytes, 'hex'),
-    ...(shown !== undefined && { type: shown.slice(0, HEADER_LENGTH_MAX) }),
+    ...(shown !== undefined && { type: cutText(shown) }),
     ...previewOf(bytes, type, call, parts),
   }
 }
@@ -122,18 +135,19 @@ function jsonIn(bytes: Uint8Array): JsonValue | undefined {
   }
 }
 
-function toolsIn(messages: readonly McpMessage[], call: Call & Decided, parts: Parts): HeldTool[] {
-  const keeper = keeperOf(call, parts, ARGUMENTS_BYTES_MAX)
-  return messages.slice(0, TOOLS_MAX).flatMap((message) => {
-    if (message.kind !== 'request' || message.method !== 'tools/call') return []
-    const { params = {} } = message
-    const name = own(params, 'name')
-    const given = own(params, 'arguments')
-    if (typeof name !== 'string') return []
-    const kept = isObject(given) ? keeper.keep(given, 'redacted')?.value : undefined
-    const shown = parts.redactor.text(name, call.identity.task.id).slice(0, HEADER_LENGTH_MAX)
-    return [isObject(kept) ? { name: shown, arguments: kept } : { name: shown }]
-  })
+function isToolCall(message: McpMessage): message is McpRequest {
+  return message.kind === 'request' && message.method === 'tools/call'
+}
+
+function describeTool({ params = {} }: McpRequest, call: Call & Decided, parts: Parts): HeldTool {
+  const name = own(params, 'name')
+  const given = own(params, 'arguments')
+  const written = typeof name === 'string' ? name : ''
+  const shown = { name: cutText(parts.redactor.text(written, call.identity.task.id)) }
+  if (!isObject(given)) return shown
+  const kept = keeperOf(call, parts, ARGUMENTS_BYTES_MAX).keep(given, 'redacted')
+  const truncated = kept?.truncated && { truncated: kept.truncated }
+  return isObject(kept?.value) ? { ...shown, arguments: kept.value, ...truncated } : shown
 }
 
 function keeperOf({ identity }: Call & Decided, { redactor }: Parts, bytesMax: number): Keeper {

@@ -38,11 +38,15 @@ export async function holdRequest(
   socket?: UnreadSocket,
 ): Promise<void> {
   const bytes = client === undefined ? NOTHING : await readHeldBody(call, client, parts)
+  const { policy } = call.decision
   // Reading may have taken long (I8).
   const decision = judgeAgain(call, verdict, parts)
+  // Other rules may look at what was not read.
+  if (decision.policy !== policy || decision.inspectors !== undefined)
+    throw new EgressError('approval-denied', { why: 'changed' })
   if (decision.verdict === 'allow') return
   const { hold: terms, rule } = decision
-  if (terms === undefined || rule === undefined || decision.inspectors !== undefined)
+  if (terms === undefined || rule === undefined)
     throw new EgressError('approval-denied', { why: 'changed' })
   const { messages } = verdict
   const basis = basisOf(decision)

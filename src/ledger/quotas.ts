@@ -173,7 +173,15 @@ export class Quotas {
     ): void => {
       const known = dues.find((due) => due.key === key && due.taskId === taskId)
       if (known === undefined)
-        dues.push({ taskId, key, limits, of, calls: 1, unit, meter: this.#meterOf(taskId, key) })
+        dues.push({
+          taskId,
+          key,
+          limits,
+          of,
+          calls: 1,
+          unit,
+          meter: this.#meterOf(taskId, key, dues),
+        })
       // One message counts once, by however many of its names the rule allows it.
       else if (known.unit !== unit) {
         known.unit = unit
@@ -200,24 +208,26 @@ export class Quotas {
     return dues
   }
 
-  #meterOf(taskId: string, key: string): Meter {
+  #meterOf(taskId: string, key: string, dues: readonly Due[]): Meter {
     const book = this.#bookOf(taskId)
     const known = book.meters.get(key)
     if (known !== undefined) return known
-    this.#makeRoom(book)
+    this.#makeRoom(book, dues)
     const meter = new Meter(`${taskId} ${key}`, undefined)
     book.meters.set(key, meter)
     return meter
   }
 
   // Names of tools are a stranger's choice: how many of them are counted has an end.
-  #makeRoom(book: Book): void {
+  #makeRoom(book: Book, dues: readonly Due[]): void {
     const { quotaCountersPerTaskMax } = this.#options.limits
     if (book.meters.size < quotaCountersPerTaskMax) return
     const now = this.#clock.now()
     if (now - book.purgedAt >= PURGE_EVERY_MS) {
       book.purgedAt = now
-      const empty = [...book.meters].filter(([, meter]) => meter.isEmpty(now))
+      // What the call itself is about to be charged to must still be counted after it.
+      const due = new Set(dues.map(({ meter }) => meter))
+      const empty = [...book.meters].filter(([, meter]) => !due.has(meter) && meter.isEmpty(now))
       for (const [key] of empty) book.meters.delete(key)
       this.#drop(empty.map(([, { id }]) => id))
     }

@@ -220,17 +220,14 @@ export class OpenCalls {
       const bytes = call.bytesIn + call.bytesOut
       // A body that has to be seen whole moves before any of it leaves.
       const movedBytes = bytes + call.heldBytes
-      if (movedBytes !== watch.movedBytes) {
+      // What waits for a person has a time of its own.
+      const isWaiting = call.hold !== undefined && call.hold.by === undefined
+      if (movedBytes !== watch.movedBytes || isWaiting) {
         watch.movedBytes = movedBytes
         watch.movedAt = now
       }
       // What moves inside an inspected tunnel are calls of their own; its idleness is its HTTP server's to judge.
-      // What waits for a person has a time of its own.
-      else if (
-        now - watch.movedAt >= idleTimeoutMs &&
-        call.tunnelMode !== 'inspect' &&
-        (call.hold === undefined || call.hold.by !== undefined)
-      )
+      else if (now - watch.movedAt >= idleTimeoutMs && call.tunnelMode !== 'inspect')
         call.cut('idle-timeout')
       if (call.cleared !== true) continue
       if (call.decision?.revisitAt !== undefined)

@@ -5,7 +5,7 @@ import type { Reason } from '../errors.ts'
 import type { Entry } from './bound-rule.ts'
 import type { Question } from './decision.ts'
 import { findMismatch } from './inside-match.ts'
-import { INSIDE, type Stage } from './match.ts'
+import { ERRED, INSIDE, type Stage } from './match.ts'
 
 // Query and headers are parts of the path to a rule. The first is for a host that no allow covers; that a condition is false
 // says no more than that this operation is not allowed.
@@ -43,7 +43,8 @@ interface Asked {
 /** The reason for a call that nothing allows. @param furthest how far the best of the rules got */
 export function reasonFor(asked: Asked, furthest: Stage, rules: readonly Entry[]): Reason {
   if (furthest === 0 && !asked.isName) return 'ip-not-on-allowlist'
-  if (furthest === INSIDE) return reasonInside(asked, rules)
+  const isUnknown = furthest === ERRED && asked.question?.content?.fault !== undefined
+  if (furthest === INSIDE || isUnknown) return reasonInside(asked, rules)
   return REASON_AT[furthest] ?? 'not-on-allowlist'
 }
 

@@ -20,7 +20,7 @@ import type { Moment } from './facts.ts'
 import { chooseDeny, gather, gatherHolds, inOrder, isMet, NO_HOLDS, type Matter } from './gather.ts'
 import { looksInside, type HostRules } from './host-index.ts'
 import { inspectorOf } from './inside.ts'
-import { BETWEEN, INSIDE, MATCHED, reach, reachConnect, type Stage } from './match.ts'
+import { BETWEEN, INSIDE, MATCHED, reach, reachConnect, reachGrant, type Stage } from './match.ts'
 import { NOTHING_OWED, oweOfSession, oweTogether } from './owe.ts'
 import { INSPECTORS, type Inspector } from './subject.ts'
 import { nextChange } from './window.ts'
@@ -38,11 +38,12 @@ export function decide(policy: Policy, question: Question, moment: Moment): Deci
   const rules = policy.inside.index.rulesFor(endpoint)
   const facts = new Facts(question, policy.task, moment)
   const stageOf = (entry: Entry): Stage => reach(entry, facts)
-  const matter = { endpoint, rules, stageOf, question, moment }
+  const grantOf = (entry: Entry): Stage => reachGrant(entry, facts)
+  const matter = { endpoint, rules, stageOf, grantOf, question, moment }
   const decision = judge(policy, matter)
   if (decision.verdict === 'deny') return decision
   const mayLookInside = rules.looksInside || policy.inside.deniedByInside.length > 0
-  if (mayLookInside && question.content === undefined) {
+  if (mayLookInside && question.content === undefined && !question.upgrade) {
     const inspectors = listInspectors(policy, matter)
     // What is owed by rules that look inside is not known before.
     if (inspectors.length > 0) return { ...decision, inspectors }
@@ -83,7 +84,8 @@ export function decideConnect(policy: Policy, endpoint: Endpoint, moment: Moment
   const mode = tunnelMode(rules, factsFor)
   const facts = factsFor(mode)
   const stageOf = (entry: Entry): Stage => reachConnect(entry, facts)
-  const decision = judge(policy, { endpoint, rules, stageOf, question: undefined, moment })
+  const asked = { endpoint, rules, stageOf, grantOf: stageOf, question: undefined, moment }
+  const decision = judge(policy, asked)
   if (mode !== 'inspect') return { ...checkClasses(policy, decision, moment), mode }
   // The tunnel owes nothing by itself where each call inside is judged.
   const { hold: _hold, revisitAt: _revisitAt, ...open } = decision
@@ -159,7 +161,8 @@ function mayObserve({ task }: Policy, { question }: Matter): boolean {
 }
 
 function reasonOf(matter: Matter, furthest: Stage, asked: readonly Entry[]): Reason {
-  return reasonFor({ ...matter, isName: matter.endpoint.kind === 'name' }, furthest, asked)
+  const { question, grantOf: stageOf, endpoint } = matter
+  return reasonFor({ question, stageOf, isName: endpoint.kind === 'name' }, furthest, asked)
 }
 
 /** Puts together who may let a call pass that several rules hold: whoever all of them name. */
@@ -216,8 +219,8 @@ function owe(
   if (first && matching.length === 1 && guards.length === 0 && holding.length === 0)
     return first.rule.obligations
   const guarding = [
-    ...guards.filter((entry) => stageOf(entry) === MATCHED),
-    ...holding.filter(({ rule }) => rule.binding === 'always'),
+    ...guards.filter((entry) => isMet(entry, stageOf(entry))),
+    ...holding.filter((entry) => !matching.includes(entry)),
   ]
   const dues = matching.map(({ rule }) => rule.dues)
   const owed = oweTogether(

@@ -6,7 +6,7 @@ import type { Endpoint } from '../wire/authority.ts'
 import type { Entry } from './bound-rule.ts'
 import type { Question } from './decision.ts'
 import type { Moment } from './facts.ts'
-import type { HostRules } from './host-index.ts'
+import { looksInside, type HostRules } from './host-index.ts'
 import { BETWEEN, ERRED, isOfSession, MATCHED, type Stage } from './match.ts'
 
 /** One question, the rules of its host, and what reaching means for questions of its kind. */
@@ -14,14 +14,17 @@ export interface Matter {
   readonly endpoint: Endpoint
   readonly rules: HostRules
   readonly stageOf: (entry: Entry) => Stage
+  /** How far it gets with what an allow or a hold lets pass. */
+  readonly grantOf: (entry: Entry) => Stage
   /** Of an HTTP call. */
   readonly question: Question | undefined
   readonly moment: Moment
 }
 
-/** Whether a rule has its say: a deny also where its condition could not be evaluated. */
-export function isMet({ rule }: Entry, stage: Stage): boolean {
-  return stage === MATCHED || (stage === ERRED && rule.verdict === 'deny')
+/** Whether a rule has its say: a deny, and what only binds, also where its condition could not be evaluated. */
+export function isMet({ rule: { verdict, binding } }: Entry, stage: Stage): boolean {
+  if (stage === MATCHED) return true
+  return stage === ERRED && (verdict === 'deny' || (verdict === 'allow' && binding === 'always'))
 }
 
 /** Which rules match, and how far the others got. */
@@ -75,7 +78,7 @@ export const NO_HOLDS: GatheredHolds = { holding: [], granting: [], denied: unde
 /** Sorts the holds of a host. */
 export function gatherHolds(
   entries: readonly Entry[],
-  { stageOf, question }: Matter,
+  { stageOf, grantOf, question }: Matter,
 ): GatheredHolds {
   const holding: Entry[] = []
   const granting: Entry[] = []
@@ -87,14 +90,20 @@ export function gatherHolds(
     // Messages of the session itself pass with any rule for their server.
     const isPassing = question !== undefined && isOfSession(rule, question)
     const stage = stageOf(entry)
-    if (stage === MATCHED) {
-      if (!isPassing) holding.push(entry)
-      if (isOwn) granting.push(entry)
-    } else if (stage === BETWEEN && !isPassing) denied ??= { entry, reason: 'outside-time-window' }
-    else if (stage === ERRED) denied ??= { entry, reason: 'condition-error' }
-    else if (isOwn && stage > furthest) furthest = stage
+    if (stage === MATCHED && !isPassing) holding.push(entry)
+    else if (stage === BETWEEN && !isPassing) denied ??= { entry, reason: 'outside-time-window' }
+    else if (stage === ERRED) denied ??= { entry, reason: erringReason(rule, question) }
+    if (!isOwn) continue
+    const granted = grantOf(entry)
+    if (granted === MATCHED) granting.push(entry)
+    else if (granted > furthest) furthest = granted
   }
   return { holding, granting, denied, furthest }
+}
+
+function erringReason(rule: Entry['rule'], question: Question | undefined): Reason {
+  const fault = question?.content?.fault
+  return fault !== undefined && looksInside(rule) ? fault : 'condition-error'
 }
 
 /** Sorts rules as they are in force. */
@@ -110,10 +119,13 @@ export function chooseDeny(
   const [first] = denying
   if (first === undefined) return undefined
   const fault = question?.content?.fault
-  const entry = fault && denying.find(({ rule }) => rule.inside === undefined)
-  if (fault !== undefined && !entry) return { entry: first, reason: fault }
-  const sure = denying.find((each) => stageOf(each) === MATCHED)
+  const isSure = (entry: Entry): boolean => stageOf(entry) === MATCHED
+  if (fault !== undefined) {
+    const sure = denying.find((entry) => !looksInside(entry.rule) && isSure(entry))
+    return sure ? { entry: sure, reason: 'denied-by-rule' } : { entry: first, reason: fault }
+  }
+  const sure = denying.find(isSure)
   return sure
-    ? { entry: entry ?? sure, reason: 'denied-by-rule' }
+    ? { entry: sure, reason: 'denied-by-rule' }
     : { entry: first, reason: 'condition-error' }
 }

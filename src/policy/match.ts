@@ -62,7 +62,15 @@ export function coversHost(host: BoundHost, endpoint: Endpoint): boolean {
 /** How far an HTTP call gets with an entry whose host covers it. */
 export function reach(entry: Entry, facts: Facts): Stage {
   if (hasExpired(entry.rule, facts)) return HOST
-  return entry.rule.verdict === 'deny' ? reachDeny(entry, facts) : reachAllow(entry, facts)
+  const { verdict, binding } = entry.rule
+  if (verdict === 'deny') return reachDeny(entry, facts)
+  const isGranting = verdict === 'allow' && binding === 'task'
+  return isGranting ? reachAllow(entry, facts) : reachTaking(entry, facts)
+}
+
+/** How far an HTTP call gets with what an allow or a hold lets pass: what it names in every reading. */
+export function reachGrant(entry: Entry, facts: Facts): Stage {
+  return hasExpired(entry.rule, facts) ? HOST : reachAllow(entry, facts)
 }
 
 /** Whether a rule is over, and as if it were not there. */
@@ -82,13 +90,43 @@ function reachAllow({ rule, scheme, port, paths }: Entry, facts: Facts): Stage {
   if (rule.query && !allowsQuery(rule.query, facts.query)) return QUERY
   if (rule.headers && !allowsHeaders(rule.headers, question.headers)) return HEADERS
   if (rule.inside && findMismatch(rule.inside, question)) return INSIDE
+  return reachBeyond(rule, facts)
+}
+
+// A hold, and what binds every task, takes back what others allow: it counts for whatever any server may take for what it names, as
+// a deny does.
+function reachTaking(entry: Entry, facts: Facts): Stage {
+  const { rule } = entry
+  const { question } = facts
+  const stage = reachAllow(entry, facts)
+  if (stage < METHOD || stage > INSIDE) return stage
+  const missed = findMissed(entry, facts)
+  if (missed !== undefined && !(missed === INSIDE && isUnread(rule, question))) return stage
+  const beyond = reachBeyond(rule, facts)
+  // What was not understood nobody can be asked about.
+  const isUnknown = rule.inside !== undefined && question.content?.fault !== undefined
+  return beyond === MATCHED && isUnknown ? ERRED : beyond
+}
+
+// What an allow and a hold ask after what they name.
+function reachBeyond(rule: BoundRule, facts: Facts): Stage {
+  const { question } = facts
   if (!rule.isForEnvironment) return ENVIRONMENT
   // Whether a hold holds or denies is not known before it is known what is inside.
   if (rule.verdict === 'hold' && isUnread(rule, question)) return MATCHED
   if (rule.between && !isWithin(rule.between, facts.moment.now)) return BETWEEN
   const { when } = rule
   if (when === undefined || isUnread(rule, question) || isOfSession(rule, question)) return MATCHED
-  return judgeWhen(rule, when, facts)
+  return judgeCall(rule, when, facts)
+}
+
+// Of what was not understood nobody knows what it has inside, nor that it has nothing.
+function judgeCall(rule: BoundRule, when: Condition, facts: Facts): Stage {
+  const { content } = facts.question
+  const isUnknown =
+    content?.fault !== undefined &&
+    when.needs.some((kind) => kind !== 'body' || content.body === undefined)
+  return isUnknown ? ERRED : judgeWhen(rule, when, facts)
 }
 
 function judgeWhen(rule: BoundRule, when: Condition, facts: Circumstances): Stage {
@@ -98,7 +136,9 @@ function judgeWhen(rule: BoundRule, when: Condition, facts: Circumstances): Stag
 }
 
 /** Whether a rule looks at bytes of the call that were not read yet. */
-function isUnread({ inside, when }: BoundRule, { content }: Question): boolean {
+function isUnread({ inside, when }: BoundRule, { upgrade, content }: Question): boolean {
+  // An upgrade has nothing else to read.
+  if (upgrade) return false
   const readsInside = when !== undefined && when.needs.length > 0
   if (content === undefined) return inside !== undefined || readsInside
   return readsInside && content.mcp?.isShown === true
@@ -109,21 +149,30 @@ export function isOfSession({ inside }: BoundRule, { content }: Question): boole
   return inside?.mcp !== undefined && content?.mcp?.kind === 'session'
 }
 
-function reachDeny({ rule, paths }: Entry, facts: Facts): Stage {
+function reachDeny(entry: Entry, facts: Facts): Stage {
+  const { rule } = entry
   const { question } = facts
   if (rule.ports && !rule.ports.has(question.endpoint.port)) return PORT
+  const missed = findMissed(entry, facts)
+  if (missed !== undefined) return missed
+  if (!rule.isForEnvironment) return ENVIRONMENT
+  const { when } = rule
+  // Its time may come while the call is read.
+  if (when !== undefined && isUnread(rule, question)) return INSIDE
+  if (rule.between && !isWithin(rule.between, facts.moment.now)) return BETWEEN
+  return when === undefined ? MATCHED : judgeCall(rule, when, facts)
+}
+
+// In what no reading of a call is what a rule names; undefined where some reading may be.
+function findMissed({ rule, paths }: Entry, facts: Facts): Stage | undefined {
+  const { question } = facts
   // Some servers take `get` for GET.
   if (rule.methods && !rule.methods.includes(question.method.toUpperCase())) return METHOD
   if (paths && !deniesPath(paths, facts)) return PATH
   if (rule.query && !deniesQuery(rule.query, facts.query)) return QUERY
   if (rule.headers && !deniesHeaders(rule.headers, question.headers)) return HEADERS
   if (rule.inside && !meetsDeny(rule.inside, question)) return INSIDE
-  if (!rule.isForEnvironment) return ENVIRONMENT
-  if (rule.between && !isWithin(rule.between, facts.moment.now)) return BETWEEN
-  const { when } = rule
-  if (when === undefined) return MATCHED
-  if (isUnread(rule, question)) return INSIDE
-  return judgeWhen(rule, when, facts)
+  return undefined
 }
 
 // Every reading has to match some pattern: else an upstream that reads the bytes in that way does what no rule allows.

@@ -19,6 +19,14 @@ export interface HeldTool {
   readonly name: string
   /** Without secrets, cut where it is large; absent where it has none. */
   readonly arguments?: object
+  /** There is more to the arguments than is shown. */
+  readonly truncated?: true
+}
+
+/** How much of a held call is not shown, as there is too much of it. */
+export interface HeldUnshown {
+  readonly headers?: number
+  readonly tools?: number
 }
 
 /** The body of a held call. */
@@ -44,10 +52,12 @@ export interface HeldRequest {
   readonly path?: string
   /** Without secrets and `?`. */
   readonly query?: string
-  /** Names and values of the fields that would leave, without secrets. */
+  /** Names and values of the fields that would leave, without secrets; a value that is cut ends with `…`. */
   readonly headers?: readonly (readonly [name: string, value: string])[]
   readonly body?: HeldBody
   readonly tools?: readonly HeldTool[]
+  /** Absent where all fields and tools are shown. */
+  readonly unshown?: HeldUnshown
   /** Name of the credential that would be added. */
   readonly credential?: string
   /** Class of what comes back. */

@@ -197,6 +197,20 @@ export function stripHopByHop(headers: RawHeaders): string[] {
   return kept
 }
 
+/** A request's fields without those that `Connection` names, but for this hop's own: what is not sent on is not judged. */
+export function dropNominated(headers: RawHeaders): RawHeaders {
+  const nominated = nominatedBy(headers)
+  if (nominated === undefined) return headers
+  const kept: string[] = []
+  for (let at = 0; at < headers.length; at += 2) {
+    const name = headers[at]!
+    const lower = name.toLowerCase()
+    if (!nominated.has(lower) || isHopByHop(lower) || NOT_FOR_UPSTREAMS.has(lower))
+      kept.push(name, headers[at + 1]!)
+  }
+  return kept
+}
+
 /**
  * A response's fields as the client may see them: without this hop's and its framing, without an upstream's claim to be us,
  * and without Alt-Svc, which would lead clients past the proxy.

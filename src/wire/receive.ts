@@ -8,6 +8,7 @@ import type { RawHeaders } from './body.ts'
 import {
   checkHeaderFields,
   checkHost,
+  dropNominated,
   firstValue,
   requestFraming,
   type Framing,
@@ -81,7 +82,7 @@ export function readRequest(
   return {
     method,
     version,
-    headers,
+    headers: dropNominated(headers),
     scheme,
     endpoint,
     path: target.path,

@@ -221,6 +221,51 @@ void t.test('conditions', async (t) => {
     },
   )
 
+  scenario(
+    t,
+    'R27: neither unreadable bytes, an upgrade, another method by a field nor a field of one hop get around a condition',
+    {
+      ...base,
+      rules: ruleSet(
+        `id: mcp, allow: '${url}', paths: [/mcp], ${LOOPBACK}`,
+        `id: no-pay, deny: '${url}', paths: [/mcp], when: 'has(call.tool) && call.tool.name == "pay"'`,
+        `id: socket, allow: 'ws://${authority}', paths: [/socket], when: 'call.body.json.amount <= 100', ${LOOPBACK}`,
+        `id: post, allow: '${url}', paths: [/order], methods: [POST], ${LOOPBACK}`,
+        `id: remove, allow: '${url}', paths: [/order], methods: [DELETE], when: 'call.body.json.mine == true', ${LOOPBACK}`,
+        `id: dry, allow: '${url}', paths: [/dry], headers: { x-dry-run: '1' }, ${LOOPBACK}`,
+      ),
+    },
+    async (cx, t) => {
+      const task = await makeTask(cx)
+      const headers = [JSON_TYPE, ACCEPT]
+      const post = (body: string): Promise<string> =>
+        ask(cx, { task, method: 'POST', target: `${url}/mcp`, headers, body })
+      t.equal(await post(say('ping')), 'allow mcp')
+      t.equal(await post(call('1')), 'deny denied-by-rule no-pay')
+      const { length } = upstream.seen
+      t.match(await post(call('1,"amount":2')), /^deny .+ no-pay/)
+      const handshake = ['Upgrade: websocket', 'Connection: Upgrade', 'Sec-WebSocket-Version: 13']
+      const key = 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=='
+      t.match(
+        await ask(cx, { task, target: `${url}/socket`, headers: [...handshake, key] }),
+        /^deny condition-error/,
+      )
+      const order = { task, method: 'POST', target: `${url}/order`, body: '{"mine":false}' }
+      t.match(
+        await ask(cx, { ...order, headers: [JSON_TYPE, 'X-HTTP-Method-Override: DELETE'] }),
+        /^deny method-not-allowed/,
+      )
+      const dry = { task, target: `${url}/dry` }
+      t.match(
+        await ask(cx, { ...dry, headers: ['X-Dry-Run: 1', 'Connection: x-dry-run'] }),
+        /^deny path-not-allowed/,
+      )
+      t.equal(upstream.seen.length, length, 'nothing of it has left')
+      t.equal(await ask(cx, { ...order, headers: [JSON_TYPE] }), 'allow post')
+      t.equal(await ask(cx, { ...dry, headers: ['X-Dry-Run: 1'] }), 'allow dry')
+    },
+  )
+
   const payments = ruleSet(
     `id: pay, allow: '${url}', paths: [/pay], methods: [POST], when: 'call.body.json.amount <= 100', ${LOOPBACK}`,
     `id: send, allow: '${url}', paths: [/send], methods: [POST], ${LOOPBACK}`,

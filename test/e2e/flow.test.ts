@@ -36,6 +36,7 @@ const ALLOWED = /^HTTP\/1\.1 200 /
 const CI = 'canary-principal-ci-0123456789'
 const ON_CALL = 'canary-principal-on-call-9876543210'
 const LOOKER = 'canary-principal-looker-1122334455'
+const OWNER = 'token-of-the-owner-0123456789'
 
 interface World {
   readonly http: Upstream
@@ -397,8 +398,14 @@ const principals: ScenarioOptions = {
     - { name: ci, tokenFile: ci.secret, roles: [orchestrator, approver, operator] }
     - { name: on-call, tokenFile: on-call.secret, roles: [approver] }
     - { name: looker, tokenFile: looker.secret, roles: [viewer, operator] }
+    - { name: test-owner, tokenFile: owner.secret, roles: [approver] }
 `,
-  files: { 'ci.secret': CI, 'on-call.secret': ON_CALL, 'looker.secret': LOOKER },
+  files: {
+    'ci.secret': CI,
+    'on-call.secret': ON_CALL,
+    'looker.secret': LOOKER,
+    'owner.secret': OWNER,
+  },
 }
 const reset = (
   cx: Scenario,
@@ -414,7 +421,8 @@ scenario(
   principals,
   async (cx, t) => {
     const login = { authorization: `Bearer ${CI}` }
-    const task = await makeTask(cx, { ceiling: 'restricted' }, undefined, login)
+    const owner = { name: 'Test Owner', team: 'test' }
+    const task = await makeTask(cx, { ceiling: 'restricted', owner }, undefined, login)
     const stage = { ceiling: 'restricted', expires: '5m' }
     const child = await makeTask(cx, stage, task.id, login)
     t.match(await getAs(cx, child, `${source}/again`), ALLOWED)
@@ -430,6 +438,11 @@ scenario(
       status: 403,
       body: { reason: 'principal-not-allowed' },
     })
+    t.match(
+      await reset(cx, OWNER, task.id),
+      { status: 403, body: { reason: 'principal-not-allowed' } },
+      'who owns it, however the name is written',
+    )
     t.match(await reset(cx, ON_CALL, task.id, {}), {
       status: 400,
       body: { reason: 'definition-invalid', field: '/reason' },

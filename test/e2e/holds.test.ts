@@ -178,3 +178,28 @@ reviewed(
     t.equal(paid(101), 1)
   },
 )
+
+reviewed(
+  t,
+  'R75: no other way to write a held call lets it pass by a wider rule, nor by its body',
+  {
+    hosts: ['pay.test'],
+    rules: ruleSet(
+      `id: any, allow: '${AT}', addresses: [127.0.0.0/8]`,
+      `id: pay, hold: '${AT}', methods: [POST], paths: ['/pay/**'], addresses: [127.0.0.0/8]`,
+    ),
+  },
+  async (cx, t) => {
+    const through = proxiedFetch(cx)
+    t.equal((await through.fetch(`${AT}/PAY/7`)).status, 200, 'a read is not held')
+    const { length } = up.seen
+    for (const path of ['/pay%2F7', '/PAY/7', '//pay/7', '/pay;x=1/7']) {
+      const answer = through.fetch(`${AT}${path}`, { method: 'POST', body: path })
+      const { id } = await waitingHold(cx)
+      await answerAs(cx, 'bob', id, 'deny')
+      t.equal((await answer).status, 403, path)
+    }
+    t.equal(up.seen.length, length)
+    await through.close()
+  },
+)

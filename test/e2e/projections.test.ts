@@ -58,14 +58,14 @@ const at = {
 const rulesWith = (more: string): string => `ruleset: set
 owner: a@example.com
 rules:
-  - { id: api, allow: 'https://${at.api}', paths: [/ok, /with/**], credential: api, data: confidential, ${LOOPBACK} }
-  - { id: mcp, allow: 'https://${at.mcp}', tools: [get_issue], data: internal, ${LOOPBACK} }
-  - { id: model, allow: 'https://${at.model}', models: [claude-*], ${LOOPBACK} }
-  - { id: ws, allow: 'wss://${at.ws}', ${LOOPBACK} }
-  - { id: pinned, allow: 'tls://${at.pinned}', ${LOOPBACK} }
-  - { id: echo, allow: 'tcp://${at.echo}', ${LOOPBACK} }
-  - { id: nowhere, allow: 'http://nowhere.invalid' }
-  - { id: inward, allow: 'http://inward.test' }
+  - { id: api, accepts: confidential, allow: 'https://${at.api}', paths: [/ok, /with/**], credential: api, data: confidential, ${LOOPBACK} }
+  - { id: mcp, accepts: confidential, allow: 'https://${at.mcp}', tools: [get_issue], data: internal, ${LOOPBACK} }
+  - { id: model, accepts: confidential, allow: 'https://${at.model}', models: [claude-*], ${LOOPBACK} }
+  - { id: ws, accepts: confidential, allow: 'wss://${at.ws}', ${LOOPBACK} }
+  - { id: pinned, accepts: confidential, allow: 'tls://${at.pinned}', ${LOOPBACK} }
+  - { id: echo, accepts: confidential, allow: 'tcp://${at.echo}', ${LOOPBACK} }
+  - { id: nowhere, accepts: confidential, allow: 'http://nowhere.invalid' }
+  - { id: inward, accepts: confidential, allow: 'http://inward.test' }
 ${more}`
 
 const options = {

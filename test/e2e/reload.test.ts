@@ -103,7 +103,7 @@ rules:
       const broken = {
         'no YAML': 'ruleset: [',
         'an unknown key': set('/b', ', bogus: 1'),
-        'a key of a later version': set('/b', ', when: "true"'),
+        'a key of a later version': set('/b', ', static: true'),
         'a failing test of its own': `${set('/b')}tests:\n  - { call: 'GET https://${host}/a', expect: allow secure }\n`,
       }
       let refused = 0

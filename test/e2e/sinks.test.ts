@@ -93,8 +93,8 @@ void t.test('sinks', async (t) => {
   t.teardown(() => plain.close())
   const host = `plain.test:${plain.port}`
   const rules = ruleSet(
-    `id: usual, allow: 'http://${host}', paths: [/ok], ${LOOPBACK}`,
-    `id: secret, allow: 'http://${host}', paths: [/secret], data: restricted, ${LOOPBACK}`,
+    `id: usual, allow: 'http://${host}', paths: [/ok], accepts: confidential, ${LOOPBACK}`,
+    `id: secret, allow: 'http://${host}', paths: [/secret], data: confidential, accepts: confidential, ${LOOPBACK}`,
   )
   const call = (cx: Scenario, target = '/ok'): Promise<string> =>
     cx.raw(request('GET', `http://${host}${target}`, host))

@@ -257,7 +257,7 @@ void t.test('R44: what governs a task is out of its reach', async (t) => {
   const control = await freePort()
   const rulesFor = (): Record<string, string> =>
     ruleSet(
-      `id: all, allow: ['http://127.0.0.1:${control}', 'http://control.test:${control}', 'tcp://127.0.0.1:${control}', 'http://127.0.0.1:${up.port}'], ${LOOPBACK}`,
+      `id: all, allow: ['http://127.0.0.1:${control}', 'http://control.test:${control}', 'http://127.0.0.1:${up.port}'], ${LOOPBACK}`,
     )
   const token = 'an-administrators-token-0001'
   scenario(

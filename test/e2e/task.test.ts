@@ -1,6 +1,6 @@
 // The one static task of a sidecar: who is it, how long does it live, and what ends with it.
 
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import net, { type Socket } from 'node:net'
 import path from 'node:path'
 
@@ -188,11 +188,14 @@ void t.test('the static task', async (t) => {
       edit(cx, (text) => text.replace('rules: [set]', `rules: ['set@${version}']`))
       await cx.start()
       t.match(await cx.raw(get), /^HTTP\/1\.1 200/)
-      cx.file('rules/set.yaml', `${rules['set']}# changed\n`)
-      await until(
-        async () => (await cx.raw(get)).startsWith('HTTP/1.1 503 Sallyport: policy-unavailable'),
-        'another one is none',
-      )
+      const loaded = actions(cx, 'rules-loaded').length
+      cx.file('rules/set.yaml', 'ruleset: set\nrules: []\n')
+      await until(() => actions(cx, 'rules-loaded').length > loaded, 'another one is in force')
+      t.match(await cx.raw(get), /^HTTP\/1\.1 200/, 'the task goes on with its own')
+      await cx.stop()
+      rmSync(path.join(cx.directory, 'state/rules'), { recursive: true })
+      await cx.start()
+      t.match(await cx.raw(get), /^HTTP\/1\.1 503 Sallyport: policy-unavailable/, 'it is gone')
       await t.rejects(cx.connect(at.echo), /503 Sallyport: policy-unavailable/)
       cx.file('rules/set.yaml', rules['set']!)
       await until(async () => (await cx.raw(get)).startsWith('HTTP/1.1 200'), 'it is back')

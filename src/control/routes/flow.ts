@@ -4,6 +4,7 @@
 import { createRoute, z } from '@hono/zod-openapi'
 
 import { boundedText } from '../../tasks/scalars.ts'
+import { personName } from '../../tasks/person-name.ts'
 import { taskId } from '../../tasks/schema.ts'
 import type { TaskView } from '../../tasks/view.ts'
 import { REFUSALS, taskAnswer } from '../answers.ts'
@@ -50,7 +51,8 @@ function requireStranger(parts: ControlParts, task: TaskView, principal: Princip
       throw notAllowed(
         'the mark is that of the whole tree, and the principal may not see all of it',
       )
-    if ([one.createdBy, one.owner.name, one.principal].includes(principal.name))
+    const askers = [one.createdBy, one.owner.name, one.principal ?? one.createdBy]
+    if (askers.map(personName).includes(personName(principal.name)))
       throw notAllowed('who made a task of the tree, or owns one, does not take back what was read')
     ids.push(...one.children)
   }

@@ -35,6 +35,9 @@ const VOLATILE_FIELDS: ReadonlySet<string> = new Set([
   'x-stainless-retry-count',
 ])
 
+/** What a client has to draw anew for every handshake of WebSocket, and nothing but the answer's own field depends on. */
+const HANDSHAKE_KEY = 'sec-websocket-key'
+
 /** Gives `sha256:` and 64 hex digits of a call; two calls have the same one only if one may stand for the other. */
 export function digestCall(call: DigestedCall): string {
   const { kind, method, scheme, endpoint, path, query, headers, body } = call
@@ -49,7 +52,7 @@ export function digestCall(call: DigestedCall): string {
     endpoint.port,
     path,
     query ?? null,
-    countedFields(headers),
+    countedFields(headers).filter(([name]) => kind !== 'upgrade' || name !== HANDSHAKE_KEY),
     form,
     hash('sha256', body, 'hex'),
   ])

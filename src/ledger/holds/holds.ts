@@ -28,8 +28,8 @@ export interface HoldsOptions {
   >
   /** Epoch milliseconds. */
   readonly now: () => number
-  /** Who made a task. */
-  readonly createdBy: (taskId: string) => string | undefined
+  /** Who made a task, and on whose behalf it acts. */
+  readonly askersOf: (taskId: string) => readonly string[]
   /** Told of every change, after it counts. @param callId of the call that brought it about, where one did */
   readonly onChange: (action: HoldAction, hold: HoldView, callId: string | undefined) => void
   /** Told where a hold's end could not be written down. */
@@ -159,14 +159,14 @@ export class Holds {
   }
 
   #open(asked: AskedHold, callId: string): KeptHold {
-    const { limits, now, createdBy } = this.#options
-    const { id } = asked.task
+    const { limits, now, askersOf } = this.#options
+    const { id, path } = asked.task
     if (this.#book.openOf(id) >= limits.holdsPerTaskMax)
       throw new EgressError('quota-exceeded', { bound: 'holdsPerTaskMax' })
     if (this.#book.open >= limits.holdsMax)
       throw new EgressError('quota-exceeded', { bound: 'holdsMax' })
-    const opening = { now: now(), holdTtlMs: limits.holdTtlMs, createdBy: createdBy(id) }
-    const hold = this.#put(openHold(asked, opening), false)
+    const opened = openHold(asked, { ...limits, now: now(), askers: path.flatMap(askersOf) })
+    const hold = this.#put(opened, false)
     this.#watchTime()
     this.#tell('hold-opened', hold, callId)
     return hold

@@ -19,16 +19,16 @@ export interface AskedHold {
   describe(): HeldRequest
 }
 
-/** When a hold is opened, and by whom its task was made. */
+/** When a hold is opened, and who asked for its task. */
 interface Opening {
   /** Epoch milliseconds. */
   readonly now: number
   readonly holdTtlMs: number
-  readonly createdBy: string | undefined
+  readonly askers: readonly string[]
 }
 
 /** Makes the hold of a call. */
-export function openHold(asked: AskedHold, { now, holdTtlMs, createdBy }: Opening): KeptHold {
+export function openHold(asked: AskedHold, { now, holdTtlMs, askers }: Opening): KeptHold {
   const { task, digest, basis, rule, terms } = asked
   return {
     id: makeUlid(now),
@@ -37,7 +37,7 @@ export function openHold(asked: AskedHold, { now, holdTtlMs, createdBy }: Openin
     basis,
     task: heldTask(task),
     path: task.path,
-    requesters: requestersOf(task, createdBy),
+    requesters: requestersOf(task, askers),
     rule,
     request: asked.describe(),
     separate: terms.separate,

@@ -3,6 +3,7 @@
 
 import { ControlError } from '../../tasks/control-error.ts'
 import type { HoldReviewer } from '../../tasks/hold-view.ts'
+import { personName } from '../../tasks/person-name.ts'
 import type { Task } from '../../tasks/task.ts'
 
 /** What a hold says of its reviewers. */
@@ -17,26 +18,20 @@ export interface HeldFor {
 const TEAM = 'team:'
 
 /**
- * Gives the form in which names of people are taken for the same, to keep one out: of letters and digits alone, whatever their
- * case, as a principal's name cannot have what an owner's can.
+ * Names everybody who asked for what a task does, each in normal form.
+ * @param askers who made it and the tasks above it, and on whose behalf they act
  */
-function normalName(name: string): string {
-  const plain = name.normalize('NFKC').toLowerCase()
-  return plain.replaceAll(/[^\p{L}\p{N}]/gu, '') || plain
-}
-
-/** Names everybody who asked for what a task does, each in normal form. @param createdBy who made the task */
-export function requestersOf(task: Task, createdBy: string | undefined): readonly string[] {
+export function requestersOf(task: Task, askers: readonly string[]): readonly string[] {
   const { owner, agent, principal, delegation = [] } = task
   const names = [
     owner.name,
     agent.account,
     agent.instance,
     ...(principal === undefined ? [] : [principal]),
-    ...(createdBy === undefined ? [] : [createdBy]),
+    ...askers,
     ...delegation.flatMap((above) => [above.owner, above.agent, above.instance]),
   ]
-  return [...new Set(names.map(normalName))]
+  return [...new Set(names.map(personName))]
 }
 
 /** Tells why somebody may not answer; undefined where it may. */
@@ -50,7 +45,7 @@ export function objectionTo(
       return "the task is of a team that is not one of the reviewer's"
   } else if (!reviewers.some((named) => isMeant(named, name, teams)))
     return 'the rule names other reviewers'
-  if (separate && requesters.includes(normalName(name)))
+  if (separate && requesters.includes(personName(name)))
     return 'who owns the task, made it or acts in it does not answer for it'
   return undefined
 }

@@ -81,6 +81,17 @@ void t.test('what clients change when they repeat a call is no part of it', (t) 
   t.end()
 })
 
+void t.test('a handshake of WebSocket that is made again is the same call', (t) => {
+  const shake = (key: string, kind: DigestedCall['kind'] = 'upgrade'): DigestedCall => ({
+    ...CALL,
+    kind,
+    headers: ['Sec-WebSocket-Key', key, 'Sec-WebSocket-Protocol', 'chat'],
+  })
+  t.equal(digestCall(shake('one')), digestCall(shake('two')))
+  t.not(digestCall(shake('one', 'request')), digestCall(shake('two', 'request')))
+  t.end()
+})
+
 void t.test('no two calls are told as one by how their parts are put together', (t) => {
   const text = fc.string({ maxLength: 6 })
   const call = fc.record({

@@ -180,6 +180,24 @@ void t.test(
   },
 )
 
+void t.test('R75: kept apart is also who made or asked for a task above', (t) => {
+  const { holds } = openHolds(t.testdir(), {}, undefined, {
+    t_root: ['alice', 'Pat Principal'],
+    t_2: ['orchestrator-1'],
+  })
+  const task = heldTask('t_2', { path: ['t_root', 't_2'] })
+  const id = left(holds, askedHold({ task, terms: { separate: true } }))
+  for (const name of ['alice', 'pat-principal', 'orchestrator-1'])
+    t.match(
+      refusalOf(() => holds.answer(id, 'approve', { ...BOB, name }, undefined)),
+      'principal-not-allowed',
+      name,
+    )
+  t.match(holds.answer(id, 'approve', BOB, undefined), { state: 'approved' })
+  holds.close()
+  t.end()
+})
+
 void t.test('what changed since is found out when it is approved', async (t) => {
   const { holds } = openHolds(t.testdir())
   const changed = (): never => {

@@ -224,6 +224,20 @@ void t.test('R33: by tool, each has its own; their number has an end', (t) => {
   t.end()
 })
 
+void t.test('R33: room is not made of what the call itself counts against', (t) => {
+  const clock = new SteppedClock()
+  const held = openQuotas(t.testdir(), clock, {}, { limits: { quotaCountersPerTaskMax: 3 } })
+  const quotas = [quota({ callsPerMinute: 1, perTool: true })]
+  const call = (...tools: string[]): Asked =>
+    askFor(undefined, { quotas, units: tools.map((tool) => ({ quotas, tool })) })
+  for (const tool of ['a', 'b', 'c']) t.equal(grant(held, call(tool), 2), 1)
+  clock.pass(2 * MINUTE_MS)
+  t.equal(grant(held, call('a', 'd'), 2), 1)
+  t.equal(grant(held, call('a'), 2), 0, 'its call of just now counts')
+  held.quotas.close()
+  t.end()
+})
+
 void t.test("R33: a task's tools are counted together by pattern", (t) => {
   const held = openQuotas(t.testdir(), new SteppedClock())
   const limits: TaskLimits = { tools: { 'delete_*': { calls: 2 }, delete_all: { calls: 1 } } }

@@ -217,3 +217,16 @@ void t.test('R37: CONNECT has a host and a port, and its Host says the same', (t
   )
   t.end()
 })
+
+void t.test('a field that Connection names is not sent on, and says nothing to rules', (t) => {
+  const fields = ['Host', 'a.test', 'X-Dry-Run', '1', 'Proxy-Authorization', 'x', 'Accept', '*/*']
+  const connection = ['Connection', 'close, x-dry-run, Proxy-Authorization']
+  t.same(
+    read('http://a.test/', [...fields, ...connection]).headers,
+    ['Host', 'a.test', 'Proxy-Authorization', 'x', 'Accept', '*/*', ...connection],
+    'what is for this hop stays',
+  )
+  const usual = [...fields, 'Connection', 'keep-alive']
+  t.equal(read('http://a.test/', usual).headers, usual)
+  t.end()
+})
