@@ -17,6 +17,7 @@ import type { Verdict } from '../policy/rule-set.ts'
 import { askAbout, type Asked } from '../policy/written-call.ts'
 import type { ControlClient } from '../control/client.ts'
 import { DATA_CLASSES, type DataClass } from '../tasks/task.ts'
+import { isOwnHost, OWN_HOST } from '../wire/own-host.ts'
 import { configFor, staticTaskFor, staticTaskOf, type CommonOptions } from './common.ts'
 import { callControl } from './control.ts'
 import { chainOf, rulesOf } from './live-task.ts'
@@ -234,6 +235,10 @@ function questionOf(method: string, url: string, flags: ExplainFlags): Asked {
   if (mcp && flags.body !== undefined)
     throw new UsageError('`--body` says what is inside: leave out `--tool` and its like')
   const asked = askAbout(method, url, headers)
+  if (isOwnHost('connect' in asked ? asked.connect.host : asked.endpoint.host))
+    throw new UsageError(
+      `no rule is asked about ${OWN_HOST}: the sidecar answers it itself, see docs/envelope.md`,
+    )
   if ('connect' in asked && flags.body !== undefined) throw new UsageError('a tunnel has no body')
   if (mcp === undefined) return asked
   if ('connect' in asked) throw new UsageError('a tunnel carries no MCP message by itself')

@@ -195,6 +195,9 @@ function insideOf(
     const { maxTokens, hasOutput, serverTools } = model
     return { kind: 'model', model: model.model, maxTokens, hasOutput, serverTools }
   }
+  // A condition that comes to false is refused with it too, also where nobody looked inside.
+  if (reason === 'operation-not-allowed')
+    return { why: 'a condition was false, or what is inside it is not on record' }
   return OF_INSIDE.has(reason) ? { why: 'what is inside it is not on record' } : undefined
 }
 

@@ -230,6 +230,14 @@ void t.test('scripts get the decision and its trace as JSON', async (t) => {
   })
 })
 
+void t.test('what the sidecar answers itself is not asked of the rules', async (t) => {
+  for (const words of [
+    ['GET', 'http://sallyport.internal/v1/task'],
+    ['CONNECT', 'Sallyport.Internal.:80'],
+  ])
+    t.match(await explain(...words), { code: 2, err: /the sidecar answers it itself/ })
+})
+
 void t.test('what is missing is asked for', async (t) => {
   t.match(await explain('GET'), { code: 2, err: /needs METHOD and URL/ })
 })

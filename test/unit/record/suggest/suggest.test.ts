@@ -339,7 +339,8 @@ void t.test('what is inside stands exactly, and no rule beside it takes back its
   t.match(gits, /repos: \['a\/b'\]\n {6}push: \['refs\/heads\/y'\]\n {6}force: true\n/)
   t.notMatch(gits, 'a/d')
   t.notMatch(gits, 'paths')
-  t.match(suggest([{ reason: 'tool-not-allowed' }]), /what is inside it is not on record/)
+  t.match(suggest([{ reason: 'tool-not-allowed' }]), /x what is inside it is not on record/)
+  t.match(suggest([{ reason: 'operation-not-allowed' }]), /x a condition was false, or what is/)
   t.end()
 })
 
