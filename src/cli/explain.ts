@@ -1,7 +1,7 @@
 // `sallyport explain`: the verdict on one call and every rule that was looked at, from the code that decides live traffic.
 // Called by `program.ts`.
 
-import type { Command } from 'commander'
+import { Option, type Command } from 'commander'
 
 import type { Config } from '../config/config.ts'
 import { pinnedFinderFor } from '../config/pinned-rules.ts'

@@ -31,7 +31,6 @@ function open(t: Test): Fixture {
       stateDir: fixture.stateDir,
       journal: { dir: fixture.journalDir, retainMs: 30 * DAY_MS },
       bytesMax: 250_000,
-      pins: () => new Set(),
       now: () => opened.at,
       pins: () => opened.pins,
       onProblem: (error) => problems.push(error),

@@ -71,7 +71,7 @@ function bench(t: Test): Bench {
     if (ruleSet === undefined) throw new Error(JSON.stringify(problems))
     const sets = new Map([['set', ruleSet]])
     const rules = { sets, texts: new Map(), policy: undefined, problems: [], digest: text }
-    return { rules: () => rules, always: [], above: () => [], around }
+    return { rules: () => rules, always: [], above: () => [], around, findPinned: () => undefined }
   }
   let loaded = { text: '', policies: new TaskPolicies(load(RULES)) }
   const made: Bench = {

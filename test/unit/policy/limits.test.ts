@@ -26,7 +26,13 @@ function policyOf(...rules: readonly string[]): Policy {
 }
 
 const question = readRequest(
-  { method: 'GET', target: 'https://a.test/x', version: '1.1', headers: ['Host', 'a.test'], upgrade: false },
+  {
+    method: 'GET',
+    target: 'https://a.test/x',
+    version: '1.1',
+    headers: ['Host', 'a.test'],
+    upgrade: false,
+  },
   undefined,
   100,
 )
