@@ -26,6 +26,7 @@ void t.test('the names of credentials are worked out once for the rules in force
   const policies = new TaskPolicies({
     rules: () => inForce,
     always: [],
+    findPinned: () => undefined,
     around: { profiles: BUILT_IN_PROFILES, sinks: [], journal: { sync: 'process' } },
     above: () => [],
   })
