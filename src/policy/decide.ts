@@ -20,7 +20,16 @@ import type { Moment } from './facts.ts'
 import { chooseDeny, gather, gatherHolds, inOrder, isMet, NO_HOLDS, type Matter } from './gather.ts'
 import { looksInside, type HostRules } from './host-index.ts'
 import { inspectorOf } from './inside.ts'
-import { BETWEEN, INSIDE, MATCHED, reach, reachConnect, reachGrant, type Stage } from './match.ts'
+import {
+  BETWEEN,
+  claimsInspection,
+  INSIDE,
+  MATCHED,
+  reach,
+  reachConnect,
+  reachGrant,
+  type Stage,
+} from './match.ts'
 import { NOTHING_OWED, oweOfSession, oweTogether } from './owe.ts'
 import { INSPECTORS, type Inspector } from './subject.ts'
 import { nextChange } from './window.ts'
@@ -97,6 +106,8 @@ export function decideConnect(policy: Policy, endpoint: Endpoint, moment: Moment
 // in the way of one that nobody would look into, that is what is told.
 function tunnelMode(rules: HostRules, factsFor: (mode: TunnelMode) => TunnelFacts): TunnelMode {
   const entries = rules.holds.length > 0 ? [...rules.allows, ...rules.holds] : rules.allows
+  const inspected = factsFor('inspect')
+  if (entries.some((entry) => claimsInspection(entry, inspected))) return 'inspect'
   const findMode = (isReached: (stage: Stage) => boolean): TunnelMode | undefined =>
     MODES.find((mode) => {
       const facts = factsFor(mode)

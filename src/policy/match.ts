@@ -220,6 +220,16 @@ export function reachConnect({ rule, scheme, port, paths }: Entry, facts: Tunnel
   return reachInTime(rule, facts)
 }
 
+/** Whether a rule has a tunnel looked into, also at times at which it does not count: at no other time does anybody else. */
+export function claimsInspection({ rule, scheme, port }: Entry, facts: TunnelFacts): boolean {
+  return (
+    port === facts.port &&
+    rule.isForEnvironment &&
+    !hasExpired(rule, facts) &&
+    modeOf(scheme) === 'inspect'
+  )
+}
+
 // Conditions are asked of the calls inside, where there are any that are seen.
 function reachInTime(rule: BoundRule, facts: TunnelFacts): Stage {
   const { between, when, verdict } = rule

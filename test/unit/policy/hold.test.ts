@@ -4,7 +4,7 @@
 import t from 'tap'
 
 import { decideTogether } from '../../../src/policy/conjunction.ts'
-import { decide } from '../../../src/policy/decide.ts'
+import { decide, decideConnect } from '../../../src/policy/decide.ts'
 import type { Decision } from '../../../src/policy/decision.ts'
 import type { Moment } from '../../../src/policy/facts.ts'
 import { SESSION_SUBJECT } from '../../../src/inspect/mcp/messages.ts'
@@ -136,3 +136,23 @@ void t.test('R11: outside its window an allow does not match and a hold denies',
   t.equal(at(held, { now: inside }).revisitAt, outside)
   t.end()
 })
+
+void t.test(
+  'a tunnel that some rule has looked into is passed through at no other time either',
+  (t) => {
+    const window = "between: { from: '08:00', to: '18:00', zone: UTC }"
+    const policy = policyOf([
+      `- { id: seen, allow: '${A}', ${window} }`,
+      "- { id: unseen, allow: 'tls://a.test' }",
+    ])
+    const asked = askAbout('CONNECT', 'a.test:443', [])
+    if (!('connect' in asked)) throw new Error('no CONNECT')
+    const on = (hour: number): Decision =>
+      decideConnect(policy, asked.connect, { ...MOMENT, now: Date.UTC(2026, 0, 7, hour) })
+    t.match(on(12), { verdict: 'allow', mode: 'inspect' })
+    t.match(on(20), { verdict: 'deny', reason: 'outside-time-window', mode: 'inspect' })
+    const alone = policyOf("- { id: unseen, allow: 'tls://a.test' }")
+    t.match(decideConnect(alone, asked.connect, MOMENT), { verdict: 'allow', mode: 'tls' })
+    t.end()
+  },
+)
