@@ -6,7 +6,6 @@ import { reveal } from '../credentials/reveal.ts'
 import type { Secret } from '../credentials/secret.ts'
 import { overBody, type RawHeaders, type Body } from '../wire/body.ts'
 import { firstValue } from '../wire/headers.ts'
-import { PlaceholderScan } from './body-scan.ts'
 
 /** Bytes of a body that are looked at. */
 const WATCHED_BYTES = 64 * 1024
@@ -30,17 +29,23 @@ export function watchResponse(
   }
   const encoding = firstValue(headers, 'content-encoding')
   if (body.length === 0 || (encoding !== undefined && encoding !== 'identity')) return body
-  const scan = new PlaceholderScan([value])
+  const sought = Buffer.from(value)
+  // The end of what went before: too short to hold the value, long enough to begin it.
+  let tail = Buffer.alloc(0)
   let left = WATCHED_BYTES
   return overBody(body, () => {
     const chunk = body.read()
     if (chunk === null || chunk === undefined || left <= 0) return chunk
-    const watched = chunk.subarray(0, left)
+    const watched = Buffer.from(chunk.buffer, chunk.byteOffset, Math.min(chunk.length, left))
     left -= watched.length
-    if (scan.push(watched).size > 0) {
+    const joined =
+      tail.length > 0 ? Buffer.concat([tail, watched.subarray(0, sought.length)]) : watched
+    if (watched.includes(sought) || joined.includes(sought)) {
       left = 0
       onFound('body')
     }
+    const ending = watched.length < sought.length ? joined : watched
+    tail = Buffer.from(ending.subarray(1 - sought.length))
     return chunk
   })
 }

@@ -146,10 +146,7 @@ function judge(policy: Policy, matter: Matter): Decision {
     reason: held ? 'approval-pending' : 'allowed',
     ...(deciding && { rule: deciding.rule.ref }),
     obligations: owe(matching, holds.holding, matter),
-    addresses: collectAddresses(policy, matching, {
-      ...matter,
-      isMatched: (each) => isMet(each, matter.stageOf(each)),
-    }),
+    addresses: collectAddresses(policy, matching, matter),
     policy: policy.digest,
     ...(held && { hold: holdTogether(holds.holding.map(({ rule }) => rule)) }),
     ...(timed.length > 0 && findRevisit(timed, matter.moment.now)),
