@@ -138,7 +138,7 @@ void t.test(
           )
         )
       }),
-      { numRuns: 40 },
+      { numRuns: 120 },
     )
     t.comment(seen)
     t.ok(seen.refused > 0 && seen.changed > 0, 'both were seen')
