@@ -4,33 +4,13 @@
 import t from 'tap'
 
 import { answerAs, askAs, holdsOf, reviewed, waitingHold } from '../fixtures/hold-desk.ts'
+import { startPayments } from '../fixtures/payments.ts'
 import { proxiedFetch } from '../fixtures/proxy-fetch.ts'
-import { ruleSet, startSecure, type Scenario } from '../fixtures/scenario.ts'
+import { ruleSet } from '../fixtures/scenario.ts'
 
-const up = await startSecure(['pay.test'])
-t.teardown(() => up.close())
-const host = `pay.test:${up.port}`
-const AT = `https://${host}`
-const HELD = `id: pay, hold: '${AT}', methods: [POST], paths: ['/pay/**'], addresses: [127.0.0.0/8]`
-const READ = `id: read, allow: '${AT}', methods: [GET], addresses: [127.0.0.0/8]`
-const rules = (keys = ''): Record<string, string> => ruleSet(`${HELD}${keys}`, READ)
-const options = { hosts: ['pay.test'], rules: rules() }
-
-/** Sends one payment. */
-function pay(cx: Scenario, amount: number, more: RequestInit = {}): Promise<Response> {
-  const through = proxiedFetch(cx)
-  return through
-    .fetch(`${AT}/pay/7`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ amount }),
-      ...more,
-    })
-    .finally(() => void through.close())
-}
-
-const paid = (amount: number): number =>
-  up.seen.filter(({ body }) => body.toString() === JSON.stringify({ amount })).length
+const payments = await startPayments()
+t.teardown(() => payments.up.close())
+const { up, rules, options, pay, paid, at: AT } = payments
 
 reviewed(t, 'R77: a high-impact call waits for a person; others do not', options, async (cx, t) => {
   const through = proxiedFetch(cx)
