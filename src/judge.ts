@@ -96,10 +96,20 @@ export function judge(
 /** The stage decided. @throws the reason of a refusal; killed */
 export function settle<C extends Call & Received & Identified>(
   call: C,
-  { decision, override, detail, us }: Verdict,
+  verdict: Verdict,
   parts: Parts,
 ): C & Decided {
-  call.decide(decision, makeUlid(Date.now()), us)
+  call.decide(verdict.decision, makeUlid(Date.now()), verdict.us)
+  uphold(call, verdict, parts)
+  return call
+}
+
+/** Refuses a call that was decided, where its verdict or an operator's switch does. @throws the reason of a refusal; killed */
+export function uphold(
+  call: Call & Received & Identified,
+  { decision, override, detail }: Verdict,
+  parts: Parts,
+): void {
   parts.flow.tellRead(call)
   if (decision.verdict === 'deny')
     throw new EgressError(decision.reason, {
@@ -108,7 +118,6 @@ export function settle<C extends Call & Received & Identified>(
       ...ancestorOf(call.identity.task, decision),
     })
   parts.switches.checkCall(call.request.endpoint.host, decision.obligations.credential)
-  return call
 }
 
 /** Which task above refused, where one did; small facts for the record. */

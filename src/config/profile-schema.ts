@@ -12,6 +12,7 @@ import {
 } from '../policy/profiles.ts'
 import { names } from '../policy/scalars.ts'
 import { duration } from '../tasks/scalars.ts'
+import { isAbove } from '../policy/facts.ts'
 import { DATA_CLASSES, type DataClass } from '../tasks/task.ts'
 import { formatDuration } from '../wire/units.ts'
 import type { ReportProblem } from './report-problem.ts'
@@ -60,7 +61,7 @@ export function checkProfiles(profiles: ProfileSections, report: ReportProblem):
         'a built-in profile can only be made stricter: define one of another name',
       )
     const dataMin = base?.data ?? PROFILE_DATA_MIN
-    if (data !== undefined && DATA_CLASSES.indexOf(data) < DATA_CLASSES.indexOf(dataMin))
+    if (data !== undefined && isAbove(dataMin, data))
       report(
         ['profiles', name, 'data'],
         'invalid-value',

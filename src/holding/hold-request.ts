@@ -8,7 +8,7 @@ import type { JsonValue } from '../inspect/fields.ts'
 import { isObject, type JsonObject } from '../inspect/json-values.ts'
 import type { McpMessage } from '../inspect/mcp/messages.ts'
 import { joinChunks, readWhole, replayBody } from '../inspect/whole-body.ts'
-import { ancestorOf, judge, type Verdict } from '../judge.ts'
+import { judge, uphold, type Verdict } from '../judge.ts'
 import { digestCall } from '../ledger/holds/digest.ts'
 import type { Parts } from '../stages.ts'
 import { makeInspection } from '../understand/inspection.ts'
@@ -71,17 +71,10 @@ export async function holdRequest(
 function judgeAgain(call: Held, { again }: Verdict, parts: Parts): Held['decision'] {
   const { request } = call
   call.renew(parts.identifier.identify(call.arrival, request.headers))
-  const { decision, us, override, detail } = again?.() ?? judge(call.identity, request, undefined)
-  call.decideAgain(decision, makeUlid(Date.now()), us)
-  parts.flow.tellRead(call)
-  if (decision.verdict === 'deny')
-    throw new EgressError(decision.reason, {
-      ...detail,
-      ...(override !== undefined && { override }),
-      ...ancestorOf(call.identity.task, decision),
-    })
-  parts.switches.checkCall(request.endpoint.host, decision.obligations.credential)
-  return decision
+  const verdict = again?.() ?? judge(call.identity, request, undefined)
+  call.decideAgain(verdict.decision, makeUlid(Date.now()), verdict.us)
+  uphold(call, verdict, parts)
+  return verdict.decision
 }
 
 // What is approved is what is sent: the bytes wait here, and count as the task's.

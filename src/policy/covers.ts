@@ -3,7 +3,13 @@
 // compares rules that are filled already. Pure; called by `check-reach.ts`.
 
 import { isInspected } from './destination.ts'
-import { includesGlob, includesHost, includesScheme, includesSequence } from './inclusion.ts'
+import {
+  includesGlob,
+  includesHost,
+  includesLetters,
+  includesScheme,
+  includesSequence,
+} from './inclusion.ts'
 import { includesInside } from './inside-inclusion.ts'
 import { bindInside, patternsOf } from './inside.ts'
 import type { PathPattern } from './path-pattern.ts'
@@ -133,12 +139,7 @@ function coversValues(
 }
 
 function coversText(wide: readonly Part[], narrow: readonly Part[]): boolean {
-  return includesSequence(
-    lettersOf(wide),
-    lettersOf(narrow),
-    (letter) => letter === '',
-    (one, other) => one === other,
-  )
+  return includesLetters(lettersOf(wide), lettersOf(narrow))
 }
 
 // A parameter is a letter of its own, an empty letter a star.

@@ -61,15 +61,19 @@ function includesSegment(wide: Glob | undefined, narrow: Glob | undefined): bool
 export function includesGlob(wide: Glob, narrow: Glob): boolean {
   if (typeof narrow === 'string') return matchGlob(wide, narrow)
   if (typeof wide === 'string') return false
+  return includesLetters(lettersOf(wide), lettersOf(narrow))
+}
+
+/** Whether every text of one pattern is one of another's; an empty letter is a star. */
+export function includesLetters(wide: readonly string[], narrow: readonly string[]): boolean {
   return includesSequence(
-    lettersOf(wide),
-    lettersOf(narrow),
+    wide,
+    narrow,
     (letter) => letter === '',
     (one, other) => one === other,
   )
 }
 
-// An empty letter is a star.
 function lettersOf(pieces: readonly string[]): string[] {
   return pieces.flatMap((piece, at) => (at === 0 ? Array.from(piece) : ['', ...Array.from(piece)]))
 }

@@ -2,7 +2,8 @@
 // the configuration may define further profiles and tighten those that are here. Pure; called by `config/`, which makes the
 // same demands when it starts, when files change, when a task is made and when a person asks `check`.
 
-import { DATA_CLASSES, type DataClass } from '../tasks/task.ts'
+import type { DataClass } from '../tasks/task.ts'
+import { isAbove } from './facts.ts'
 import { isInspected } from './destination.ts'
 import type { Finding, Problem } from './problem.ts'
 import type { Rule, RuleSet } from './rule-set.ts'
@@ -176,8 +177,7 @@ function reviewObserving(rule: Rule): Finding[] {
 }
 
 function reviewClass(rule: Rule, { name, data }: Profile): Finding[] {
-  const rank = rule.data === undefined ? -1 : DATA_CLASSES.indexOf(rule.data)
-  if (rank >= DATA_CLASSES.indexOf(data)) return []
+  if (rule.data !== undefined && !isAbove(data, rule.data)) return []
   const said = rule.data === undefined ? 'names no class' : `has \`data: ${rule.data}\``
   const message = `${title(rule)} ${said}, and \`${name}\` demands ${data} at the least`
   return [error('profile-class', message, `write \`data: ${data}\``)]

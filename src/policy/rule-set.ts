@@ -2,7 +2,7 @@
 // `compile.ts` binds them to a task, `check.ts` looks them over.
 
 import type { Reason } from '../errors.ts'
-import type { DataClass } from '../tasks/task.ts'
+import type { CallLimits, DataClass } from '../tasks/task.ts'
 import type { Cidr } from '../wire/address.ts'
 import type { Condition } from './condition/condition.ts'
 import type { TaskFacts } from './facts.ts'
@@ -49,17 +49,8 @@ export interface GroupReference {
 /** What a rule says: `hold` lets a call pass once a person approves it. */
 export type Verdict = 'allow' | 'deny' | 'hold'
 
-/** How much a task may do by a rule; what is not there is not limited. */
-export interface RuleLimits {
-  readonly callsPerMinute?: number | undefined
-  readonly callsPerHour?: number | undefined
-  readonly callsPerDay?: number | undefined
-  readonly concurrentCalls?: number | undefined
-  /** In the task's whole life. */
-  readonly calls?: number | undefined
-  /** Towards the upstream, in the task's whole life. */
-  readonly bytesOut?: number | undefined
-  readonly bytesIn?: number | undefined
+/** How much a task may do by a rule. */
+export interface RuleLimits extends CallLimits {
   /** Each tool that the rule names is counted by itself. */
   readonly perTool?: boolean | undefined
 }

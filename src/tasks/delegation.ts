@@ -4,13 +4,14 @@
 
 import type { Limits } from '../limits.ts'
 import type { Policy } from '../policy/compile.ts'
+import { isAbove } from '../policy/facts.ts'
 import { comparePolicies } from '../policy/narrow.ts'
 import { ControlError } from './control-error.ts'
 import type { TaskEntry } from './entry.ts'
 import { findWiderLimit } from './limits-schema.ts'
 import type { TaskRegistry } from './registry.ts'
 import type { TaskDefinition } from './schema.ts'
-import { DATA_CLASSES, type Task } from './task.ts'
+import type { Task } from './task.ts'
 
 /** The bounds of delegation. */
 export type DelegationLimits = Pick<
@@ -95,7 +96,7 @@ export function compareWithParent(
   const { task } = child
   if (task.environment !== parent.task.environment)
     throw widening('/environment', `axis environment: the parent's is ${parent.task.environment}`)
-  if (DATA_CLASSES.indexOf(task.ceiling) > DATA_CLASSES.indexOf(parent.task.ceiling))
+  if (isAbove(task.ceiling, parent.task.ceiling))
     throw widening('/ceiling', `axis ceiling: the parent's is ${parent.task.ceiling}`)
   const wider = findWiderLimit(task.limits, parent.task.limits)
   if (wider !== undefined)

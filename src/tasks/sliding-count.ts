@@ -1,6 +1,6 @@
 // How much there was within the last while, by buckets. The window that is counted is at most one bucket longer than asked
 // for, so that no border can be found at which twice the number passes. Bounded: one number a bucket. Pure.
-// Used by `ledger/` for limits a minute, an hour or a day, and by `denials.ts`.
+// Used by `ledger/` for limits a minute, an hour or a day, by `envelope/` and by `denials.ts`.
 
 /** What a count comes down to: how much there was in which bucket. */
 export type Buckets = readonly (readonly [bucket: number, count: number])[]
