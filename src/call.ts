@@ -37,6 +37,10 @@ export interface ClientAddress {
   readonly port?: number
   /** What the verified certificate of the client's connection names. */
   readonly certificateSubject?: string
+  /** The door it came by; absent: the explicit proxy. */
+  readonly door?: 'socks' | 'transparent'
+  /** Where the client thought it was going, where a door is told: compared and recorded, never trusted. */
+  readonly dialed?: { readonly address: string; readonly port: number }
 }
 
 /** What the door knows before it has read anything. */

@@ -45,6 +45,7 @@ import { understand } from './understand/understand.ts'
 import { isOwnHost } from './wire/own-host.ts'
 import type { Endpoint } from './wire/authority.ts'
 import type { Sniffed } from './wire/client-hello.ts'
+import { HTTP1_ONLY, HTTP2_FIRST, type HttpProtocol } from './wire/protocol.ts'
 import type { RequestHead, TunnelScope } from './wire/receive.ts'
 import { makeUlid } from './wire/ulid.ts'
 
@@ -62,8 +63,15 @@ export interface TunnelSide extends UnreadSocket {
   establish(): void
   /** Waits for the first bytes and says what they are; they stay unread. @throws EgressError head-timeout, client-gone */
   sniff(): Promise<TunnelStart>
-  /** Ends TLS here and serves the requests inside until the connection is over; resolves with how it ended. */
-  serveTls(scope: TunnelScope, refusal: Reason | undefined): Promise<Reason>
+  /**
+   * Ends TLS here and serves the requests inside until the connection is over; resolves with how it ended.
+   * @param protocols offered to the client
+   */
+  serveTls(
+    scope: TunnelScope,
+    protocols: readonly HttpProtocol[],
+    refusal: Reason | undefined,
+  ): Promise<Reason>
   /** Serves cleartext requests until the connection is over. */
   serveCleartext(scope: TunnelScope, refusal: Reason | undefined): Promise<Reason>
   /** Gives the socket away, with what was read of it. */
@@ -251,7 +259,8 @@ async function openInspected(
   await parts.recorder.recordStart(call)
   call.clear()
   side.establish()
-  call.reason = await serveInside(call, endpoint, side, undefined)
+  const permit = permitCall(call, endpoint, true)
+  call.reason = await serveInside(call, endpoint, side, () => parts.pool.protocolsOf(permit, call))
 }
 
 async function refuseTunnel(
@@ -265,18 +274,23 @@ async function refuseTunnel(
     throw new EgressError(decision.reason, ancestorOf(call.identity.task, decision))
   side.establish()
   call.reason = decision.reason
-  await serveInside(call, endpoint, side, decision.reason)
+  await serveInside(call, endpoint, side, undefined, decision.reason)
 }
 
+// What the upstream speaks is asked only for a client that would speak it too; a refusal is told in whichever it likes best.
 async function serveInside(
   call: Call,
   endpoint: Endpoint,
   side: TunnelSide,
-  refusal: Reason | undefined,
+  askProtocols: (() => Promise<readonly HttpProtocol[]>) | undefined,
+  refusal?: Reason,
 ): Promise<Reason> {
   const start = await side.sniff()
   if (start.kind === 'other') throw new EgressError('protocol-not-allowed', { begins: 'other' })
   if (start.kind === 'http') return side.serveCleartext({ endpoint, tls: false }, refusal)
   checkServerName(call, start, endpoint, 'optional')
-  return side.serveTls({ endpoint, tls: true }, refusal)
+  const protocols = start.alpn.includes('h2')
+    ? ((await askProtocols?.()) ?? HTTP2_FIRST)
+    : HTTP1_ONLY
+  return side.serveTls({ endpoint, tls: true }, protocols, refusal)
 }

@@ -7,12 +7,12 @@ import type { Call } from './call.ts'
 import type { Config } from './config/config.ts'
 import { CaWatch } from './config/ca-watch.ts'
 import { makeIdentifier } from './config/identifier.ts'
-import { readTrustBundle } from './config/identity.ts'
 import { openEnvelope, type EnvelopeParts } from './config/envelope.ts'
 import { openRules } from './config/open-rules.ts'
 import type { RuleWatch } from './config/rule-watch.ts'
-import { openSecrets, type LogGuard, type Secrets } from './config/secrets.ts'
+import { openSecrets, type Secrets } from './config/secrets.ts'
 import { startSinks } from './config/sinks.ts'
+import type { SidecarOptions } from './config/sidecar-options.ts'
 import { makeTaskAuthorities } from './config/task-authorities.ts'
 import { endsWithTask } from './config/endings.ts'
 import { makeControlServer, reachableAddress } from './config/control-parts.ts'
@@ -21,6 +21,7 @@ import { closeLedger, openLedger, type Ledger } from './config/ledger.ts'
 import { TimeChanges } from './config/time-changes.ts'
 import { TaskRoom } from './config/task-room.ts'
 import { makeDialer, socketAddressOf, socketDirOf } from './config/dialer.ts'
+import { makeDoors } from './config/doors.ts'
 import { HealthServer } from './control/health.ts'
 import type { ControlServer } from './control/server.ts'
 import { Oversight, type OversightParts } from './config/oversight.ts'
@@ -28,7 +29,7 @@ import type { CredentialStore } from './credentials/store.ts'
 import { UpstreamPool } from './forward/pool.ts'
 import { Strangers } from './identify/strangers.ts'
 import { OpenCalls } from './listen/open-calls.ts'
-import { ProxyServer } from './listen/server.ts'
+import type { Doors, HandedDoor } from './listen/doors.ts'
 import { TaskListeners } from './listen/task-listeners.ts'
 import type { Dialer } from './net/dial.ts'
 import type { Log } from './record/log.ts'
@@ -39,20 +40,6 @@ import type { TaskEntry } from './tasks/entry.ts'
 import type { Ca } from './tls/ca.ts'
 import { LeafServers, type LeafAuthority } from './tls/contexts.ts'
 import type { TaskAuthorities } from './tls/task-ca.ts'
-
-/** What starting takes besides the configuration. */
-export interface SidecarOptions {
-  readonly config: Config
-  /** The interception CA to begin with. */
-  readonly ca: Ca
-  readonly environment: Readonly<Record<string, string | undefined>>
-  /** Start the static task anew even where it has ended. */
-  readonly renew: boolean
-  readonly log: Log
-  readonly guard: LogGuard
-  /** The program's. */
-  readonly version: string
-}
 
 type ControlOptions = Parameters<typeof makeControlServer>[0]
 
@@ -69,7 +56,7 @@ export class Sidecar {
   readonly #pool: UpstreamPool
   readonly #room: TaskRoom
   readonly #listeners: TaskListeners
-  readonly #proxy: ProxyServer
+  readonly #doors: Doors
   readonly #control: ControlServer
   readonly #health: HealthServer
   readonly #sinks: readonly SinkFeed[]
@@ -78,6 +65,7 @@ export class Sidecar {
   readonly #agents: EnvelopeParts
   readonly #ca: CaWatch
   readonly #oversight: Oversight
+  readonly #isHanded: boolean
 
   /** The interception CA in use. */
   get ca(): Ca {
@@ -96,10 +84,12 @@ export class Sidecar {
     return sidecar
   }
 
-  private constructor({ config, ca, environment, renew, log, guard, version }: SidecarOptions) {
+  private constructor(options: SidecarOptions) {
+    const { config, ca, environment, renew, handed = false, log, guard, version } = options
     const { limits, stateDir } = config
     const now = Date.now
     this.#config = config
+    this.#isHanded = handed
     this.#log = log
     mkdirSync(stateDir, { recursive: true, mode: 0o700 })
     this.#ca = new CaWatch(ca, config, log)
@@ -125,7 +115,7 @@ export class Sidecar {
     this.#rules = openRules({ config, log, records, room: () => this.#room })
     const dialer = makeDialer(
       config,
-      () => [this.#proxy.address(), this.#health.address(), this.#control.address()],
+      () => [...this.#doors.addresses(), this.#health.address(), this.#control.address()],
       (outcome) => this.#records.metrics.countDial(outcome),
     )
     const around = { environment, dialer, records, room: () => this.#room }
@@ -144,12 +134,11 @@ export class Sidecar {
     const { holds } = this.#ledger
     this.#agents = openEnvelope({ config, room: this.#room, records, holds, redactor, log })
     const identifier = makeIdentifier({ config, room: this.#room, dialer, strangers })
-    this.#proxy = new ProxyServer({
+    this.#doors = makeDoors(config, !handed, {
       parts: this.#makeParts(dialer, identifier),
       openCalls: this.#openCalls,
       leafServers,
       now,
-      clientCa: readTrustBundle(config),
     })
     this.#room.begin()
     this.#control = this.#makeControl({ credentials, strangers, version })
@@ -164,13 +153,13 @@ export class Sidecar {
   #watchOver(asked: Pick<OversightParts, 'identifier' | 'credentials' | 'dialer'>): Oversight {
     const parts = { ...asked, config: this.#config, log: this.#log, records: this.#records }
     const [room, rules, ca, sinks] = [this.#room, this.#rules, this.#ca, this.#sinks]
-    return new Oversight({ ...parts, room, rules, ca, sinks, proxy: this.#proxy })
+    return new Oversight({ ...parts, room, rules, ca, sinks, proxy: this.#doors.proxy })
   }
 
   #makeListeners(): TaskListeners {
     return new TaskListeners({
       dir: socketDirOf(this.#config),
-      onConnection: (socket, boundTo) => this.#proxy.accept(socket, boundTo),
+      onConnection: (socket, boundTo) => this.#doors.proxy.accept(socket, boundTo),
       onProblem: (error) => this.#log.error({ err: error }, "a task's listener"),
     })
   }
@@ -188,7 +177,7 @@ export class Sidecar {
       records: this.#records,
       ...this.#ledger,
       agents: this.#agents,
-      proxyAddress: () => reachableAddress(this.#proxy.address()),
+      proxyAddress: () => reachableAddress(this.#doors.proxy.address()),
     }
     return makeControlServer(options, version, this.#log)
   }
@@ -219,7 +208,7 @@ export class Sidecar {
       records: this.#records,
       rules: () => this.#rules.inForce,
       hooks: makeHooks(config.hooks, dialer),
-      participants: endsWithTask({ ...held, proxy: () => this.#proxy, now: Date.now }),
+      participants: endsWithTask({ ...held, proxy: () => this.#doors.proxy, now: Date.now }),
       openCalls: (taskId) => openCalls.countOf(taskId),
       cutCalls: (matches, reason) => openCalls.cutWhere(matches, reason),
     })
@@ -251,6 +240,11 @@ export class Sidecar {
     return this.#room.own
   }
 
+  /** Serves what comes by a listener that was opened elsewhere. */
+  adopt(handed: HandedDoor): void {
+    this.#doors.adopt(handed)
+  }
+
   /** Loads the rule files now. */
   reloadRules(): void {
     this.#rules.reload()
@@ -258,11 +252,11 @@ export class Sidecar {
 
   /** Takes no more calls, lets open ones go on for a while, then ends everything in reverse order. */
   async stop(drainMs: number = this.#config.limits.drainTimeoutMs): Promise<void> {
-    this.#proxy.drain()
+    this.#doors.drain()
     this.#ledger.holds.drain()
     await this.#openCalls.drained(drainMs)
     this.#openCalls.cutAll('draining')
-    this.#proxy.close()
+    this.#doors.close()
     this.#control.close()
     this.#health.close()
     // What was cut writes its records before the journal closes.
@@ -282,9 +276,9 @@ export class Sidecar {
 
   async #listen(): Promise<void> {
     await this.#secrets.credentials.readAll()
-    await this.#health.listen(socketAddressOf(this.#config.listen.health))
+    if (!this.#isHanded) await this.#health.listen(socketAddressOf(this.#config.listen.health))
     await this.#control.listen(socketAddressOf(this.#config.control.listen))
-    await this.#proxy.listen(socketAddressOf(this.#config.listen.proxy))
+    await this.#doors.listen()
   }
 
   // The task of the configuration has no CA of its own: one sidecar, one task, one CA.

@@ -38,6 +38,14 @@ export interface Config {
   readonly listen: {
     /** The explicit proxy. */
     readonly proxy: ListenAddress
+    /** SOCKS5; undefined: off. */
+    readonly socks: ListenAddress | undefined
+    /** For clients that do not know of the proxy: connections meant for port 80 and for port 443, and names. */
+    readonly transparent: {
+      readonly http: ListenAddress | undefined
+      readonly tls: ListenAddress | undefined
+      readonly dns: ListenAddress | undefined
+    }
     /** `/healthz`, `/readyz`, `/metrics`. */
     readonly health: ListenAddress
   }

@@ -4,7 +4,6 @@
 /** Keys by the path of the object they stand in; `*` is any key or index. */
 const RESERVED_KEYS: Readonly<Record<string, readonly string[]>> = {
   '': ['pdp', 'fleet', 'console'],
-  listen: ['socks', 'transparent'],
   'control.principals.*': ['oidc'],
   upstream: ['proxy'],
   task: ['parent', 'depth', 'heartbeat', 'hooks', 'require', 'credentials'],

@@ -27,7 +27,7 @@ export function resolveConfig(
   const { retain, ...kept } = journal
   return {
     file,
-    listen: { proxy: bind(listen.proxy), health: bind(listen.health) },
+    listen: resolveListen(listen, bind),
     control: {
       listen: bind(control.listen),
       tokenFile: control.tokenFile === undefined ? undefined : absolute(control.tokenFile),
@@ -62,6 +62,22 @@ export function resolveConfig(
     ),
     profiles: resolveProfiles(sections.profiles),
     limits: sections.limits,
+  }
+}
+
+function resolveListen(
+  { proxy, socks, transparent = {}, health }: Sections['listen'],
+  bind: (address: ListenAddress) => ListenAddress,
+): Config['listen'] {
+  return {
+    proxy: bind(proxy),
+    socks: socks && bind(socks),
+    transparent: {
+      http: transparent.http && bind(transparent.http),
+      tls: transparent.tls && bind(transparent.tls),
+      dns: transparent.dns && bind(transparent.dns),
+    },
+    health: bind(health),
   }
 }
 

@@ -18,9 +18,11 @@ import { identitySchema, type IdentitySection } from './identity-schema.ts'
 import { reviewersSchema, type ReviewerSection } from './reviewer-schema.ts'
 import { profilesSchema, type ProfileSections } from './profile-schema.ts'
 import { redactSchema, type RedactSection } from './redact-schema.ts'
-import { address, hostName, limitValue, listenAddress, resolverAddress } from './scalars.ts'
+import { listenSchema, type ListenSection } from './listen-schema.ts'
+import { limitValue } from './scalars.ts'
 import type { SinkDefinition } from './sink-definition.ts'
 import { sinkSchema } from './sink-schema.ts'
+import { upstreamSchema, type UpstreamSection } from './upstream-schema.ts'
 
 /** The static task as it is written. */
 export interface TaskSection extends Omit<
@@ -53,7 +55,7 @@ export interface TaskSection extends Omit<
 
 /** What each section of a file becomes; paths are as written. */
 export interface Sections {
-  readonly listen: Config['listen']
+  readonly listen: ListenSection
   readonly control: ControlSection
   readonly ca: { readonly dir: string; readonly key: string; readonly lifetime: number }
   readonly rules: Config['rules']
@@ -67,12 +69,7 @@ export interface Sections {
   /** Paths are as written. */
   readonly sinks: readonly SinkDefinition[]
   readonly refusals: Config['refusals']
-  readonly upstream: {
-    readonly hosts: Readonly<Record<string, readonly string[]>>
-    readonly resolver?: readonly string[] | undefined
-    readonly allowAddresses: readonly string[]
-    readonly ca: readonly string[]
-  }
+  readonly upstream: UpstreamSection
   readonly hooks: Readonly<Record<string, HookSection>>
   readonly reviewers: Readonly<Record<string, ReviewerSection>>
   readonly profiles: ProfileSections
@@ -90,15 +87,6 @@ const pinnedRuleSet = z
     error: 'expected the name of a rule set, or NAME@sha256: and its 64 hex digits',
   })
 const paramValue = z.string({ error: 'expected a text: put it in quotes' })
-
-const listen: z.ZodType<Sections['listen']> = z
-  .strictObject({
-    proxy: listenAddress
-      .prefault('127.0.0.1:3128')
-      .describe('The explicit proxy: ADDRESS:PORT or unix:PATH.'),
-    health: listenAddress.prefault('127.0.0.1:15020').describe('/healthz, /readyz and /metrics.'),
-  })
-  .prefault({})
 
 const ca: z.ZodType<Sections['ca']> = z
   .strictObject({
@@ -225,32 +213,11 @@ const refusals: z.ZodType<Sections['refusals']> = z
   })
   .prefault({})
 
-const upstream: z.ZodType<Sections['upstream']> = z
-  .strictObject({
-    hosts: z
-      .record(hostName, z.array(address).min(1, { error: 'expected at least one address' }))
-      .default({})
-      .describe(
-        'Fixed answers, asked before any resolver; their addresses are checked like any other.',
-      ),
-    resolver: z
-      .array(resolverAddress)
-      .min(1)
-      .optional()
-      .describe("DNS servers; the system's unless given."),
-    allowAddresses: z
-      .array(cidr)
-      .default([])
-      .describe('Ranges that names may resolve to although special-purpose.'),
-    ca: z.array(filePath).default([]).describe('PEM files of further roots for upstreams.'),
-  })
-  .prefault({})
-
 const limits: z.ZodType<Sections['limits']> = limitsSchema()
 
 /** The schema of each section; what is not written has its default. */
 export const SECTIONS: { readonly [Name in keyof Sections]: z.ZodType<Sections[Name]> } = {
-  listen,
+  listen: listenSchema,
   control: controlSchema,
   ca,
   rules,
@@ -263,7 +230,7 @@ export const SECTIONS: { readonly [Name in keyof Sections]: z.ZodType<Sections[N
   redact: redactSchema,
   sinks,
   refusals,
-  upstream,
+  upstream: upstreamSchema,
   hooks: hooksSchema,
   reviewers: reviewersSchema,
   profiles: profilesSchema,

@@ -3,6 +3,7 @@
 
 import { LRUCache } from 'lru-cache'
 
+import type { Call } from '../call.ts'
 import { DeadlineSweep } from '../deadlines.ts'
 import { EgressError } from '../errors.ts'
 import type { Limits } from '../limits.ts'
@@ -10,6 +11,7 @@ import type { Dialed, Dialer } from '../net/dial.ts'
 import type { CallPermit } from '../net/permit.ts'
 import type { AddressPolicy } from '../policy/decision.ts'
 import type { Cidr } from '../wire/address.ts'
+import { HTTP1_ONLY, type HttpProtocol } from '../wire/protocol.ts'
 import type { BodyReaderOptions } from '../wire/http1-body.ts'
 import { UpstreamConnection, type UpstreamOwner } from './upstream.ts'
 
@@ -88,6 +90,14 @@ export class UpstreamPool {
     )
     this.#sweep.items.add(connection)
     return connection
+  }
+
+  /**
+   * What an origin speaks by ALPN, the best first.
+   * @param call whose end ends the asking
+   */
+  protocolsOf(_permit: CallPermit, _call: Pick<Call, 'onCut'>): Promise<readonly HttpProtocol[]> {
+    return Promise.resolve(HTTP1_ONLY)
   }
 
   /** Closes every idle connection of a task; those in use close with their calls. @returns how many were open */

@@ -12,6 +12,7 @@ import type { Parts } from '../stages.ts'
 import type { TaskStanding } from '../tasks/task.ts'
 import type { LeafServers } from '../tls/contexts.ts'
 import type { BodyReaderOptions } from '../wire/http1-body.ts'
+import type { HttpProtocol } from '../wire/protocol.ts'
 import type { RequestHead, TunnelScope } from '../wire/receive.ts'
 import { makeUlid } from '../wire/ulid.ts'
 import { bindListener, type SocketAddress } from './bind.ts'
@@ -83,8 +84,11 @@ export class ProxyServer implements TunnelHost, ConnectionHost {
     return this.#listener.address()
   }
 
-  /** Serves a connection that came in by a task's own listener. */
-  accept(socket: Socket, boundTo: TaskStanding): void {
+  /**
+   * Serves a connection that came in by another listener.
+   * @param boundTo the task whose own listener it is
+   */
+  accept(socket: Socket, boundTo?: TaskStanding): void {
     this.#accept(socket, boundTo)
   }
 
@@ -118,9 +122,11 @@ export class ProxyServer implements TunnelHost, ConnectionHost {
     call: Call,
     socket: Socket,
     scope: TunnelScope,
+    protocols: readonly HttpProtocol[],
     refusal: Reason | undefined,
   ): Promise<Reason> {
-    const server = this.#options.leafServers.serverFor(scope.endpoint, call.identity?.task.id)
+    const { leafServers } = this.#options
+    const server = leafServers.serverFor(scope.endpoint, call.identity?.task.id, protocols)
     return endTls(call, socket, server, (secure) => this.#serveInside(call, secure, scope, refusal))
   }
 

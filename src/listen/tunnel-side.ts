@@ -10,6 +10,7 @@ import type { TunnelSide, TunnelStart } from '../pipeline.ts'
 import { isSent } from '../stages.ts'
 import { sniffClientHello } from '../wire/client-hello.ts'
 import { looksLikeHttp } from '../wire/http1-head.ts'
+import type { HttpProtocol } from '../wire/protocol.ts'
 import type { TunnelScope } from '../wire/receive.ts'
 import { formatAnswer, makeProblem } from './answer.ts'
 import { lingerClose } from './linger.ts'
@@ -24,6 +25,7 @@ export interface TunnelHost {
     call: Call,
     socket: Socket,
     scope: TunnelScope,
+    protocols: readonly HttpProtocol[],
     refusal: Reason | undefined,
   ): Promise<Reason>
   serveCleartext(
@@ -113,8 +115,12 @@ export class ConnectSide implements TunnelSide {
     })
   }
 
-  serveTls(scope: TunnelScope, refusal: Reason | undefined): Promise<Reason> {
-    return this.#host.serveTls(this.#call, this.#unread(), scope, refusal)
+  serveTls(
+    scope: TunnelScope,
+    protocols: readonly HttpProtocol[],
+    refusal: Reason | undefined,
+  ): Promise<Reason> {
+    return this.#host.serveTls(this.#call, this.#unread(), scope, protocols, refusal)
   }
 
   serveCleartext(scope: TunnelScope, refusal: Reason | undefined): Promise<Reason> {

@@ -10,6 +10,7 @@ import { LRUCache } from 'lru-cache'
 import { EgressError } from '../errors.ts'
 import type { Limits } from '../limits.ts'
 import { detachText, normalizeHost } from '../wire/authority.ts'
+import { HTTP1_ONLY, type HttpProtocol } from '../wire/protocol.ts'
 import type { Ca } from './ca.ts'
 import { mintLeaf, type Leaf, type LeafHost } from './leaf.ts'
 
@@ -73,12 +74,17 @@ export class LeafServers {
   /**
    * The host's server for a task: hand it a socket by `emit('connection', socket)`. Minting is synchronous, so there is one
    * flight.
+   * @param protocols offered by ALPN, in the order of preference
    * @throws busy beyond `mintsPerSecond`
    */
-  serverFor(host: LeafHost, taskId?: string): tls.Server {
-    const key = `${prefixOf(taskId)}${host.host}`
+  serverFor(
+    host: LeafHost,
+    taskId?: string,
+    protocols: readonly HttpProtocol[] = HTTP1_ONLY,
+  ): tls.Server {
+    const key = `${prefixOf(taskId)}${host.host} ${protocols.join()}`
     return this.#keep(this.#servers, { key, hosts: [host], taskId }, (leaf) =>
-      tls.createServer({ ...this.#serverOptions(), ...leaf }),
+      tls.createServer({ ...this.#serverOptions(), ALPNProtocols: [...protocols], ...leaf }),
     )
   }
 

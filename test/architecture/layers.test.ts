@@ -14,7 +14,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['identify/', 'tasks/', 'credentials/', 'ledger/', 'inject/', 'tls/', 'forward/', 'record/'],
   ['pipeline.ts', 'stages.ts', 'receive.ts', 'judge.ts', 'understand/', 'holding/', 'envelope/'],
   ['listen/'],
-  ['control/', 'config/'],
+  ['control/', 'config/', 'sandbox/'],
   ['sidecar.ts'],
   ['cli/'],
   ['main.ts'],

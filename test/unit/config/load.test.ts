@@ -116,8 +116,6 @@ void t.test('all problems are told at once, each with its place and what was mea
 
 void t.test('keys that this version does not serve are refused by name', (t) => {
   const keys: Record<string, string> = {
-    'listen.socks': 'listen: { socks: "127.0.0.1:1080" }',
-    'listen.transparent': 'listen: { transparent: { http: "0.0.0.0:1" } }',
     'control.principals.0.oidc':
       'control: { principals: [{ name: a, tokenFile: t, roles: [viewer], oidc: {} }] }',
     'upstream.proxy': 'upstream: { proxy: { url: http://x:1 } }',
