@@ -178,6 +178,7 @@ export class Http2Connection implements ServedConnection {
       if (side) side.isRequestEnded = true
       else if (this.#unserved.has(streamId)) this.#unserved.set(streamId, true)
     }
+    if (type === FRAME.resetStream && side) side.isReset = true
     const isUnanswered = side ? !side.isAnswered : this.#unserved.has(streamId)
     return type !== FRAME.resetStream || !isUnanswered || this.#countReset()
   }

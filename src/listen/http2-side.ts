@@ -20,6 +20,8 @@ export class Http2Side implements ClientSide {
   readonly call: Call
   /** Whether the last frame of the request has come. */
   isRequestEnded = false
+  /** Whether the client has said that it wants no more of the stream. */
+  isReset = false
   readonly #head: RequestHead
   readonly #stream: ServerHttp2Stream
   readonly #bufferBytesMax: number
@@ -40,7 +42,7 @@ export class Http2Side implements ClientSide {
     this.#bufferBytesMax = bufferBytesMax
     const wake = (): void => this.#awake()
     stream.on('drain', wake)
-    stream.on('close', wake)
+    stream.on('close', () => this.#noteClose())
     stream.on('finish', () => {
       if (this.#isHeadSent && !this.#hasTrailers) this.#noteWritten()
     })
@@ -175,6 +177,14 @@ export class Http2Side implements ClientSide {
       return
     }
     this.#noteWritten()
+  }
+
+  // A stream that both sides have ended is gone before its writable side says so.
+  #noteClose(): void {
+    const { rstCode, writableEnded } = this.#stream
+    const isWhole = rstCode === constants.NGHTTP2_NO_ERROR && !this.isReset
+    if (isWhole && this.#isHeadSent && writableEnded && !this.#hasTrailers) this.#noteWritten()
+    else this.#awake()
   }
 
   #noteWritten(): void {
