@@ -50,11 +50,6 @@ export function endsBlock({ type, flags }: Frame): boolean {
   return (type === FRAME.headers || type === FRAME.continuation) && (flags & END_HEADERS) !== 0
 }
 
-/** Whether a frame is the last of its stream. */
-export function endsStream({ type, flags }: Frame): boolean {
-  return (type === FRAME.headers || type === FRAME.data) && (flags & END_STREAM) !== 0
-}
-
 class WindowCount {
   readonly #windowMs: number
   readonly #most: number
