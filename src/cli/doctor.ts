@@ -80,7 +80,7 @@ function printFindings(
     findings.filter(({ status }) => status === wanted).length
   const [fail, warn, ok] = [count('fail'), count('warn'), count('ok')]
   if (json === true) return printJson(io, { ok: fail === 0, counts: { ok, warn, fail }, findings })
-  for (const finding of findings) io.out(formatFinding(finding, io))
+  for (const finding of foldSame(findings)) io.out(formatFinding(finding, io))
   const paint = paintFor(io)
   io.out(`${ok} ok, ${warn} to look at, ${fail} failed\n`)
   const isInside = inside === true
@@ -90,6 +90,18 @@ function printFindings(
     io.out(
       paint.red(isInside ? 'this sandbox is not sealed\n' : 'the installation needs mending\n'),
     )
+}
+
+/** Attempts of one family that came to the same, in one line where all is well with them. */
+function foldSame(findings: readonly Finding[]): readonly Finding[] {
+  const groups = Map.groupBy(findings, ({ check, status, tried, happened, means }) =>
+    [check, status, happened, means, status === 'ok' ? '' : tried].join('\n'),
+  )
+  return [...groups.values()].flatMap(([first, ...others]) =>
+    first === undefined
+      ? []
+      : [{ ...first, tried: [first, ...others].map(({ tried }) => tried).join('; ') }],
+  )
 }
 
 function formatFinding(

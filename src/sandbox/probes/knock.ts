@@ -35,6 +35,8 @@ export interface Patience {
 /** What the probes wait for a peer: a filter that drops costs the first, one that accepts and is silent both. */
 export const PATIENCE: Patience = { connectMs: 1500, answerMs: 1500 }
 
+// Any port would do: nothing is sent.
+const DISCARD_PORT = 9
 const ANSWER_BYTES_MAX = 64 * 1024
 const RESEND_MS = 500
 
@@ -132,7 +134,8 @@ export function sendDatagram(
       if (isAnswer(bytes)) finish({ kind: 'answered', bytes })
     })
     // Connected, so that errors come back and nobody else's datagrams do.
-    socket.connect(port, host, () => {
+    socket.connect(port, host, (error?: Error | null) => {
+      if (error) return onError(error)
       if (isOver) return
       const send = (): void => socket.send(payload, onError)
       send()
@@ -156,8 +159,9 @@ export function isKeptHere(host: string): Promise<boolean> {
       resolve(isKept)
     }
     socket.on('error', () => finish(false))
-    socket.connect(9, host, () => {
+    socket.connect(DISCARD_PORT, host, (error?: Error | null) => {
       if (isOver) return
+      if (error) return finish(false)
       const { address } = socket.address()
       finish(address === host || address === '::1' || address.startsWith('127.'))
     })

@@ -48,8 +48,13 @@ async function openRaw({ environment }: Surroundings): Promise<Finding[]> {
     if (results.length > 0)
       return results.map(([, name = '', result = '']) =>
         result === 'open'
-          ? fail(`a ${name} socket`, 'opened', 'packets can be written around every door', MEND)
-          : ok(`a ${name} socket`, `not opened (error ${result})`, 'no way out'),
+          ? fail(
+              `a socket of the kind ${name}`,
+              'opened',
+              'packets can be written around every door',
+              MEND,
+            )
+          : ok(`a socket of the kind ${name}`, `not opened (error ${result})`, 'no way out'),
       )
   }
   return [

@@ -1,7 +1,7 @@
 // Unix sockets, which no network namespace stops: those that the kernel lists, those of engines, agents and desktops, whatever
 // lies in the usual directories, the control socket, and abstract ones. Called by `inside.ts`.
 
-import { readdirSync } from 'node:fs'
+import { readdirSync, realpathSync } from 'node:fs'
 import path from 'node:path'
 
 import { systemErrorCode } from '../../record/system-error.ts'
@@ -49,7 +49,7 @@ export const probeUnixSockets: Probe = async (around) => {
   const listed = listedSockets()
   const places = new Map<string, string | undefined>()
   for (const file of [...WELL_KNOWN, ...namedSockets(around), ...found(around)])
-    places.set(file, undefined)
+    places.set(realPlace(file), undefined)
   for (const { name, inode } of listed) places.set(name, inode)
   const own = ownSocketInodes()
   const looked = [...places].slice(0, SOCKETS_MAX)
@@ -64,6 +64,16 @@ export const probeUnixSockets: Probe = async (around) => {
   return isClean
     ? [ok(`${looked.length} unix sockets`, 'none takes a connection', 'no way out')]
     : findings
+}
+
+/** One name for a socket that is seen by several. */
+function realPlace(place: string): string {
+  if (place.startsWith('\0')) return place
+  try {
+    return realpathSync(place)
+  } catch {
+    return place
+  }
 }
 
 async function tryPlace(
