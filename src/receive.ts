@@ -8,6 +8,7 @@ import type { RawHeaders } from './wire/body.ts'
 import { hasHeader, valuesOf } from './wire/headers.ts'
 import {
   readConnect,
+  readDirect,
   readRequest,
   type CanonicalRequest,
   type RequestHead,
@@ -57,8 +58,8 @@ export function readTunnel(call: Call, head: RequestHead, parts: Parts): Endpoin
   }
 }
 
-/** Notes whose call it is that cannot be read, where its head says so all the same. */
-function attribute(call: Call, headers: RawHeaders, { identifier }: Parts): void {
+/** Notes whose call it is that cannot be read, where its head or its listener says so all the same. */
+export function attribute(call: Call, headers: RawHeaders, { identifier }: Parts): void {
   try {
     call.task = identifier.identify(call.arrival, headers).task
   } catch (error) {
@@ -89,7 +90,10 @@ function readTrace(headers: RawHeaders): TraceContext | undefined {
 // Where the framing is in doubt nobody can say where the next request begins: the door is told before anything is awaited.
 function readHead(call: Call, head: RequestHead, scope: CallScope, parts: Parts): CanonicalRequest {
   try {
-    return readRequest(head, scope.tunnel, parts.limits.headerCountMax)
+    const { headerCountMax } = parts.limits
+    const { direct } = scope
+    const tunnel = direct ? readDirect(head, direct, headerCountMax) : scope.tunnel
+    return readRequest(head, tunnel, headerCountMax)
   } catch (error) {
     call.framingInDoubt = !(error instanceof EgressError && FRAMED_REASONS.has(error.reason))
     throw error
