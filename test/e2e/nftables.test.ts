@@ -9,7 +9,7 @@ import t, { type Test } from 'tap'
 import { parseAllDocuments } from 'yaml'
 
 import { Namespaces, namespacesMissing, OWN, SITE } from '../fixtures/namespaces.ts'
-import { until, type ClientRun } from '../fixtures/scenario.ts'
+import { until, type ClientRun, type JournalRecord } from '../fixtures/scenario.ts'
 
 const ROOT = path.join(import.meta.dirname, '../..')
 const RULES = path.join(ROOT, 'deploy/nftables/sallyport.nft')
@@ -70,6 +70,14 @@ class Sidecar {
   /** Ends it at once. */
   kill(): void {
     this.#child?.kill('SIGKILL')
+  }
+
+  records(): JournalRecord[] {
+    return this.ns
+      .root('sh', '-c', `cat ${DATA}/data/journal/*.ndjson`)
+      .split('\n')
+      .slice(0, -1)
+      .map((line): JournalRecord => JSON.parse(line))
   }
 }
 
@@ -181,6 +189,44 @@ void t.test('nftables', { skip }, async (t) => {
       const lingering = (): string => ns.root('ss', '-Htan', 'state', 'fin-wait-1')
       await until(() => lingering() === '', 'what is closed is taken by its peer')
       t.pass()
+    },
+  )
+
+  await t.test(
+    'R45: what a rule allows arrives without any variable, whatever address it is sent to',
+    async (t) => {
+      const to = (address: string, port: number, name = 'site.test'): string[] => [
+        '--noproxy',
+        '*',
+        '--connect-to',
+        `${name}:${port}:[${address}]:${port}`,
+      ]
+      for (const address of [SITE.v4, SITE.v6, '8.8.8.8', '169.254.169.254'])
+        for (const [scheme, port] of [
+          ['http', 80],
+          ['https', 443],
+        ] as const) {
+          const { stdout, stderr } = await curl(...to(address, port), `${scheme}://site.test/ok`)
+          t.equal(stdout, 'the internet answers site.test/ok\n', `${scheme} ${address} ${stderr}`)
+        }
+      t.match((await curl(...to(SITE.v4, 443), 'https://site.test/no')).stdout, 'path-not-allowed')
+      const before = ns.packets()
+      const metadata = await curl('--noproxy', '*', 'http://169.254.169.254/latest')
+      t.match(metadata.stdout, 'not-on-allowlist')
+      const other = await curl(...to(SITE.v4, 443, 'other.test'), 'https://other.test/')
+      t.equal(other.stdout, '')
+      t.not(other.status, 0)
+      t.match((await curl(...to(SITE.v4, 80, 'other.test'), 'http://other.test/')).stdout, '403')
+      const unnamed = await curl('--noproxy', '*', '-k', `https://${SITE.v4}/ok`)
+      t.not(unnamed.status, 0, 'TLS that names nobody')
+      t.equal(ns.packets() - before, 0, 'nothing of what is refused reached the internet')
+      const denied = sidecar
+        .records()
+        .filter(
+          ({ event, sallyport }) =>
+            event.action === 'call-denied' && sallyport.call?.door === 'transparent',
+        )
+      t.ok(denied.length >= 5, 'and each refusal is on record')
     },
   )
 
