@@ -5,6 +5,8 @@ import type { Socket as DatagramSocket } from 'node:dgram'
 import type { AddressInfo, Server } from 'node:net'
 
 import type { SocketAddress } from './bind.ts'
+import { DnsDoor } from './dns-door.ts'
+import { GivenNames } from './given-names.ts'
 import { ProxyServer, type ProxyServerOptions } from './server.ts'
 
 /** A listener that somebody else opened, such as inside the network namespace of a sandbox. */
@@ -32,23 +34,33 @@ export interface DoorsOptions extends ProxyServerOptions {
 export class Doors {
   /** Serves what comes by every door. */
   readonly proxy: ProxyServer
+  /** Which address stands for which name. */
+  readonly names: GivenNames
+  readonly #dns: DnsDoor
   readonly #options: DoorsOptions
   readonly #handed: Server[] = []
 
   constructor(options: DoorsOptions) {
     this.#options = options
     this.proxy = new ProxyServer(options)
+    const { parts, now } = options
+    this.names = new GivenNames(parts.limits.dnsNamesMax)
+    this.#dns = new DnsDoor({ parts, names: this.names, now })
   }
 
   /** Opens them. @throws Error of the system where an address cannot be had */
   async listen(): Promise<void> {
-    const { proxy } = this.#options.addresses
+    const { proxy, dns } = this.#options.addresses
     if (proxy) await this.proxy.listen(proxy)
+    if (dns) await this.#dns.listen(dns)
   }
 
   /** Serves what comes by a listener that was opened elsewhere. */
   adopt(handed: HandedDoor): void {
-    if (!('listener' in handed)) return
+    if (handed.door === 'dns') {
+      this.#dns.adopt('socket' in handed ? handed.socket : handed.listener)
+      return
+    }
     const { door, listener } = handed
     if (door === 'proxy') listener.on('connection', (socket) => this.proxy.accept(socket))
     this.#handed.push(listener)
@@ -56,7 +68,7 @@ export class Doors {
 
   /** What is listened on here, ports that the system chose included. */
   addresses(): readonly (AddressInfo | string | null)[] {
-    return [this.proxy.address()]
+    return [this.proxy.address(), this.#dns.address()]
   }
 
   /** Takes no new connection and no new call from now on. */
@@ -69,5 +81,6 @@ export class Doors {
   close(): void {
     for (const listener of this.#handed) listener.close()
     this.proxy.close()
+    this.#dns.close()
   }
 }
