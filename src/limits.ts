@@ -43,6 +43,14 @@ export interface Limits {
   readonly dnsCacheMs: number
   /** Names in the DNS cache. */
   readonly dnsCacheMax: number
+  /** Names that a tree of tasks has resolved for the first time within a minute, by wildcards of its rules; beyond: `quota-exceeded`. */
+  readonly newNamesPerMinute: number
+  /** How long an answer of the DNS door may be kept, whole seconds. */
+  readonly dnsAnswerMs: number
+  /** Open TCP connections to the DNS door; beyond, they are dropped. */
+  readonly dnsConnectionsMax: number
+  /** Names of one task that the DNS door gives addresses for; beyond, further ones are refused. */
+  readonly dnsNamesMax: number
   /** Upstream connections a task keeps to one origin. */
   readonly upstreamConnectionsMax: number
   /** Pools of upstream connections, all tasks together. */
@@ -214,6 +222,10 @@ export const DEFAULT_LIMITS: Limits = {
   resolveTimeoutMs: 5000,
   dnsCacheMs: 30_000,
   dnsCacheMax: 2000,
+  newNamesPerMinute: 60,
+  dnsAnswerMs: 5000,
+  dnsConnectionsMax: 128,
+  dnsNamesMax: 10_000,
   upstreamConnectionsMax: 128,
   upstreamPoolsMax: 512,
   upstreamKeepAliveMs: 15_000,

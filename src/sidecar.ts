@@ -208,7 +208,12 @@ export class Sidecar {
       records: this.#records,
       rules: () => this.#rules.inForce,
       hooks: makeHooks(config.hooks, dialer),
-      participants: endsWithTask({ ...held, proxy: () => this.#doors.proxy, now: Date.now }),
+      participants: endsWithTask({
+        ...held,
+        proxy: () => this.#doors.proxy,
+        names: () => this.#doors.names,
+        now: Date.now,
+      }),
       openCalls: (taskId) => openCalls.countOf(taskId),
       cutCalls: (matches, reason) => openCalls.cutWhere(matches, reason),
     })

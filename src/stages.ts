@@ -74,7 +74,7 @@ export interface Parts {
   /** `inside`: a refused CONNECT is accepted and each request in it answered with the refusal; nothing is dialed. */
   readonly refuseConnect: 'early' | 'inside'
   /** Told of every error that no table foresees: a programmer's mistake, which fails the call closed. */
-  readonly onUnexpected: (error: unknown, call: Call) => void
+  readonly onUnexpected: (error: unknown, call: Pick<Call, 'id'>) => void
 }
 
 /** What the proxy's own name answers. */

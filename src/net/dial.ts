@@ -28,9 +28,18 @@ export interface Dialed {
   readonly tlsVersion?: string
 }
 
+/** Bounds the names that tasks have resolved. */
+interface NameBound {
+  /** @throws quota-exceeded where nobody may be asked for the name of the permit's endpoint */
+  admit(permit: CallPermit): void
+  /** Forgets the names of a root of tasks. @returns how many */
+  forget(rootId: string): number
+}
+
 /** What dialing needs. */
 export interface DialerOptions {
   readonly resolver: Resolver
+  readonly names: NameBound
   /** Special-purpose ranges that any name may resolve to. */
   readonly allowAddresses: readonly Cidr[]
   /** The sidecar's own listeners, as they are once it listens. */
@@ -81,7 +90,7 @@ export class Dialer {
 
   /**
    * Connects to the permit's endpoint. Every address is checked; the next is tried where one does not accept.
-   * @throws resolve-failed, resolved-address-denied, loop-detected, dial-failed, connect-timeout, tls-untrusted, tls-failed;
+   * @throws quota-exceeded, resolve-failed, resolved-address-denied, loop-detected, dial-failed, connect-timeout, tls-untrusted, tls-failed;
    * client-gone where the signal is aborted
    */
   async dial(permit: CallPermit | OperatorPermit, options: DialOptions): Promise<Dialed> {
@@ -92,9 +101,7 @@ export class Dialer {
     if (isOwnHost(endpoint.host)) throw new EgressError('loop-detected')
     if (options.signal.aborted) throw new EgressError('client-gone')
     const answers =
-      endpoint.kind === 'name'
-        ? await this.#options.resolver.resolve(endpoint.host, ownerOf(permit), options.signal)
-        : [endpoint.host]
+      endpoint.kind === 'name' ? await this.#resolve(permit, options.signal) : [endpoint.host]
     const addresses = checkAddresses(this.#questionOf(permit), answers)
     const deadline = performance.now() + this.#options.limits.connectTimeoutMs
     let failure = new EgressError('connect-timeout')
@@ -120,7 +127,9 @@ export class Dialer {
 
   /** Forgets the addresses that a task's names had. @returns how many names */
   forgetTask(taskId: string): number {
-    return this.#options.resolver.forget(taskId)
+    const { resolver, names } = this.#options
+    names.forget(taskId)
+    return resolver.forget(taskId)
   }
 
   /** The addresses that a name of a task is known to have now, without asking. */
@@ -147,6 +156,14 @@ export class Dialer {
     const { ownListeners, allowAddresses: allowed } = this.#options
     const endpoint = { kind: 'name', port } as const
     return isDialable({ endpoint, policy: NO_RANGES, own: ownListeners(), allowed }, address)
+  }
+
+  #resolve(permit: CallPermit | OperatorPermit, signal: AbortSignal): Promise<readonly string[]> {
+    const { resolver, names } = this.#options
+    const { host } = permit.endpoint
+    const isCall = CallPermit.is(permit)
+    if (isCall && !resolver.isFixed(host)) names.admit(permit)
+    return resolver.resolve(host, isCall ? permit.taskId : '', signal)
   }
 
   #questionOf(permit: CallPermit | OperatorPermit): AddressQuestion {
@@ -247,8 +264,4 @@ function isDialable(question: AddressQuestion, address: string): boolean {
     if (error instanceof EgressError) return false
     throw error
   }
-}
-
-function ownerOf(permit: CallPermit | OperatorPermit): string {
-  return CallPermit.is(permit) ? permit.taskId : ''
 }

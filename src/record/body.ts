@@ -196,6 +196,16 @@ export interface RecordBody {
       }
     | undefined
   readonly user_agent: { readonly original: string } | undefined
+  /** Of a DNS query that was refused. */
+  readonly dns?:
+    | {
+        readonly type: 'query'
+        readonly question:
+          { readonly name: string; readonly type: string; readonly class: string } | undefined
+        /** Undefined: it was not answered. */
+        readonly response_code: string | undefined
+      }
+    | undefined
   readonly gen_ai?: InspectedFields['gen_ai'] | undefined
   readonly mcp?: InspectedFields['mcp'] | undefined
   readonly jsonrpc?: InspectedFields['jsonrpc'] | undefined

@@ -122,6 +122,7 @@ function inspectedText({
   trace,
   span,
   threat,
+  dns,
 }: RecordBody): string {
   let text = ''
   if (gen_ai !== undefined) text += `,"gen_ai":${jsonText(gen_ai)}`
@@ -131,6 +132,7 @@ function inspectedText({
   if (error !== undefined) text += `,"error":${jsonText(error)}`
   if (trace !== undefined && span !== undefined) text += traceText(trace.id, span.id)
   if (threat !== undefined) text += `,"threat":${jsonText(threat)}`
+  if (dns !== undefined) text += `,"dns":${jsonText(dns)}`
   return text
 }
 
