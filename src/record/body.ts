@@ -118,7 +118,13 @@ interface RecordSallyport {
   /** Fields of the request's head that the configuration lists, by their names in lower case. */
   readonly headers?: Readonly<Record<string, string>> | undefined
   readonly content?: InspectedFields['content'] | undefined
-  readonly upstream: { readonly tls: string } | undefined
+  readonly upstream:
+    | {
+        readonly tls: string | undefined
+        /** What the proxy above was asked for; by `name` nobody here saw an address. */
+        readonly connect_by?: 'address' | 'name' | undefined
+      }
+    | undefined
   readonly detection?: RecordDetection | undefined
   /** Of a `checkpoint` and of the seal of a task. */
   readonly checkpoint?: Checkpoint | undefined

@@ -8,7 +8,15 @@ import t from 'tap'
 const LAYERS: readonly (readonly string[])[] = [
   ['errors.ts', 'limits.ts', 'deadlines.ts'],
   ['wire/'],
-  ['inspect/', 'policy/', 'tasks/task.ts', 'credentials/secret.ts', 'ledger/owed.ts'],
+  [
+    'inspect/',
+    'policy/',
+    'tasks/task.ts',
+    'credentials/secret.ts',
+    'credentials/vault.ts',
+    'credentials/reveal.ts',
+    'ledger/owed.ts',
+  ],
   ['call-parts.ts', 'call.ts'],
   ['net/'],
   ['identify/', 'tasks/', 'credentials/', 'ledger/', 'inject/', 'tls/', 'forward/', 'record/'],
