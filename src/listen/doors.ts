@@ -81,7 +81,7 @@ export class Doors {
     if (door === 'proxy') {
       listener.on('connection', (socket) => this.proxy.accept(socket))
       this.#handed.push(listener)
-    } else if (door !== 'dns') this.#listeners[door].adopt(listener)
+    } else this.#listeners[door].adopt(listener)
   }
 
   /** What is listened on here, ports that the system chose included; what was handed over may be in another network. */

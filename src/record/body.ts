@@ -128,7 +128,13 @@ interface RecordSallyport {
         readonly match: 'upstream' | 'resolved' | 'synthetic' | 'other' | undefined
       }
     | undefined
-  readonly upstream: { readonly tls: string } | undefined
+  readonly upstream:
+    | {
+        readonly tls: string | undefined
+        /** What the proxy above was asked for; by `name` nobody here saw an address. */
+        readonly connect_by?: 'address' | 'name' | undefined
+      }
+    | undefined
   readonly detection?: RecordDetection | undefined
   /** Of a `checkpoint` and of the seal of a task. */
   readonly checkpoint?: Checkpoint | undefined
