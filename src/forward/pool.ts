@@ -11,7 +11,7 @@ import type { Dialed, Dialer } from '../net/dial.ts'
 import type { CallPermit } from '../net/permit.ts'
 import type { AddressPolicy } from '../policy/decision.ts'
 import type { Cidr } from '../wire/address.ts'
-import { HTTP1_ONLY, type HttpProtocol } from '../wire/protocol.ts'
+import { HTTP2_FIRST, type HttpProtocol } from '../wire/protocol.ts'
 import type { BodyReaderOptions } from '../wire/http1-body.ts'
 import { UpstreamConnection, type UpstreamOwner } from './upstream.ts'
 
@@ -97,7 +97,7 @@ export class UpstreamPool {
    * @param call whose end ends the asking
    */
   protocolsOf(_permit: CallPermit, _call: Pick<Call, 'onCut'>): Promise<readonly HttpProtocol[]> {
-    return Promise.resolve(HTTP1_ONLY)
+    return Promise.resolve(HTTP2_FIRST)
   }
 
   /** Closes every idle connection of a task; those in use close with their calls. @returns how many were open */

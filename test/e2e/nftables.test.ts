@@ -8,7 +8,7 @@ import path from 'node:path'
 import t, { type Test } from 'tap'
 import { parseAllDocuments } from 'yaml'
 
-import { Namespaces, namespacesMissing, OWN, SITE } from '../fixtures/namespaces.ts'
+import { Namespaces, namespacesMissing, OWN, SITE } from '../fixtures/wired-namespaces.ts'
 import { until, type ClientRun, type JournalRecord } from '../fixtures/scenario.ts'
 
 const ROOT = path.join(import.meta.dirname, '../..')
