@@ -35,6 +35,7 @@ const bytes = (hex: string): Buffer => Buffer.from(hex.replaceAll(' ', ''), 'hex
 /** How protocols begin that have no business in such a tunnel. */
 const BEGINNINGS: Readonly<Record<string, string | Buffer>> = {
   SSH: 'SSH-2.0-OpenSSH_9.7\r\n',
+  IMAP: 'a1 LOGIN someone secret\r\n',
   Redis: '*1\r\n$4\r\nPING\r\n',
   'HTTP/2 by prior knowledge': Buffer.concat([
     Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
@@ -66,7 +67,6 @@ const BEGINNINGS: Readonly<Record<string, string | Buffer>> = {
 const WORDS: Readonly<Record<string, string>> = {
   SMTP: 'EHLO client.example\r\nMAIL FROM:<a@client.example>\r\n',
   FTP: 'USER anonymous\r\nPASS guest\r\n',
-  IMAP: 'a1 LOGIN someone secret\r\n',
 }
 
 scenario(
