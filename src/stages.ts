@@ -31,6 +31,7 @@ import type { ToolPins } from './ledger/tool-pins.ts'
 import type { Redactor } from './inspect/redactor.ts'
 import type { Limits } from './limits.ts'
 import type { Dialer } from './net/dial.ts'
+import { upstreamOf } from './net/dialed.ts'
 import type { CallPermit } from './net/permit.ts'
 import type { ContentModes } from './policy/subject.ts'
 import type { CallRecorder } from './record/recorder.ts'
@@ -74,7 +75,7 @@ export interface Parts {
   /** `inside`: a refused CONNECT is accepted and each request in it answered with the refusal; nothing is dialed. */
   readonly refuseConnect: 'early' | 'inside'
   /** Told of every error that no table foresees: a programmer's mistake, which fails the call closed. */
-  readonly onUnexpected: (error: unknown, call: Call) => void
+  readonly onUnexpected: (error: unknown, call: Pick<Call, 'id'>) => void
 }
 
 /** What the proxy's own name answers. */
@@ -209,12 +210,9 @@ export function guardBody(call: Call & Decided, client: ClientSide, parts: Parts
 export async function dial(call: Call, permit: CallPermit, parts: Parts): Promise<Socket> {
   const abort = new AbortController()
   call.onCut(() => abort.abort())
-  const { socket, address, port, tlsVersion } = await parts.dialer.dial(permit, {
-    tls: permit.tls,
-    signal: abort.signal,
-  })
-  call.upstream = tlsVersion === undefined ? { address, port } : { address, port, tlsVersion }
-  return socket
+  const dialed = await parts.dialer.dial(permit, { tls: permit.tls, signal: abort.signal })
+  call.upstream = upstreamOf(dialed)
+  return dialed.socket
 }
 
 /** Gives back what a call that is over held, and says how what its client dialed compares with where it went. */

@@ -77,7 +77,7 @@ export class UpstreamPool {
     origin.open += 1
     let dialed: Dialed
     try {
-      dialed = await dialer.dial(permit, { tls: permit.tls, signal })
+      dialed = await dialer.dial(permit, { tls: permit.tls, signal, forRequests: true })
     } catch (error) {
       origin.open -= 1
       throw error
@@ -124,10 +124,9 @@ export class UpstreamPool {
 
   // I2: an address that this call's rules do not allow is not reached over a connection that others' did.
   #mayReuse(connection: UpstreamConnection, permit: CallPermit): boolean {
-    return (
-      isSamePolicy(connection.addresses, permit.addresses) ||
-      this.#options.dialer.mayReuse(permit, connection.dialed.address)
-    )
+    if (isSamePolicy(connection.addresses, permit.addresses)) return true
+    const { address } = connection.dialed
+    return address !== undefined && this.#options.dialer.mayReuse(permit, address)
   }
 }
 

@@ -118,7 +118,6 @@ void t.test('keys that this version does not serve are refused by name', (t) => 
   const keys: Record<string, string> = {
     'control.principals.0.oidc':
       'control: { principals: [{ name: a, tokenFile: t, roles: [viewer], oidc: {} }] }',
-    'upstream.proxy': 'upstream: { proxy: { url: http://x:1 } }',
     'sinks.0.kafka': 'sinks: [{ kafka: {}, stdout: {} }]',
     'task.parent': `${TASK}  parent: t_1`,
     'task.identity.subject': `${TASK}  identity: { subject: spiffe://a }`,
@@ -138,6 +137,58 @@ void t.test('keys that this version does not serve are refused by name', (t) => 
       key,
     )
   }
+  t.end()
+})
+
+void t.test('a proxy above is read, and what it cannot be is said in words', (t) => {
+  const { config } = load(
+    'upstream: { proxy: { url: "https://Corp-Proxy.test", auth: { user: us, password: { file: p.secret } } } }',
+  )
+  t.match(config?.upstream.proxy, {
+    url: { endpoint: { host: 'corp-proxy.test', port: 443 }, tls: true },
+    connectBy: 'address',
+    auth: { user: 'us', password: { file: path.join(dir, 'p.secret') } },
+  })
+  t.match(load('upstream: { proxy: { url: "http://[::1]:3128/", connectBy: name } }').config, {
+    upstream: { proxy: { url: { endpoint: { host: '::1', port: 3128 }, tls: false } } },
+  })
+  const told = (text: string): string[] =>
+    load(text).problems.map(({ code, message }) => `${code} ${message}`)
+  const mistakes: Record<string, RegExp> = {
+    'url: "http://us:pw@x:1"': /no user and no password in the URL: they are `auth/,
+    'url: "socks5://x:1"': /expected http:\/\/HOST:PORT/,
+    'url: "http://x:1/path"': /expected http:\/\/HOST:PORT/,
+    'url: "http://x:99999"': /expected http:\/\/HOST:PORT/,
+    'url: "http://sallyport.internal:1"': /expected http:\/\/HOST:PORT/,
+    'url: "http://x:1", connectBy: both': /expected address or name/,
+    'url: "http://x:1", auth: { user: "a:b", password: { env: A } }': /without a colon/,
+    'url: "http://x:1", auth: { user: a, password: secret }': /expected \{ env: NAME \}/,
+    'connectBy: name': /url/,
+  }
+  for (const [text, message] of Object.entries(mistakes)) {
+    const problems = told(`upstream: { proxy: { ${text} } }`)
+    t.match(problems, [message], text)
+    t.equal(problems.length, 1, text)
+    t.notMatch(problems.join(), 'us:pw')
+  }
+  t.match(
+    told(
+      'listen: { proxy: "0.0.0.0:9000" }\nupstream: { proxy: { url: "http://localhost:9000" } }',
+    ),
+    [/conflict .*is a listener of this sidecar/],
+  )
+  t.strictSame(
+    told(
+      'listen: { proxy: "127.0.0.2:9000" }\nupstream: { proxy: { url: "http://127.0.0.3:9000" } }',
+    ),
+    [],
+  )
+  const plain =
+    'credentials: { a: { source: { env: A }, inject: { bearer: true }, hosts: ["a.test:80"], insecurePlaintext: true } }'
+  t.match(told(`${plain}\nupstream: { proxy: { url: "http://x:1", connectBy: name } }`), [
+    /conflict `a` is sent in plaintext to listed addresses only/,
+  ])
+  t.strictSame(told(`${plain}\nupstream: { proxy: { url: "http://x:1" } }`), [])
   t.end()
 })
 
