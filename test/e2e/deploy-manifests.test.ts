@@ -425,13 +425,13 @@ const nft = ((): string | undefined => {
 })()
 
 void t.test('each file of nftables is one', { skip: nft ?? false }, (t) => {
-  for (const name of ['sallyport.nft']) {
+  for (const name of ['sallyport.nft', 'gateway.nft']) {
     const file = path.join(ROOT, 'deploy/nftables', name)
     const check = (of: string): number | null =>
       spawnSync('unshare', ['--net', 'nft', '--check', '--file', of]).status
     t.equal(check(file), 0, name)
     const broken = path.join(mkdtempSync(path.join(tmpdir(), 'sallyport-nft-')), 'broken.nft')
-    writeFileSync(broken, read(`deploy/nftables/${name}`).replace('policy drop', 'policy dorp'))
+    writeFileSync(broken, read(`deploy/nftables/${name}`).replace('policy accept', 'policy acecpt'))
     t.not(check(broken), 0, 'and a broken one is seen')
     rmSync(path.dirname(broken), { recursive: true })
   }

@@ -246,6 +246,44 @@ void t.test('nftables', { skip }, async (t) => {
     },
   )
 
+  await t.test(
+    'R45: names are asked of the sidecar, whatever resolver they are sent to',
+    async (t) => {
+      const before = ns.packets()
+      const dig = async (name: string, ...words: string[]): Promise<string> => {
+        const fixed = ['dig', '+time=5', '+tries=1', '+noall', '+comments', '+answer']
+        return (await ns.as('agent', [...fixed, ...words, name])).stdout
+      }
+      for (const to of [
+        [],
+        ['@8.8.8.8'],
+        [`@${SITE.v6}`],
+        ['@8.8.8.8', '+tcp'],
+        [`@${SITE.v6}`, '+tcp'],
+      ]) {
+        t.match(await dig('site.test', ...to), /^site\.test\.\s+\d+\s+IN\s+A\s/m, to.join(' '))
+        const refused = await dig('c2VjcmV0.other.test', ...to)
+        t.match(refused, /status: (?:REFUSED|NXDOMAIN)/, `${to.join(' ')}: no rule could allow it`)
+      }
+      t.equal(ns.packets(), before, 'no query left')
+      for (const scheme of ['http', 'https']) {
+        const { stdout, stderr } = await curl(`${scheme}://site.test/ok`)
+        t.equal(stdout, 'the internet answers site.test/ok\n', stderr)
+      }
+      const fetched = await ns.as(
+        'agent',
+        [NODE, '-e', "fetch('https://site.test/ok').then((r) => r.text()).then(console.log)"],
+        { NODE_EXTRA_CA_CERTS: variables['NODE_EXTRA_CA_CERTS']! },
+      )
+      t.match(fetched.stdout, 'the internet answers site.test/ok', fetched.stderr)
+      const secure = `import urllib.request as u; print(u.urlopen('https://site.test/ok').read().decode())`
+      const python = await ns.as('agent', ['/usr/bin/python3', '-c', secure], {
+        SSL_CERT_FILE: sidecar.ca,
+      })
+      t.match(python.stdout, 'the internet answers site.test/ok', python.stderr)
+    },
+  )
+
   await t.test('R45: `sallyport doctor --inside` finds no other way out', async (t) => {
     const { status, stdout, stderr } = await doctor()
     t.equal(status, 0, stdout + stderr)
