@@ -504,3 +504,35 @@ void t.test('each file of nftables is one', { skip: nft ?? false }, (t) => {
   }
   t.end()
 })
+
+void t.test(
+  'R45: systemd/: rules before the sidecar before the agent, each bound to what is before it',
+  (t) => {
+    const unit = (name: string): ReadonlyMap<string, string> =>
+      new Map(
+        [...read(`deploy/systemd/${name}.service`).matchAll(/^(\w+)=(.*)$/gm)].map(
+          ([, key = '', value = '']) => [key, value],
+        ),
+      )
+    const [rules, sidecar, agent] = ['sallyport-rules', 'sallyport', 'agent'].map(unit)
+    t.match(rules?.get('ExecStart'), /nft --file .*sallyport\.nft$/)
+    t.equal(rules?.get('Type'), 'oneshot')
+    t.equal(rules?.get('RemainAfterExit'), 'yes')
+    t.match(rules?.get('Before'), 'network-pre.target')
+    for (const one of [sidecar, agent]) {
+      t.equal(one?.get('Requires'), 'sallyport-rules.service')
+      t.equal(one?.get('NoNewPrivileges'), 'yes')
+      t.equal(one?.get('CapabilityBoundingSet'), '')
+    }
+    t.match(sidecar?.get('After'), 'sallyport-rules.service')
+    t.equal(agent?.get('After'), 'sallyport.service')
+    t.equal(agent?.get('BindsTo'), 'sallyport.service')
+    t.match(agent?.get('ExecStartPre'), 'sallyport doctor --inside')
+    t.not(agent?.get('User'), sidecar?.get('User'))
+    t.match(
+      read('deploy/systemd/agent.service'),
+      /^InaccessiblePaths=.*\/var\/lib\/sallyport\/state/m,
+    )
+    t.end()
+  },
+)
