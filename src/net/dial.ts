@@ -26,6 +26,8 @@ export interface Dialed {
   readonly port: number
   /** `1.3` or `1.2`; absent without TLS. */
   readonly tlsVersion?: string
+  /** What was agreed on by ALPN, where something was. */
+  readonly protocol?: string
 }
 
 /** What dialing needs. */
@@ -223,7 +225,9 @@ export class Dialer {
 
 function describe(socket: net.Socket, address: string, port: number): Dialed {
   if (!(socket instanceof tls.TLSSocket)) return { socket, address, port }
-  return { socket, address, port, tlsVersion: (socket.getProtocol() ?? '').replace('TLSv', '') }
+  const tlsVersion = (socket.getProtocol() ?? '').replace('TLSv', '')
+  const { alpnProtocol: protocol } = socket
+  return { socket, address, port, tlsVersion, ...(typeof protocol === 'string' && { protocol }) }
 }
 
 function explainDialFailure(error: Error, address: string): EgressError {
