@@ -57,6 +57,14 @@ export interface Limits {
   readonly clientHelloBytesMax: number
   /** Bytes buffered a direction of a call before its source is paused. */
   readonly bufferBytesMax: number
+  /** Streams that are open at once on an HTTP/2 connection of a client; further ones are refused: `busy`. */
+  readonly http2StreamsMax: number
+  /** Streams of such a connection that end within a minute before they are answered; beyond, it ends: `busy`. */
+  readonly http2ResetsPerMinute: number
+  /** Frames a second on it that carry nothing (PING, SETTINGS, PRIORITY, empty DATA); beyond, it ends: `busy`. */
+  readonly http2ControlFramesPerSecond: number
+  /** Bytes that its streams keep between them, bodies to the client among them; beyond, further streams: `busy`. */
+  readonly http2SessionBytesMax: number
   /** Bytes of a body that a rule must see whole; beyond: `body-too-large`. */
   readonly inspectBytesMax: number
   /** Bytes of a body that conditions can read as JSON; of a larger one there is no `call.body.json`. */
@@ -213,6 +221,10 @@ export const DEFAULT_LIMITS: Limits = {
   secureContextsMax: 500,
   clientHelloBytesMax: 16 * 1024,
   bufferBytesMax: 256 * 1024,
+  http2StreamsMax: 100,
+  http2ResetsPerMinute: 500,
+  http2ControlFramesPerSecond: 1000,
+  http2SessionBytesMax: 16 * 1024 * 1024,
   inspectBytesMax: 16 * 1024 * 1024,
   conditionBodyBytesMax: 64 * 1024,
   inspectedBytesMax: 256 * 1024 * 1024,

@@ -6,6 +6,7 @@ import type { CallScope, Parts } from './stages.ts'
 import type { Endpoint } from './wire/authority.ts'
 import type { RawHeaders } from './wire/body.ts'
 import { hasHeader, valuesOf } from './wire/headers.ts'
+import { checkHttp2Size } from './wire/http2-head.ts'
 import {
   readConnect,
   readRequest,
@@ -86,12 +87,17 @@ function readTrace(headers: RawHeaders): TraceContext | undefined {
   return others.length === 0 ? readTraceparent(traceparent) : undefined
 }
 
-// Where the framing is in doubt nobody can say where the next request begins: the door is told before anything is awaited.
+// Where the framing is in doubt nobody can say where the next request begins: the door is told before anything is awaited. The
+// frames of HTTP/2 say so whatever is in them.
 function readHead(call: Call, head: RequestHead, scope: CallScope, parts: Parts): CanonicalRequest {
+  const { headBytesMax, headerCountMax } = parts.limits
+  const isHttp2 = head.version === '2'
   try {
-    return readRequest(head, scope.tunnel, parts.limits.headerCountMax)
+    if (isHttp2) checkHttp2Size(head.headers, headBytesMax)
+    return readRequest(head, scope.tunnel, headerCountMax)
   } catch (error) {
-    call.framingInDoubt = !(error instanceof EgressError && FRAMED_REASONS.has(error.reason))
+    const isFramed = isHttp2 || (error instanceof EgressError && FRAMED_REASONS.has(error.reason))
+    call.framingInDoubt = !isFramed
     throw error
   }
 }

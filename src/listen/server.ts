@@ -1,8 +1,9 @@
 // The explicit proxy's door: one listener whose connections speak HTTP/1.1 for absolute-form requests and CONNECT, and what
-// is inside its tunnels. Makes the calls and hands them to their connection's sides. Deliberately knows nothing of rules and
+// is inside its tunnels, HTTP/2 among it. Makes the calls and hands them to their connection's sides. Deliberately knows nothing of rules and
 // reads no byte. Made by `sidecar.ts`.
 
 import net, { type Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 
 import { Call, type CallKind, type ClientAddress } from '../call.ts'
 import { DeadlineSweep } from '../deadlines.ts'
@@ -17,7 +18,9 @@ import type { RequestHead, TunnelScope } from '../wire/receive.ts'
 import { makeUlid } from '../wire/ulid.ts'
 import { bindListener, type SocketAddress } from './bind.ts'
 import { Http1Connection, type ConnectionHost, type ConnectionOrigin } from './http1-connection.ts'
+import { Http2Connection } from './http2-connection.ts'
 import type { OpenCalls } from './open-calls.ts'
+import type { ServedConnection } from './served-connection.ts'
 import { TlsDoor } from './tls-door.ts'
 import { endTls } from './tls-end.ts'
 import { ConnectSide, type TunnelHost } from './tunnel-side.ts'
@@ -40,7 +43,7 @@ export class ProxyServer implements TunnelHost, ConnectionHost {
   readonly clientHelloBytesMax: number
   readonly bufferBytesMax: number
   readonly requestBody: BodyReaderOptions
-  readonly deadlines: DeadlineSweep<Http1Connection>
+  readonly deadlines: DeadlineSweep<ServedConnection>
   readonly #options: ProxyServerOptions
   readonly #listener: net.Server
   readonly #tlsDoor: TlsDoor | undefined
@@ -178,7 +181,10 @@ export class ProxyServer implements TunnelHost, ConnectionHost {
       parent: call.id,
       ...(boundTo && { boundTo }),
     }
-    const connection = new Http1Connection(socket, origin, this)
+    const isHttp2 = socket instanceof TLSSocket && socket.alpnProtocol === 'h2'
+    const connection = isHttp2
+      ? new Http2Connection(socket, origin, this)
+      : new Http1Connection(socket, origin, this)
     if (this.#isDraining) connection.endIfIdle()
   }
 
