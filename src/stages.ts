@@ -38,7 +38,8 @@ import type { TaskStanding } from './tasks/task.ts'
 import { normalizeHost, type Endpoint } from './wire/authority.ts'
 import type { Body } from './wire/body.ts'
 import type { Sniffed } from './wire/client-hello.ts'
-import type { TunnelScope } from './wire/receive.ts'
+import { isSynthetic } from './wire/synthetic.ts'
+import type { DirectScope, TunnelScope } from './wire/receive.ts'
 
 /** What the stages work with: made once in `sidecar.ts`. */
 export interface Parts {
@@ -92,6 +93,8 @@ interface CallSwitches {
 /** Where an HTTP call came out of. */
 export interface CallScope {
   readonly tunnel?: TunnelScope
+  /** Set where the client knows of no proxy. */
+  readonly direct?: DirectScope
   /** Set where the tunnel around it was refused and each request is to say so. */
   readonly refusal?: Reason
 }
@@ -212,6 +215,25 @@ export async function dial(call: Call, permit: CallPermit, parts: Parts): Promis
   })
   call.upstream = tlsVersion === undefined ? { address, port } : { address, port, tlsVersion }
   return socket
+}
+
+/** Gives back what a call that is over held, and says how what its client dialed compares with where it went. */
+export function letGo(call: Call, parts: Parts): void {
+  parts.flow.letGo(call)
+  call.charge?.close(call.cleared === true)
+  const { dialed } = call.arrival.client
+  if (dialed !== undefined) call.dialedMatch = matchDialed(call, dialed.address, parts)
+}
+
+// For the record alone: the address is the client's word, and nothing is decided by it.
+function matchDialed(call: Call, address: string, parts: Parts): Call['dialedMatch'] {
+  const endpoint = call.request?.endpoint ?? call.tunnel
+  if (call.upstream?.address === address || endpoint?.host === address) return 'upstream'
+  if (isSynthetic(address)) return 'synthetic'
+  if (endpoint === undefined || call.identity === undefined) return undefined
+  const known = parts.dialer.knownAddresses(endpoint.host, call.identity.task.id)
+  if (known.includes(address)) return 'resolved'
+  return known.length > 0 || call.upstream ? 'other' : undefined
 }
 
 /** Gives a failed call its reason; whatever no row foresees is a programmer's mistake and fails the call closed. */

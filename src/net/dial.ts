@@ -125,6 +125,11 @@ export class Dialer {
     return this.#options.resolver.forget(taskId)
   }
 
+  /** The addresses that a name of a task is known to have now, without asking. */
+  knownAddresses(host: string, taskId: string): readonly string[] {
+    return this.#options.resolver.known(host, taskId)
+  }
+
   /** Whether a connection to this address, dialed for an earlier call, would be dialed for this permit too. */
   mayReuse(permit: CallPermit, address: string): boolean {
     return isDialable(this.#questionOf(permit), address)

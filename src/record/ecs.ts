@@ -63,7 +63,7 @@ export function callRecord(facts: CallFacts, action: CallAction, now: number): R
     sallyport: {
       schema: 1,
       mode: facts.mode,
-      call: { id: facts.id, kind: facts.kind, parent: facts.parent },
+      call: { id: facts.id, kind: facts.kind, parent: facts.parent, door: facts.client.door },
       message: facts.message,
       task: facts.task === undefined ? undefined : taskOf(facts.task),
       decision:
@@ -86,6 +86,7 @@ export function callRecord(facts: CallFacts, action: CallAction, now: number): R
       hold: facts.hold,
       headers: facts.headers,
       content: inspected?.content,
+      dialed: facts.dialed,
       upstream:
         upstream?.tlsVersion === undefined
           ? undefined
@@ -164,7 +165,7 @@ export function eventRecord(action: string, fields: EventFields): RecordBody {
       call:
         fields.callId === undefined
           ? undefined
-          : { id: fields.callId, kind: undefined, parent: undefined },
+          : { id: fields.callId, kind: undefined, parent: undefined, door: undefined },
       task: task === undefined ? undefined : taskOf(task),
       decision: undefined,
       credential:
