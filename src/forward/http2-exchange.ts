@@ -23,6 +23,8 @@ export interface Http2ExchangeOptions {
   readonly onInformational: (status: number, headers: RawHeaders) => void
   /** Called once, with the body still arriving. */
   readonly onHead: (response: UpstreamResponse) => void
+  /** Told of the fields that the response ends with: its trailers, its head's where nothing follows it. */
+  readonly onEnd: (fields: RawHeaders) => void
   /** Told of each piece of the request's body that leaves. */
   readonly onSent: (bytes: number) => void
   /** By when the head of a response that is asked for now is to be there. */
@@ -183,6 +185,7 @@ export class Http2Exchange implements BodySource, Timed {
       this.#queue = new BodyQueue(length, QUEUED_BYTES_MAX, this)
     } else if (framing.kind === 'length' && framing.length > 0)
       throw new EgressError('response-malformed', { part: 'content-length' })
+    if (isEmpty) this.#options.onEnd(fields)
     onHead({ status, statusText: '', headers: fields, length, body: this.#queue ?? NO_BODY })
   }
 
@@ -207,6 +210,7 @@ export class Http2Exchange implements BodySource, Timed {
       return
     }
     this.#isOver = true
+    if (this.#queue) this.#options.onEnd(this.#trailers)
     this.#queue?.end(this.#trailers)
     // The answer is there before all of the request is: the upstream wants no more of it.
     if (!this.#isSent) this.#stream.close(NO_ERROR)

@@ -4,6 +4,9 @@
 
 import type { Call, Prepared, UpstreamResponse } from '../call.ts'
 import { EgressError } from '../errors.ts'
+import type { RawHeaders } from '../wire/body.ts'
+import { grpcStatusName } from '../wire/grpc.ts'
+import { firstValue } from '../wire/headers.ts'
 import { Http2Exchange } from './http2-exchange.ts'
 import { formatHttp2Head } from './http2-head.ts'
 import { UpstreamSession } from './http2-session.ts'
@@ -42,6 +45,13 @@ export async function sendHttp2Request(
 
 function isSafe({ request, body }: SendOptions): boolean {
   return (request.method === 'GET' || request.method === 'HEAD') && body.length === 0
+}
+
+// For the record: of a gRPC call the status of HTTP says nothing.
+function noteStatus(call: Call & Prepared, fields: RawHeaders): void {
+  const name = grpcStatusName(firstValue(fields, 'grpc-status'))
+  if (name === undefined) return
+  call.inspected = { ...call.inspected, rpc: { response: { status_code: name } } }
 }
 
 /** Why there is no response. */
@@ -90,6 +100,7 @@ class Http2Sending {
         trailerBytesMax: pool.body.trailerBytesMax,
         onInformational,
         onHead: (response) => this.#settle(response),
+        onEnd: (fields) => noteStatus(call, fields),
         onSent: (bytes) => {
           call.bytesOut += bytes
         },
