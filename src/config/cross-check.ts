@@ -33,7 +33,8 @@ export function checkSections(sections: Partial<Sections>, report: ReportProblem
     )
 }
 
-function checkTask(
+/** Checks what a task demands of the other sections. */
+export function checkTask(
   { task, listen, limits, hooks }: Partial<Sections>,
   report: ReportProblem,
 ): void {
