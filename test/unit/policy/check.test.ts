@@ -34,7 +34,9 @@ void t.test('R43: rules that are wide are called so, narrow ones are not', (t) =
 void t.test('R36: a rule by which an agent chooses names says that they are resolved', (t) => {
   const of = (keys: string): string | undefined =>
     checkRuleSet(
-      ruleSet(`ruleset: x\nparams: { host: { pattern: '.+' } }\nrules:\n- { id: r, methods: [GET], ${keys} }`),
+      ruleSet(
+        `ruleset: x\nparams: { host: { pattern: '.+' } }\nrules:\n- { id: r, methods: [GET], ${keys} }`,
+      ),
     )
       .filter(({ code }) => code === 'resolves-names')
       .map(({ severity, message }) => `${severity}: ${message}`)[0]
