@@ -10,7 +10,7 @@ interface Counted {
   readonly clock: SteppedClock
   readonly names: NewNames
   /** `ok`, or how many seconds there are to wait. */
-  ask(host: string, rootId?: string, isWritten?: boolean): string
+  readonly ask: (host: string, rootId?: string, isWritten?: boolean) => string
 }
 
 function count(newNamesPerMinute: number): Counted {
