@@ -158,8 +158,13 @@ function run(command: string, words: readonly string[], cwd: string): Promise<bo
   return new Promise((resolve) => {
     const { PATH = '' } = process.env
     const env = {
-      ...{ PATH, HOME: cwd, BIN, NODE: process.execPath },
-      ...{ CGO_ENABLED: '0', GODEBUG: 'netdns=go', GOCACHE: path.join(cwd, 'go-build') },
+      PATH,
+      HOME: cwd,
+      BIN,
+      NODE: process.execPath,
+      CGO_ENABLED: '0',
+      GODEBUG: 'netdns=go',
+      GOCACHE: path.join(cwd, 'go-build'),
       GO111MODULE: 'off',
     }
     const child = spawn(command, words, { cwd, env, stdio: 'ignore', timeout: TIMEOUT_MS })

@@ -43,7 +43,7 @@ scenario(
     const seconds = Number(/\r\nRetry-After: (\d+)\r\n/.exec(answer)?.[1])
     t.ok(seconds >= 1 && seconds <= 61, `${seconds} s`)
     t.equal(dns.count('c.wild.test'), 0, 'nobody was asked')
-    const { event, sallyport } = await cx.record(({ event }) => event.reason === 'quota-exceeded')
+    const { event, sallyport } = await cx.record((one) => one.event.reason === 'quota-exceeded')
     t.equal(event.outcome, 'failure')
     t.strictSame(sallyport.detail, { limit: 'newNamesPerMinute', max: 3 })
     await t.rejects(cx.connect(`x.tunnel.test:${echo.port}`), /429/, 'a tunnel as well')
