@@ -3,8 +3,10 @@
 // else. How deep and how long the parts of one message may be, the readers of `inspect/` and the rules of `policy/` say
 // themselves, beside what they bound: those are fixed.
 
+import { DEFAULT_DOOR_LIMITS, type DoorLimits } from './door-limits.ts'
+
 /** The bounds. Names end in their unit; a count has none. */
-export interface Limits {
+export interface Limits extends DoorLimits {
   /** Open client connections on the proxy listener; beyond: `busy`. */
   readonly connectionsMax: number
   /** Open CONNECT tunnels (inspected or opaque); beyond: `busy`. */
@@ -43,14 +45,6 @@ export interface Limits {
   readonly dnsCacheMs: number
   /** Names in the DNS cache. */
   readonly dnsCacheMax: number
-  /** Names that a tree of tasks has resolved for the first time within a minute, by wildcards of its rules; beyond: `quota-exceeded`. */
-  readonly newNamesPerMinute: number
-  /** How long an answer of the DNS door may be kept, whole seconds. */
-  readonly dnsAnswerMs: number
-  /** Open TCP connections to the DNS door; beyond, they are dropped. */
-  readonly dnsConnectionsMax: number
-  /** Names of one task that the DNS door gives addresses for; beyond, further ones are refused. */
-  readonly dnsNamesMax: number
   /** Upstream connections a task keeps to one origin. */
   readonly upstreamConnectionsMax: number
   /** Pools of upstream connections, all tasks together. */
@@ -195,6 +189,7 @@ export interface Limits {
 
 /** The defaults. */
 export const DEFAULT_LIMITS: Limits = {
+  ...DEFAULT_DOOR_LIMITS,
   connectionsMax: 4096,
   tunnelsMax: 2048,
   callsMax: 4096,
@@ -214,10 +209,6 @@ export const DEFAULT_LIMITS: Limits = {
   resolveTimeoutMs: 5000,
   dnsCacheMs: 30_000,
   dnsCacheMax: 2000,
-  newNamesPerMinute: 60,
-  dnsAnswerMs: 5000,
-  dnsConnectionsMax: 128,
-  dnsNamesMax: 10_000,
   upstreamConnectionsMax: 128,
   upstreamPoolsMax: 512,
   upstreamKeepAliveMs: 15_000,

@@ -35,6 +35,7 @@ import {
   dial,
   fail,
   guardBody,
+  letGo,
   prepare,
   screen,
   watchEcho,
@@ -57,9 +58,11 @@ export interface UpgradeSide extends Pick<ClientSide, 'sendRefusal'>, UnreadSock
 /** What the first bytes of a tunnel are. */
 export type TunnelStart = Extract<Sniffed, { kind: 'hello' }> | { kind: 'http' } | { kind: 'other' }
 
-/** The client's side of a CONNECT, made by a door. */
+/** The client's side of a tunnel, made by a door. */
 export interface TunnelSide extends UnreadSocket {
-  /** Answers 200: from here on the bytes are the tunnel's. */
+  /** Whether a refusal by rule is always told inside: the client asked for no tunnel. */
+  readonly refusesInside: boolean
+  /** Says that the tunnel stands: from here on the bytes are the tunnel's. */
   establish(): void
   /** Waits for the first bytes and says what they are; they stay unread. @throws EgressError head-timeout, client-gone */
   sniff(): Promise<TunnelStart>
@@ -121,8 +124,7 @@ export async function runRequest(
     client.sendRefusal(call.reason, call)
   } finally {
     call.inspection?.finish()
-    parts.flow.letGo(call)
-    call.charge?.close(call.cleared === true)
+    letGo(call, parts)
     parts.recorder.recordEnd(call)
   }
 }
@@ -153,8 +155,7 @@ export async function runUpgrade(
     fail(call, error, parts)
     client.sendRefusal(call.reason, call)
   } finally {
-    parts.flow.letGo(call)
-    call.charge?.close(call.cleared === true)
+    letGo(call, parts)
     parts.recorder.recordEnd(call)
   }
 }
@@ -192,8 +193,7 @@ export async function runTunnel(
     fail(call, error, parts)
     side.sendRefusal(call.reason, call)
   } finally {
-    parts.flow.letGo(call)
-    call.charge?.close(call.cleared === true)
+    letGo(call, parts)
     parts.recorder.recordEnd(call)
   }
 }
@@ -230,6 +230,9 @@ async function openOpaque(
   parts: Parts,
 ): Promise<void> {
   const { endpoint } = tunnel
+  // What nobody looks into is for clients that ask for a tunnel.
+  if (decision.mode === 'tcp' && side.refusesInside)
+    throw new EgressError('protocol-not-allowed', { mode: 'tcp' })
   if (decision.verdict === 'hold') await holdTunnel(call, tunnel, decision, side, parts)
   if (decision.mode === 'tls') {
     side.establish()
@@ -270,7 +273,7 @@ async function refuseTunnel(
   side: TunnelSide,
   parts: Parts,
 ): Promise<void> {
-  if (parts.refuseConnect === 'early')
+  if (parts.refuseConnect === 'early' && !side.refusesInside)
     throw new EgressError(decision.reason, ancestorOf(call.identity.task, decision))
   side.establish()
   call.reason = decision.reason

@@ -11,7 +11,7 @@ import type { Dialed, Dialer } from '../net/dial.ts'
 import type { CallPermit } from '../net/permit.ts'
 import type { AddressPolicy } from '../policy/decision.ts'
 import type { Cidr } from '../wire/address.ts'
-import { HTTP1_ONLY, type HttpProtocol } from '../wire/protocol.ts'
+import { HTTP2_FIRST, type HttpProtocol } from '../wire/protocol.ts'
 import type { BodyReaderOptions } from '../wire/http1-body.ts'
 import { UpstreamConnection, type UpstreamOwner } from './upstream.ts'
 
@@ -77,7 +77,7 @@ export class UpstreamPool {
     origin.open += 1
     let dialed: Dialed
     try {
-      dialed = await dialer.dial(permit, { tls: permit.tls, signal })
+      dialed = await dialer.dial(permit, { tls: permit.tls, signal, forRequests: true })
     } catch (error) {
       origin.open -= 1
       throw error
@@ -97,7 +97,7 @@ export class UpstreamPool {
    * @param call whose end ends the asking
    */
   protocolsOf(_permit: CallPermit, _call: Pick<Call, 'onCut'>): Promise<readonly HttpProtocol[]> {
-    return Promise.resolve(HTTP1_ONLY)
+    return Promise.resolve(HTTP2_FIRST)
   }
 
   /** Closes every idle connection of a task; those in use close with their calls. @returns how many were open */
@@ -124,10 +124,9 @@ export class UpstreamPool {
 
   // I2: an address that this call's rules do not allow is not reached over a connection that others' did.
   #mayReuse(connection: UpstreamConnection, permit: CallPermit): boolean {
-    return (
-      isSamePolicy(connection.addresses, permit.addresses) ||
-      this.#options.dialer.mayReuse(permit, connection.dialed.address)
-    )
+    if (isSamePolicy(connection.addresses, permit.addresses)) return true
+    const { address } = connection.dialed
+    return address !== undefined && this.#options.dialer.mayReuse(permit, address)
   }
 }
 

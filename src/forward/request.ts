@@ -5,7 +5,9 @@
 import type { Call, Prepared, UpstreamResponse } from '../call.ts'
 import { EgressError } from '../errors.ts'
 import type { Limits } from '../limits.ts'
+import { upstreamOf } from '../net/dialed.ts'
 import type { CallPermit } from '../net/permit.ts'
+import { proxyRefusal } from '../net/proxy-above.ts'
 import type { Body, RawHeaders } from '../wire/body.ts'
 import { formatRequestHead, LAST_CHUNK, writePiece } from '../wire/http1-write.ts'
 import type { CanonicalRequest } from '../wire/receive.ts'
@@ -92,8 +94,7 @@ class Sending {
   #send(connection: UpstreamConnection): void {
     const call = this.#call
     const { request, pool, limits, onInformational } = this.#options
-    const { address, port, tlsVersion } = connection.dialed
-    call.upstream = tlsVersion === undefined ? { address, port } : { address, port, tlsVersion }
+    call.upstream = upstreamOf(connection.dialed)
     this.#connection = connection
     connection.begin(
       {
@@ -101,7 +102,7 @@ class Sending {
         body: pool.body,
         bufferBytesMax: limits.bufferBytesMax,
         onInformational,
-        onHead: this.#resolve,
+        onHead: (response) => this.#answer(response, connection),
       },
       {
         onFailure: (error) => this.#fail(error, connection),
@@ -115,7 +116,10 @@ class Sending {
     const { request, body, pool } = this.#options
     const { headers, path } = this.#call.outgoing
     const { method, framing } = request
-    const head = formatRequestHead({ method, target: path, headers, framing })
+    const { addressHead } = connection.dialed
+    const written = { target: path, headers }
+    const { target, headers: fields } = addressHead ? addressHead(written) : written
+    const head = formatRequestHead({ method, target, headers: fields, framing })
     if (body.length === 0) {
       connection.write(head)
       connection.sent(pool.responseDueSweep)
@@ -152,6 +156,13 @@ class Sending {
     }
     if (isChunked) before += LAST_CHUNK
     if (before !== '') connection.write(before)
+  }
+
+  #answer(response: UpstreamResponse, connection: UpstreamConnection): void {
+    const isProxys = connection.dialed.addressHead !== undefined
+    const refusal = isProxys ? proxyRefusal(response.status) : undefined
+    if (refusal === undefined) this.#resolve(response)
+    else this.#abort(refusal)
   }
 
   #finish(): void {

@@ -68,6 +68,14 @@ export class Resolver {
     return signal === undefined ? pending : untilAborted(pending, signal)
   }
 
+  /** What `resolve` would answer at once; empty where it would have to ask. */
+  known(host: string, owner: string): readonly string[] {
+    const { hosts } = this.#options
+    return Object.hasOwn(hosts, host)
+      ? hosts[host]!
+      : (this.#cache.get(`${owner} ${host}`)?.addresses ?? [])
+  }
+
   /** Forgets the answers of an owner. @returns how many */
   forget(owner: string): number {
     let forgotten = 0

@@ -86,6 +86,8 @@ interface RecordSallyport {
         readonly id: string
         readonly kind: string | undefined
         readonly parent: string | undefined
+        /** The door it came by; absent: the explicit proxy. */
+        readonly door: 'socks' | 'transparent' | undefined
       }
     | undefined
   /** Of a message inside the call. */
@@ -118,7 +120,21 @@ interface RecordSallyport {
   /** Fields of the request's head that the configuration lists, by their names in lower case. */
   readonly headers?: Readonly<Record<string, string>> | undefined
   readonly content?: InspectedFields['content'] | undefined
-  readonly upstream: { readonly tls: string } | undefined
+  /** Where the client thought it was going, and how that compares with where the call went; it decides nothing. */
+  readonly dialed?:
+    | {
+        readonly ip: string
+        readonly port: number
+        readonly match: 'upstream' | 'resolved' | 'synthetic' | 'other' | undefined
+      }
+    | undefined
+  readonly upstream:
+    | {
+        readonly tls: string | undefined
+        /** What the proxy above was asked for; by `name` nobody here saw an address. */
+        readonly connect_by?: 'address' | 'name' | undefined
+      }
+    | undefined
   readonly detection?: RecordDetection | undefined
   /** Of a `checkpoint` and of the seal of a task. */
   readonly checkpoint?: Checkpoint | undefined

@@ -12,6 +12,7 @@ import type { OwnListener } from '../../../src/net/classify.ts'
 import { Dialer, type Dialed } from '../../../src/net/dial.ts'
 import { issueCallPermit } from '../../../src/net/issue-call.ts'
 import type { CallPermit, OperatorPermit } from '../../../src/net/permit.ts'
+import type { ProxyAbove } from '../../../src/net/proxy-above.ts'
 import { Resolver } from '../../../src/net/resolve.ts'
 import type { AddressPolicy } from '../../../src/policy/decision.ts'
 import { parseCidr, type Cidr } from '../../../src/wire/address.ts'
@@ -73,6 +74,7 @@ export function makeDialer(
     readonly own?: readonly OwnListener[]
     readonly limits?: Partial<Limits>
     readonly roots?: readonly string[]
+    readonly above?: ProxyAbove
     readonly onDial?: (outcome: 'connected' | 'failed') => void
   } = {},
 ): Dialer {
@@ -88,6 +90,7 @@ export function makeDialer(
     ownListeners: () => options.own ?? [],
     limits,
     upstreamRoots: options.roots ?? [],
+    above: options.above,
     ...(options.onDial && { onDial: options.onDial }),
   })
 }
