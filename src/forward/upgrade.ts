@@ -91,10 +91,6 @@ export function relayUpgrade(call: Call & Prepared, options: UpgradeOptions): Pr
     })
     proxy.on('error', () => finish(state === 'waiting' ? 'upgrade-failed' : 'upstream-gone'))
     const outgoing = sendUpgrade(call, options, proxy)
-    // Before http-proxy's own, which writes the fields to the client as they are.
-    outgoing?.prependOnceListener('upgrade', ({ headers }) => {
-      delete headers['alt-svc']
-    })
     // Behind http-proxy's own, which has joined the two by then: a listener before that would take the first bytes away.
     outgoing?.once('upgrade', () => {
       begin('upgraded', 101)
@@ -134,6 +130,10 @@ function sendUpgrade(
   proxy.once('proxyReqWs', (made) => {
     outgoing = made
     writeHead(made, call)
+    // Before http-proxy's own listener, which writes the fields to the client as they are.
+    made.prependOnceListener('upgrade', ({ headers }) => {
+      delete headers['alt-svc']
+    })
   })
   // http-proxy reads what it forwards from a request of node's.
   const request = new http.IncomingMessage(client)
