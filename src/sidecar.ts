@@ -115,6 +115,7 @@ export class Sidecar {
     this.#rules = openRules({ config, log, records, room: () => this.#room })
     const dialer = makeDialer(
       config,
+      this.#secrets.proxyPassword,
       () => [...this.#doors.addresses(), this.#health.address(), this.#control.address()],
       (outcome) => this.#records.metrics.countDial(outcome),
     )
@@ -208,7 +209,12 @@ export class Sidecar {
       records: this.#records,
       rules: () => this.#rules.inForce,
       hooks: makeHooks(config.hooks, dialer),
-      participants: endsWithTask({ ...held, proxy: () => this.#doors.proxy, now: Date.now }),
+      participants: endsWithTask({
+        ...held,
+        proxy: () => this.#doors.proxy,
+        names: () => this.#doors.names,
+        now: Date.now,
+      }),
       openCalls: (taskId) => openCalls.countOf(taskId),
       cutCalls: (matches, reason) => openCalls.cutWhere(matches, reason),
     })
@@ -227,6 +233,7 @@ export class Sidecar {
       flow: this.#room.flow,
       envelope: this.#agents.envelope,
       onCredential: (standing, name) => this.#room.noteCredential(standing, name),
+      nameGiven: (taskId, address) => this.#doors.names.nameOf(taskId, address),
       refuseConnect: this.#config.refusals.connect,
       ...this.#ledger,
       record: this.#config.record,
@@ -275,7 +282,7 @@ export class Sidecar {
   }
 
   async #listen(): Promise<void> {
-    await this.#secrets.credentials.readAll()
+    await this.#secrets.readAll()
     if (!this.#isHanded) await this.#health.listen(socketAddressOf(this.#config.listen.health))
     await this.#control.listen(socketAddressOf(this.#config.control.listen))
     await this.#doors.listen()

@@ -5,7 +5,7 @@ import type { Command } from 'commander'
 
 import { UsageError } from './io.ts'
 
-const VERBS = ['run', 'doctor'] as const
+const VERBS = ['run'] as const
 
 /** Adds the verbs that are not served yet, hidden from the help. */
 export function registerNotServed(program: Command): void {

@@ -4,6 +4,7 @@
 import { RESERVED_PRINCIPALS } from '../control/roles.ts'
 import { DEFAULT_LIMITS } from '../limits.ts'
 import { checkDoors } from './check-doors.ts'
+import { checkProxySection } from './check-proxy.ts'
 import { checkProfiles } from './profile-schema.ts'
 import { completePlaceholder } from './credential-schema.ts'
 import type { ReportProblem } from './report-problem.ts'
@@ -19,6 +20,7 @@ export function checkSections(sections: Partial<Sections>, report: ReportProblem
   checkCredentials(sections.credentials ?? {}, report)
   checkSinks(sections.sinks ?? [], report)
   checkProfiles(sections.profiles ?? {}, report)
+  checkProxySection(sections, report)
   const { journal } = sections
   if (journal && journal.segmentBytes > journal.maxBytes)
     report(

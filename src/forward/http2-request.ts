@@ -4,6 +4,7 @@
 
 import type { Call, Prepared, UpstreamResponse } from '../call.ts'
 import { EgressError } from '../errors.ts'
+import { upstreamOf } from '../net/dialed.ts'
 import type { RawHeaders } from '../wire/body.ts'
 import { grpcStatusName } from '../wire/grpc.ts'
 import { firstValue } from '../wire/headers.ts'
@@ -86,8 +87,7 @@ class Http2Sending {
 
   #begin(call: Call & Prepared, options: SendOptions, session: UpstreamSession): void {
     const { pool, request, body, limits, onInformational } = options
-    const { address, port, tlsVersion } = session.dialed
-    call.upstream = tlsVersion === undefined ? { address, port } : { address, port, tlsVersion }
+    call.upstream = upstreamOf(session.dialed)
     const { method, framing, headers: received } = request
     const { headers, path } = call.outgoing
     let exchange: Http2Exchange

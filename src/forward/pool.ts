@@ -79,7 +79,8 @@ export class UpstreamPool {
   async open(permit: CallPermit, signal: AbortSignal): Promise<UpstreamConnection> {
     const { dialer } = this.#options
     const origin = this.#originOf(permit)
-    const dialed = await origin.dial(() => dialer.dial(permit, { tls: permit.tls, signal }))
+    const options = { tls: permit.tls, signal, forRequests: true }
+    const dialed = await origin.dial(() => dialer.dial(permit, options))
     return origin.connect(dialed, permit.addresses)
   }
 
@@ -186,10 +187,9 @@ export class UpstreamPool {
 
   // I2: an address that this call's rules do not allow is not reached over a connection that others' did.
   #mayReuse(connection: UpstreamConnection | UpstreamSession, permit: CallPermit): boolean {
-    return (
-      isSamePolicy(connection.addresses, permit.addresses) ||
-      this.#options.dialer.mayReuse(permit, connection.dialed.address)
-    )
+    if (isSamePolicy(connection.addresses, permit.addresses)) return true
+    const { address } = connection.dialed
+    return address !== undefined && this.#options.dialer.mayReuse(permit, address)
   }
 }
 

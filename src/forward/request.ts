@@ -4,6 +4,8 @@
 
 import type { Call, Prepared, UpstreamResponse } from '../call.ts'
 import { EgressError } from '../errors.ts'
+import { upstreamOf } from '../net/dialed.ts'
+import { proxyRefusal } from '../net/proxy-above.ts'
 import { formatRequestHead, LAST_CHUNK, writePiece } from '../wire/http1-write.ts'
 import { joinCookies } from './http2-head.ts'
 import { sendHttp2Request } from './http2-request.ts'
@@ -98,8 +100,7 @@ class Sending {
   #send(connection: UpstreamConnection): void {
     const call = this.#call
     const { request, pool, limits, onInformational } = this.#options
-    const { address, port, tlsVersion } = connection.dialed
-    call.upstream = tlsVersion === undefined ? { address, port } : { address, port, tlsVersion }
+    call.upstream = upstreamOf(connection.dialed)
     this.#connection = connection
     connection.begin(
       {
@@ -107,7 +108,7 @@ class Sending {
         body: pool.body,
         bufferBytesMax: limits.bufferBytesMax,
         onInformational,
-        onHead: this.#resolve,
+        onHead: (response) => this.#answer(response, connection),
       },
       {
         onFailure: (error) => this.#fail(error, connection),
@@ -119,10 +120,13 @@ class Sending {
 
   #write(connection: UpstreamConnection): void {
     const { request, body, pool } = this.#options
-    const { headers: written, path } = this.#call.outgoing
+    const { headers: judged, path } = this.#call.outgoing
     const { method, framing, version } = request
-    const headers = version === '2' ? joinCookies(written) : written
-    const head = formatRequestHead({ method, target: path, headers, framing })
+    const headers = version === '2' ? joinCookies(judged) : judged
+    const { addressHead } = connection.dialed
+    const written = { target: path, headers }
+    const { target, headers: fields } = addressHead ? addressHead(written) : written
+    const head = formatRequestHead({ method, target, headers: fields, framing })
     if (body.length === 0) {
       connection.write(head)
       connection.sent(pool.responseDueSweep)
@@ -159,6 +163,13 @@ class Sending {
     }
     if (isChunked) before += LAST_CHUNK
     if (before !== '') connection.write(before)
+  }
+
+  #answer(response: UpstreamResponse, connection: UpstreamConnection): void {
+    const isProxys = connection.dialed.addressHead !== undefined
+    const refusal = isProxys ? proxyRefusal(response.status) : undefined
+    if (refusal === undefined) this.#resolve(response)
+    else this.#abort(refusal)
   }
 
   #finish(): void {

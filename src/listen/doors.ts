@@ -5,7 +5,9 @@ import type { Socket as DatagramSocket } from 'node:dgram'
 import type { AddressInfo, Server } from 'node:net'
 
 import type { SocketAddress } from './bind.ts'
-import { DoorListener } from './door-listener.ts'
+import { DnsDoor } from './dns-door.ts'
+import { DoorListener, withOwnOptions } from './door-listener.ts'
+import { GivenNames } from './given-names.ts'
 import { ProxyServer, type ProxyServerOptions } from './server.ts'
 import { serveSocks } from './socks-door.ts'
 import { serveTransparent } from './transparent-door.ts'
@@ -38,6 +40,9 @@ const TLS_PORT = 443
 export class Doors {
   /** Serves what comes by every door. */
   readonly proxy: ProxyServer
+  /** Which address stands for which name. */
+  readonly names: GivenNames
+  readonly #dns: DnsDoor
   readonly #options: DoorsOptions
   readonly #handed: Server[] = []
   readonly #listeners: Readonly<Record<'socks' | 'http' | 'tls', DoorListener>>
@@ -50,6 +55,9 @@ export class Doors {
       http: this.#transparent(HTTP_PORT),
       tls: this.#transparent(TLS_PORT),
     }
+    const { parts, now } = options
+    this.names = new GivenNames(parts.limits.dnsNamesMax)
+    this.#dns = new DnsDoor({ parts, names: this.names, now })
   }
 
   /** Opens them. @throws Error of the system where an address cannot be had */
@@ -60,22 +68,27 @@ export class Doors {
       const address = addresses[door]
       if (address) await this.#listeners[door].listen(address)
     }
+    if (addresses.dns) await this.#dns.listen(addresses.dns)
   }
 
   /** Serves what comes by a listener that was opened elsewhere. */
   adopt(handed: HandedDoor): void {
-    if (!('listener' in handed)) return
+    if (handed.door === 'dns') {
+      this.#dns.adopt('socket' in handed ? handed.socket : handed.listener)
+      return
+    }
     const { door, listener } = handed
     if (door === 'proxy') {
-      listener.on('connection', (socket) => this.proxy.accept(socket))
+      listener.on('connection', (socket) => this.proxy.accept(withOwnOptions(socket)))
       this.#handed.push(listener)
-    } else if (door !== 'dns') this.#listeners[door].adopt(listener)
+    } else this.#listeners[door].adopt(listener)
   }
 
   /** What is listened on here, ports that the system chose included; what was handed over may be in another network. */
   addresses(): readonly (AddressInfo | string | null)[] {
     return [
       this.proxy.address(),
+      this.#dns.address(),
       ...Object.values(this.#listeners).map((listener) => listener.address()),
     ]
   }
@@ -90,6 +103,7 @@ export class Doors {
   close(): void {
     this.#closeListeners()
     this.proxy.close()
+    this.#dns.close()
   }
 
   #closeListeners(): void {

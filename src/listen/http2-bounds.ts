@@ -33,7 +33,6 @@ export class Http2Bounds {
     }
     const carries =
       type === FRAME.windowUpdate ||
-      type === FRAME.resetStream ||
       (type === FRAME.data && (length > 0 || (flags & END_STREAM) !== 0))
     if (!carries && this.#control.isBeyond(now)) return 'http2ControlFramesPerSecond'
     return undefined
@@ -48,11 +47,6 @@ export class Http2Bounds {
 /** Whether a frame ends a header block. */
 export function endsBlock({ type, flags }: Frame): boolean {
   return (type === FRAME.headers || type === FRAME.continuation) && (flags & END_HEADERS) !== 0
-}
-
-/** Whether a frame is the last of its stream. */
-export function endsStream({ type, flags }: Frame): boolean {
-  return (type === FRAME.headers || type === FRAME.data) && (flags & END_STREAM) !== 0
 }
 
 class WindowCount {

@@ -9,6 +9,8 @@ import { EgressError, type Reason } from '../errors.ts'
 import { isSent } from '../stages.ts'
 import { NO_BODY, type Body, type RawHeaders } from '../wire/body.ts'
 import { BodyQueue } from '../wire/body-queue.ts'
+import { firstValue } from '../wire/headers.ts'
+import { END_STREAM, FRAME, PADDED, type Frame } from '../wire/http2-frames.ts'
 import type { RequestHead } from '../wire/receive.ts'
 import { makeAnswer } from './answer.ts'
 import { http2Fields, isBodyless, type Http2Fields } from './http2-fields.ts'
@@ -18,13 +20,14 @@ const NOTHING = (): void => undefined
 /** One request and its response. */
 export class Http2Side implements ClientSide {
   readonly call: Call
-  /** Whether the last frame of the request has come. */
-  isRequestEnded = false
-  /** Whether the client has said that it wants no more of the stream. */
-  isReset = false
   readonly #head: RequestHead
   readonly #stream: ServerHttp2Stream
   readonly #bufferBytesMax: number
+  /** Bytes that the body has by its head, and has by its frames. */
+  readonly #declaredBytes: number
+  #dataBytes = 0
+  #isRequestEnded = false
+  #isReset = false
   #body: Body | undefined
   #isHeadSent = false
   #isContinueSent = false
@@ -38,6 +41,7 @@ export class Http2Side implements ClientSide {
   constructor(call: Call, head: RequestHead, stream: ServerHttp2Stream, bufferBytesMax: number) {
     this.call = call
     this.#head = head
+    this.#declaredBytes = Number(firstValue(head.headers, 'content-length') ?? Number.NaN)
     this.#stream = stream
     this.#bufferBytesMax = bufferBytesMax
     const wake = (): void => this.#awake()
@@ -54,6 +58,16 @@ export class Http2Side implements ClientSide {
     return (this.#body ??= this.#makeBody())
   }
 
+  /** Whether the client has said that it wants no more of the stream. */
+  get isReset(): boolean {
+    return this.#isReset
+  }
+
+  /** Bytes that wait here to be let out or pulled. */
+  get heldBytes(): number {
+    return this.#stream.writableLength + this.#stream.readableLength
+  }
+
   /** Whether a part of the answer itself is on its way. */
   get isAnswered(): boolean {
     return this.#isHeadSent
@@ -62,6 +76,16 @@ export class Http2Side implements ClientSide {
   /** Whether the whole response has been written. */
   get isDone(): boolean {
     return this.#isDone || this.#isWritten
+  }
+
+  /** Takes note of a frame of the stream before the library has read it. */
+  noteFrame({ type, flags, length }: Frame): void {
+    if (type === FRAME.resetStream) this.#isReset = true
+    else if (type === FRAME.data && (flags & PADDED) === 0) this.#dataBytes += length
+    if ((type === FRAME.data || type === FRAME.headers) && (flags & END_STREAM) !== 0)
+      this.#isRequestEnded = true
+    // The library ends the connection for it, and would not say which stream it was.
+    if (this.#dataBytes > this.#declaredBytes) this.call.cut('malformed-body')
   }
 
   sendContinue(): void {
@@ -182,7 +206,7 @@ export class Http2Side implements ClientSide {
   // A stream that both sides have ended is gone before its writable side says so.
   #noteClose(): void {
     const { rstCode, writableEnded } = this.#stream
-    const isWhole = rstCode === constants.NGHTTP2_NO_ERROR && !this.isReset
+    const isWhole = rstCode === constants.NGHTTP2_NO_ERROR && !this.#isReset
     if (isWhole && this.#isHeadSent && writableEnded && !this.#hasTrailers) this.#noteWritten()
     else this.#awake()
   }
@@ -203,7 +227,7 @@ export class Http2Side implements ClientSide {
   }
 
   #closeEarly(): void {
-    if (this.#isOpen && !this.isRequestEnded) this.#stream.close(constants.NGHTTP2_NO_ERROR)
+    if (this.#isOpen && !this.#isRequestEnded) this.#stream.close(constants.NGHTTP2_NO_ERROR)
   }
 
   // Not by `close`, which would end the stream in order first.
@@ -222,17 +246,11 @@ export class Http2Side implements ClientSide {
       resume: () => stream.resume(),
       abort: () => stream.pause(),
     })
-    let bytes = 0
-    stream.on('data', (chunk: Buffer) => {
-      bytes += chunk.length
-      if (length !== undefined && bytes > length) this.call.cut('malformed-body')
-      else queue.push(chunk)
-    })
+    stream.on('data', (chunk: Buffer) => queue.push(chunk))
     // What an upstream might merge into the head was judged by nobody: the trailers of a request end here.
     stream.on('end', () => {
-      if (!this.isRequestEnded) this.call.cut('client-gone')
-      else if (length !== undefined && bytes < length) this.call.cut('malformed-body')
-      else queue.end([])
+      if (this.#isRequestEnded) queue.end([])
+      else this.call.cut('client-gone')
     })
     this.call.onCut(() => queue.drop(this.#gone()))
     return queue

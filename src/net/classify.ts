@@ -60,6 +60,16 @@ export function checkAddresses(question: AddressQuestion, addresses: readonly st
   return [...new Set(addresses.map((address) => checkAddress(question, address)))]
 }
 
+/** Whether an address may be dialed. */
+export function isDialable(question: AddressQuestion, address: string): boolean {
+  try {
+    return checkAddresses(question, [address]).length > 0
+  } catch (error) {
+    if (error instanceof EgressError) return false
+    throw error
+  }
+}
+
 function checkAddress(question: AddressQuestion, text: string): string {
   const { endpoint, policy, own } = question
   const address = canonicalAddress(text)?.host

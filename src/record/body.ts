@@ -128,7 +128,13 @@ interface RecordSallyport {
         readonly match: 'upstream' | 'resolved' | 'synthetic' | 'other' | undefined
       }
     | undefined
-  readonly upstream: { readonly tls: string } | undefined
+  readonly upstream:
+    | {
+        readonly tls: string | undefined
+        /** What the proxy above was asked for; by `name` nobody here saw an address. */
+        readonly connect_by?: 'address' | 'name' | undefined
+      }
+    | undefined
   readonly detection?: RecordDetection | undefined
   /** Of a `checkpoint` and of the seal of a task. */
   readonly checkpoint?: Checkpoint | undefined
@@ -196,6 +202,16 @@ export interface RecordBody {
       }
     | undefined
   readonly user_agent: { readonly original: string } | undefined
+  /** Of a DNS query that was refused. */
+  readonly dns?:
+    | {
+        readonly type: 'query'
+        readonly question:
+          { readonly name: string; readonly type: string; readonly class: string } | undefined
+        /** Undefined: it was not answered. */
+        readonly response_code: string | undefined
+      }
+    | undefined
   readonly gen_ai?: InspectedFields['gen_ai'] | undefined
   readonly mcp?: InspectedFields['mcp'] | undefined
   readonly jsonrpc?: InspectedFields['jsonrpc'] | undefined

@@ -10,7 +10,7 @@ import { firstValue } from '../wire/headers.ts'
 import { jsonText } from '../wire/json-text.ts'
 import { makeUlid } from '../wire/ulid.ts'
 import type { QueuedRecord } from './journal/batch.ts'
-import { agentOf, callEvent, ECS, isoTime, taskOf, tlsVersion } from './ecs.ts'
+import { agentOf, callEvent, ECS, isoTime, taskOf } from './ecs.ts'
 import { dialedOf, modeOf, targetOf } from './facts.ts'
 import type { TextParts } from './journal/open-starts.ts'
 import { redactDetail, redactTask } from './redact-record.ts'
@@ -24,7 +24,9 @@ import {
   responseText,
   sourceText,
   traceText,
+  upstreamText,
 } from './text.ts'
+import { tlsVersion, upstreamMember } from './upstream-member.ts'
 import { urlTextOf } from './url.ts'
 
 /** An HTTP call that has been decided, of which nothing is kept but the usual parts of its head. */
@@ -150,7 +152,7 @@ function eventEnding(action: Action, reason: Reason): string {
 }
 
 function addressText({ upstream, request: { endpoint } }: DecidedRequest): string {
-  if (upstream !== undefined) return `"ip":"${inner(upstream.address)}",`
+  if (upstream?.address !== undefined) return `"ip":"${inner(upstream.address)}",`
   return endpoint.kind === 'name' ? '' : `"ip":"${inner(endpoint.host)}",`
 }
 
@@ -203,8 +205,9 @@ function ending(call: DecidedRequest, redactor: Redactor): string {
   text += ',"inspection":"full"'
   const dialed = dialedOf(call)
   if (dialed !== undefined) text += `,"dialed":${jsonText(dialed)}`
-  if (upstream?.tlsVersion !== undefined)
-    text += `,"upstream":{"tls":"${inner(redact(tlsVersion(upstream.tlsVersion) ?? upstream.tlsVersion))}"}`
+  const member = upstream && upstreamMember(upstream)
+  if (member !== undefined)
+    text += upstreamText(member.tls === undefined ? member : { ...member, tls: redact(member.tls) })
   if (detail === undefined) return `${text}}}`
   return `${text},"detail":${jsonText(redactDetail(detail, 'call-ended', redactor, redact))}}}`
 }

@@ -7,6 +7,7 @@ import type { Reason } from '../errors.ts'
 import type { Task } from '../tasks/task.ts'
 import type { Endpoint } from '../wire/authority.ts'
 import { makeUlid } from '../wire/ulid.ts'
+import { tlsVersion, upstreamMember } from './upstream-member.ts'
 import { usualOf } from './usual.ts'
 import type { RecordBody, RecordTask } from './body.ts'
 import type { CallAction, CallFacts } from './facts.ts'
@@ -87,10 +88,7 @@ export function callRecord(facts: CallFacts, action: CallAction, now: number): R
       headers: facts.headers,
       content: inspected?.content,
       dialed: facts.dialed,
-      upstream:
-        upstream?.tlsVersion === undefined
-          ? undefined
-          : { tls: tlsVersion(upstream.tlsVersion) ?? upstream.tlsVersion },
+      upstream: upstream && upstreamMember(upstream),
       detail: facts.detail,
     },
   }
@@ -280,11 +278,6 @@ function destinationOf(
     port: endpoint.port,
     bytes,
   }
-}
-
-/** A version of TLS as ECS has it: a number. */
-export function tlsVersion(version: string | undefined): string | undefined {
-  return version?.startsWith('TLSv') === true ? version.slice(4) : version
 }
 
 let lastTime = -1

@@ -78,9 +78,10 @@ export interface CallFacts {
   readonly tunnelled?: { readonly bytesOut: number; readonly bytesIn: number } | undefined
   readonly upstream?:
     | {
-        readonly address: string
+        readonly address?: string
         readonly port: number
         readonly tlsVersion?: string
+        readonly connectBy?: 'address' | 'name'
       }
     | undefined
   /** What the client showed of TLS towards the proxy. */

@@ -9,7 +9,7 @@ export interface Frame {
   readonly streamId: number
   /** Bytes of its payload. */
   readonly length: number
-  /** What RST_STREAM says; 0 of all others. */
+  /** What RST_STREAM and GOAWAY say; 0 of all others. */
   readonly errorCode: number
 }
 
@@ -19,23 +19,28 @@ export const FRAME = {
   headers: 1,
   priority: 2,
   resetStream: 3,
+  goAway: 7,
   windowUpdate: 8,
   continuation: 9,
 } as const
 
 /** The stream ends with this frame (DATA, HEADERS). */
 export const END_STREAM = 1
+/** Not all of the payload is the frame's own (DATA, HEADERS). */
+export const PADDED = 8
 /** The header block ends with this frame (HEADERS, CONTINUATION). */
 export const END_HEADERS = 4
 
 const PREFACE_BYTES = 24
 const HEAD_BYTES = 9
 const CODE_BYTES = 4
+// In front of the code: the last stream.
+const GOAWAY_BYTES = 4 + CODE_BYTES
 
 /** Follows one direction of a connection. */
 export class FrameReader {
   readonly #onFrame: (frame: Frame) => void
-  readonly #held = Buffer.allocUnsafe(HEAD_BYTES + CODE_BYTES)
+  readonly #held = Buffer.allocUnsafe(HEAD_BYTES + GOAWAY_BYTES)
   #heldBytes = 0
   /** Of a payload, or of the preface, still to pass. */
   #skip: number
@@ -46,7 +51,12 @@ export class FrameReader {
     this.#onFrame = onFrame
   }
 
-  /** Takes bytes that pass; each frame is told once its head is whole, RST_STREAM once its code is. */
+  /** Whether the last byte that passed was the end of a frame. */
+  get isBetween(): boolean {
+    return this.#skip === 0 && this.#heldBytes === 0
+  }
+
+  /** Takes bytes that pass; each frame is told once its head is whole, one with a code once that is. */
   read(bytes: Uint8Array): void {
     let at = 0
     while (at < bytes.length) {
@@ -66,14 +76,15 @@ export class FrameReader {
 
   // How much of the frame has to be there to say what it is.
   get #wanted(): number {
-    if (this.#heldBytes < HEAD_BYTES || this.#held[3] !== FRAME.resetStream) return HEAD_BYTES
-    return HEAD_BYTES + Math.min(CODE_BYTES, this.#held.readUIntBE(0, 3))
+    if (this.#heldBytes < HEAD_BYTES) return HEAD_BYTES
+    return HEAD_BYTES + Math.min(codeEnd(this.#held[3]!), this.#held.readUIntBE(0, 3))
   }
 
   #tell(): void {
     const held = this.#held
     const length = held.readUIntBE(0, 3)
     const read = this.#heldBytes - HEAD_BYTES
+    const hasCode = read > 0 && read === codeEnd(held[3]!)
     this.#heldBytes = 0
     this.#skip = length - read
     this.#onFrame({
@@ -81,7 +92,23 @@ export class FrameReader {
       flags: held[4]!,
       streamId: held.readUInt32BE(5) & 0x7fffffff,
       length,
-      errorCode: read === CODE_BYTES ? held.readUInt32BE(HEAD_BYTES) : 0,
+      errorCode: hasCode ? held.readUInt32BE(HEAD_BYTES + read - CODE_BYTES) : 0,
     })
   }
+}
+
+/** The word that a connection ends. */
+export function goAwayFrame(errorCode: number, lastStreamId: number): Buffer {
+  const frame = Buffer.alloc(HEAD_BYTES + GOAWAY_BYTES)
+  frame[2] = GOAWAY_BYTES
+  frame[3] = FRAME.goAway
+  frame.writeUInt32BE(lastStreamId, HEAD_BYTES)
+  frame.writeUInt32BE(errorCode, HEAD_BYTES + CODE_BYTES)
+  return frame
+}
+
+// Where in the payload the code ends; 0 where there is none.
+function codeEnd(type: number): number {
+  if (type === FRAME.resetStream) return CODE_BYTES
+  return type === FRAME.goAway ? GOAWAY_BYTES : 0
 }
