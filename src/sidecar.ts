@@ -267,7 +267,7 @@ export class Sidecar {
     await this.#openCalls.drained(drainMs)
     this.#openCalls.cutAll('draining')
     this.#doors.close()
-    this.#control.close()
+    await this.#control.close()
     this.#health.close()
     // What was cut writes its records before the journal closes.
     await this.#openCalls.drained(CUT_TIMEOUT_MS)
