@@ -211,6 +211,7 @@ runScenario(
     const tried = await tryInside(
       cx,
       `
+print('descriptors', [fd for fd in range(3, 1024) if os.path.exists(f'/proc/self/fd/{fd}')], sep='\\t')
 status = dict(line.split(':', 1) for line in read('/proc/self/status').splitlines())
 for key in ['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb', 'NoNewPrivs']: print(key, int(status[key], 16), sep='\\t')
 attempt('unmount', lambda: code('umount', 'state'))
@@ -235,7 +236,6 @@ print('below', seen.stdout.decode() + ('' if not os.path.exists('rules/x') else 
 print('ids', os.getuid(), os.getgid(), sep='\\t')
 print('processes', len([name for name in os.listdir('/proc') if name.isdigit()]) < 6, sep='\\t')
 print('disks', [name for name in os.listdir('/dev') if name.startswith(('sd', 'vd', 'nvme', 'dm-', 'kvm', 'mem'))], sep='\\t')
-print('descriptors', [fd for fd in range(3, 1024) if os.path.exists(f'/proc/self/fd/{fd}')], sep='\\t')
 `,
       who,
     )
