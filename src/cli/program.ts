@@ -27,7 +27,7 @@ const VERBS: Readonly<Record<string, () => Promise<Register>>> = {
   verify: async () => (await import('./verify.ts')).registerVerify,
   evidence: async () => (await import('./evidence.ts')).registerEvidence,
   ca: async () => (await import('./ca.ts')).registerCa,
-  'not served': async () => (await import('./not-served.ts')).registerNotServed,
+  doctor: async () => (await import('./doctor.ts')).registerDoctor,
 }
 
 /** Runs one command. @returns the exit code */

@@ -6,6 +6,7 @@ import { EgressError, type Reason } from '../errors.ts'
 import type { Holds } from '../ledger/holds/holds.ts'
 import type { CredentialStore } from '../credentials/store.ts'
 import type { UpstreamPool } from '../forward/pool.ts'
+import type { GivenNames } from '../listen/given-names.ts'
 import type { OpenCalls } from '../listen/open-calls.ts'
 import type { ProxyServer } from '../listen/server.ts'
 import type { TaskListeners } from '../listen/task-listeners.ts'
@@ -22,6 +23,7 @@ import type { TaskAuthorities } from '../tls/task-ca.ts'
 export interface EndingParts {
   readonly listeners: TaskListeners
   readonly proxy: () => ProxyServer
+  readonly names: () => Pick<GivenNames, 'forget'>
   readonly openCalls: OpenCalls
   readonly pool: UpstreamPool
   readonly dialer: Dialer
@@ -74,7 +76,7 @@ export function endsWithTask(parts: EndingParts): readonly EndsWithTask[] {
     },
     simple('connections', 'connections of its listener', (id) => proxy().endConnectionsOf(id)),
     simple('pool', 'kept upstream connections', (id) => pool.closeTask(id)),
-    simple('dns', 'resolved names', (id) => dialer.forgetTask(id)),
+    simple('dns', 'resolved names', (id) => dialer.forgetTask(id) + parts.names().forget(id)),
     simple('tls', 'interception CA and servers', (id) => {
       const servers = leafServers.dropTask(id)
       return servers + Number(authorities.drop(id))
