@@ -20,10 +20,12 @@ function sealed(
   {
     setup = [],
     config = '',
+    task = '',
     files = {},
   }: {
     readonly setup?: readonly string[]
     readonly config?: string
+    readonly task?: string
     readonly files?: Readonly<Record<string, string>>
   },
   body: (sandbox: Sandbox, t: Test) => Promise<void>,
@@ -33,7 +35,7 @@ function sealed(
     t.teardown(() => sandbox.close())
     await sandbox.open(...setup)
     for (const [name, text] of Object.entries(files)) sandbox.file(name, text)
-    await sandbox.startSidecar(config)
+    await sandbox.startSidecar(config, task)
     await body(sandbox, t)
     t.equal((await sandbox.verify()).status, 0, 'the chain verifies')
   })
@@ -70,6 +72,32 @@ sealed(
   'R45: a sealed namespace that keeps every address passes, with the targets of no test',
   { setup: ANY_ADDRESS },
   (sandbox, t) => passes(sandbox, t, { targets: [] }),
+)
+
+sealed(
+  'R45: a sealed namespace whose connections are intercepted passes, and each is told to be the sidecar',
+  {
+    setup: ANY_ADDRESS,
+    config:
+      "listen: { socks: '127.0.0.1:1080', transparent: { http: '[::]:80', tls: '[::]:443' } }",
+    task: "identity: { sources: ['0.0.0.0/0', '::/0'] }",
+  },
+  async (sandbox, t) => {
+    const { status, failed, findings } = await sandbox.doctor()
+    t.strictSame(failed, [])
+    t.equal(status, 0)
+    const intercepted = findings.filter(({ means }) => means === 'intercepted')
+    for (const address of ['1.1.1.1', '2606:4700:4700::1111'])
+      for (const tried of [`HTTP to ${address}, port 80`, `TLS to ${address}, port 443`])
+        t.ok(
+          intercepted.some((one) => one.tried === tried),
+          tried,
+        )
+    t.ok(
+      intercepted.some((one) => one.tried === 'metadata at 169.254.169.254'),
+      'also where metadata would be',
+    )
+  },
 )
 
 const ELSEWHERE = ['10.99.0.2', 'fd99::2']

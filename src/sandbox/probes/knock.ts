@@ -33,7 +33,7 @@ export interface Patience {
 }
 
 /** What the probes wait for a peer: a filter that drops costs the first, one that accepts and is silent both. */
-export const PATIENCE: Patience = { connectMs: 1500, answerMs: 1500 }
+const PATIENCE: Patience = { connectMs: 1500, answerMs: 1500 }
 
 // Any port would do: nothing is sent.
 const DISCARD_PORT = 9

@@ -53,7 +53,7 @@ export async function identifyListener(
 }
 
 /** `Host` as the control API takes it. */
-export function hostOf({ host, port }: Endpoint): string {
+function hostOf({ host, port }: Endpoint): string {
   return `${host.includes(':') ? `[${host}]` : host}:${port}`
 }
 

@@ -34,7 +34,7 @@ export interface Surroundings {
 }
 
 /** Public resolvers, of which one at least is reached from anywhere that has a way out. */
-export const DEFAULT_TARGETS: readonly string[] = [
+const DEFAULT_TARGETS: readonly string[] = [
   '1.1.1.1',
   '8.8.8.8',
   '9.9.9.9',

@@ -1,7 +1,7 @@
 // Unix sockets, which no network namespace stops: those that the kernel lists, those of engines, agents and desktops, whatever
 // lies in the usual directories, the control socket, and abstract ones. Called by `inside.ts`.
 
-import { readdirSync, realpathSync } from 'node:fs'
+import { readdirSync, realpathSync, type Dirent } from 'node:fs'
 import path from 'node:path'
 
 import { systemErrorCode } from '../../record/system-error.ts'
@@ -161,7 +161,7 @@ function found({ environment, files }: Surroundings): string[] {
   return sockets
 }
 
-function entriesOf(directory: string): ReturnType<typeof readEntries> {
+function entriesOf(directory: string): Dirent[] {
   try {
     return readEntries(directory)
   } catch (error) {
@@ -170,6 +170,6 @@ function entriesOf(directory: string): ReturnType<typeof readEntries> {
   }
 }
 
-function readEntries(directory: string): import('node:fs').Dirent[] {
+function readEntries(directory: string): Dirent[] {
   return readdirSync(directory, { withFileTypes: true })
 }
