@@ -2,7 +2,7 @@
 
 import { randomInt } from 'node:crypto'
 
-import { decode, encode, RECURSION_DESIRED } from 'dns-packet'
+import { decode, encode, RECURSION_DESIRED, type OptAnswer } from 'dns-packet'
 
 /** What a server said. */
 export interface DnsAnswer {
@@ -22,7 +22,7 @@ export interface DnsQuestion {
 
 /** How the text of the sidecar's refusals begins. */
 const REFUSAL = 'sallyport: '
-const OPT = {
+const OPT: OptAnswer = {
   type: 'OPT',
   name: '.',
   udpPayloadSize: 1232,
@@ -31,7 +31,7 @@ const OPT = {
   flags: 0,
   flag_do: false,
   options: [],
-} as const
+}
 
 /** Makes a question. */
 export function askFor(name: string): DnsQuestion {
