@@ -6,7 +6,7 @@ import { reporterFor, type Finding } from '../finding.ts'
 import { askFor, isWholeMessage, withLength, type DnsAnswer, type DnsQuestion } from './dns-text.ts'
 import { envelopeRequest } from './http-text.ts'
 import { isKeptHere, knock, sendDatagram } from './knock.ts'
-import { askHttp, failureWords, provesOurs, shown, strangeName } from './ours.ts'
+import { askHttp, failureWords, provesOurs, shown, SILENT_HERE, strangeName } from './ours.ts'
 import type { Probe } from './probe.ts'
 import type { Surroundings } from './surroundings.ts'
 
@@ -90,6 +90,7 @@ async function ask(
   }
   const result = await knock({ host, port: PORT }, withLength(bytes), isWholeMessage)
   if (result.kind !== 'accepted') return failureWords(result)
+  if (result.bytes.length === 0 && (await isKeptHere(host))) return SILENT_HERE
   return read(result.bytes.subarray(2)) ?? NO_ANSWER
 }
 
