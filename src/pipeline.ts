@@ -46,7 +46,7 @@ import { understand } from './understand/understand.ts'
 import { isOwnHost } from './wire/own-host.ts'
 import type { Endpoint } from './wire/authority.ts'
 import type { Sniffed } from './wire/client-hello.ts'
-import { HTTP1_ONLY, HTTP2_FIRST, type HttpProtocol } from './wire/protocol.ts'
+import { offerTo, type HttpProtocol } from './wire/protocol.ts'
 import type { RequestHead, TunnelScope } from './wire/receive.ts'
 import { makeUlid } from './wire/ulid.ts'
 
@@ -187,7 +187,7 @@ export async function runTunnel(
     parts.flow.tellRead(call)
     if (decision.verdict !== 'deny') parts.switches.checkCall(endpoint.host, undefined)
     if (decision.verdict === 'deny') await refuseTunnel(call, endpoint, decision, side, parts)
-    else if (decision.mode === 'inspect') await openInspected(call, endpoint, side, parts)
+    else if (decision.mode === 'inspect') await openInspected(call, endpoint, decision, side, parts)
     else await openOpaque(call, { endpoint, headers: head.headers }, decision, side, parts)
   } catch (error) {
     fail(call, error, parts)
@@ -256,6 +256,7 @@ async function openOpaque(
 async function openInspected(
   call: Call & Decided,
   endpoint: Endpoint,
+  { isSilent }: ConnectDecision,
   side: TunnelSide,
   parts: Parts,
 ): Promise<void> {
@@ -263,7 +264,8 @@ async function openInspected(
   call.clear()
   side.establish()
   const permit = permitCall(call, endpoint, true)
-  call.reason = await serveInside(call, endpoint, side, () => parts.pool.protocolsOf(permit, call))
+  const askProtocols = isSilent ? undefined : () => parts.pool.protocolsOf(permit, call)
+  call.reason = await serveInside(call, endpoint, side, askProtocols)
 }
 
 async function refuseTunnel(
@@ -280,7 +282,7 @@ async function refuseTunnel(
   await serveInside(call, endpoint, side, undefined, decision.reason)
 }
 
-// What the upstream speaks is asked only for a client that would speak it too; a refusal is told in whichever it likes best.
+// What the upstream speaks is asked only for a client that leaves the choice; a refusal is told in whichever it likes best.
 async function serveInside(
   call: Call,
   endpoint: Endpoint,
@@ -292,8 +294,6 @@ async function serveInside(
   if (start.kind === 'other') throw new EgressError('protocol-not-allowed', { begins: 'other' })
   if (start.kind === 'http') return side.serveCleartext({ endpoint, tls: false }, refusal)
   checkServerName(call, start, endpoint, 'optional')
-  const protocols = start.alpn.includes('h2')
-    ? ((await askProtocols?.()) ?? HTTP2_FIRST)
-    : HTTP1_ONLY
+  const protocols = await offerTo(start.alpn, askProtocols)
   return side.serveTls({ endpoint, tls: true }, protocols, refusal)
 }

@@ -91,6 +91,10 @@ export function relayUpgrade(call: Call & Prepared, options: UpgradeOptions): Pr
     })
     proxy.on('error', () => finish(state === 'waiting' ? 'upgrade-failed' : 'upstream-gone'))
     const outgoing = sendUpgrade(call, options, proxy)
+    // Before http-proxy's own, which writes the fields to the client as they are.
+    outgoing?.prependOnceListener('upgrade', ({ headers }) => {
+      delete headers['alt-svc']
+    })
     // Behind http-proxy's own, which has joined the two by then: a listener before that would take the first bytes away.
     outgoing?.once('upgrade', () => {
       begin('upgraded', 101)
