@@ -320,6 +320,33 @@ void t.test('nftables', { skip }, async (t) => {
     t.match(own.stdout, 'first-agent', 'which its own user can')
   })
 
+  await t.test(
+    'R45: processes of the sandbox speak to each other where `between` says so',
+    async (t) => {
+      const serve = ['/usr/bin/python3', '-m', 'http.server', '--directory', `${DATA}/certs`]
+      for (const port of ['4000', '4001'])
+        ns.start('agent', [...serve, '--bind', '127.0.0.1', port])
+      const ask = (user: 'agent' | 'sidecar', port: number): Promise<ClientRun> =>
+        ns.as(user, ['curl', '-sS', '--max-time', '10', `http://127.0.0.1:${port}/`])
+      const load = (text: string): void => {
+        const file = path.join(ns.directory, 'changed.nft')
+        writeFileSync(file, text)
+        ns.root('nft', '--file', file)
+      }
+      const shipped = readFileSync(RULES, 'utf8')
+      t.equal((await ask('agent', 4000)).status, 7)
+      load(shipped.replace('define between = { }', 'define between = { 4000 }'))
+      await until(
+        async () => (await ask('agent', 4000)).stdout.includes('Directory'),
+        'it is let in',
+      )
+      t.equal((await ask('agent', 4001)).status, 7, 'and no other')
+      t.equal((await curl('--noproxy', '*', HEALTH)).status, 7, 'nor the health listener')
+      load(shipped)
+      t.equal((await ask('agent', 4000)).status, 7)
+    },
+  )
+
   await t.test('R45: nobody comes in from outside', async (t) => {
     ns.start('agent', [
       '/usr/bin/python3',
