@@ -3,8 +3,10 @@
 // else. How deep and how long the parts of one message may be, the readers of `inspect/` and the rules of `policy/` say
 // themselves, beside what they bound: those are fixed.
 
+import { DEFAULT_DOOR_LIMITS, type DoorLimits } from './door-limits.ts'
+
 /** The bounds. Names end in their unit; a count has none. */
-export interface Limits {
+export interface Limits extends DoorLimits {
   /** Open client connections on the proxy listener; beyond: `busy`. */
   readonly connectionsMax: number
   /** Open CONNECT tunnels (inspected or opaque); beyond: `busy`. */
@@ -187,6 +189,7 @@ export interface Limits {
 
 /** The defaults. */
 export const DEFAULT_LIMITS: Limits = {
+  ...DEFAULT_DOOR_LIMITS,
   connectionsMax: 4096,
   tunnelsMax: 2048,
   callsMax: 4096,

@@ -6,8 +6,10 @@ import type { CallScope, Parts } from './stages.ts'
 import type { Endpoint } from './wire/authority.ts'
 import type { RawHeaders } from './wire/body.ts'
 import { hasHeader, valuesOf } from './wire/headers.ts'
+import { checkHttp2Size } from './wire/http2-head.ts'
 import {
   readConnect,
+  readDirect,
   readRequest,
   type CanonicalRequest,
   type RequestHead,
@@ -57,8 +59,8 @@ export function readTunnel(call: Call, head: RequestHead, parts: Parts): Endpoin
   }
 }
 
-/** Notes whose call it is that cannot be read, where its head says so all the same. */
-function attribute(call: Call, headers: RawHeaders, { identifier }: Parts): void {
+/** Notes whose call it is that cannot be read, where its head or its listener says so all the same. */
+export function attribute(call: Call, headers: RawHeaders, { identifier }: Parts): void {
   try {
     call.task = identifier.identify(call.arrival, headers).task
   } catch (error) {
@@ -86,12 +88,19 @@ function readTrace(headers: RawHeaders): TraceContext | undefined {
   return others.length === 0 ? readTraceparent(traceparent) : undefined
 }
 
-// Where the framing is in doubt nobody can say where the next request begins: the door is told before anything is awaited.
+// Where the framing is in doubt nobody can say where the next request begins: the door is told before anything is awaited. The
+// frames of HTTP/2 say so whatever is in them.
 function readHead(call: Call, head: RequestHead, scope: CallScope, parts: Parts): CanonicalRequest {
+  const { headBytesMax, headerCountMax } = parts.limits
+  const isHttp2 = head.version === '2'
   try {
-    return readRequest(head, scope.tunnel, parts.limits.headerCountMax)
+    if (isHttp2) checkHttp2Size(head.headers, headBytesMax)
+    const { direct } = scope
+    const tunnel = direct ? readDirect(head, direct, headerCountMax) : scope.tunnel
+    return readRequest(head, tunnel, headerCountMax)
   } catch (error) {
-    call.framingInDoubt = !(error instanceof EgressError && FRAMED_REASONS.has(error.reason))
+    const isFramed = isHttp2 || (error instanceof EgressError && FRAMED_REASONS.has(error.reason))
+    call.framingInDoubt = !isFramed
     throw error
   }
 }

@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net'
 import path from 'node:path'
 
 import type { SecretSource } from '../credentials/sources.ts'
+import { NewNames } from '../ledger/new-names.ts'
 import type { OwnListener } from '../net/classify.ts'
 import { Dialer } from '../net/dial.ts'
 import type { ProxyAbove } from '../net/proxy-above.ts'
@@ -36,7 +37,13 @@ export function makeDialer(
     ),
     ...ownListener(control.listen),
   ]
+  const names = new NewNames({ limits, now: () => performance.now() })
   return new Dialer({
+    names: {
+      admit: ({ rootId, endpoint: { host }, isNameWritten }) =>
+        names.admit({ rootId, host, isWritten: isNameWritten }),
+      forget: (rootId) => names.forget(rootId),
+    },
     resolver: new Resolver({ servers: upstream.resolver, hosts: upstream.hosts, limits }),
     allowAddresses: upstream.allowAddresses.flatMap((text) => parseCidr(text) ?? []),
     ownListeners,

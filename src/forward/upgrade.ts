@@ -136,6 +136,8 @@ function joinWhere(
       onRefused()
       return
     }
+    // http-proxy writes the fields to the client as they are.
+    delete response.headers['alt-svc']
     // A listener of ours before that would take the first bytes away.
     join?.call(outgoing, response, ...rest)
     onJoined()

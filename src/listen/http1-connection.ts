@@ -5,7 +5,7 @@
 import type { Socket } from 'node:net'
 
 import type { Call, CallKind, ClientAddress } from '../call.ts'
-import { NEVER, type DeadlineSweep, type Timed } from '../deadlines.ts'
+import { NEVER, type DeadlineSweep } from '../deadlines.ts'
 import { EgressError, type Reason } from '../errors.ts'
 import {
   runRequest,
@@ -21,11 +21,12 @@ import type { RequestHead } from '../wire/receive.ts'
 import { formatAnswer, makeProblem } from './answer.ts'
 import { Http1Side, type SideConnection, type SideHost } from './http1-side.ts'
 import { lingerClose } from './linger.ts'
+import type { ServedConnection } from './served-connection.ts'
 
 /** What a connection needs of its door. */
 export interface ConnectionHost extends SideHost {
   readonly parts: Parts
-  readonly deadlines: DeadlineSweep<Http1Connection>
+  readonly deadlines: DeadlineSweep<ServedConnection>
   makeCall(origin: ConnectionOrigin, kind: CallKind): Call
   /** Counts a call as open. @throws EgressError draining, busy */
   openCall(call: Call): void
@@ -48,7 +49,7 @@ export interface ConnectionOrigin {
 const NO_BYTES = Buffer.alloc(0)
 
 /** Reads one connection. */
-export class Http1Connection implements SideConnection, Timed {
+export class Http1Connection implements SideConnection, ServedConnection {
   readonly socket: Socket
   dueSweep: number
   readonly #origin: ConnectionOrigin
@@ -94,7 +95,6 @@ export class Http1Connection implements SideConnection, Timed {
     this.#host.parts.recorder.recordEnd(call)
   }
 
-  /** Ends the connection where nothing is asked on it. */
   endIfIdle(): void {
     if (this.#call === undefined && !this.#heads.hasBegun && !this.#isOver) this.#close()
   }
@@ -183,8 +183,8 @@ export class Http1Connection implements SideConnection, Timed {
       const call = this.#begin('tunnel')
       const side = this.#host.tunnelSide(call, head, this)
       if (!this.#open(call, side)) return
-      // A tunnel inside a tunnel would be judged by nobody.
-      if (scope.tunnel) this.#refuseEarly(call, side, 'protocol-not-allowed')
+      // A tunnel inside a tunnel would be judged by nobody, and nobody asks one of a server.
+      if (scope.tunnel || scope.direct) this.#refuseEarly(call, side, 'protocol-not-allowed')
       else void this.#follow(call, runTunnel(call, head, side, parts))
     } else if (head.upgrade) {
       const call = this.#begin('upgrade')

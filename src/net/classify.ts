@@ -128,7 +128,11 @@ function embeddedIpv4(address: string): string | undefined {
   return form && bytes.slice(form.at, form.at + 4).join('.')
 }
 
-function isOwnHost(listener: string, address: string): boolean {
+/**
+ * Whether a listener on a host is reached at an address without being routed or translated to it.
+ * @param listener `0.0.0.0` and `::` mean every address of the machine
+ */
+export function isOwnHost(listener: string, address: string): boolean {
   const host = canonicalAddress(listener)?.host ?? listener
   if (host === address) return true
   const everywhere = isUnspecified(host)

@@ -3,7 +3,6 @@
 
 import assert from 'node:assert'
 import net from 'node:net'
-import tls from 'node:tls'
 
 import { EgressError } from '../errors.ts'
 import type { Limits } from '../limits.ts'
@@ -12,6 +11,7 @@ import type { Endpoint } from '../wire/authority.ts'
 import type { Cidr } from '../wire/address.ts'
 import { isOwnHost } from '../wire/own-host.ts'
 import { checkAddresses, isDialable, type AddressQuestion, type OwnListener } from './classify.ts'
+import { describe, explainDialFailure } from './dial-outcome.ts'
 import type { Dialed } from './dialed.ts'
 import { CallPermit, isPermit, type OperatorPermit } from './permit.ts'
 import {
@@ -22,14 +22,23 @@ import {
   type ProxyAbove,
 } from './proxy-above.ts'
 import type { Resolver } from './resolve.ts'
-import { codeOf, explainTlsFailure } from './tls-failure.ts'
+import { explainTlsFailure } from './tls-failure.ts'
 import { UpstreamTls, type TlsClient } from './upstream-tls.ts'
 
 export type { Dialed } from './dialed.ts'
 
+/** Bounds the names that tasks have resolved. */
+interface NameBound {
+  /** @throws quota-exceeded where nobody may be asked for the name of the permit's endpoint */
+  admit(permit: CallPermit): void
+  /** Forgets the names of a root of tasks. @returns how many */
+  forget(rootId: string): number
+}
+
 /** What dialing needs. */
 export interface DialerOptions {
   readonly resolver: Resolver
+  readonly names: NameBound
   /** Special-purpose ranges that any name may resolve to. */
   readonly allowAddresses: readonly Cidr[]
   /** The sidecar's own listeners, as they are once it listens. */
@@ -92,7 +101,7 @@ export class Dialer {
 
   /**
    * Connects to the permit's endpoint. Every address is checked; the next is tried where one does not accept.
-   * @throws resolve-failed, resolved-address-denied, loop-detected, dial-failed, connect-timeout, tls-untrusted, tls-failed;
+   * @throws quota-exceeded, resolve-failed, resolved-address-denied, loop-detected, dial-failed, connect-timeout, tls-untrusted, tls-failed;
    * client-gone where the signal is aborted
    */
   async dial(permit: CallPermit | OperatorPermit, options: DialOptions): Promise<Dialed> {
@@ -115,8 +124,11 @@ export class Dialer {
   ): Promise<readonly string[]> {
     const { endpoint } = permit
     if (endpoint.kind !== 'name') return checkAddresses(this.#questionOf(permit), [endpoint.host])
+    const { resolver, names } = this.#options
+    // Whoever is asked for its addresses: a name that is new carries what it says.
+    if (CallPermit.is(permit) && !resolver.isFixed(endpoint.host)) names.admit(permit)
     if (above?.connectBy === 'name') return [nameForProxy(this.#questionOf(permit), endpoint.host)]
-    const answers = await this.#options.resolver.resolve(endpoint.host, ownerOf(permit), signal)
+    const answers = await resolver.resolve(endpoint.host, ownerOf(permit), signal)
     return checkAddresses(this.#questionOf(permit), answers)
   }
 
@@ -149,7 +161,14 @@ export class Dialer {
 
   /** Forgets the addresses that a task's names had. @returns how many names */
   forgetTask(taskId: string): number {
-    return this.#options.resolver.forget(taskId)
+    const { resolver, names } = this.#options
+    names.forget(taskId)
+    return resolver.forget(taskId)
+  }
+
+  /** The addresses that a name of a task is known to have now, without asking. */
+  knownAddresses(host: string, taskId: string): readonly string[] {
+    return this.#options.resolver.known(host, taskId)
   }
 
   /** Whether a connection to this address, dialed for an earlier call, would be dialed for this permit too. */
@@ -273,20 +292,6 @@ export class Dialer {
       else begin()
     })
   }
-}
-
-function describe(socket: net.Socket, address: string, port: number): Dialed {
-  if (!(socket instanceof tls.TLSSocket)) return { socket, address, port }
-  return { socket, address, port, tlsVersion: (socket.getProtocol() ?? '').replace('TLSv', '') }
-}
-
-function explainDialFailure(error: Error, address: string): EgressError {
-  const code = codeOf(error)
-  return new EgressError(
-    code === 'ETIMEDOUT' ? 'connect-timeout' : 'dial-failed',
-    { code, address },
-    { cause: error },
-  )
 }
 
 function ownerOf(permit: CallPermit | OperatorPermit): string {

@@ -11,7 +11,7 @@ import { jsonText } from '../wire/json-text.ts'
 import { makeUlid } from '../wire/ulid.ts'
 import type { QueuedRecord } from './journal/batch.ts'
 import { agentOf, callEvent, ECS, isoTime, taskOf } from './ecs.ts'
-import { modeOf, targetOf } from './facts.ts'
+import { dialedOf, modeOf, targetOf } from './facts.ts'
 import type { TextParts } from './journal/open-starts.ts'
 import { redactDetail, redactTask } from './redact-record.ts'
 import {
@@ -73,7 +73,7 @@ export function startedRecord(call: DecidedRequest, now: number, redactor: Redac
     text += `,"user_agent":{"original":"${inner(redactor.text(agentOf(agent).original, task.id))}"}`
   if (call.trace !== undefined) text += redactedTraceText(call.trace, redactor, task.id)
   text += modeOf(task, decision) === 'enforce' ? ENFORCING : OBSERVING
-  text += `${id}","kind":"${arrival.kind}"${optional('parent', arrival.parent)}}`
+  text += `${id}","kind":"${arrival.kind}"${optional('parent', arrival.parent)}${optional('door', arrival.client.door)}}`
   text += `,"task":${kept(redactTask(taskOf(task), redactor))}${decisionText(call)}`
   const credentialAt = text.length
   text += ending(call, redactor)
@@ -203,6 +203,8 @@ function ending(call: DecidedRequest, redactor: Redactor): string {
   if (credential !== undefined)
     text += `,"credential":{"name":"${inner(credential.name)}","action":"${credential.action}"}`
   text += ',"inspection":"full"'
+  const dialed = dialedOf(call)
+  if (dialed !== undefined) text += `,"dialed":${jsonText(dialed)}`
   const member = upstream && upstreamMember(upstream)
   if (member !== undefined)
     text += upstreamText(member.tls === undefined ? member : { ...member, tls: redact(member.tls) })

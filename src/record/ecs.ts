@@ -64,7 +64,7 @@ export function callRecord(facts: CallFacts, action: CallAction, now: number): R
     sallyport: {
       schema: 1,
       mode: facts.mode,
-      call: { id: facts.id, kind: facts.kind, parent: facts.parent },
+      call: { id: facts.id, kind: facts.kind, parent: facts.parent, door: facts.client.door },
       message: facts.message,
       task: facts.task === undefined ? undefined : taskOf(facts.task),
       decision:
@@ -87,6 +87,7 @@ export function callRecord(facts: CallFacts, action: CallAction, now: number): R
       hold: facts.hold,
       headers: facts.headers,
       content: inspected?.content,
+      dialed: facts.dialed,
       upstream: upstream && upstreamMember(upstream),
       detail: facts.detail,
     },
@@ -162,7 +163,7 @@ export function eventRecord(action: string, fields: EventFields): RecordBody {
       call:
         fields.callId === undefined
           ? undefined
-          : { id: fields.callId, kind: undefined, parent: undefined },
+          : { id: fields.callId, kind: undefined, parent: undefined, door: undefined },
       task: task === undefined ? undefined : taskOf(task),
       decision: undefined,
       credential:
@@ -249,6 +250,7 @@ function makeTask(task: Task): RecordTask {
     agent: task.agent.account,
     instance: task.agent.instance,
     owner: task.owner.name,
+    owner_source: task.owner.source,
     team: task.owner.team,
     sandbox: task.sandbox.id,
     intent: task.intentDigest,

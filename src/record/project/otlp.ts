@@ -116,6 +116,7 @@ function addNetwork(list: AttributeList, record: unknown): void {
     list.text('network.peer.address', address)
     list.count('network.peer.port', port)
   }
+  list.text('dns.question.name', textAt(record, 'dns', 'question', 'name'))
   list.text('client.address', textAt(record, 'source', 'ip'))
   list.count('client.port', portAt(record, 'source', 'port'))
   if (valueAt(record, 'destination') !== undefined) list.text('network.transport', 'tcp')

@@ -44,6 +44,8 @@ export function permitFor(host: string, port: number, options: PermitOptions = {
   return issueCallPermit({
     callId: 'c_1',
     taskId,
+    rootId: taskId,
+    isNameWritten: () => true,
     endpoint: { ...normalizeHost(host), port },
     addresses: { ...addressesOf(options), ...(also && { also: also.map(addressesOf) }) },
     tls: secure,
@@ -78,6 +80,7 @@ export function makeDialer(
 ): Dialer {
   const limits = { ...DEFAULT_LIMITS, connectTimeoutMs: 3000, ...options.limits }
   return new Dialer({
+    names: { admit: () => undefined, forget: () => 0 },
     resolver: new Resolver({
       servers: [`127.0.0.1:${options.dnsPort ?? 9}`],
       hosts: options.hosts ?? {},
