@@ -18,10 +18,9 @@ import { rawHttp2Head } from '../wire/http2-head.ts'
 import type { RequestHead } from '../wire/receive.ts'
 import { Http2Bounds, endsBlock } from './http2-bounds.ts'
 import { Http2Gate } from './http2-gate.ts'
-import type { ConnectionOrigin } from './http1-connection.ts'
 import { sessionOptions } from './http2-options.ts'
 import { Http2Side } from './http2-side.ts'
-import type { Http2Host, ServedConnection } from './served-connection.ts'
+import type { ConnectionOrigin, Http2Host, ServedConnection } from './served-connection.ts'
 
 const { NGHTTP2_NO_ERROR, NGHTTP2_ENHANCE_YOUR_CALM } = constants
 // What the library says of a stream that it refuses by itself.
