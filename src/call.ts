@@ -129,7 +129,16 @@ export class Call {
   outgoing?: OutgoingHead
   credential?: { readonly name: string; readonly action: 'injected' | 'replaced' | 'dropped' }
   /** Known once it is dialed. */
-  upstream?: { readonly address: string; readonly port: number; readonly tlsVersion?: string }
+  upstream?: {
+    /** Absent where a proxy above was asked for the name. */
+    readonly address?: string
+    readonly port: number
+    readonly tlsVersion?: string
+    /** What a proxy above was asked for. */
+    readonly connectBy?: 'address' | 'name'
+  }
+  /** How what its client dialed compares with where it went, once it is over: nothing to compare with where absent. */
+  dialedMatch?: 'upstream' | 'resolved' | 'synthetic' | 'other' | undefined
   clientTls?: { readonly serverName?: string; readonly version?: string }
   response?: { readonly status: number; readonly mimeType?: string }
   /** What a recogniser made of its bytes, for the record; grows until the call is over. */

@@ -3,8 +3,10 @@
 // else. How deep and how long the parts of one message may be, the readers of `inspect/` and the rules of `policy/` say
 // themselves, beside what they bound: those are fixed.
 
+import { DEFAULT_DOOR_LIMITS, type DoorLimits } from './door-limits.ts'
+
 /** The bounds. Names end in their unit; a count has none. */
-export interface Limits {
+export interface Limits extends DoorLimits {
   /** Open client connections on the proxy listener; beyond: `busy`. */
   readonly connectionsMax: number
   /** Open CONNECT tunnels (inspected or opaque); beyond: `busy`. */
@@ -57,14 +59,6 @@ export interface Limits {
   readonly clientHelloBytesMax: number
   /** Bytes buffered a direction of a call before its source is paused. */
   readonly bufferBytesMax: number
-  /** Streams that are open at once on an HTTP/2 connection of a client; further ones are refused: `busy`. */
-  readonly http2StreamsMax: number
-  /** Streams of such a connection that end within a minute before they are answered; beyond, it ends: `busy`. */
-  readonly http2ResetsPerMinute: number
-  /** Frames a second on it that carry nothing (PING, SETTINGS, RST_STREAM, empty DATA); beyond, it ends: `busy`. */
-  readonly http2ControlFramesPerSecond: number
-  /** Bytes that its streams keep between them, bodies to the client among them; beyond, further streams: `busy`. */
-  readonly http2SessionBytesMax: number
   /** Bytes of a body that a rule must see whole; beyond: `body-too-large`. */
   readonly inspectBytesMax: number
   /** Bytes of a body that conditions can read as JSON; of a larger one there is no `call.body.json`. */
@@ -195,6 +189,7 @@ export interface Limits {
 
 /** The defaults. */
 export const DEFAULT_LIMITS: Limits = {
+  ...DEFAULT_DOOR_LIMITS,
   connectionsMax: 4096,
   tunnelsMax: 2048,
   callsMax: 4096,
@@ -221,10 +216,6 @@ export const DEFAULT_LIMITS: Limits = {
   secureContextsMax: 500,
   clientHelloBytesMax: 16 * 1024,
   bufferBytesMax: 256 * 1024,
-  http2StreamsMax: 100,
-  http2ResetsPerMinute: 500,
-  http2ControlFramesPerSecond: 1000,
-  http2SessionBytesMax: 16 * 1024 * 1024,
   inspectBytesMax: 16 * 1024 * 1024,
   conditionBodyBytesMax: 64 * 1024,
   inspectedBytesMax: 256 * 1024 * 1024,

@@ -9,6 +9,7 @@ import { hasHeader, valuesOf } from './wire/headers.ts'
 import { checkHttp2Size } from './wire/http2-head.ts'
 import {
   readConnect,
+  readDirect,
   readRequest,
   type CanonicalRequest,
   type RequestHead,
@@ -58,8 +59,8 @@ export function readTunnel(call: Call, head: RequestHead, parts: Parts): Endpoin
   }
 }
 
-/** Notes whose call it is that cannot be read, where its head says so all the same. */
-function attribute(call: Call, headers: RawHeaders, { identifier }: Parts): void {
+/** Notes whose call it is that cannot be read, where its head or its listener says so all the same. */
+export function attribute(call: Call, headers: RawHeaders, { identifier }: Parts): void {
   try {
     call.task = identifier.identify(call.arrival, headers).task
   } catch (error) {
@@ -94,7 +95,9 @@ function readHead(call: Call, head: RequestHead, scope: CallScope, parts: Parts)
   const isHttp2 = head.version === '2'
   try {
     if (isHttp2) checkHttp2Size(head.headers, headBytesMax)
-    return readRequest(head, scope.tunnel, headerCountMax)
+    const { direct } = scope
+    const tunnel = direct ? readDirect(head, direct, headerCountMax) : scope.tunnel
+    return readRequest(head, tunnel, headerCountMax)
   } catch (error) {
     const isFramed = isHttp2 || (error instanceof EgressError && FRAMED_REASONS.has(error.reason))
     call.framingInDoubt = !isFramed

@@ -31,6 +31,7 @@ import type { ToolPins } from './ledger/tool-pins.ts'
 import type { Redactor } from './inspect/redactor.ts'
 import type { Limits } from './limits.ts'
 import type { Dialer } from './net/dial.ts'
+import { upstreamOf } from './net/dialed.ts'
 import type { CallPermit } from './net/permit.ts'
 import type { ContentModes } from './policy/subject.ts'
 import type { CallRecorder } from './record/recorder.ts'
@@ -38,7 +39,7 @@ import type { TaskStanding } from './tasks/task.ts'
 import { normalizeHost, type Endpoint } from './wire/authority.ts'
 import type { Body } from './wire/body.ts'
 import type { Sniffed } from './wire/client-hello.ts'
-import type { TunnelScope } from './wire/receive.ts'
+import type { DirectScope, TunnelScope } from './wire/receive.ts'
 
 /** What the stages work with: made once in `sidecar.ts`. */
 export interface Parts {
@@ -68,12 +69,14 @@ export interface Parts {
   readonly recordedHeaders: readonly string[]
   /** Takes secrets out of what records keep. */
   readonly redactor: Redactor
+  /** The name that a synthetic address was given for to a task, by our DNS. */
+  readonly nameGiven: (taskId: string, address: string) => string | undefined
   /** Told of a credential that is about to be used for a task. */
   readonly onCredential: (task: TaskStanding, name: string) => void
   /** `inside`: a refused CONNECT is accepted and each request in it answered with the refusal; nothing is dialed. */
   readonly refuseConnect: 'early' | 'inside'
   /** Told of every error that no table foresees: a programmer's mistake, which fails the call closed. */
-  readonly onUnexpected: (error: unknown, call: Call) => void
+  readonly onUnexpected: (error: unknown, call: Pick<Call, 'id'>) => void
 }
 
 /** What the proxy's own name answers. */
@@ -92,6 +95,8 @@ interface CallSwitches {
 /** Where an HTTP call came out of. */
 export interface CallScope {
   readonly tunnel?: TunnelScope
+  /** Set where the client knows of no proxy. */
+  readonly direct?: DirectScope
   /** Set where the tunnel around it was refused and each request is to say so. */
   readonly refusal?: Reason
 }
@@ -206,12 +211,29 @@ export function guardBody(call: Call & Decided, client: ClientSide, parts: Parts
 export async function dial(call: Call, permit: CallPermit, parts: Parts): Promise<Socket> {
   const abort = new AbortController()
   call.onCut(() => abort.abort())
-  const { socket, address, port, tlsVersion } = await parts.dialer.dial(permit, {
-    tls: permit.tls,
-    signal: abort.signal,
-  })
-  call.upstream = tlsVersion === undefined ? { address, port } : { address, port, tlsVersion }
-  return socket
+  const dialed = await parts.dialer.dial(permit, { tls: permit.tls, signal: abort.signal })
+  call.upstream = upstreamOf(dialed)
+  return dialed.socket
+}
+
+/** Gives back what a call that is over held, and says how what its client dialed compares with where it went. */
+export function letGo(call: Call, parts: Parts): void {
+  parts.flow.letGo(call)
+  call.charge?.close(call.cleared === true)
+  const { dialed } = call.arrival.client
+  if (dialed !== undefined) call.dialedMatch = matchDialed(call, dialed.address, parts)
+}
+
+// For the record alone: the address is the client's word, and nothing is decided by it.
+function matchDialed(call: Call, address: string, parts: Parts): Call['dialedMatch'] {
+  const endpoint = call.request?.endpoint ?? call.tunnel
+  if (call.upstream?.address === address || endpoint?.host === address) return 'upstream'
+  if (endpoint === undefined || call.identity === undefined) return undefined
+  const name = parts.nameGiven(call.identity.task.id, address)
+  if (name !== undefined) return name === endpoint.host ? 'synthetic' : 'other'
+  const known = parts.dialer.knownAddresses(endpoint.host, call.identity.task.id)
+  if (known.includes(address)) return 'resolved'
+  return known.length > 0 || call.upstream ? 'other' : undefined
 }
 
 /** Gives a failed call its reason; whatever no row foresees is a programmer's mistake and fails the call closed. */

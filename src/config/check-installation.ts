@@ -12,6 +12,7 @@ import { suggestName } from '../policy/suggest.ts'
 import type { Config } from './config.ts'
 import type { Loaded } from './load.ts'
 import { checkAround } from './regulated.ts'
+import { checkUnseenAddresses } from './check-proxy.ts'
 import { checkReviewers } from './check-reviewers.ts'
 import { pinnedFinderFor } from './pinned-rules.ts'
 import { compileTaskPolicy, failedTests, loadRuleSets, missingSet } from './rules.ts'
@@ -80,6 +81,7 @@ export function checkInstallation(
     // Of a set that binds every task only what stops a call counts.
     ...checkTogether([...binding.map(withoutAllows), ...used]),
     ...used.flatMap((set) => checkCredentials(set, config)),
+    ...[...binding, ...used].flatMap((set) => checkUnseenAddresses(set, config)),
     ...(task === undefined ? [...sets.values()] : [...used, ...binding]).flatMap((set) =>
       checkReviewers(set, config),
     ),

@@ -10,6 +10,7 @@ import type { ContentModes } from '../policy/subject.ts'
 import type { RedactSection } from './redact-schema.ts'
 import type { HookSection } from './hook-schema.ts'
 import type { ReviewerSection } from './reviewer-schema.ts'
+import type { ProxySection } from './upstream-schema.ts'
 import type { SinkDefinition } from './sink-definition.ts'
 import type { Task } from '../tasks/task.ts'
 import type { ListenAddress } from './units.ts'
@@ -108,6 +109,8 @@ export interface Config {
     readonly allowAddresses: readonly string[]
     /** PEM files of roots trusted for upstreams besides the public ones; each existed when the configuration was read. */
     readonly caFiles: readonly string[]
+    /** What calls go out through; undefined: nothing. */
+    readonly proxy: ProxySection | undefined
   }
   /** What ends sandboxes, by name. */
   readonly hooks: Readonly<Record<string, HookSection>>

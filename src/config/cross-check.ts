@@ -3,21 +3,24 @@
 
 import { RESERVED_PRINCIPALS } from '../control/roles.ts'
 import { DEFAULT_LIMITS } from '../limits.ts'
+import { checkDoors } from './check-doors.ts'
+import { checkProxySection } from './check-proxy.ts'
 import { checkProfiles } from './profile-schema.ts'
 import { completePlaceholder } from './credential-schema.ts'
 import type { ReportProblem } from './report-problem.ts'
 import type { Sections } from './schema.ts'
 import { formatDuration } from '../wire/units.ts'
-import { formatListenAddress, isLocalAddress, type ListenAddress } from './units.ts'
+import { isLocalAddress } from './units.ts'
 
 /** Checks what concerns more than one section, or more than one key of a section. */
 export function checkSections(sections: Partial<Sections>, report: ReportProblem): void {
   checkTask(sections, report)
-  checkListeners(sections, report)
+  checkDoors(sections, report)
   checkControl(sections, report)
   checkCredentials(sections.credentials ?? {}, report)
   checkSinks(sections.sinks ?? [], report)
   checkProfiles(sections.profiles ?? {}, report)
+  checkProxySection(sections, report)
   const { journal } = sections
   if (journal && journal.segmentBytes > journal.maxBytes)
     report(
@@ -33,10 +36,8 @@ export function checkSections(sections: Partial<Sections>, report: ReportProblem
     )
 }
 
-function checkTask(
-  { task, listen, limits, hooks }: Partial<Sections>,
-  report: ReportProblem,
-): void {
+/** Checks what a task demands of the other sections. */
+export function checkTask({ task, limits, hooks }: Partial<Sections>, report: ReportProblem): void {
   if (!task) return
   const hook = task.sandbox.hooks?.end
   if (hooks && hook !== undefined && !Object.hasOwn(hooks, hook))
@@ -54,33 +55,11 @@ function checkTask(
       `\`task.expires\` is above \`limits.taskLifetimeMs\`, ${formatDuration(lifetimeMsMax)}`,
       'shorten the task, or raise the limit',
     )
-  if (listen && !isLocalAddress(listen.proxy) && task.identity.sources === undefined)
-    report(
-      ['listen', 'proxy'],
-      'shared-listener',
-      `whoever reaches ${formatListenAddress(listen.proxy)} would be the static task`,
-      'listen on loopback or on a unix socket, or list the clients in `task.identity.sources`',
-    )
   const names = task.rules.map((rule) => rule.replace(/@.*$/, ''))
   names.forEach((name, index) => {
     if (names.indexOf(name) !== index)
       report(['task', 'rules', index], 'duplicate', `the rule set \`${name}\` is named twice`)
   })
-}
-
-function checkListeners({ listen, control }: Partial<Sections>, report: ReportProblem): void {
-  const seen = new Map<string, string>()
-  const check = (keys: readonly string[], address: ListenAddress | undefined): void => {
-    if (address === undefined || (address.kind === 'tcp' && address.port === 0)) return
-    const text = formatListenAddress(address)
-    const other = seen.get(text)
-    if (other !== undefined)
-      report(keys, 'conflict', `\`${keys.join('.')}\` and \`${other}\` are the same address`)
-    seen.set(text, keys.join('.'))
-  }
-  check(['listen', 'proxy'], listen?.proxy)
-  check(['listen', 'health'], listen?.health)
-  check(['control', 'listen'], control?.listen)
 }
 
 function checkControl({ control, reviewers = {} }: Partial<Sections>, report: ReportProblem): void {

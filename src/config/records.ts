@@ -150,7 +150,7 @@ function actorIn(detail: Readonly<Record<string, unknown>> | undefined): string 
 export function unexpectedReporter(
   { metrics }: Pick<Records, 'metrics'>,
   log: Log,
-): (error: unknown, call: Call) => void {
+): (error: unknown, call: Pick<Call, 'id'>) => void {
   return (error, call) => {
     metrics.countAssertion()
     const detail = { err: error, call: call.id }

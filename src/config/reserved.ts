@@ -5,7 +5,6 @@
 const RESERVED_KEYS: Readonly<Record<string, readonly string[]>> = {
   '': ['pdp', 'fleet', 'console'],
   'control.principals.*': ['oidc'],
-  upstream: ['proxy'],
   task: ['parent', 'depth', 'heartbeat', 'hooks', 'require', 'credentials'],
   'task.identity': ['subject'],
   'credentials.*.source': ['vault', 'oauth', 'github', 'gcp', 'aws', 'azure', 'exec', 'kubernetes'],

@@ -12,6 +12,7 @@ import type { IdentitySection } from './identity-schema.ts'
 import type { ReviewerSection } from './reviewer-schema.ts'
 import type { Sections, TaskSection } from './schema.ts'
 import { resolveSink } from './sink-schema.ts'
+import type { ProxySection } from './upstream-schema.ts'
 import type { ListenAddress } from './units.ts'
 
 /** Resolves complete sections against the directory that relative paths are relative to. */
@@ -52,6 +53,7 @@ export function resolveConfig(
       resolver: upstream.resolver,
       allowAddresses: upstream.allowAddresses,
       caFiles: upstream.ca.map(absolute),
+      proxy: upstream.proxy && resolveProxy(upstream.proxy, absolute),
     },
     hooks: sections.hooks,
     reviewers: Object.fromEntries(
@@ -92,6 +94,21 @@ function resolveReviewer(
   }
 }
 
+function resolveProxy(
+  { auth, ...proxy }: ProxySection,
+  absolute: (written: string) => string,
+): ProxySection {
+  if (auth === undefined) return proxy
+  const { user, password } = auth
+  return {
+    ...proxy,
+    auth: {
+      user,
+      password: 'file' in password ? { file: absolute(password.file) } : password,
+    },
+  }
+}
+
 function resolveTls(
   { cert, key, clientCa }: NonNullable<ControlSection['tls']>,
   absolute: (written: string) => string,
@@ -103,7 +120,8 @@ function resolveTls(
   }
 }
 
-function resolveTask({
+/** Makes a definition of a task as it is written. */
+export function resolveTask({
   expires,
   identity,
   sandbox,

@@ -2,6 +2,7 @@
 // that is written down. Called by `sidecar.ts`.
 
 import { KnownSecrets } from '../credentials/known-secrets.ts'
+import { openSource, type SecretSource } from '../credentials/sources.ts'
 import { CredentialStore } from '../credentials/store.ts'
 import { Redactor } from '../inspect/redactor.ts'
 import { compileRe2 } from '../policy/re2.ts'
@@ -13,6 +14,10 @@ import { ownSecrets, type SecretOwners } from './own-secrets.ts'
 export interface Secrets {
   readonly credentials: CredentialStore
   readonly redactor: Redactor
+  /** What this side proves itself to the proxy above with. */
+  readonly proxyPassword: SecretSource | undefined
+  /** Reads every value that there is, so that it is known before anybody can say it. */
+  readonly readAll: () => Promise<void>
 }
 
 /** Takes secrets out of the texts of the log, once there are any. */
@@ -22,7 +27,8 @@ export interface LogGuard {
 
 /** Makes both; values are known once they are read. */
 export function openSecrets(
-  config: Pick<Config, 'credentials' | 'limits' | 'redact' | 'stateDir'> & SecretOwners,
+  config: Pick<Config, 'credentials' | 'limits' | 'redact' | 'stateDir' | 'upstream'> &
+    SecretOwners,
   environment: Readonly<Record<string, string | undefined>>,
   guard: LogGuard,
 ): Secrets {
@@ -42,7 +48,28 @@ export function openSecrets(
     query: [...config.redact.query, ...injected],
   })
   guard.mask = (text) => redactor.known(text, undefined)
-  return { credentials, redactor }
+  const proxyPassword = openProxyPassword(config, environment, known)
+  return {
+    credentials,
+    redactor,
+    proxyPassword,
+    // What is not there is told by the call that needs it.
+    readAll: async () => {
+      await Promise.all([credentials.readAll(), proxyPassword?.secret().catch(() => undefined)])
+    },
+  }
+}
+
+function openProxyPassword(
+  { upstream, limits }: Pick<Config, 'upstream' | 'limits'>,
+  environment: Readonly<Record<string, string | undefined>>,
+  known: KnownSecrets,
+): SecretSource | undefined {
+  const source = upstream.proxy?.auth?.password
+  if (source === undefined) return undefined
+  // No credential can have this name.
+  const definition = { name: 'upstream.proxy', source }
+  return openSource(definition, environment, limits.secretBytesMax, known)
 }
 
 // What is empty where it is found is no find.

@@ -76,7 +76,9 @@ export class TimeChanges {
     const endpoint = call.request?.endpoint ?? call.tunnel
     if (endpoint === undefined || call.upstream === undefined) return undefined
     const { address } = call.upstream
-    return this.#parts().dialer.wouldStayDialed(endpoint, addresses, address)
+    // A proxy above that was asked for the name knows the address alone.
+    return address === undefined ||
+      this.#parts().dialer.wouldStayDialed(endpoint, addresses, address)
       ? undefined
       : 'resolved-address-denied'
   }

@@ -2,8 +2,29 @@
 
 import { z } from 'zod'
 
-import { boundedText, cidr } from '../tasks/scalars.ts'
+import { boundedText, cidr, readBy } from '../tasks/scalars.ts'
+import { normalizeHost, type Endpoint } from '../wire/authority.ts'
+import { isOwnHost } from '../wire/own-host.ts'
 import { address, hostName, resolverAddress } from './scalars.ts'
+
+/** The proxy above us. */
+export interface ProxySection {
+  readonly url: {
+    /** As it is written. */
+    readonly text: string
+    readonly endpoint: Endpoint
+    /** Whether the proxy itself is reached by verified TLS. */
+    readonly tls: boolean
+  }
+  /** What it is asked to connect to: an address that was checked here, or the name. */
+  readonly connectBy: 'address' | 'name'
+  readonly auth?:
+    | {
+        readonly user: string
+        readonly password: { readonly env: string } | { readonly file: string }
+      }
+    | undefined
+}
 
 /** The section as it is written. */
 export interface UpstreamSection {
@@ -12,9 +33,49 @@ export interface UpstreamSection {
   readonly allowAddresses: readonly string[]
   /** Paths as written. */
   readonly ca: readonly string[]
+  readonly proxy?: ProxySection | undefined
 }
 
 const filePath = boundedText(4096)
+
+const PROXY_URL_EXPECTED = 'expected http://HOST:PORT or https://HOST:PORT'
+
+// The password would be shown wherever the configuration is.
+const proxyUrl: z.ZodType<ProxySection['url'], string> = readBy(
+  z.string({ error: PROXY_URL_EXPECTED }).refine((written) => !written.includes('@'), {
+    error: 'expected no user and no password in the URL: they are `auth: { user, password }`',
+    abort: true,
+  }),
+  readProxyUrl,
+  PROXY_URL_EXPECTED,
+)
+
+const proxy: z.ZodType<ProxySection> = z.strictObject({
+  url: proxyUrl.describe('http:// or https://; by https the proxy itself is verified.'),
+  connectBy: z
+    .enum(['address', 'name'], { error: 'expected address or name' })
+    .default('address')
+    .describe('name: the proxy resolves, and no address is checked here.'),
+  auth: z
+    .strictObject({
+      user: boundedText(256).refine((written) => !written.includes(':'), {
+        error: 'expected a user without a colon',
+      }),
+      password: z.union(
+        [
+          z.strictObject({
+            env: z.string().regex(/^[A-Za-z_]\w{0,127}$/, {
+              error: 'expected the name of an environment variable',
+            }),
+          }),
+          z.strictObject({ file: filePath }),
+        ],
+        { error: 'expected { env: NAME } or { file: PATH }' },
+      ),
+    })
+    .optional()
+    .describe('What this side proves itself to the proxy with (Basic).'),
+})
 
 /** The grammar of the section. */
 export const upstreamSchema: z.ZodType<UpstreamSection> = z
@@ -35,5 +96,16 @@ export const upstreamSchema: z.ZodType<UpstreamSection> = z
       .default([])
       .describe('Ranges that names may resolve to although special-purpose.'),
     ca: z.array(filePath).default([]).describe('PEM files of further roots for upstreams.'),
+    proxy: proxy.optional().describe('What all calls go out through; nothing else does.'),
   })
   .prefault({})
+
+function readProxyUrl(written: string): ProxySection['url'] | undefined {
+  const match = /^(https?):\/\/(\[[^\]\s]+\]|[^\s:/?#[\]]+)(?::([1-9]\d{0,4}))?\/?$/i.exec(written)
+  if (match === null) return undefined
+  const tls = match[1]!.toLowerCase() === 'https'
+  const port = Number(match[3] ?? (tls ? 443 : 80))
+  const host = normalizeHost(match[2]!)
+  if (port > 65_535 || isOwnHost(host.host)) return undefined
+  return { text: written, endpoint: { ...host, port }, tls }
+}

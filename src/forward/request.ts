@@ -5,17 +5,21 @@
 import type { Call, Prepared, UpstreamResponse } from '../call.ts'
 import { EgressError } from '../errors.ts'
 import type { Limits } from '../limits.ts'
+import { upstreamOf } from '../net/dialed.ts'
 import type { CallPermit } from '../net/permit.ts'
+import { proxyRefusal } from '../net/proxy-above.ts'
 import type { Body, RawHeaders } from '../wire/body.ts'
 import { formatRequestHead, LAST_CHUNK, writePiece } from '../wire/http1-write.ts'
 import type { CanonicalRequest } from '../wire/receive.ts'
+import { joinCookies } from './http2-head.ts'
+import { sendHttp2Request } from './http2-request.ts'
 import type { UpstreamPool } from './pool.ts'
 import type { UpstreamConnection } from './upstream.ts'
 
 /** What sending needs. */
 export interface SendOptions {
   readonly pool: UpstreamPool
-  readonly limits: Pick<Limits, 'bufferBytesMax'>
+  readonly limits: Pick<Limits, 'bufferBytesMax' | 'responseHeadBytesMax'>
   readonly permit: CallPermit
   readonly request: CanonicalRequest
   readonly body: Body
@@ -30,9 +34,19 @@ export function sendRequest(
   call: Call & Prepared,
   options: SendOptions,
 ): Promise<UpstreamResponse> {
-  return new Promise((resolve, reject) => {
-    new Sending(call, options, resolve, reject).begin()
-  })
+  if (options.request.version === '2' && options.permit.tls)
+    return sendHttp2Request(call, options, (connection) =>
+      send(call, options, (sending) => sending.beginOn(connection)),
+    )
+  return send(call, options, (sending) => sending.begin())
+}
+
+function send(
+  call: Call & Prepared,
+  options: SendOptions,
+  begin: (sending: Sending) => void,
+): Promise<UpstreamResponse> {
+  return new Promise((resolve, reject) => begin(new Sending(call, options, resolve, reject)))
 }
 
 class Sending {
@@ -57,16 +71,24 @@ class Sending {
   }
 
   begin(): void {
-    const { cutReason } = this.#call
-    // While its start was put on record or its secret was fetched: nothing of it leaves.
-    if (cutReason !== undefined) {
-      this.#reject(new EgressError(cutReason))
-      return
-    }
-    this.#call.onCut(() => this.#abort(new EgressError(this.#call.cutReason ?? 'internal')))
+    if (!this.#mayBegin()) return
     const kept = this.#options.pool.takeIdle(this.#options.permit)
     if (kept) this.#send(kept)
     else this.#sendOnFresh()
+  }
+
+  /** Sends a request that came by HTTP/2 on a connection that is not in use. */
+  beginOn(connection: UpstreamConnection): void {
+    if (this.#mayBegin()) this.#send(connection)
+    else connection.close()
+  }
+
+  // While its start was put on record or its secret was fetched: nothing of it leaves.
+  #mayBegin(): boolean {
+    const { cutReason } = this.#call
+    if (cutReason !== undefined) this.#reject(new EgressError(cutReason))
+    else this.#call.onCut(() => this.#abort(new EgressError(this.#call.cutReason ?? 'internal')))
+    return cutReason === undefined
   }
 
   #sendOnFresh(): void {
@@ -92,8 +114,7 @@ class Sending {
   #send(connection: UpstreamConnection): void {
     const call = this.#call
     const { request, pool, limits, onInformational } = this.#options
-    const { address, port, tlsVersion } = connection.dialed
-    call.upstream = tlsVersion === undefined ? { address, port } : { address, port, tlsVersion }
+    call.upstream = upstreamOf(connection.dialed)
     this.#connection = connection
     connection.begin(
       {
@@ -101,7 +122,7 @@ class Sending {
         body: pool.body,
         bufferBytesMax: limits.bufferBytesMax,
         onInformational,
-        onHead: this.#resolve,
+        onHead: (response) => this.#answer(response, connection),
       },
       {
         onFailure: (error) => this.#fail(error, connection),
@@ -113,9 +134,12 @@ class Sending {
 
   #write(connection: UpstreamConnection): void {
     const { request, body, pool } = this.#options
-    const { headers, path } = this.#call.outgoing
-    const { method, framing } = request
-    const head = formatRequestHead({ method, target: path, headers, framing })
+    const { headers: outgoing, path } = this.#call.outgoing
+    const { method, framing, version } = request
+    const { addressHead } = connection.dialed
+    const written = { target: path, headers: version === '2' ? joinCookies(outgoing) : outgoing }
+    const { target, headers } = addressHead ? addressHead(written) : written
+    const head = formatRequestHead({ method, target, headers, framing })
     if (body.length === 0) {
       connection.write(head)
       connection.sent(pool.responseDueSweep)
@@ -152,6 +176,13 @@ class Sending {
     }
     if (isChunked) before += LAST_CHUNK
     if (before !== '') connection.write(before)
+  }
+
+  #answer(response: UpstreamResponse, connection: UpstreamConnection): void {
+    const isProxys = connection.dialed.addressHead !== undefined
+    const refusal = isProxys ? proxyRefusal(response.status) : undefined
+    if (refusal === undefined) this.#resolve(response)
+    else this.#abort(refusal)
   }
 
   #finish(): void {

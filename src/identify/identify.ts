@@ -80,7 +80,7 @@ export class Identifier {
    * @throws identity-missing, identity-unknown, identity-shared, unknown-client, task-not-active, task-ended, killed,
    * policy-unavailable
    */
-  identify(arrival: Arrival, headers: RawHeaders): Identity {
+  identify(arrival: Pick<Arrival, 'boundTo' | 'client'>, headers: RawHeaders): Identity {
     const { tasks, checkSwitches, policiesFor, momentOf } = this.#options
     const { boundTo, client } = arrival
     const { standing, isPortable } = boundTo

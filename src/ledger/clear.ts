@@ -5,6 +5,7 @@ import type { Call, Cleared, Decided, UpstreamResponse } from '../call.ts'
 import { EgressError } from '../errors.ts'
 import { issueCallPermit } from '../net/issue-call.ts'
 import type { CallPermit } from '../net/permit.ts'
+import { isNameWritten } from '../policy/may-allow-name.ts'
 import type { Endpoint } from '../wire/authority.ts'
 import { overBody, type Body } from '../wire/body.ts'
 import type { QuotaCharge } from './owed.ts'
@@ -44,12 +45,15 @@ export function meetObligations(
 
 /** Makes the permit of a cleared call. @param tls whether the connection to `endpoint` is verified TLS */
 export function permitCall(call: Call & Cleared, endpoint: Endpoint, tls: boolean): CallPermit {
+  const { task, policies } = call.identity
   return issueCallPermit({
     callId: call.id,
-    taskId: call.identity.task.id,
+    taskId: task.id,
+    rootId: task.path[0] ?? task.id,
     endpoint,
     addresses: call.decision.addresses,
     tls,
+    isNameWritten: () => isNameWritten(policies, endpoint.host),
   })
 }
 

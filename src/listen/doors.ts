@@ -5,7 +5,12 @@ import type { Socket as DatagramSocket } from 'node:dgram'
 import type { AddressInfo, Server } from 'node:net'
 
 import type { SocketAddress } from './bind.ts'
+import { DnsDoor } from './dns-door.ts'
+import { DoorListener, withOwnOptions } from './door-listener.ts'
+import { GivenNames } from './given-names.ts'
 import { ProxyServer, type ProxyServerOptions } from './server.ts'
+import { serveSocks } from './socks-door.ts'
+import { serveTransparent } from './transparent-door.ts'
 
 /** A listener that somebody else opened, such as inside the network namespace of a sandbox. */
 export type HandedDoor =
@@ -28,46 +33,86 @@ export interface DoorsOptions extends ProxyServerOptions {
   readonly addresses: DoorAddresses
 }
 
+const HTTP_PORT = 80
+const TLS_PORT = 443
+
 /** The doors of one sidecar. */
 export class Doors {
   /** Serves what comes by every door. */
   readonly proxy: ProxyServer
+  /** Which address stands for which name. */
+  readonly names: GivenNames
+  readonly #dns: DnsDoor
   readonly #options: DoorsOptions
   readonly #handed: Server[] = []
+  readonly #listeners: Readonly<Record<'socks' | 'http' | 'tls', DoorListener>>
 
   constructor(options: DoorsOptions) {
     this.#options = options
     this.proxy = new ProxyServer(options)
+    this.#listeners = {
+      socks: new DoorListener((socket) => serveSocks(socket, this.proxy)),
+      http: this.#transparent(HTTP_PORT),
+      tls: this.#transparent(TLS_PORT),
+    }
+    const { parts, now } = options
+    this.names = new GivenNames(parts.limits.dnsNamesMax)
+    this.#dns = new DnsDoor({ parts, names: this.names, now })
   }
 
   /** Opens them. @throws Error of the system where an address cannot be had */
   async listen(): Promise<void> {
-    const { proxy } = this.#options.addresses
-    if (proxy) await this.proxy.listen(proxy)
+    const { addresses } = this.#options
+    if (addresses.proxy) await this.proxy.listen(addresses.proxy)
+    for (const door of ['socks', 'http', 'tls'] as const) {
+      const address = addresses[door]
+      if (address) await this.#listeners[door].listen(address)
+    }
+    if (addresses.dns) await this.#dns.listen(addresses.dns)
   }
 
   /** Serves what comes by a listener that was opened elsewhere. */
   adopt(handed: HandedDoor): void {
-    if (!('listener' in handed)) return
+    if (handed.door === 'dns') {
+      this.#dns.adopt('socket' in handed ? handed.socket : handed.listener)
+      return
+    }
     const { door, listener } = handed
-    if (door === 'proxy') listener.on('connection', (socket) => this.proxy.accept(socket))
-    this.#handed.push(listener)
+    if (door === 'proxy') {
+      listener.on('connection', (socket) => this.proxy.accept(withOwnOptions(socket)))
+      this.#handed.push(listener)
+    } else this.#listeners[door].adopt(listener)
   }
 
-  /** What is listened on here, ports that the system chose included. */
+  /** What is listened on here, ports that the system chose included; what was handed over may be in another network. */
   addresses(): readonly (AddressInfo | string | null)[] {
-    return [this.proxy.address()]
+    return [
+      this.proxy.address(),
+      this.#dns.address(),
+      ...Object.values(this.#listeners).map((listener) => listener.address()),
+    ]
   }
 
   /** Takes no new connection and no new call from now on. */
   drain(): void {
-    for (const listener of this.#handed) listener.close()
+    this.#closeListeners()
     this.proxy.drain()
   }
 
   /** Ends every connection. */
   close(): void {
-    for (const listener of this.#handed) listener.close()
+    this.#closeListeners()
     this.proxy.close()
+    this.#dns.close()
+  }
+
+  #closeListeners(): void {
+    for (const listener of [...this.#handed, ...Object.values(this.#listeners)]) listener.close()
+  }
+
+  #transparent(defaultPort: number): DoorListener {
+    return new DoorListener((socket, listener) => {
+      void serveTransparent(socket, { host: this.proxy, defaultPort, listener })
+    })
   }
 }

@@ -171,8 +171,8 @@ export class Http1Connection implements SideConnection, ServedConnection {
       const call = this.#begin('tunnel')
       const side = this.#host.tunnelSide(call, head, this)
       if (!this.#open(call, side)) return
-      // A tunnel inside a tunnel would be judged by nobody.
-      if (scope.tunnel) this.#refuseEarly(call, side, 'protocol-not-allowed')
+      // A tunnel inside a tunnel would be judged by nobody, and nobody asks one of a server.
+      if (scope.tunnel || scope.direct) this.#refuseEarly(call, side, 'protocol-not-allowed')
       else void this.#follow(call, runTunnel(call, head, side, parts))
     } else if (head.upgrade) {
       const call = this.#begin('upgrade')

@@ -16,6 +16,7 @@ import type { BodyReaderOptions } from '../wire/http1-body.ts'
 import type { HttpProtocol } from '../wire/protocol.ts'
 import type { RequestHead, TunnelScope } from '../wire/receive.ts'
 import { makeUlid } from '../wire/ulid.ts'
+import { addressOf } from './client-address.ts'
 import { bindListener, type SocketAddress } from './bind.ts'
 import { Http1Connection, type ConnectionHost } from './http1-connection.ts'
 import { Http2Connection } from './http2-connection.ts'
@@ -23,7 +24,7 @@ import type { OpenCalls } from './open-calls.ts'
 import type { ConnectionOrigin, ServedConnection } from './served-connection.ts'
 import { TlsDoor } from './tls-door.ts'
 import { endTls } from './tls-end.ts'
-import { ConnectSide, type TunnelHost } from './tunnel-side.ts'
+import { connectAnswers, SocketSide, type TunnelHost } from './tunnel-side.ts'
 import { makeUpgradeSide } from './upgrade-side.ts'
 
 /** What a door needs. */
@@ -95,6 +96,16 @@ export class ProxyServer implements TunnelHost, ConnectionHost {
     this.#accept(socket, boundTo)
   }
 
+  /** Counts a connection of any door against the bound, and ends it with the others. @returns why it is refused */
+  enter(socket: Socket): 'draining' | 'busy' | undefined {
+    socket.on('error', () => socket.destroy())
+    if (this.#isDraining) return 'draining'
+    if (this.#sockets.size >= this.parts.limits.connectionsMax) return 'busy'
+    this.#sockets.add(socket)
+    socket.once('close', () => this.#sockets.delete(socket))
+    return undefined
+  }
+
   /** Ends the connections of a task's own listener. @returns how many there were */
   endConnectionsOf(taskId: string): number {
     let ended = 0
@@ -161,8 +172,8 @@ export class ProxyServer implements TunnelHost, ConnectionHost {
   }
 
   tunnelSide(call: Call, head: RequestHead, connection: Http1Connection): TunnelSide {
-    const version = head.version === '1.0' ? '1.0' : '1.1'
-    return new ConnectSide(call, connection.socket, connection.detach(), version, this)
+    const answers = connectAnswers(head.version === '1.0' ? '1.0' : '1.1')
+    return new SocketSide(call, connection.socket, connection.detach(), answers, this)
   }
 
   upgradeSide(call: Call, connection: Http1Connection): UpgradeSide {
@@ -189,16 +200,13 @@ export class ProxyServer implements TunnelHost, ConnectionHost {
   }
 
   #accept(socket: Socket, boundTo?: TaskStanding): void {
-    const { connectionsMax } = this.parts.limits
-    socket.on('error', () => socket.destroy())
+    const refusal = this.enter(socket)
     const client = addressOf(socket)
-    if (this.#isDraining || this.#sockets.size >= connectionsMax) {
-      this.#serve(socket, client, boundTo).refuse(this.#isDraining ? 'draining' : 'busy')
+    if (refusal !== undefined) {
+      this.#serve(socket, client, boundTo).refuse(refusal)
       return
     }
-    this.#sockets.add(socket)
     if (boundTo) this.#boundSockets.set(socket, boundTo.task.id)
-    socket.once('close', () => this.#sockets.delete(socket))
     // Whoever reaches a task's own listener has proved the task by it.
     if (this.#tlsDoor === undefined || boundTo) this.#serve(socket, client, boundTo)
     else void this.#admit(socket, client, this.#tlsDoor)
@@ -223,10 +231,4 @@ export class ProxyServer implements TunnelHost, ConnectionHost {
     }
     return new Http1Connection(socket, origin, this)
   }
-}
-
-function addressOf({ remoteAddress, remotePort }: Socket): ClientAddress {
-  if (remoteAddress === undefined || remotePort === undefined) return {}
-  const mapped = remoteAddress.startsWith('::ffff:')
-  return { address: mapped ? remoteAddress.slice(7) : remoteAddress, port: remotePort }
 }

@@ -1,19 +1,19 @@
-// The client's side of a CONNECT: the raw socket, what its first bytes are, and where they go. Driven by `pipeline.ts`;
-// made by `server.ts`. The socket has an error listener for its whole life: an unhandled one would end the process.
+// The client's side of a tunnel, by whichever door it was asked for: the raw socket, what its first bytes are, and where they
+// go. Driven by `pipeline.ts`; made by the doors, which give the words. The socket has an error listener for its whole life: an
+// unhandled one would end the process.
 
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 
 import type { Call } from '../call.ts'
-import { EgressError, type Reason } from '../errors.ts'
+import type { Reason } from '../errors.ts'
 import type { TunnelSide, TunnelStart } from '../pipeline.ts'
 import { isSent } from '../stages.ts'
-import { sniffClientHello } from '../wire/client-hello.ts'
-import { looksLikeHttp } from '../wire/http1-head.ts'
 import type { HttpProtocol } from '../wire/protocol.ts'
 import type { TunnelScope } from '../wire/receive.ts'
 import { formatAnswer, makeProblem } from './answer.ts'
 import { lingerClose } from './linger.ts'
+import { sniffSocket } from './sniff.ts'
 import { watchSocket } from './watch-socket.ts'
 
 /** What a tunnel needs of the server it came in by. */
@@ -36,38 +36,53 @@ export interface TunnelHost {
   ): Promise<Reason>
 }
 
-// RFC 8446 section 6: alert record, fatal, unrecognized_name.
+// RFC 8446 section 5.1: a handshake record.
+const TLS_FIRST_BYTE = 0x16
+// Section 6: alert record, fatal, unrecognized_name.
 const ALERT_UNRECOGNIZED_NAME = Buffer.from([0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x70])
 // The same, access_denied.
 const ALERT_ACCESS_DENIED = Buffer.from([0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x31])
 
-/** One CONNECT's socket. */
-export class ConnectSide implements TunnelSide {
+/** How a door says what becomes of a tunnel, in the protocol in which it was asked for. */
+export interface TunnelAnswers {
+  /** Whether a refusal is told inside the tunnel: its client asked for none, and would read no answer to it. */
+  readonly refusesInside: boolean
+  /** Says that the tunnel stands; latin1, empty where nothing is to be said. */
+  readonly established: string
+  /** Says that it does not; latin1, empty where nothing can be said. */
+  formatRefusal(reason: Reason, call: Call): string
+}
+
+/** One tunnel's socket. */
+export class SocketSide implements TunnelSide {
   readonly #call: Call
   readonly #socket: Socket
   readonly #host: TunnelHost
-  readonly #version: string
+  readonly #answers: TunnelAnswers
   #head: Buffer
   #established = false
-  #tls = false
+  #tls: boolean
 
-  /**
-   * @param head what node read behind the request head
-   * @param version of the CONNECT, `1.0` or `1.1`
-   */
-  constructor(call: Call, socket: Socket, head: Buffer, version: string, host: TunnelHost) {
+  /** @param head what was read of the tunnel already */
+  constructor(call: Call, socket: Socket, head: Buffer, answers: TunnelAnswers, host: TunnelHost) {
     this.#call = call
     this.#socket = socket
     this.#head = head
-    this.#version = version
+    this.#tls = head[0] === TLS_FIRST_BYTE
+    this.#answers = answers
     this.#host = host
     socket.on('error', () => call.cut('client-gone'))
     call.onCut(() => socket.destroy())
   }
 
+  get refusesInside(): boolean {
+    return this.#answers.refusesInside
+  }
+
   establish(): void {
     this.#established = true
-    this.#socket.write(`HTTP/${this.#version} 200 Connection established\r\n\r\n`)
+    const { established } = this.#answers
+    if (established !== '') this.#socket.write(established, 'latin1')
   }
 
   watch(): () => void {
@@ -78,41 +93,12 @@ export class ConnectSide implements TunnelSide {
     }
   }
 
-  sniff(): Promise<TunnelStart> {
-    const socket = this.#socket
-    return new Promise((resolve, reject) => {
-      const finish = (start: TunnelStart | EgressError): void => {
-        clearTimeout(timer)
-        socket.off('data', read)
-        socket.off('end', onEnd)
-        socket.off('close', onClose)
-        socket.pause()
-        if (start instanceof EgressError) reject(start)
-        else resolve(start)
-      }
-      const look = (): void => {
-        const start = recognise(this.#head, this.#host.clientHelloBytesMax)
-        if (start === undefined) return
-        this.#tls = this.#head[0] === 0x16
-        finish(start)
-      }
-      const read = (chunk: Buffer): void => {
-        this.#head = this.#head.length === 0 ? chunk : Buffer.concat([this.#head, chunk])
-        look()
-      }
-      const onEnd = (): void => finish(new EgressError('client-gone'))
-      const onClose = (): void => finish(new EgressError(this.#call.cutReason ?? 'client-gone'))
-      const timer = setTimeout(
-        () => finish(new EgressError('head-timeout')),
-        this.#host.handshakeTimeoutMs,
-      )
-      if (socket.destroyed) return onClose()
-      socket.on('data', read)
-      socket.on('end', onEnd)
-      socket.on('close', onClose)
-      if (this.#head.length > 0) look()
-      else socket.resume()
-    })
+  async sniff(): Promise<TunnelStart> {
+    const { handshakeTimeoutMs: timeoutMs, clientHelloBytesMax: bytesMax } = this.#host
+    const { start, bytes } = await sniffSocket(this.#socket, this.#head, { timeoutMs, bytesMax })
+    this.#head = bytes
+    this.#tls = bytes[0] === TLS_FIRST_BYTE
+    return start
   }
 
   serveTls(
@@ -140,7 +126,8 @@ export class ConnectSide implements TunnelSide {
       socket.destroy()
       return
     }
-    if (!this.#established) socket.write(formatAnswer(makeProblem(reason, call)), 'latin1')
+    const answer = this.#established ? '' : this.#answers.formatRefusal(reason, call)
+    if (answer !== '') socket.write(answer, 'latin1')
     else if (this.#tls)
       socket.write(reason === 'authority-mismatch' ? ALERT_UNRECOGNIZED_NAME : ALERT_ACCESS_DENIED)
     lingerClose(socket)
@@ -153,11 +140,11 @@ export class ConnectSide implements TunnelSide {
   }
 }
 
-function recognise(bytes: Buffer, bytesMax: number): TunnelStart | undefined {
-  const hello = sniffClientHello(bytes)
-  if (hello.kind === 'hello') return hello
-  if (hello.kind === 'malformed' || bytes.length > bytesMax) return { kind: 'other' }
-  if (hello.kind === 'more') return undefined
-  const http = looksLikeHttp(bytes)
-  return http === undefined ? undefined : { kind: http ? 'http' : 'other' }
+/** The answers of a CONNECT. @param version of its request, `1.0` or `1.1` */
+export function connectAnswers(version: '1.0' | '1.1'): TunnelAnswers {
+  return {
+    refusesInside: false,
+    established: `HTTP/${version} 200 Connection established\r\n\r\n`,
+    formatRefusal: (reason, call) => formatAnswer(makeProblem(reason, call)),
+  }
 }

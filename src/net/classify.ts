@@ -60,6 +60,16 @@ export function checkAddresses(question: AddressQuestion, addresses: readonly st
   return [...new Set(addresses.map((address) => checkAddress(question, address)))]
 }
 
+/** Whether an address may be dialed. */
+export function isDialable(question: AddressQuestion, address: string): boolean {
+  try {
+    return checkAddresses(question, [address]).length > 0
+  } catch (error) {
+    if (error instanceof EgressError) return false
+    throw error
+  }
+}
+
 function checkAddress(question: AddressQuestion, text: string): string {
   const { endpoint, policy, own } = question
   const address = canonicalAddress(text)?.host
@@ -118,7 +128,11 @@ function embeddedIpv4(address: string): string | undefined {
   return form && bytes.slice(form.at, form.at + 4).join('.')
 }
 
-function isOwnHost(listener: string, address: string): boolean {
+/**
+ * Whether a listener on a host is reached at an address without being routed or translated to it.
+ * @param listener `0.0.0.0` and `::` mean every address of the machine
+ */
+export function isOwnHost(listener: string, address: string): boolean {
   const host = canonicalAddress(listener)?.host ?? listener
   if (host === address) return true
   const everywhere = isUnspecified(host)

@@ -3,7 +3,6 @@
 
 import assert from 'node:assert'
 import net from 'node:net'
-import tls from 'node:tls'
 
 import { EgressError } from '../errors.ts'
 import type { Limits } from '../limits.ts'
@@ -11,26 +10,35 @@ import type { AddressPolicy } from '../policy/decision.ts'
 import type { Endpoint } from '../wire/authority.ts'
 import type { Cidr } from '../wire/address.ts'
 import { isOwnHost } from '../wire/own-host.ts'
-import { checkAddresses, type AddressQuestion, type OwnListener } from './classify.ts'
+import { checkAddresses, isDialable, type AddressQuestion, type OwnListener } from './classify.ts'
+import { describe, explainDialFailure } from './dial-outcome.ts'
+import type { Dialed } from './dialed.ts'
 import { CallPermit, isPermit, type OperatorPermit } from './permit.ts'
+import {
+  explainProxyFailure,
+  isOfProxyAlone,
+  nameForProxy,
+  openThrough,
+  type ProxyAbove,
+} from './proxy-above.ts'
 import type { Resolver } from './resolve.ts'
-import { codeOf, explainTlsFailure } from './tls-failure.ts'
+import { explainTlsFailure } from './tls-failure.ts'
 import { UpstreamTls, type TlsClient } from './upstream-tls.ts'
 
-/** A connection that is there. Its socket has an error listener already: an error nobody waits for ends nothing. */
-export interface Dialed {
-  /** Without TLS its two halves end apart, so that a tunnel can pass on the end of one. */
-  readonly socket: net.Socket
-  /** The address that was dialed. */
-  readonly address: string
-  readonly port: number
-  /** `1.3` or `1.2`; absent without TLS. */
-  readonly tlsVersion?: string
+export type { Dialed } from './dialed.ts'
+
+/** Bounds the names that tasks have resolved. */
+interface NameBound {
+  /** @throws quota-exceeded where nobody may be asked for the name of the permit's endpoint */
+  admit(permit: CallPermit): void
+  /** Forgets the names of a root of tasks. @returns how many */
+  forget(rootId: string): number
 }
 
 /** What dialing needs. */
 export interface DialerOptions {
   readonly resolver: Resolver
+  readonly names: NameBound
   /** Special-purpose ranges that any name may resolve to. */
   readonly allowAddresses: readonly Cidr[]
   /** The sidecar's own listeners, as they are once it listens. */
@@ -38,6 +46,8 @@ export interface DialerOptions {
   readonly limits: Limits
   /** PEM of roots trusted besides the public ones. */
   readonly upstreamRoots: readonly string[]
+  /** What calls go out through; what the operator dials never does. */
+  readonly above?: ProxyAbove | undefined
   /** Told of each attempt. */
   readonly onDial?: (outcome: 'connected' | 'failed') => void
 }
@@ -50,17 +60,27 @@ export interface DialOptions {
   readonly signal: AbortSignal
   /** What this side shows and offers by TLS; default: no certificate, HTTP/1.1. */
   readonly client?: TlsClient
+  /** For plain HTTP requests alone: a proxy above that is asked for names sends those on by itself. */
+  readonly forRequests?: boolean
   /** Waits for what a server says in the clear before TLS begins; nothing may be left unread in the socket. */
   readonly beforeTls?: (raw: net.Socket) => Promise<void>
 }
 
-interface Attempt extends DialOptions {
+interface Dial extends DialOptions {
   readonly permit: CallPermit | OperatorPermit
+  /** What it goes through. */
+  readonly above: ProxyAbove | undefined
+  /** Whether two halves of the connection end apart. */
+  readonly halfOpen: boolean
+  /** For the whole dial, of `performance.now()`. */
+  readonly deadline: number
+}
+
+interface Attempt extends Dial {
+  /** A checked one, or the name where the proxy above is asked for names. */
   readonly address: string
   /** For the address to accept, milliseconds. */
   readonly acceptMs: number
-  /** For the whole dial, of `performance.now()`. */
-  readonly deadline: number
 }
 
 // The operator named the destination itself: no range is closed to it, and none is opened beyond.
@@ -81,38 +101,59 @@ export class Dialer {
 
   /**
    * Connects to the permit's endpoint. Every address is checked; the next is tried where one does not accept.
-   * @throws resolve-failed, resolved-address-denied, loop-detected, dial-failed, connect-timeout, tls-untrusted, tls-failed;
+   * @throws quota-exceeded, resolve-failed, resolved-address-denied, loop-detected, dial-failed, connect-timeout, tls-untrusted, tls-failed;
    * client-gone where the signal is aborted
    */
   async dial(permit: CallPermit | OperatorPermit, options: DialOptions): Promise<Dialed> {
     assert(isPermit(permit), 'nothing is dialed without a permit')
     assert.equal(options.tls, permit.tls, 'the permit says whether the connection is verified TLS')
-    const { endpoint } = permit
     // Answered by the pipeline; whatever asks for it here asks a resolver for the proxy itself.
-    if (isOwnHost(endpoint.host)) throw new EgressError('loop-detected')
+    if (isOwnHost(permit.endpoint.host)) throw new EgressError('loop-detected')
     if (options.signal.aborted) throw new EgressError('client-gone')
-    const answers =
-      endpoint.kind === 'name'
-        ? await this.#options.resolver.resolve(endpoint.host, ownerOf(permit), options.signal)
-        : [endpoint.host]
-    const addresses = checkAddresses(this.#questionOf(permit), answers)
+    const above = CallPermit.is(permit) ? this.#options.above : undefined
+    const addresses = await this.#addressesOf(permit, above, options.signal)
     const deadline = performance.now() + this.#options.limits.connectTimeoutMs
+    const dial: Dial = { ...options, permit, above, halfOpen: !options.tls, deadline }
+    return this.#dialEach(addresses, dial, this.#options.onDial)
+  }
+
+  async #addressesOf(
+    permit: CallPermit | OperatorPermit,
+    above: ProxyAbove | undefined,
+    signal: AbortSignal,
+  ): Promise<readonly string[]> {
+    const { endpoint } = permit
+    if (endpoint.kind !== 'name') return checkAddresses(this.#questionOf(permit), [endpoint.host])
+    const { resolver, names } = this.#options
+    // Whoever is asked for its addresses: a name that is new carries what it says.
+    if (CallPermit.is(permit) && !resolver.isFixed(endpoint.host)) names.admit(permit)
+    if (above?.connectBy === 'name') return [nameForProxy(this.#questionOf(permit), endpoint.host)]
+    const answers = await resolver.resolve(endpoint.host, ownerOf(permit), signal)
+    return checkAddresses(this.#questionOf(permit), answers)
+  }
+
+  async #dialEach(
+    addresses: readonly string[],
+    dial: Dial,
+    onDial: DialerOptions['onDial'],
+  ): Promise<Dialed> {
     let failure = new EgressError('connect-timeout')
     for (const [at, address] of addresses.entries()) {
-      const leftMs = deadline - performance.now()
+      const leftMs = dial.deadline - performance.now()
       if (leftMs <= 0) break
       // One that does not answer must not use up the time of the next.
       const acceptMs = Math.max(leftMs / (addresses.length - at), Math.min(leftMs, ACCEPT_MS_MIN))
       try {
-        const dialed = await this.#connect({ ...options, permit, address, acceptMs, deadline })
-        this.#options.onDial?.('connected')
+        const dialed = await this.#open({ ...dial, address, acceptMs })
+        onDial?.('connected')
         return dialed
       } catch (error) {
-        this.#options.onDial?.('failed')
+        onDial?.('failed')
         if (!(error instanceof EgressError)) throw error
         failure = error
         // A certificate that is wrong at one address is not mended by asking the next.
         if (error.reason !== 'dial-failed' && error.reason !== 'connect-timeout') break
+        if (isOfProxyAlone(error)) break
       }
     }
     throw failure
@@ -120,7 +161,14 @@ export class Dialer {
 
   /** Forgets the addresses that a task's names had. @returns how many names */
   forgetTask(taskId: string): number {
-    return this.#options.resolver.forget(taskId)
+    const { resolver, names } = this.#options
+    names.forget(taskId)
+    return resolver.forget(taskId)
+  }
+
+  /** The addresses that a name of a task is known to have now, without asking. */
+  knownAddresses(host: string, taskId: string): readonly string[] {
+    return this.#options.resolver.known(host, taskId)
   }
 
   /** Whether a connection to this address, dialed for an earlier call, would be dialed for this permit too. */
@@ -155,19 +203,55 @@ export class Dialer {
     }
   }
 
-  #connect(attempt: Attempt): Promise<Dialed> {
-    const { permit, address, signal } = attempt
-    const { port } = permit.endpoint
+  async #open(attempt: Attempt): Promise<Dialed> {
+    const { above, permit, address } = attempt
+    if (above === undefined) return this.#connect(attempt, undefined)
+    const { connectBy } = above
+    const { endpoint } = permit
+    const bounds = { ...attempt, headBytesMax: this.#options.limits.responseHeadBytesMax }
+    const { socket, addressHead } = await openThrough(
+      above,
+      { ...endpoint, host: address, kind: net.isIPv6(address) ? 'ipv6' : endpoint.kind },
+      bounds,
+      () => this.#dialAbove(above, attempt),
+    )
+    if (addressHead) return { socket, port: endpoint.port, connectBy, addressHead }
+    const { address: asked, ...dialed } = await this.#connect(attempt, socket)
+    const isAsked = connectBy === 'address' || endpoint.kind !== 'name'
+    return { ...dialed, connectBy, ...(isAsked && asked !== undefined && { address: asked }) }
+  }
+
+  // I1: with leave of its own, from the configuration. It is resolved and checked as all that the operator names.
+  async #dialAbove(above: ProxyAbove, call: Attempt): Promise<net.Socket> {
+    const { permit } = above
+    const { signal, halfOpen, deadline } = call
+    try {
+      const addresses = await this.#addressesOf(permit, undefined, signal)
+      const dial = { permit, tls: permit.tls, above: undefined, signal, halfOpen, deadline }
+      return (await this.#dialEach(addresses, dial, undefined)).socket
+    } catch (error) {
+      throw explainProxyFailure(error)
+    }
+  }
+
+  // `tunnel`: connected already, and what goes through it goes to the address.
+  #connect(attempt: Attempt, tunnel: net.Socket | undefined): Promise<Dialed> {
+    const { permit, address, signal, client } = attempt
+    const { endpoint } = permit
+    const { port } = endpoint
+    const holder = CallPermit.is(permit) ? permit.taskId : permit.purpose
     return new Promise((resolve, reject) => {
-      const raw = net.connect({
-        host: address,
-        port,
-        noDelay: true,
-        autoSelectFamily: false,
-        allowHalfOpen: !attempt.tls,
-      })
+      const raw =
+        tunnel ??
+        net.connect({
+          host: address,
+          port,
+          noDelay: true,
+          autoSelectFamily: false,
+          allowHalfOpen: attempt.halfOpen,
+        })
       let socket: net.Socket = raw
-      let connected = false
+      let connected = tunnel !== undefined
       const finish = (error: EgressError | undefined): void => {
         clearTimeout(timer)
         signal.removeEventListener('abort', onAbort)
@@ -187,7 +271,7 @@ export class Dialer {
         finish(connected ? explainTlsFailure(error) : explainDialFailure(error, address)),
       )
       raw.on('close', onClose)
-      raw.once('connect', () => {
+      const begin = (): void => {
         connected = true
         if (!attempt.tls) {
           finish(undefined)
@@ -196,51 +280,17 @@ export class Dialer {
         clearTimeout(timer)
         timer = setTimeout(onTimeout, Math.max(1, attempt.deadline - performance.now()))
         const secure = (): void => {
-          if (!raw.destroyed) socket = this.#secure(attempt, raw, finish)
+          if (!raw.destroyed) socket = this.#tls.secure({ endpoint, holder, client }, raw, finish)
         }
         if (attempt.beforeTls === undefined) secure()
         else attempt.beforeTls(raw).then(secure, (error: Error) => finish(explainTlsFailure(error)))
-      })
+      }
       signal.addEventListener('abort', onAbort)
+      if (tunnel === undefined) raw.once('connect', begin)
+      else if (signal.aborted) onAbort()
+      else if (raw.destroyed) onClose()
+      else begin()
     })
-  }
-
-  #secure(
-    { permit, client }: Attempt,
-    raw: net.Socket,
-    finish: (error: EgressError | undefined) => void,
-  ): net.Socket {
-    const holder = CallPermit.is(permit) ? permit.taskId : permit.purpose
-    try {
-      return this.#tls.secure({ endpoint: permit.endpoint, holder, client }, raw, finish)
-    } catch (error) {
-      // A certificate to show that does not fit its key.
-      finish(explainTlsFailure(error instanceof Error ? error : new Error(String(error))))
-      return raw
-    }
-  }
-}
-
-function describe(socket: net.Socket, address: string, port: number): Dialed {
-  if (!(socket instanceof tls.TLSSocket)) return { socket, address, port }
-  return { socket, address, port, tlsVersion: (socket.getProtocol() ?? '').replace('TLSv', '') }
-}
-
-function explainDialFailure(error: Error, address: string): EgressError {
-  const code = codeOf(error)
-  return new EgressError(
-    code === 'ETIMEDOUT' ? 'connect-timeout' : 'dial-failed',
-    { code, address },
-    { cause: error },
-  )
-}
-
-function isDialable(question: AddressQuestion, address: string): boolean {
-  try {
-    return checkAddresses(question, [address]).length > 0
-  } catch (error) {
-    if (error instanceof EgressError) return false
-    throw error
   }
 }
 

@@ -8,10 +8,14 @@ import type { Endpoint } from '../wire/authority.ts'
 export interface CallPermitFields {
   readonly callId: string
   readonly taskId: string
+  /** The root of the tree that the task is in; itself where it has no parent. */
+  readonly rootId: string
   readonly endpoint: Endpoint
   readonly addresses: AddressPolicy
   /** Whether the connection is verified TLS. */
   readonly tls: boolean
+  /** Whether rules write the endpoint's name out; asked only where it is new. */
+  readonly isNameWritten: () => boolean
 }
 
 /** What an operator's permit allows. */
@@ -28,18 +32,22 @@ let isOpen = false
 export class CallPermit implements CallPermitFields {
   readonly callId: string
   readonly taskId: string
+  readonly rootId: string
   readonly endpoint: Endpoint
   readonly addresses: AddressPolicy
   readonly tls: boolean
+  readonly isNameWritten: () => boolean
   readonly #nominal = true
 
   constructor(fields: CallPermitFields) {
     if (!isOpen) throw new TypeError('permits are issued, not made')
     this.callId = fields.callId
     this.taskId = fields.taskId
+    this.rootId = fields.rootId
     this.endpoint = fields.endpoint
     this.addresses = fields.addresses
     this.tls = fields.tls
+    this.isNameWritten = fields.isNameWritten
   }
 
   static is(value: unknown): value is CallPermit {

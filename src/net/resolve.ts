@@ -42,6 +42,12 @@ export class Resolver {
     this.#cache = new LRUCache({ max: options.limits.dnsCacheMax })
   }
 
+  /** Whether a name has fixed answers: nobody is asked for it. */
+  isFixed(host: string): boolean {
+    // A name may be `constructor` or `__proto__`.
+    return Object.hasOwn(this.#options.hosts, host)
+  }
+
   /**
    * All addresses of a normalised name, IPv4 first.
    * @param owner whose answers they are: a task's id, empty for the operator, so that no task sees what another asked for
@@ -49,9 +55,7 @@ export class Resolver {
    * @throws resolve-failed; client-gone where the signal is aborted
    */
   resolve(host: string, owner = '', signal?: AbortSignal): Promise<readonly string[]> {
-    const { hosts } = this.#options
-    // A name may be `constructor` or `__proto__`.
-    if (Object.hasOwn(hosts, host)) return Promise.resolve(hosts[host]!)
+    if (this.isFixed(host)) return Promise.resolve(this.#options.hosts[host]!)
     const key = `${owner} ${host}`
     const kept = this.#cache.get(key)
     const now = this.#now()
@@ -62,6 +66,14 @@ export class Resolver {
       this.#pending.set(key, pending)
     }
     return signal === undefined ? pending : untilAborted(pending, signal)
+  }
+
+  /** What `resolve` would answer at once; empty where it would have to ask. */
+  known(host: string, owner: string): readonly string[] {
+    const { hosts } = this.#options
+    return Object.hasOwn(hosts, host)
+      ? hosts[host]!
+      : (this.#cache.get(`${owner} ${host}`)?.addresses ?? [])
   }
 
   /** Forgets the answers of an owner. @returns how many */

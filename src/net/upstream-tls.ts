@@ -65,9 +65,19 @@ export class UpstreamTls {
   /**
    * Begins the handshake on a connected socket.
    * @param finish called once the peer is verified, or with why it is not; after that with every later error
-   * @throws Error where what the client is to show or trust cannot be read
+   * @returns what is to be used from then on
    */
-  secure(
+  secure(peer: TlsPeer, raw: Socket, finish: (error: EgressError | undefined) => void): Socket {
+    try {
+      return this.#begin(peer, raw, finish)
+    } catch (error) {
+      // What the client is to show or trust cannot be read, such as a certificate that does not fit its key.
+      finish(explainTlsFailure(error instanceof Error ? error : new Error(String(error))))
+      return raw
+    }
+  }
+
+  #begin(
     peer: TlsPeer,
     raw: Socket,
     finish: (error: EgressError | undefined) => void,

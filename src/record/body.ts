@@ -27,6 +27,8 @@ export interface RecordTask {
   readonly agent: string
   readonly instance: string
   readonly owner: string
+  /** `local` where the owner is the operating system's user and nobody else says so; absent otherwise. */
+  readonly owner_source: 'local' | undefined
   readonly team: string
   readonly sandbox: string
   /** `sha256:` of the intent. */
@@ -86,6 +88,8 @@ interface RecordSallyport {
         readonly id: string
         readonly kind: string | undefined
         readonly parent: string | undefined
+        /** The door it came by; absent: the explicit proxy. */
+        readonly door: 'socks' | 'transparent' | undefined
       }
     | undefined
   /** Of a message inside the call. */
@@ -118,7 +122,21 @@ interface RecordSallyport {
   /** Fields of the request's head that the configuration lists, by their names in lower case. */
   readonly headers?: Readonly<Record<string, string>> | undefined
   readonly content?: InspectedFields['content'] | undefined
-  readonly upstream: { readonly tls: string } | undefined
+  /** Where the client thought it was going, and how that compares with where the call went; it decides nothing. */
+  readonly dialed?:
+    | {
+        readonly ip: string
+        readonly port: number
+        readonly match: 'upstream' | 'resolved' | 'synthetic' | 'other' | undefined
+      }
+    | undefined
+  readonly upstream:
+    | {
+        readonly tls: string | undefined
+        /** What the proxy above was asked for; by `name` nobody here saw an address. */
+        readonly connect_by?: 'address' | 'name' | undefined
+      }
+    | undefined
   readonly detection?: RecordDetection | undefined
   /** Of a `checkpoint` and of the seal of a task. */
   readonly checkpoint?: Checkpoint | undefined
@@ -186,6 +204,16 @@ export interface RecordBody {
       }
     | undefined
   readonly user_agent: { readonly original: string } | undefined
+  /** Of a DNS query that was refused. */
+  readonly dns?:
+    | {
+        readonly type: 'query'
+        readonly question:
+          { readonly name: string; readonly type: string; readonly class: string } | undefined
+        /** Undefined: it was not answered. */
+        readonly response_code: string | undefined
+      }
+    | undefined
   readonly gen_ai?: InspectedFields['gen_ai'] | undefined
   readonly mcp?: InspectedFields['mcp'] | undefined
   readonly jsonrpc?: InspectedFields['jsonrpc'] | undefined

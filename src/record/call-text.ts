@@ -10,8 +10,8 @@ import { firstValue } from '../wire/headers.ts'
 import { jsonText } from '../wire/json-text.ts'
 import { makeUlid } from '../wire/ulid.ts'
 import type { QueuedRecord } from './journal/batch.ts'
-import { agentOf, callEvent, ECS, isoTime, taskOf, tlsVersion } from './ecs.ts'
-import { modeOf, targetOf } from './facts.ts'
+import { agentOf, callEvent, ECS, isoTime, taskOf } from './ecs.ts'
+import { dialedOf, modeOf, targetOf } from './facts.ts'
 import type { TextParts } from './journal/open-starts.ts'
 import { redactDetail, redactTask } from './redact-record.ts'
 import {
@@ -24,7 +24,9 @@ import {
   responseText,
   sourceText,
   traceText,
+  upstreamText,
 } from './text.ts'
+import { tlsVersion, upstreamMember } from './upstream-member.ts'
 import { urlTextOf } from './url.ts'
 
 /** An HTTP call that has been decided, of which nothing is kept but the usual parts of its head. */
@@ -71,7 +73,7 @@ export function startedRecord(call: DecidedRequest, now: number, redactor: Redac
     text += `,"user_agent":{"original":"${inner(redactor.text(agentOf(agent).original, task.id))}"}`
   if (call.trace !== undefined) text += redactedTraceText(call.trace, redactor, task.id)
   text += modeOf(task, decision) === 'enforce' ? ENFORCING : OBSERVING
-  text += `${id}","kind":"${arrival.kind}"${optional('parent', arrival.parent)}}`
+  text += `${id}","kind":"${arrival.kind}"${optional('parent', arrival.parent)}${optional('door', arrival.client.door)}}`
   text += `,"task":${kept(redactTask(taskOf(task), redactor))}${decisionText(call)}`
   const credentialAt = text.length
   text += ending(call, redactor)
@@ -150,7 +152,7 @@ function eventEnding(action: Action, reason: Reason): string {
 }
 
 function addressText({ upstream, request: { endpoint } }: DecidedRequest): string {
-  if (upstream !== undefined) return `"ip":"${inner(upstream.address)}",`
+  if (upstream?.address !== undefined) return `"ip":"${inner(upstream.address)}",`
   return endpoint.kind === 'name' ? '' : `"ip":"${inner(endpoint.host)}",`
 }
 
@@ -201,8 +203,11 @@ function ending(call: DecidedRequest, redactor: Redactor): string {
   if (credential !== undefined)
     text += `,"credential":{"name":"${inner(credential.name)}","action":"${credential.action}"}`
   text += ',"inspection":"full"'
-  if (upstream?.tlsVersion !== undefined)
-    text += `,"upstream":{"tls":"${inner(redact(tlsVersion(upstream.tlsVersion) ?? upstream.tlsVersion))}"}`
+  const dialed = dialedOf(call)
+  if (dialed !== undefined) text += `,"dialed":${jsonText(dialed)}`
+  const member = upstream && upstreamMember(upstream)
+  if (member !== undefined)
+    text += upstreamText(member.tls === undefined ? member : { ...member, tls: redact(member.tls) })
   if (detail === undefined) return `${text}}}`
   return `${text},"detail":${jsonText(redactDetail(detail, 'call-ended', redactor, redact))}}}`
 }

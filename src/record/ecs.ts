@@ -7,6 +7,7 @@ import type { Reason } from '../errors.ts'
 import type { Task } from '../tasks/task.ts'
 import type { Endpoint } from '../wire/authority.ts'
 import { makeUlid } from '../wire/ulid.ts'
+import { tlsVersion, upstreamMember } from './upstream-member.ts'
 import { usualOf } from './usual.ts'
 import type { RecordBody, RecordTask } from './body.ts'
 import type { CallAction, CallFacts } from './facts.ts'
@@ -63,7 +64,7 @@ export function callRecord(facts: CallFacts, action: CallAction, now: number): R
     sallyport: {
       schema: 1,
       mode: facts.mode,
-      call: { id: facts.id, kind: facts.kind, parent: facts.parent },
+      call: { id: facts.id, kind: facts.kind, parent: facts.parent, door: facts.client.door },
       message: facts.message,
       task: facts.task === undefined ? undefined : taskOf(facts.task),
       decision:
@@ -86,10 +87,8 @@ export function callRecord(facts: CallFacts, action: CallAction, now: number): R
       hold: facts.hold,
       headers: facts.headers,
       content: inspected?.content,
-      upstream:
-        upstream?.tlsVersion === undefined
-          ? undefined
-          : { tls: tlsVersion(upstream.tlsVersion) ?? upstream.tlsVersion },
+      dialed: facts.dialed,
+      upstream: upstream && upstreamMember(upstream),
       detail: facts.detail,
     },
   }
@@ -164,7 +163,7 @@ export function eventRecord(action: string, fields: EventFields): RecordBody {
       call:
         fields.callId === undefined
           ? undefined
-          : { id: fields.callId, kind: undefined, parent: undefined },
+          : { id: fields.callId, kind: undefined, parent: undefined, door: undefined },
       task: task === undefined ? undefined : taskOf(task),
       decision: undefined,
       credential:
@@ -251,6 +250,7 @@ function makeTask(task: Task): RecordTask {
     agent: task.agent.account,
     instance: task.agent.instance,
     owner: task.owner.name,
+    owner_source: task.owner.source,
     team: task.owner.team,
     sandbox: task.sandbox.id,
     intent: task.intentDigest,
@@ -279,11 +279,6 @@ function destinationOf(
     port: endpoint.port,
     bytes,
   }
-}
-
-/** A version of TLS as ECS has it: a number. */
-export function tlsVersion(version: string | undefined): string | undefined {
-  return version?.startsWith('TLSv') === true ? version.slice(4) : version
 }
 
 let lastTime = -1

@@ -1,7 +1,7 @@
 // What is known of a call when a record of it is written. Plain values; `ecs.ts` turns them into the journal's JSON.
 // Deliberately without secrets: names of credentials only. Called by `recorder.ts` and `call-text.ts`.
 
-import type { Call, CallHold, CallKind, Message } from '../call.ts'
+import type { Call, CallHold, CallKind, ClientAddress, Message } from '../call.ts'
 import type { TraceContext } from '../wire/trace-context.ts'
 import type { Reason } from '../errors.ts'
 import type { InspectedFields } from '../inspect/fields.ts'
@@ -26,7 +26,8 @@ export interface CallFacts {
   readonly startedAt: number
   /** Nanoseconds from the first byte to the record. */
   readonly durationNs: number
-  readonly client: { readonly address?: string; readonly port?: number }
+  readonly client: Pick<ClientAddress, 'address' | 'port' | 'door'>
+  readonly dialed?: RecordBody['sallyport']['dialed']
   readonly task?: Task | undefined
   readonly decision?:
     | {
@@ -77,9 +78,10 @@ export interface CallFacts {
   readonly tunnelled?: { readonly bytesOut: number; readonly bytesIn: number } | undefined
   readonly upstream?:
     | {
-        readonly address: string
+        readonly address?: string
         readonly port: number
         readonly tlsVersion?: string
+        readonly connectBy?: 'address' | 'name'
       }
     | undefined
   /** What the client showed of TLS towards the proxy. */
@@ -115,6 +117,7 @@ export function factsOf(call: Call): CallFacts {
     startedAt: arrival.startedAt,
     durationNs: call.elapsedNs(),
     client: arrival.client,
+    dialed: dialedOf(call),
     task: call.task,
     decision: decision === undefined ? undefined : decisionOf(call, decision),
     reason: call.reason,
@@ -133,6 +136,13 @@ export function factsOf(call: Call): CallFacts {
     trace: call.trace,
     detail: call.detail,
   }
+}
+
+/** Where the client thought it was going, as far as it is known. */
+export function dialedOf({ arrival, dialedMatch }: Call): RecordBody['sallyport']['dialed'] {
+  const { dialed } = arrival.client
+  if (dialed === undefined) return undefined
+  return { ip: dialed.address, port: dialed.port, match: dialedMatch }
 }
 
 function holdFacts({ id, by, at }: CallHold): NonNullable<CallFacts['hold']> {

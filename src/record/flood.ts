@@ -1,5 +1,6 @@
 // Keeps a client that is refused over and over from filling the journal: beyond a number a task and second, refusals are
-// counted and reported in one record with exact numbers. Called by `recorder.ts` before it records a refused call or message.
+// counted and reported in one record with exact numbers. Called by `recorder.ts` before it records a refused call,
+// message or DNS query.
 
 import type { Reason } from '../errors.ts'
 import type { Task } from '../tasks/task.ts'
@@ -15,7 +16,7 @@ export interface DenialLimiterOptions {
   readonly now: () => number
 }
 
-type DeniedAction = 'call-denied' | 'message-denied'
+type DeniedAction = 'call-denied' | 'message-denied' | 'dns-denied'
 
 interface Window {
   readonly task: Task | undefined

@@ -10,6 +10,7 @@ import type { Alerts, Detected } from './detect/alerts.ts'
 import type { Detector } from './detect/detector.ts'
 import { callRecord, eventRecord, type EventFields } from './ecs.ts'
 import { endedRecord, isDecidedRequest, startedRecord } from './call-text.ts'
+import { dnsRecord, type RefusedQuery } from './dns-record.ts'
 import { factsOf, type CallAction } from './facts.ts'
 import type { DenialLimiter } from './flood.ts'
 import type { Journal } from './journal/journal.ts'
@@ -120,6 +121,21 @@ export class CallRecorder {
     detector.noteDenial(call.task, call.reason, call.id, isRecorded)
     if (isRecorded) this.#append(call, 'call-denied')
     if (detected) this.#options.alerts.raise({ ...detected, calls: isRecorded ? [call.id] : [] })
+  }
+
+  /** Whether what is refused now can be put on record. */
+  get canRecord(): boolean {
+    return this.#options.journal.stats.available
+  }
+
+  /** Writes that a DNS query was refused, or counts it with others of a flood. */
+  recordRefusedQuery(query: RefusedQuery): void {
+    const { journal, denials, detector, now } = this.#options
+    const { task, reason } = query
+    const isRecorded = denials.admit(task, reason, now(), 'dns-denied')
+    // It is no call that an alert could name.
+    detector.noteDenial(task, reason, undefined, false)
+    if (isRecorded) this.#watch(journal.append(dnsRecord(query, now())))
   }
 
   /** A placeholder travels in a body to a place where it is worthless: one alert a task, credential and destination. */

@@ -20,7 +20,7 @@ const tasks = new WeakMap<RecordTask, RecordTask>()
 /** Takes all secrets out of a record; the record itself where there are none. */
 export function redactRecord(record: RecordBody, redactor: Redactor): RecordBody {
   const { message, destination, url, http, tls, user_agent: agent, sallyport } = record
-  const { gen_ai, mcp, jsonrpc, rpc, error, trace, span } = record
+  const { gen_ai, mcp, jsonrpc, rpc, error, trace, span, dns } = record
   const taskId = sallyport.task?.id
   const text: Redact = (each) => redactor.text(each, taskId)
   return {
@@ -41,6 +41,7 @@ export function redactRecord(record: RecordBody, redactor: Redactor): RecordBody
     ...(error && { error: redactDeep(error, text) }),
     ...(trace && { trace: redactDeep(trace, text) }),
     ...(span && { span: redactDeep(span, text) }),
+    ...(dns && { dns: redactDeep(dns, text) }),
     sallyport: redactOwn(sallyport, record.event.action, redactor, text),
   }
 }

@@ -122,6 +122,7 @@ function inspectedText({
   trace,
   span,
   threat,
+  dns,
 }: RecordBody): string {
   let text = ''
   if (gen_ai !== undefined) text += `,"gen_ai":${jsonText(gen_ai)}`
@@ -131,6 +132,7 @@ function inspectedText({
   if (error !== undefined) text += `,"error":${jsonText(error)}`
   if (trace !== undefined && span !== undefined) text += traceText(trace.id, span.id)
   if (threat !== undefined) text += `,"threat":${jsonText(threat)}`
+  if (dns !== undefined) text += `,"dns":${jsonText(dns)}`
   return text
 }
 
@@ -144,7 +146,7 @@ function sallyportText(own: RecordBody['sallyport']): string {
   let text = ',"sallyport":{"schema":1'
   if (mode !== undefined) text += `,"mode":"${mode}"`
   if (call !== undefined)
-    text += `,"call":{"id":${quote(call.id)}${optional('kind', call.kind)}${optional('parent', call.parent)}}`
+    text += `,"call":{"id":${quote(call.id)}${optional('kind', call.kind)}${optional('parent', call.parent)}${optional('door', call.door)}}`
   if (message !== undefined) text += `,"message":${jsonText(message)}`
   if (task !== undefined) text += `,"task":${kept(task satisfies RecordTask)}`
   if (decision !== undefined) text += decisionText(decision)
@@ -154,12 +156,21 @@ function sallyportText(own: RecordBody['sallyport']): string {
   if (own.hold !== undefined) text += `,"hold":${jsonText(own.hold)}`
   if (own.headers !== undefined) text += `,"headers":${jsonText(own.headers)}`
   if (own.content !== undefined) text += `,"content":${jsonText(own.content)}`
-  if (upstream !== undefined) text += `,"upstream":{"tls":${quote(upstream.tls)}}`
+  if (own.dialed !== undefined) text += `,"dialed":${jsonText(own.dialed)}`
+  if (upstream !== undefined) text += upstreamText(upstream)
   if (own.detection !== undefined) text += `,"detection":${jsonText(own.detection)}`
   if (own.checkpoint !== undefined) text += `,"checkpoint":${jsonText(own.checkpoint)}`
   if (detail !== undefined) text += `,"detail":${jsonText(detail)}`
   if (chain !== undefined) text += `,"chain":${jsonText(chain)}`
   return `${text}}`
+}
+
+/** The member `upstream` of our own part. */
+export function upstreamText(upstream: NonNullable<RecordBody['sallyport']['upstream']>): string {
+  const { tls, connect_by: connectBy } = upstream
+  // Most have the one and nothing else.
+  if (tls === undefined || connectBy !== undefined) return `,"upstream":${jsonText(upstream)}`
+  return `,"upstream":{"tls":${quote(tls)}}`
 }
 
 function decisionText(decision: NonNullable<RecordBody['sallyport']['decision']>): string {

@@ -51,6 +51,8 @@ const USUAL: Readonly<Record<string, Usual>> = {
   'client-rejected-certificate': usual(['network'], ['denied'], 'failure'),
   'call-denied-repeated': usual(['network', 'web'], ['denied'], 'failure'),
   'message-denied-repeated': usual(['web', 'api'], ['denied'], 'failure'),
+  'dns-denied': usual(['network'], ['denied', 'protocol'], 'failure'),
+  'dns-denied-repeated': usual(['network'], ['denied', 'protocol'], 'failure'),
   'message-allowed-repeated': usual(['web', 'api'], ['allowed', 'info'], 'unknown'),
   'identity-shared': REFUSED,
   'identity-shared-repeated': REFUSED,
@@ -91,9 +93,9 @@ export function usualOf(action: string): Usual {
   return (Object.hasOwn(USUAL, action) && USUAL[action]) || USUAL_ELSE
 }
 
-/** Whether an action tells of a refusal: of a call or a message, or of many. */
+/** Whether an action tells of a refusal: of a call, a message or a DNS query, or of many. */
 export function isDenial(action: string): boolean {
-  return action.startsWith('call-denied') || action.startsWith('message-denied')
+  return /^(?:call|message|dns)-denied/.test(action)
 }
 
 /**

@@ -38,6 +38,14 @@ export interface TunnelScope {
   readonly tls: boolean
 }
 
+/** A connection whose client knows of no proxy: each request says by its Host where it goes. */
+export interface DirectScope {
+  /** Where the client connected to, as far as it is known. */
+  readonly dialed: Endpoint | undefined
+  /** Where a Host names none and nothing is known of what was dialed. */
+  readonly defaultPort: number
+}
+
 /** A request whose destination and framing are beyond doubt. */
 export interface CanonicalRequest {
   readonly method: string
@@ -97,6 +105,27 @@ export function readRequest(
     upgrade: head.upgrade && readUpgrade(head, framing),
     expectsContinue: version !== '1.0' && firstValue(headers, 'expect') !== undefined,
   }
+}
+
+/**
+ * Reads where a request goes whose client knows of no proxy. HTTP/1.0 may leave Host out: then it goes where it was dialed.
+ * @throws the same tokens as `readRequest`; authority-mismatch also where Host names another port than the one that was dialed
+ */
+export function readDirect(
+  head: RequestHead,
+  { dialed, defaultPort }: DirectScope,
+  headerCountMax: number,
+): TunnelScope {
+  checkHead(head, headerCountMax)
+  const host = checkHost(head.headers, head.version)
+  if (host === undefined) {
+    if (dialed === undefined) throw new EgressError('missing-host')
+    return { endpoint: dialed, tls: false }
+  }
+  const endpoint = parseAuthority(host, dialed?.port ?? defaultPort)
+  if (dialed !== undefined && endpoint.port !== dialed.port)
+    throw new EgressError('authority-mismatch', { part: 'port' })
+  return { endpoint, tls: false }
 }
 
 /**

@@ -6,9 +6,17 @@ import t from 'tap'
 
 // From the lowest to the highest; a module imports only from its own layer's room or below.
 const LAYERS: readonly (readonly string[])[] = [
-  ['errors.ts', 'limits.ts', 'deadlines.ts'],
+  ['errors.ts', 'door-limits.ts', 'limits.ts', 'deadlines.ts'],
   ['wire/'],
-  ['inspect/', 'policy/', 'tasks/task.ts', 'credentials/secret.ts', 'ledger/owed.ts'],
+  [
+    'inspect/',
+    'policy/',
+    'tasks/task.ts',
+    'credentials/secret.ts',
+    'credentials/vault.ts',
+    'credentials/reveal.ts',
+    'ledger/owed.ts',
+  ],
   ['call-parts.ts', 'call.ts'],
   ['net/'],
   ['identify/', 'tasks/', 'credentials/', 'ledger/', 'inject/', 'tls/', 'forward/', 'record/'],

@@ -4,6 +4,7 @@
 // `npm run bench -- tasks [--tasks N]`: what many tasks cost.
 // `npm run bench -- record [--records N]`: what the record costs, how fast it is at a sink, and what a dead sink holds up.
 // `npm run bench -- inside [--seconds N] [--rounds N]`: what it costs to look inside MCP calls and streamed completions.
+// `npm run bench -- doors [--seconds N] [--rounds N]`: HTTP/2, the transparent door, and what `run` adds to a command.
 // `npm run bench -- decide [--seconds N] [--rounds N]`: decisions a second by sets of rules of many sizes, and what of a call they are.
 
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -11,6 +12,7 @@ import { parseArgs } from 'node:util'
 
 import { measureDecisions, measureShare, printDecisions, printRates } from './decide.ts'
 import { measureInside, printInside } from './inside.ts'
+import { measureDoors, printDoors } from './doors.ts'
 import { runLoad, type LoadResult, type Way } from './load.ts'
 import {
   cpuSeconds,
@@ -144,6 +146,10 @@ try {
     const costs = await measureInside(seconds, rounds)
     if (values.json) console.log(JSON.stringify(costs))
     else printInside(costs)
+  } else if (positionals[0] === 'doors') {
+    const costs = await measureDoors(seconds, rounds)
+    if (values.json) console.log(JSON.stringify(costs))
+    else printDoors(costs)
   } else if (positionals[0] === 'decide') {
     const costs = measureDecisions(Number(values.seconds ?? 0.3), rounds)
     const shares = await measureShare(seconds)

@@ -5,7 +5,8 @@ import net from 'node:net'
 import tls from 'node:tls'
 
 /** How a request reaches the origin. */
-export type Way = 'direct-http' | 'direct-https' | 'plain' | 'tunnel' | 'intercepted'
+export type Way =
+  'direct-http' | 'direct-https' | 'plain' | 'tunnel' | 'intercepted' | 'transparent'
 
 /** One measured run. */
 export interface LoadOptions {
@@ -17,6 +18,8 @@ export interface LoadOptions {
   readonly host: string
   readonly originPort: number
   readonly proxyPort: number
+  /** Of the origin; default 127.0.0.1. */
+  readonly address?: string
   readonly ca: string
   /** `Proxy-Authorization: …` of the task; undefined: the configuration's own. */
   readonly login?: string
@@ -49,7 +52,7 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
     while (performance.now() < endsAt) {
       const at = performance.now()
       try {
-        connection ??= await open(options)
+        connection ??= await openConnection(options)
         const first = await exchange(connection, options.request ?? requestBytes(options))
         latencies.push(performance.now() - at)
         firsts.push(first - at)
@@ -82,18 +85,21 @@ function requestBytes({ way, host, originPort, login }: LoadOptions): string {
   return `GET ${target} HTTP/1.1\r\nHost: ${host}:${originPort}\r\nUser-Agent: bench\r\nAccept: */*\r\n${proof}\r\n`
 }
 
-async function open(options: LoadOptions): Promise<net.Socket> {
-  const { way, host, originPort, proxyPort, ca, login } = options
+/** Opens a connection the way of a load, TLS included. @param protocols offered by ALPN */
+export async function openConnection(
+  { way, host, originPort, proxyPort, ca, login, address }: LoadOptions,
+  protocols?: readonly string[],
+): Promise<net.Socket> {
   const direct = way === 'direct-http' || way === 'direct-https'
   const socket = net.connect({
-    host: '127.0.0.1',
+    host: direct ? (address ?? '127.0.0.1') : '127.0.0.1',
     port: direct ? originPort : proxyPort,
     noDelay: true,
   })
   socket.on('error', () => socket.destroy())
   await once(socket, 'connect')
   if (way === 'direct-http' || way === 'plain') return socket
-  if (!direct) {
+  if (!direct && way !== 'transparent') {
     const proof = login === undefined ? '' : `${login}\r\n`
     socket.write(
       `CONNECT ${host}:${originPort} HTTP/1.1\r\nHost: ${host}:${originPort}\r\n${proof}\r\n`,
@@ -101,7 +107,12 @@ async function open(options: LoadOptions): Promise<net.Socket> {
     const head = await readUntil(socket, '\r\n\r\n')
     if (!head.startsWith('HTTP/1.1 200')) throw new Error(head)
   }
-  const secure = tls.connect({ socket, servername: host, ca })
+  const secure = tls.connect({
+    socket,
+    servername: host,
+    ca,
+    ...(protocols && { ALPNProtocols: [...protocols] }),
+  })
   secure.on('error', () => secure.destroy())
   await once(secure, 'secureConnect')
   return secure

@@ -1,14 +1,16 @@
 // The benchmark's upstream: 1 KiB over HTTP and HTTPS on loopback, in a process of its own; and what an MCP server and a model
-// answer, by their paths. Started by `bench.ts` with the certificate's and the key's files; prints its two ports.
+// answer, by their paths. Started by `bench.ts` with the certificate's and the key's files, and perhaps an address whose port 443
+// it is to take; prints its ports.
 
 import { readFileSync } from 'node:fs'
 import http from 'node:http'
+import http2 from 'node:http2'
 import https from 'node:https'
 
 import { portOf } from '../fixtures/port.ts'
 
 const BODY = Buffer.alloc(1024, 'x')
-const [certFile, keyFile] = process.argv.slice(2)
+const [certFile, keyFile, address443] = process.argv.slice(2)
 
 const TOKENS = 20
 const RESULT = JSON.stringify({
@@ -54,15 +56,18 @@ function chunk(delta: object, finish: string | null): string {
 }
 
 const plain = http.createServer({ noDelay: true, keepAliveTimeout: 60_000 }, answer)
-const secure = https.createServer(
-  {
-    noDelay: true,
-    keepAliveTimeout: 60_000,
-    cert: readFileSync(certFile!),
-    key: readFileSync(keyFile!),
-  },
-  answer,
-)
+const pair = { cert: readFileSync(certFile!), key: readFileSync(keyFile!) }
+const options = { noDelay: true, keepAliveTimeout: 60_000, ...pair }
+const secure = https.createServer(options, answer)
+const multiplexed = http2.createSecureServer(pair, (_request, response) => {
+  response.writeHead(200, { 'content-type': 'text/plain', 'content-length': BODY.length })
+  response.end(BODY)
+})
 await new Promise<void>((resolve) => plain.listen(0, '127.0.0.1', resolve))
 await new Promise<void>((resolve) => secure.listen(0, '127.0.0.1', resolve))
-console.log(JSON.stringify({ http: portOf(plain), https: portOf(secure) }))
+await new Promise<void>((resolve) => multiplexed.listen(0, address443 ?? '127.0.0.1', resolve))
+if (address443 !== undefined)
+  await new Promise<void>((resolve) =>
+    https.createServer(options, answer).listen(443, address443, resolve),
+  )
+console.log(JSON.stringify({ http: portOf(plain), https: portOf(secure), h2: portOf(multiplexed) }))

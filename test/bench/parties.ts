@@ -9,6 +9,11 @@ import path from 'node:path'
 import { makePki } from '../fixtures/pki.ts'
 import { freePort } from '../fixtures/port.ts'
 
+const ORIGIN = path.join(import.meta.dirname, 'origin.ts')
+/** A name that is at an address where a benchmark's origin may take port 443. */
+export const HOST_443 = 'door.test'
+/** That address. */
+export const ADDRESS_443 = '127.0.0.9'
 const TICKS_PER_SECOND = 100
 // Of calls, bytes and time each.
 const LIMIT =
@@ -18,6 +23,8 @@ const LIMIT =
 export interface Ports {
   readonly http: number
   readonly https: number
+  /** HTTP/2 alone. */
+  readonly h2: number
 }
 
 /** All that take part. */
@@ -89,12 +96,16 @@ export function file(name: string, text: string): string {
   return at
 }
 
-/** Starts an origin. @param cert file of its certificate @param key file of its key */
-export async function startOrigin(cert: string, key: string): Promise<Ports> {
+/** Starts an origin. @param cert file of its certificate @param key file of its key @param address443 it takes port 443 of too */
+export async function startOrigin(cert: string, key: string, address443?: string): Promise<Ports> {
   const child = keep(
-    spawn(process.execPath, [path.join(import.meta.dirname, 'origin.ts'), cert, key], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    }),
+    spawn(
+      process.execPath,
+      [ORIGIN, cert, key, ...(address443 === undefined ? [] : [address443])],
+      {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      },
+    ),
   )
   const text = await new Promise<string>((resolve, reject) => {
     child.stdout.once('data', (chunk: Buffer) => resolve(chunk.toString()))
@@ -113,7 +124,12 @@ export interface Sidecar {
   readonly ca: string
 }
 
-/** Starts a sidecar with these rules. @param name of its directory; `inspect` has a credential @param more of its configuration */
+/**
+ * Starts a sidecar with these rules.
+ * @param name of its directory; `inspect` has a credential
+ * @param more of its configuration
+ * @param doors members of `listen`
+ */
 export async function startSidecar(
   name: string,
   upstreamCa: string,
@@ -121,6 +137,7 @@ export async function startSidecar(
   rules: readonly string[],
   httpsPort: number,
   more = '',
+  doors = '',
 ): Promise<Sidecar> {
   const port = await freePort()
   const health = await freePort()
@@ -133,8 +150,8 @@ export async function startSidecar(
       : ''
   const config = file(
     `${name}/sallyport.yaml`,
-    `listen: { proxy: '127.0.0.1:${port}', health: '127.0.0.1:${health}' }
-upstream: { ca: [upstream.pem], hosts: { ${host}: ['127.0.0.1'] } }
+    `listen: { proxy: '127.0.0.1:${port}', health: '127.0.0.1:${health}'${doors} }
+upstream: { ca: [upstream.pem], hosts: { ${host}: ['127.0.0.1'], ${HOST_443}: ['${ADDRESS_443}'] } }
 ${credential}${more}task:
   intent: bench
   owner: { name: Bench, team: bench }

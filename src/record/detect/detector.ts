@@ -72,8 +72,17 @@ export class Detector {
     this.#bytes.note(call, isOver)
   }
 
-  /** A call, or a message in it, is refused. @param isRecorded whether it has a record of its own */
-  noteDenial(task: Task | undefined, reason: Reason, callId: string, isRecorded: boolean): void {
+  /**
+   * A call, a message in it, or a DNS query is refused.
+   * @param callId undefined: it is none
+   * @param isRecorded whether it has a record of its own
+   */
+  noteDenial(
+    task: Task | undefined,
+    reason: Reason,
+    callId: string | undefined,
+    isRecorded: boolean,
+  ): void {
     const whose = NOT_ITS_OWN.has(reason) ? undefined : task
     this.#storms.note(whose, reason, isRecorded ? callId : undefined)
   }

@@ -100,7 +100,7 @@ function addDecided({ gen_ai: asked, tls, sallyport }: RecordBody, kinds: Set<Ki
   if (asked?.tool !== undefined) kinds.add('tool')
   if (asked?.request?.model !== undefined) kinds.add('model')
   if (sallyport.credential !== undefined) kinds.add('credential')
-  if (tls !== undefined || sallyport.upstream !== undefined) kinds.add('tls')
+  if (tls !== undefined || sallyport.upstream?.tls !== undefined) kinds.add('tls')
 }
 
 function own(table: Readonly<Record<string, readonly Kind[]>>, key: string): readonly Kind[] {

@@ -82,6 +82,7 @@ export function isAlwaysTaken(action: string): boolean {
 const COUNTED_BY: ReadonlyMap<string, string> = new Map([
   ['call-denied-repeated', 'reasons'],
   ['message-denied-repeated', 'reasons'],
+  ['dns-denied-repeated', 'reasons'],
   ['alerts-repeated', 'names'],
   ['message-allowed-repeated', 'kinds'],
 ])
@@ -95,9 +96,9 @@ export class RepeatedCounts {
     return this.#byAction.size === 0
   }
 
-  /** Counts one refused call or message, one alert, or all of a record that is itself a count. */
+  /** Counts one refused call, message or DNS query, one alert, or all of a record that is itself a count. */
   add({ event: { action, kind, reason }, sallyport }: RecordBody): void {
-    if (action === 'call-denied' || action === 'message-denied')
+    if (action === 'call-denied' || action === 'message-denied' || action === 'dns-denied')
       this.#add(`${action}-repeated`, reason ?? 'internal', 1)
     const { detection, detail } = sallyport
     if (detection !== undefined && kind === 'alert') {

@@ -60,6 +60,13 @@ export function lockDirectory(dir: string): DirectoryLock {
   throw new EgressError('audit-unavailable', { journal: dir, heldBy: 'another start' })
 }
 
+/** The living process that holds a journal directory; undefined where none does. Takes nothing. */
+export function findHolder(dir: string): number | undefined {
+  const path = join(dir, 'lock')
+  const text = readText(path)
+  return text !== undefined && isHeld(path, text) ? (holderOf(text)?.pid ?? 0) : undefined
+}
+
 function holdLock(path: string, text: string): DirectoryLock {
   const touch = setInterval(() => {
     try {

@@ -17,6 +17,10 @@ import {
 } from './ocsf-objects.ts'
 import { CLASSES, HTTP_ACTIVITIES, type Activity, type OcsfPart } from './ocsf-words.ts'
 
+// In the order of their numbers.
+const RCODES = ['NOERROR', 'FORMERR', 'SERVFAIL', 'NXDOMAIN', 'NOTIMP', 'REFUSED']
+const RCODE_CAPTIONS = ['NoError', 'FormError', 'ServError', 'NXDomain', 'NotImp', 'Refused']
+
 // Whose call it is was asked, and the answer was no.
 const UNPROVED: ReadonlySet<string> = new Set([
   'identity-missing',
@@ -93,6 +97,31 @@ function lookupPart(record: unknown, reason: string, name: string, origin: Origi
       query: isHostName(name) ? { hostname: name } : undefined,
       rcode_id: isAnswered ? 0 : undefined,
       rcode: isAnswered ? 'NoError' : undefined,
+    },
+  }
+}
+
+/** The record of a DNS query that was refused, or of many: no connection is made for it, whatever it is carried by. */
+export function queryPart(record: unknown, action: string, origin: Origin): OcsfPart {
+  const { connection_info: _, ...network } = networkMembers(record, origin)
+  const name = textAt(record, 'dns', 'question', 'name') ?? ''
+  const code = textAt(record, 'dns', 'response_code')
+  const number = RCODES.indexOf(code ?? '')
+  return {
+    of: CLASSES.dns,
+    activity: action === 'dns-denied' ? 1 : 6,
+    members: {
+      ...network,
+      actor: actorOf(record),
+      query: isHostName(name)
+        ? compact({
+            hostname: name,
+            type: textAt(record, 'dns', 'question', 'type'),
+            class: textAt(record, 'dns', 'question', 'class'),
+          })
+        : undefined,
+      rcode_id: number < 0 ? undefined : number,
+      rcode: number < 0 ? undefined : RCODE_CAPTIONS[number],
     },
   }
 }

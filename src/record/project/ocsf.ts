@@ -4,7 +4,7 @@
 import type { RecordBody } from '../body.ts'
 import type { Origin } from './format.ts'
 import { compact, countAt, textAt, textsAt, timeOf, valueAt, type JsonObject } from './members.ts'
-import { callPart } from './ocsf-calls.ts'
+import { callPart, queryPart } from './ocsf-calls.ts'
 import { alertPart, changePart, messagePart, sidecarPart } from './ocsf-events.ts'
 import { observablesOf, productOf, ruleMembers } from './ocsf-objects.ts'
 import {
@@ -17,6 +17,7 @@ import {
 } from './ocsf-words.ts'
 import { severityOf } from './severity.ts'
 import { summaryOf } from './summary.ts'
+import { isDenial } from '../usual.ts'
 
 /** One record as one event. */
 export function projectOcsf(record: RecordBody, origin: Origin): JsonObject {
@@ -54,6 +55,7 @@ function partOf(record: RecordBody, origin: Origin): OcsfPart {
   const isAlert = textAt(record, 'event', 'kind') === 'alert' && !isChange
   if (isAlert || valueAt(record, 'sallyport', 'detection') !== undefined) return alertPart(record)
   if (action.startsWith('call-')) return callPart(record, action, origin)
+  if (action.startsWith('dns-')) return queryPart(record, action, origin)
   if (action.startsWith('message-') || action.startsWith('control-'))
     return messagePart(record, action)
   if (action === 'rules-reload-asked') return messagePart(record, action)
@@ -64,7 +66,7 @@ function partOf(record: RecordBody, origin: Origin): OcsfPart {
 function controlMembers(record: unknown): JsonObject {
   const verdict = textAt(record, 'sallyport', 'decision', 'verdict')
   const action = textAt(record, 'event', 'action') ?? ''
-  const isDenied = verdict === 'deny' || /^(?:call|message)-denied/.test(action)
+  const isDenied = verdict === 'deny' || isDenial(action)
   if (verdict === undefined && !isDenied) return {}
   const isObserved = textAt(record, 'sallyport', 'decision', 'would_deny') !== undefined
   const [actionId, actionName] = isDenied

@@ -116,6 +116,7 @@ function addNetwork(list: AttributeList, record: unknown): void {
     list.text('network.peer.address', address)
     list.count('network.peer.port', port)
   }
+  list.text('dns.question.name', textAt(record, 'dns', 'question', 'name'))
   list.text('client.address', textAt(record, 'source', 'ip'))
   list.count('client.port', portAt(record, 'source', 'port'))
   if (valueAt(record, 'destination') !== undefined) list.text('network.transport', 'tcp')
@@ -156,6 +157,7 @@ const TEXTS = paths(
   'gen_ai.operation.name',
   'gen_ai.provider.name',
   'gen_ai.request.model',
+  'gen_ai.conversation.id',
   'gen_ai.response.id',
   'gen_ai.response.model',
   'gen_ai.prompt.name',

@@ -20,11 +20,14 @@ export function summaryOf(record: unknown): string {
     .join(' ')
 }
 
-/** What a record is about, in one text: its URL with its method, its destination, its task; undefined where it names none. */
+/** What a record is about, in one text: its URL with its method, its DNS question, its destination; undefined where it names none. */
 export function subjectOf(record: unknown): string | undefined {
   const url = textAt(record, 'url', 'full')
   const method =
     textAt(record, 'http', 'request', 'method') ?? textAt(record, 'mcp', 'method', 'name')
   if (url !== undefined) return method === undefined ? url : `${method} ${url}`
+  const asked = textAt(record, 'dns', 'question', 'name')
+  if (asked !== undefined)
+    return `${textAt(record, 'dns', 'question', 'type') ?? ''} ${asked}`.trim()
   return textAt(record, 'destination', 'domain') ?? textAt(record, 'destination', 'ip')
 }

@@ -133,8 +133,9 @@ function messageParts(
 const FOR_MACHINES: ReadonlySet<string> = new Set(['signature', 'previousSignature', 'checks'])
 const DETAIL_LENGTH_MAX = 200
 
-function eventText({ event, message, destination, sallyport }: RecordBody): string {
+function eventText({ event, message, destination, dns, sallyport }: RecordBody): string {
   const parts = [event.action]
+  if (dns?.question !== undefined) parts.push(dns.question.type, dns.question.name)
   if (message !== undefined) parts.push(message)
   const host = destination?.domain ?? destination?.ip
   if (host !== undefined) parts.push(`${host}:${String(destination?.port)}`)

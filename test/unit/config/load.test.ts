@@ -118,7 +118,6 @@ void t.test('keys that this version does not serve are refused by name', (t) => 
   const keys: Record<string, string> = {
     'control.principals.0.oidc':
       'control: { principals: [{ name: a, tokenFile: t, roles: [viewer], oidc: {} }] }',
-    'upstream.proxy': 'upstream: { proxy: { url: http://x:1 } }',
     'sinks.0.kafka': 'sinks: [{ kafka: {}, stdout: {} }]',
     'task.parent': `${TASK}  parent: t_1`,
     'task.identity.subject': `${TASK}  identity: { subject: spiffe://a }`,
@@ -138,6 +137,58 @@ void t.test('keys that this version does not serve are refused by name', (t) => 
       key,
     )
   }
+  t.end()
+})
+
+void t.test('a proxy above is read, and what it cannot be is said in words', (t) => {
+  const { config } = load(
+    'upstream: { proxy: { url: "https://Corp-Proxy.test", auth: { user: us, password: { file: p.secret } } } }',
+  )
+  t.match(config?.upstream.proxy, {
+    url: { endpoint: { host: 'corp-proxy.test', port: 443 }, tls: true },
+    connectBy: 'address',
+    auth: { user: 'us', password: { file: path.join(dir, 'p.secret') } },
+  })
+  t.match(load('upstream: { proxy: { url: "http://[::1]:3128/", connectBy: name } }').config, {
+    upstream: { proxy: { url: { endpoint: { host: '::1', port: 3128 }, tls: false } } },
+  })
+  const told = (text: string): string[] =>
+    load(text).problems.map(({ code, message }) => `${code} ${message}`)
+  const mistakes: Record<string, RegExp> = {
+    'url: "http://us:pw@x:1"': /no user and no password in the URL: they are `auth/,
+    'url: "socks5://x:1"': /expected http:\/\/HOST:PORT/,
+    'url: "http://x:1/path"': /expected http:\/\/HOST:PORT/,
+    'url: "http://x:99999"': /expected http:\/\/HOST:PORT/,
+    'url: "http://sallyport.internal:1"': /expected http:\/\/HOST:PORT/,
+    'url: "http://x:1", connectBy: both': /expected address or name/,
+    'url: "http://x:1", auth: { user: "a:b", password: { env: A } }': /without a colon/,
+    'url: "http://x:1", auth: { user: a, password: secret }': /expected \{ env: NAME \}/,
+    'connectBy: name': /url/,
+  }
+  for (const [text, message] of Object.entries(mistakes)) {
+    const problems = told(`upstream: { proxy: { ${text} } }`)
+    t.match(problems, [message], text)
+    t.equal(problems.length, 1, text)
+    t.notMatch(problems.join(), 'us:pw')
+  }
+  t.match(
+    told(
+      'listen: { proxy: "0.0.0.0:9000" }\nupstream: { proxy: { url: "http://localhost:9000" } }',
+    ),
+    [/conflict .*is a listener of this sidecar/],
+  )
+  t.strictSame(
+    told(
+      'listen: { proxy: "127.0.0.2:9000" }\nupstream: { proxy: { url: "http://127.0.0.3:9000" } }',
+    ),
+    [],
+  )
+  const plain =
+    'credentials: { a: { source: { env: A }, inject: { bearer: true }, hosts: ["a.test:80"], insecurePlaintext: true } }'
+  t.match(told(`${plain}\nupstream: { proxy: { url: "http://x:1", connectBy: name } }`), [
+    /conflict `a` is sent in plaintext to listed addresses only/,
+  ])
+  t.strictSame(told(`${plain}\nupstream: { proxy: { url: "http://x:1" } }`), [])
   t.end()
 })
 
@@ -214,6 +265,38 @@ void t.test('R12: a task lives no longer than the limit', (t) => {
   t.match(found(TASK.replace('30m', '25h')), [/limit-exceeded .*taskLifetimeMs`, 1d/])
   t.ok(loaded(`${TASK.replace('30m', '25h')}limits: { taskLifetimeMs: 48h }\n`).task)
   t.match(found(TASK.replace('30m', '30')), [/expected a duration/])
+  t.end()
+})
+
+void t.test('each door is reachable by the static task alone, and is its own', (t) => {
+  const doors = (text: string): string => `listen: { proxy: "127.0.0.1:3128", ${text} }\n`
+  const transparent = doors('transparent: { http: "127.0.0.1:80", tls: "127.0.0.1:443" }')
+  t.ok(loaded(transparent + TASK))
+  t.match(found(transparent), [/missing-key .listen\.transparent. needs .task./])
+  t.match(
+    found(transparent + TASK.replace('30m', '30')),
+    [/expected a duration/],
+    'a task that cannot be read is there all the same',
+  )
+  t.ok(loaded(doors('socks: "127.0.0.1:1080"')), 'clients of SOCKS can prove their tasks')
+  const wide = doors(
+    'socks: "0.0.0.0:1080", transparent: { http: "0.0.0.0:80", tls: "[::]:443", dns: "0.0.0.0:53" }',
+  )
+  const shared = Array.from({ length: 4 }, () => /shared-listener/)
+  t.match(found(wide + TASK), shared)
+  t.equal(found(wide + TASK).length, shared.length)
+  t.ok(loaded(`${wide}${TASK}  identity: { sources: [10.1.2.0/24] }\n`))
+  t.match(found(doors('socks: "127.0.0.1:3128"')), [
+    /conflict .listen\.socks. and .listen\.proxy. are the same address/,
+  ])
+  const twice = doors('transparent: { http: "127.0.0.1:443", tls: "127.0.0.1:443" }')
+  t.match(found(twice + TASK), [
+    /conflict .listen\.transparent\.tls. and .listen\.transparent\.http./,
+  ])
+  t.match(found(doors('socks: "127.0.0.1:15020"')), [
+    /conflict .listen\.health. and .listen\.socks./,
+  ])
+  t.ok(loaded(doors('socks: "127.0.0.1:0", transparent: { http: "127.0.0.1:0" }') + TASK))
   t.end()
 })
 

@@ -14,6 +14,8 @@ import { dial, listen, makeDialer, permitFor, reasonOf } from './support.ts'
 const fields = {
   callId: 'c',
   taskId: 't',
+  rootId: 't',
+  isNameWritten: () => true,
   endpoint: { ...normalizeHost('127.0.0.1'), port: 80 },
   addresses: { allowed: [], denied: [] },
   tls: false,

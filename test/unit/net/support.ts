@@ -12,6 +12,7 @@ import type { OwnListener } from '../../../src/net/classify.ts'
 import { Dialer, type Dialed } from '../../../src/net/dial.ts'
 import { issueCallPermit } from '../../../src/net/issue-call.ts'
 import type { CallPermit, OperatorPermit } from '../../../src/net/permit.ts'
+import type { ProxyAbove } from '../../../src/net/proxy-above.ts'
 import { Resolver } from '../../../src/net/resolve.ts'
 import type { AddressPolicy } from '../../../src/policy/decision.ts'
 import { parseCidr, type Cidr } from '../../../src/wire/address.ts'
@@ -43,6 +44,8 @@ export function permitFor(host: string, port: number, options: PermitOptions = {
   return issueCallPermit({
     callId: 'c_1',
     taskId,
+    rootId: taskId,
+    isNameWritten: () => true,
     endpoint: { ...normalizeHost(host), port },
     addresses: { ...addressesOf(options), ...(also && { also: also.map(addressesOf) }) },
     tls: secure,
@@ -71,11 +74,13 @@ export function makeDialer(
     readonly own?: readonly OwnListener[]
     readonly limits?: Partial<Limits>
     readonly roots?: readonly string[]
+    readonly above?: ProxyAbove
     readonly onDial?: (outcome: 'connected' | 'failed') => void
   } = {},
 ): Dialer {
   const limits = { ...DEFAULT_LIMITS, connectTimeoutMs: 3000, ...options.limits }
   return new Dialer({
+    names: { admit: () => undefined, forget: () => 0 },
     resolver: new Resolver({
       servers: [`127.0.0.1:${options.dnsPort ?? 9}`],
       hosts: options.hosts ?? {},
@@ -85,6 +90,7 @@ export function makeDialer(
     ownListeners: () => options.own ?? [],
     limits,
     upstreamRoots: options.roots ?? [],
+    above: options.above,
     ...(options.onDial && { onDial: options.onDial }),
   })
 }

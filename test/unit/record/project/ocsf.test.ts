@@ -35,6 +35,8 @@ void t.test('R57: records become the classes that the words of the schema ask fo
     ['call-denied', 'not-on-allowlist', 4002, 3],
     ['call-denied', 'identity-missing', 3002, 1],
     ['call-denied-repeated', undefined, 4001, 5],
+    ['dns-denied', 'not-on-allowlist', 4003, 1],
+    ['dns-denied-repeated', undefined, 4003, 6],
     ['message-allowed', undefined, 6003, 99],
     ['message-denied', undefined, 6003, 99],
     ['task-created', undefined, 3004, 1],

@@ -3,6 +3,7 @@
 import * as fc from 'fast-check'
 
 import type { RecordBody } from '../../../../src/record/body.ts'
+import { dnsRecord } from '../../../../src/record/dns-record.ts'
 import { callRecord, crashedCallRecord, eventRecord } from '../../../../src/record/ecs.ts'
 import { messageRecord, repeatedMessagesRecord } from '../../../../src/record/message-record.ts'
 import { recordText } from '../../../../src/record/text.ts'
@@ -169,6 +170,29 @@ function messages(): RecordBody[] {
   ]
 }
 
+function queries(): RecordBody[] {
+  const client = { address: '10.1.2.3', port: 40_000 }
+  const question = { name: 'evil.example.com', type: 'TXT', class: 'IN' }
+  const refused = { client, task: TASK, question, transport: 'udp', detail: {} } as const
+  return [
+    dnsRecord({ ...refused, reason: 'not-on-allowlist', responseCode: 'NXDOMAIN' }, NOW),
+    dnsRecord(
+      {
+        ...refused,
+        client: {},
+        task: undefined,
+        question: { ...question, name: '\\000.a', type: 'TYPE65280' },
+        reason: 'malformed-header',
+        responseCode: undefined,
+        transport: 'tcp',
+        detail: { fault: 'pointer' },
+      },
+      NOW,
+    ),
+    dnsRecord({ ...refused, question: undefined, reason: 'killed', responseCode: 'FORMERR' }, NOW),
+  ]
+}
+
 function events(): RecordBody[] {
   const task = TASK
   const endpoint = TUNNEL.endpoint
@@ -238,7 +262,12 @@ function events(): RecordBody[] {
       endpoint,
       detail: { tool: 'get_issue', server: 'mcp.test', digest: 'sha256:1', change: 'changed' },
     }),
-    ...['call-denied-repeated', 'message-denied-repeated', `${changed}-repeated`].map((action) =>
+    ...[
+      'call-denied-repeated',
+      'message-denied-repeated',
+      'dns-denied-repeated',
+      `${changed}-repeated`,
+    ].map((action) =>
       eventRecord(action, {
         now: NOW,
         task,
@@ -284,6 +313,7 @@ function detections(): RecordBody[] {
 export const SAMPLES: readonly RecordBody[] = [
   ...calls(),
   ...messages(),
+  ...queries(),
   ...events(),
   ...detections(),
 ].map(kept)
