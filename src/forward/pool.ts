@@ -168,7 +168,7 @@ export class UpstreamPool {
         return dial
     let prepare = (): Promise<void> => Promise.resolve()
     const connect = async (signal: AbortSignal): Promise<HttpProtocol> => {
-      const options = { tls, signal, client: BOTH }
+      const options = { tls, signal, client: BOTH, forRequests: true }
       const dialed = await origin.dial(() => dialer.dial(permit, options))
       const protocol = dialed.protocol === 'h2' ? 'h2' : 'http/1.1'
       origin.learn(protocol)

@@ -120,13 +120,12 @@ class Sending {
 
   #write(connection: UpstreamConnection): void {
     const { request, body, pool } = this.#options
-    const { headers: judged, path } = this.#call.outgoing
+    const { headers: outgoing, path } = this.#call.outgoing
     const { method, framing, version } = request
-    const headers = version === '2' ? joinCookies(judged) : judged
     const { addressHead } = connection.dialed
-    const written = { target: path, headers }
-    const { target, headers: fields } = addressHead ? addressHead(written) : written
-    const head = formatRequestHead({ method, target, headers: fields, framing })
+    const written = { target: path, headers: version === '2' ? joinCookies(outgoing) : outgoing }
+    const { target, headers } = addressHead ? addressHead(written) : written
+    const head = formatRequestHead({ method, target, headers, framing })
     if (body.length === 0) {
       connection.write(head)
       connection.sent(pool.responseDueSweep)
