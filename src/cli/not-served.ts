@@ -1,16 +1,9 @@
-// The verbs that the contract names and this version does not serve: each says so, and none is mistaken for done.
-// Called by `program.ts`.
+// What the contract names and this version does not serve: it says so, and is not mistaken for done. Called by the verbs it
+// belongs to.
 
 import type { Command } from 'commander'
 
 import { UsageError } from './io.ts'
-
-const VERBS = ['run'] as const
-
-/** Adds the verbs that are not served yet, hidden from the help. */
-export function registerNotServed(program: Command): void {
-  for (const verb of VERBS) addNotServed(program, verb, verb)
-}
 
 /** Adds one verb that refuses by name. */
 export function addNotServed(parent: Command, name: string, shown: string): void {

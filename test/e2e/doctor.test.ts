@@ -79,7 +79,7 @@ sealed(
   {
     setup: ANY_ADDRESS,
     config:
-      "listen: { socks: '127.0.0.1:1080', transparent: { http: '[::]:80', tls: '[::]:443' } }",
+      "listen: { socks: '127.0.0.1:1080', transparent: { http: '[::]:80', tls: '[::]:443', dns: '0.0.0.0:53' } }",
     task: "identity: { sources: ['0.0.0.0/0', '::/0'] }",
   },
   async (sandbox, t) => {
@@ -93,6 +93,12 @@ sealed(
           intercepted.some((one) => one.tried === tried),
           tried,
         )
+    for (const tried of ['DNS over UDP to 1.1.1.1', 'DNS over TCP to 127.0.0.1'])
+      t.match(
+        findings.find((one) => one.tried === tried),
+        { status: 'ok', means: "the sidecar's own door" },
+        tried,
+      )
     t.ok(
       intercepted.some((one) => one.tried === 'metadata at 169.254.169.254'),
       'also where metadata would be',

@@ -31,19 +31,13 @@ void t.test('help and version are answers, a wrong word is wrong usage', async (
   t.match(await run(['check', '--format', 'xml']), { code: 2, err: /human, json, github, sarif/ })
 })
 
-void t.test(
-  'verbs that are not served yet say so by name and are not mistaken for done',
-  async (t) => {
-    const commands = [['run', '--', 'ls']]
-    for (const words of commands) {
-      const { code, out, err } = await run(words)
-      t.equal(code, 2, words.join(' '))
-      t.equal(out, '')
-      t.equal(err, `sallyport: \`sallyport ${words[0]}\` is not served by this version.\n`)
-    }
-    t.match(await run(['ca', 'rotate']), { code: 2, err: /`sallyport ca rotate` is not served/ })
-  },
-)
+void t.test('what is not served yet says so by name and is not mistaken for done', async (t) => {
+  t.match(await run(['ca', 'rotate']), {
+    code: 2,
+    out: '',
+    err: 'sallyport: `sallyport ca rotate` is not served by this version.\n',
+  })
+})
 
 void t.test('a start hands on a whole configuration, or says what is wrong with it', async (t) => {
   const dir = t.testdir({
