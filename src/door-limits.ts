@@ -14,7 +14,7 @@ export interface DoorLimits {
   readonly http2StreamsMax: number
   /** Streams of such a connection that end within a minute before they are answered; beyond, it ends: `busy`. */
   readonly http2ResetsPerMinute: number
-  /** Frames a second on it that carry nothing (PING, SETTINGS, PRIORITY, empty DATA); beyond, it ends: `busy`. */
+  /** Frames a second on it that carry nothing (PING, SETTINGS, RST_STREAM, empty DATA); beyond, it ends: `busy`. */
   readonly http2ControlFramesPerSecond: number
   /** Bytes that its streams keep between them, bodies to the client among them; beyond, further streams: `busy`. */
   readonly http2SessionBytesMax: number

@@ -3,59 +3,47 @@
 
 import { readFileSync } from 'node:fs'
 import { flushCompileCache } from 'node:module'
+import { isatty } from 'node:tty'
 
 import { runCommand } from './cli/command.ts'
 import type { CommandIo } from './cli/io.ts'
 import type { StartOptions } from './cli/start.ts'
+import { openLog, startSidecar } from './cli/sidecar-process.ts'
 import { printWelcome } from './cli/welcome.ts'
-import type { LogGuard } from './config/secrets.ts'
-import { LOG_LEVELS, makeLog } from './record/log.ts'
 import type { Sidecar } from './sidecar.ts'
 
-const { env, stdout, stderr } = process
+const { env } = process
 const interrupted = new AbortController()
 
+// The streams are made where something is written to them: making one changes how what it leads to is written, and `run`
+// shares both with its command.
 const io: CommandIo = {
-  out: (text) => void stdout.write(text),
-  err: (text) => void stderr.write(text),
+  out: writeOut,
+  err: (text) => void process.stderr.write(text),
   environment: env,
-  color: (env['NO_COLOR'] ?? '') === '' && (stdout.isTTY || (env['FORCE_COLOR'] ?? '') !== ''),
+  color: (env['NO_COLOR'] ?? '') === '' && (isatty(1) || (env['FORCE_COLOR'] ?? '') !== ''),
   signal: interrupted.signal,
   version: readVersion(),
 }
 
-// A reader that has seen enough (`sallyport tail | head`) is no failure.
-stdout.on('error', () => process.exit(0))
 process.on('SIGINT', () => interrupted.abort())
 process.on('SIGTERM', () => interrupted.abort())
 
 process.exitCode = await runCommand(process.argv.slice(2), io, runSidecar)
 
+function writeOut(text: string): void {
+  const { stdout } = process
+  // A reader that has seen enough (`sallyport tail | head`) is no failure.
+  if (stdout.listenerCount('error') === 0) stdout.on('error', () => process.exit(0))
+  stdout.write(text)
+}
+
 async function runSidecar({ config, renew }: StartOptions): Promise<number> {
-  const level = LOG_LEVELS.find((one) => one === env['SALLYPORT_LOG']) ?? 'info'
-  // Filled in as soon as there are secrets.
-  const guard: LogGuard = { mask: (line) => line }
-  const log = makeLog({ level, mask: (line) => guard.mask(line) })
-  // An error that nobody awaited has failed its call closed already; the others go on.
-  process.on('unhandledRejection', (error) =>
-    log.error({ err: error }, 'an error that nobody awaited'),
-  )
+  const { log, guard } = openLog(env, 'info')
   let sidecar: Sidecar
   try {
-    // The CA first: whoever waits for its file to start a client has it while the rest is loaded. The other verbs do
-    // without the data path.
-    const { loadOrMakeCa } = await import('./tls/ca.ts')
-    const ca = loadOrMakeCa({ ...config.ca, now: Date.now })
-    const parts = await import('./sidecar.ts')
-    sidecar = await parts.Sidecar.start({
-      config,
-      ca,
-      environment: env,
-      renew,
-      log,
-      guard,
-      version: io.version,
-    })
+    const { version } = io
+    sidecar = await startSidecar({ config, environment: env, renew, log, guard, version })
   } catch (error) {
     log.error({ err: error }, 'the sidecar did not start')
     return 1

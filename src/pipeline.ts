@@ -42,11 +42,11 @@ import {
   type CallScope,
   type Parts,
 } from './stages.ts'
-import { understand } from './understand/understand.ts'
+import { understand, understandUpgrade } from './understand/understand.ts'
 import { isOwnHost } from './wire/own-host.ts'
 import type { Endpoint } from './wire/authority.ts'
 import type { Sniffed } from './wire/client-hello.ts'
-import { HTTP1_ONLY, HTTP2_FIRST, type HttpProtocol } from './wire/protocol.ts'
+import { offerTo, type HttpProtocol } from './wire/protocol.ts'
 import type { RequestHead, TunnelScope } from './wire/receive.ts'
 import { makeUlid } from './wire/ulid.ts'
 
@@ -155,6 +155,7 @@ export async function runUpgrade(
     fail(call, error, parts)
     client.sendRefusal(call.reason, call)
   } finally {
+    call.inspection?.finish()
     letGo(call, parts)
     parts.recorder.recordEnd(call)
   }
@@ -187,7 +188,7 @@ export async function runTunnel(
     parts.flow.tellRead(call)
     if (decision.verdict !== 'deny') parts.switches.checkCall(endpoint.host, undefined)
     if (decision.verdict === 'deny') await refuseTunnel(call, endpoint, decision, side, parts)
-    else if (decision.mode === 'inspect') await openInspected(call, endpoint, side, parts)
+    else if (decision.mode === 'inspect') await openInspected(call, endpoint, decision, side, parts)
     else await openOpaque(call, { endpoint, headers: head.headers }, decision, side, parts)
   } catch (error) {
     fail(call, error, parts)
@@ -198,7 +199,7 @@ export async function runTunnel(
   }
 }
 
-// What every HTTP call goes through before anything of it leaves. Nobody looks into what an upgraded connection carries.
+// What every HTTP call goes through before anything of it leaves. Nobody judges what an upgraded connection carries.
 async function admit(
   received: Call & Received,
   scope: CallScope,
@@ -209,6 +210,7 @@ async function admit(
   const proof = parts.identifier.prove(received.arrival, received.request.headers)
   if (proof) await proof
   const screened = screenRequest(received, scope, parts)
+  if (client === undefined) await understandUpgrade(screened.call, parts)
   const reading = client && understand(screened, client, parts)
   const verdict = reading === undefined ? screened.verdict : await reading
   const decided = settle(screened.call, verdict, parts)
@@ -256,6 +258,7 @@ async function openOpaque(
 async function openInspected(
   call: Call & Decided,
   endpoint: Endpoint,
+  { isSilent }: ConnectDecision,
   side: TunnelSide,
   parts: Parts,
 ): Promise<void> {
@@ -263,7 +266,8 @@ async function openInspected(
   call.clear()
   side.establish()
   const permit = permitCall(call, endpoint, true)
-  call.reason = await serveInside(call, endpoint, side, () => parts.pool.protocolsOf(permit, call))
+  const askProtocols = isSilent ? undefined : () => parts.pool.protocolsOf(permit, call)
+  call.reason = await serveInside(call, endpoint, side, askProtocols)
 }
 
 async function refuseTunnel(
@@ -280,7 +284,7 @@ async function refuseTunnel(
   await serveInside(call, endpoint, side, undefined, decision.reason)
 }
 
-// What the upstream speaks is asked only for a client that would speak it too; a refusal is told in whichever it likes best.
+// What the upstream speaks is asked only for a client that leaves the choice; a refusal is told in whichever it likes best.
 async function serveInside(
   call: Call,
   endpoint: Endpoint,
@@ -292,8 +296,6 @@ async function serveInside(
   if (start.kind === 'other') throw new EgressError('protocol-not-allowed', { begins: 'other' })
   if (start.kind === 'http') return side.serveCleartext({ endpoint, tls: false }, refusal)
   checkServerName(call, start, endpoint, 'optional')
-  const protocols = start.alpn.includes('h2')
-    ? ((await askProtocols?.()) ?? HTTP2_FIRST)
-    : HTTP1_ONLY
+  const protocols = await offerTo(start.alpn, askProtocols)
   return side.serveTls({ endpoint, tls: true }, protocols, refusal)
 }

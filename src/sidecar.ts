@@ -65,7 +65,7 @@ export class Sidecar {
   readonly #agents: EnvelopeParts
   readonly #ca: CaWatch
   readonly #oversight: Oversight
-  readonly #isHanded: boolean
+  readonly #options: SidecarOptions
 
   /** The interception CA in use. */
   get ca(): Ca {
@@ -86,10 +86,10 @@ export class Sidecar {
 
   private constructor(options: SidecarOptions) {
     const { config, ca, environment, renew, handed = false, log, guard, version } = options
+    this.#options = options
     const { limits, stateDir } = config
     const now = Date.now
     this.#config = config
-    this.#isHanded = handed
     this.#log = log
     mkdirSync(stateDir, { recursive: true, mode: 0o700 })
     this.#ca = new CaWatch(ca, config, log)
@@ -214,6 +214,7 @@ export class Sidecar {
         proxy: () => this.#doors.proxy,
         names: () => this.#doors.names,
         now: Date.now,
+        endSandbox: this.#options.endSandbox,
       }),
       openCalls: (taskId) => openCalls.countOf(taskId),
       cutCalls: (matches, reason) => openCalls.cutWhere(matches, reason),
@@ -233,6 +234,7 @@ export class Sidecar {
       flow: this.#room.flow,
       envelope: this.#agents.envelope,
       onCredential: (standing, name) => this.#room.noteCredential(standing, name),
+      nameGiven: (taskId, address) => this.#doors.names.nameOf(taskId, address),
       refuseConnect: this.#config.refusals.connect,
       ...this.#ledger,
       record: this.#config.record,
@@ -244,6 +246,11 @@ export class Sidecar {
   /** The configuration's own task; undefined where it has none. */
   get task(): TaskEntry | undefined {
     return this.#room.own
+  }
+
+  /** Ends the configuration's own task because its sandbox has ended; resolves once nothing of it is left. */
+  async endTask(reason: string): Promise<void> {
+    await this.#room.endOwn(reason)
   }
 
   /** Serves what comes by a listener that was opened elsewhere. */
@@ -282,7 +289,8 @@ export class Sidecar {
 
   async #listen(): Promise<void> {
     await this.#secrets.readAll()
-    if (!this.#isHanded) await this.#health.listen(socketAddressOf(this.#config.listen.health))
+    if (!this.#options.handed)
+      await this.#health.listen(socketAddressOf(this.#config.listen.health))
     await this.#control.listen(socketAddressOf(this.#config.control.listen))
     await this.#doors.listen()
   }

@@ -39,7 +39,6 @@ import type { TaskStanding } from './tasks/task.ts'
 import { normalizeHost, type Endpoint } from './wire/authority.ts'
 import type { Body } from './wire/body.ts'
 import type { Sniffed } from './wire/client-hello.ts'
-import { isSynthetic } from './wire/synthetic.ts'
 import type { DirectScope, TunnelScope } from './wire/receive.ts'
 
 /** What the stages work with: made once in `sidecar.ts`. */
@@ -70,6 +69,8 @@ export interface Parts {
   readonly recordedHeaders: readonly string[]
   /** Takes secrets out of what records keep. */
   readonly redactor: Redactor
+  /** The name that a synthetic address was given for to a task, by our DNS. */
+  readonly nameGiven: (taskId: string, address: string) => string | undefined
   /** Told of a credential that is about to be used for a task. */
   readonly onCredential: (task: TaskStanding, name: string) => void
   /** `inside`: a refused CONNECT is accepted and each request in it answered with the refusal; nothing is dialed. */
@@ -227,8 +228,9 @@ export function letGo(call: Call, parts: Parts): void {
 function matchDialed(call: Call, address: string, parts: Parts): Call['dialedMatch'] {
   const endpoint = call.request?.endpoint ?? call.tunnel
   if (call.upstream?.address === address || endpoint?.host === address) return 'upstream'
-  if (isSynthetic(address)) return 'synthetic'
   if (endpoint === undefined || call.identity === undefined) return undefined
+  const name = parts.nameGiven(call.identity.task.id, address)
+  if (name !== undefined) return name === endpoint.host ? 'synthetic' : 'other'
   const known = parts.dialer.knownAddresses(endpoint.host, call.identity.task.id)
   if (known.includes(address)) return 'resolved'
   return known.length > 0 || call.upstream ? 'other' : undefined

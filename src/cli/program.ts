@@ -10,6 +10,7 @@ type Register = (program: Command, io: CommandIo, exit: (code: number) => void) 
 
 /** Each verb is loaded where it may be meant: a start does without the others. In the order of the help. */
 const VERBS: Readonly<Record<string, () => Promise<Register>>> = {
+  run: async () => (await import('./run.ts')).registerRun,
   check: async () => (await import('./check.ts')).registerCheck,
   test: async () => (await import('./test.ts')).registerTest,
   explain: async () => (await import('./explain.ts')).registerExplain,
@@ -27,7 +28,6 @@ const VERBS: Readonly<Record<string, () => Promise<Register>>> = {
   evidence: async () => (await import('./evidence.ts')).registerEvidence,
   ca: async () => (await import('./ca.ts')).registerCa,
   doctor: async () => (await import('./doctor.ts')).registerDoctor,
-  'not served': async () => (await import('./not-served.ts')).registerNotServed,
 }
 
 /** Runs one command. @returns the exit code */

@@ -36,7 +36,8 @@ export function checkSections(sections: Partial<Sections>, report: ReportProblem
     )
 }
 
-function checkTask({ task, limits, hooks }: Partial<Sections>, report: ReportProblem): void {
+/** Checks what a task demands of the other sections. */
+export function checkTask({ task, limits, hooks }: Partial<Sections>, report: ReportProblem): void {
   if (!task) return
   const hook = task.sandbox.hooks?.end
   if (hooks && hook !== undefined && !Object.hasOwn(hooks, hook))

@@ -34,6 +34,8 @@ export interface EndingParts {
   readonly holds: Pick<Holds, 'withdrawWhere'>
   /** Epoch milliseconds. */
   readonly now: () => number
+  /** Ends the sandbox of the configuration's own task; undefined: it is not known here. */
+  readonly endSandbox: (() => Promise<void>) | undefined
 }
 
 /** Makes the list of what ends with a task. */
@@ -56,6 +58,7 @@ export function endsWithTask(parts: EndingParts): readonly EndsWithTask[] {
     end: (ending) => Promise.resolve([counted(kind, name, end(ending.task.id))]),
   })
   return [
+    ...(parts.endSandbox === undefined ? [] : [endsSandbox(parts.endSandbox, at)]),
     simple('listener', 'own listener', (id) => Number(listeners.close(id))),
     simple('holds', 'held calls', (id) =>
       parts.holds.withdrawWhere((path) => path.at(-1) === id, new EgressError('task-ended')),
@@ -95,6 +98,22 @@ export function endsWithTask(parts: EndingParts): readonly EndsWithTask[] {
         'the placeholder is worthless; the static secret was sent to its hosts and is valid until rotated',
       residualExposureUntil: null,
     }))
+  }
+}
+
+/** What runs in the sandbox ends first: it brings all the rest in. A hook of the definition is told after it. */
+function endsSandbox(end: () => Promise<void>, at: () => string): EndsWithTask {
+  return {
+    kind: 'sandbox',
+    async end({ task }) {
+      // Tasks that are made beside it have sandboxes of their own.
+      if (task.proofs?.includes('configuration') !== true) return []
+      await end()
+      const { id, hooks } = task.sandbox
+      return hooks?.end === undefined
+        ? [{ kind: 'sandbox', name: id, outcome: 'ended', at: at() }]
+        : []
+    },
   }
 }
 

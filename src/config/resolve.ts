@@ -120,7 +120,8 @@ function resolveTls(
   }
 }
 
-function resolveTask({
+/** Makes a definition of a task as it is written. */
+export function resolveTask({
   expires,
   identity,
   sandbox,

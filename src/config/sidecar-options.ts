@@ -15,6 +15,8 @@ export interface SidecarOptions {
   readonly renew: boolean
   /** Opens no door of its own, and no health listener: all that leads to it is handed over, by `adopt`. */
   readonly handed?: boolean
+  /** Ends the sandbox of the configuration's own task, and resolves once it is gone; undefined: it is not known here. */
+  readonly endSandbox?: () => Promise<void>
   readonly log: Log
   readonly guard: LogGuard
   /** The program's. */

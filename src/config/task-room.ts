@@ -154,6 +154,11 @@ export class TaskRoom {
     return this.#own
   }
 
+  /** Ends it because its sandbox has ended; resolves once nothing of it is left. */
+  async endOwn(reason: string): Promise<void> {
+    if (this.#own) await this.registry.end([this.#own], 'sandbox-exited', SIDECAR, reason)
+  }
+
   /** The tasks as identifying asks for them. */
   get known(): KnownTasks {
     return knownTasks(this.registry, () => this.#own)

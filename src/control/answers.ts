@@ -97,7 +97,7 @@ export const taskAnswer: AnswerSchema<TaskView> = z
     intentDigest: text,
     capabilities: texts.optional(),
     labels: textsByName.optional(),
-    owner: z.object({ name: text, team: text }),
+    owner: z.object({ name: text, team: text, source: z.literal('local').optional() }),
     agent: z.object({ account: text, instance: text }),
     principal: text.optional(),
     identity: z.object({

@@ -4,16 +4,22 @@
 import { LRUCache } from 'lru-cache'
 
 import type { Call } from '../call.ts'
-import { DeadlineSweep } from '../deadlines.ts'
+import { DeadlineSweep, type Timed } from '../deadlines.ts'
 import { EgressError } from '../errors.ts'
 import type { Limits } from '../limits.ts'
-import type { Dialed, Dialer } from '../net/dial.ts'
+import type { Dialer } from '../net/dial.ts'
 import type { CallPermit } from '../net/permit.ts'
-import type { AddressPolicy } from '../policy/decision.ts'
-import type { Cidr } from '../wire/address.ts'
-import { HTTP2_FIRST, type HttpProtocol } from '../wire/protocol.ts'
+import type { TlsClient } from '../net/upstream-tls.ts'
+import { HTTP1_ONLY, HTTP2_FIRST, type HttpProtocol } from '../wire/protocol.ts'
 import type { BodyReaderOptions } from '../wire/http1-body.ts'
-import { UpstreamConnection, type UpstreamOwner } from './upstream.ts'
+import type { UpstreamSession } from './http2-session.ts'
+import { isSamePolicy, OriginPool } from './origin.ts'
+import { SharedDial } from './shared-dial.ts'
+import type { UpstreamConnection } from './upstream.ts'
+
+const BOTH: TlsClient = { protocols: HTTP2_FIRST }
+// Others may have taken what was dialed; but an upstream that closes whatever it accepts is not dialed for ever.
+const DIALS_MAX = 8
 
 /** What the pool needs from its surroundings. */
 export interface PoolOptions {
@@ -27,13 +33,14 @@ export class UpstreamPool {
   readonly body: BodyReaderOptions
   readonly #options: PoolOptions
   readonly #origins: LRUCache<string, OriginPool>
-  readonly #sweep: DeadlineSweep<UpstreamConnection>
+  /** Deadlines of connections, sessions and exchanges. */
+  readonly sweep: DeadlineSweep<Timed>
 
   constructor(options: PoolOptions) {
     const { limits } = options
     this.#options = options
     this.body = { ...limits, malformed: 'response-malformed' }
-    this.#sweep = new DeadlineSweep([limits.responseTimeoutMs, limits.upstreamKeepAliveMs])
+    this.sweep = new DeadlineSweep([limits.responseTimeoutMs, limits.upstreamKeepAliveMs])
     // A pool that falls out loses its idle connections; those in use close when they come back.
     this.#origins = new LRUCache({
       max: limits.upstreamPoolsMax,
@@ -43,7 +50,12 @@ export class UpstreamPool {
 
   /** By when the head of a response that is asked for now is to be there. */
   get responseDueSweep(): number {
-    return this.#sweep.after(this.#options.limits.responseTimeoutMs)
+    return this.sweep.after(this.#options.limits.responseTimeoutMs)
+  }
+
+  /** By when a stream is let go whose response is complete and whose request nobody takes. */
+  get leaveDueSweep(): number {
+    return this.sweep.after(this.#options.limits.upstreamKeepAliveMs)
   }
 
   /** An idle connection that this permit may use; undefined where there is none. */
@@ -65,39 +77,53 @@ export class UpstreamPool {
    * @throws busy at `upstreamConnectionsMax`; whatever dialing throws
    */
   async open(permit: CallPermit, signal: AbortSignal): Promise<UpstreamConnection> {
-    const { dialer, limits } = this.#options
-    const key = keyOf(permit)
-    let origin = this.#origins.get(key)
-    if (origin === undefined) {
-      origin = new OriginPool(this.#sweep, limits.upstreamKeepAliveMs)
-      this.#origins.set(key, origin)
-    }
-    if (origin.open >= limits.upstreamConnectionsMax)
-      throw new EgressError('busy', { bound: 'upstreamConnectionsMax' })
-    origin.open += 1
-    let dialed: Dialed
-    try {
-      dialed = await dialer.dial(permit, { tls: permit.tls, signal, forRequests: true })
-    } catch (error) {
-      origin.open -= 1
-      throw error
-    }
-    const connection = new UpstreamConnection(
-      dialed,
-      permit.addresses,
-      limits.responseHeadBytesMax,
-      origin,
-    )
-    this.#sweep.items.add(connection)
-    return connection
+    const { dialer } = this.#options
+    const origin = this.#originOf(permit)
+    const options = { tls: permit.tls, signal, forRequests: true }
+    const dialed = await origin.dial(() => dialer.dial(permit, options))
+    return origin.connect(dialed, permit.addresses)
   }
 
   /**
-   * What an origin speaks by ALPN, the best first.
+   * A connection of whatever the upstream speaks best: of a session, the room of a stream that is the caller's to release.
+   * @throws busy at `upstreamConnectionsMax`; whatever dialing throws; client-gone once the signal is aborted
+   */
+  async reach(
+    permit: CallPermit,
+    signal: AbortSignal,
+  ): Promise<UpstreamConnection | UpstreamSession> {
+    for (let dials = 0; dials < DIALS_MAX; dials += 1) {
+      if (signal.aborted) throw new EgressError('client-gone')
+      const origin = this.#originOf(permit)
+      const session = origin.reserve((kept) => this.#mayReuse(kept, permit))
+      if (session) return session
+      // Others of the same origin may speak HTTP/1.1 by their clients' wish alone.
+      const idle = origin.spoken === 'http/1.1' ? this.takeIdle(permit) : undefined
+      if (idle) return idle
+      await this.#dialFor(origin, permit).ready(signal)
+    }
+    throw new EgressError('response-incomplete', { code: 'closed' })
+  }
+
+  /**
+   * What an origin speaks by ALPN, the best first; one that cannot be reached or verified counts as HTTP/1.1, by which the
+   * request itself is refused then. What was dialed to ask is kept for the first request.
    * @param call whose end ends the asking
    */
-  protocolsOf(_permit: CallPermit, _call: Pick<Call, 'onCut'>): Promise<readonly HttpProtocol[]> {
-    return Promise.resolve(HTTP2_FIRST)
+  async protocolsOf(
+    permit: CallPermit,
+    call: Pick<Call, 'onCut'>,
+  ): Promise<readonly HttpProtocol[]> {
+    const origin = this.#originOf(permit)
+    const abort = new AbortController()
+    call.onCut(() => abort.abort())
+    try {
+      const spoken = origin.spoken ?? (await this.#dialFor(origin, permit).spoken(abort.signal))
+      return spoken === 'h2' ? HTTP2_FIRST : HTTP1_ONLY
+    } catch (error) {
+      if (error instanceof EgressError) return HTTP1_ONLY
+      throw error
+    }
   }
 
   /** Closes every idle connection of a task; those in use close with their calls. @returns how many were open */
@@ -119,72 +145,52 @@ export class UpstreamPool {
   /** Ends the pool's timer. */
   stop(): void {
     this.close()
-    this.#sweep.close()
+    this.sweep.close()
+  }
+
+  #originOf(permit: CallPermit): OriginPool {
+    const key = keyOf(permit)
+    let origin = this.#origins.get(key)
+    if (origin === undefined) {
+      origin = new OriginPool(this.sweep, this.#options.limits)
+      this.#origins.set(key, origin)
+    }
+    return origin
+  }
+
+  // Calls that come together are not each to have a connection; but a session has only so much room.
+  #dialFor(origin: OriginPool, permit: CallPermit): SharedDial {
+    const { dialer } = this.#options
+    const { addresses, tls } = permit
+    const mayJoin = origin.spoken === 'http/1.1' ? 0 : origin.streamsMax
+    for (const dial of origin.dials)
+      if (dial.waiting < mayJoin && !dial.isGivenUp && isSamePolicy(dial.addresses, addresses))
+        return dial
+    let prepare = (): Promise<void> => Promise.resolve()
+    const connect = async (signal: AbortSignal): Promise<HttpProtocol> => {
+      const options = { tls, signal, client: BOTH, forRequests: true }
+      const dialed = await origin.dial(() => dialer.dial(permit, options))
+      const protocol = dialed.protocol === 'h2' ? 'h2' : 'http/1.1'
+      origin.learn(protocol)
+      prepare = async () => {
+        if (protocol === 'h2') await origin.converse(dialed, addresses)
+        else origin.onIdle(origin.connect(dialed, addresses))
+      }
+      return protocol
+    }
+    const dial = new SharedDial(addresses, { connect, prepare: () => prepare() }, () =>
+      origin.dials.delete(dial),
+    )
+    origin.dials.add(dial)
+    return dial
   }
 
   // I2: an address that this call's rules do not allow is not reached over a connection that others' did.
-  #mayReuse(connection: UpstreamConnection, permit: CallPermit): boolean {
+  #mayReuse(connection: UpstreamConnection | UpstreamSession, permit: CallPermit): boolean {
     if (isSamePolicy(connection.addresses, permit.addresses)) return true
     const { address } = connection.dialed
     return address !== undefined && this.#options.dialer.mayReuse(permit, address)
   }
-}
-
-/** The connections of one task to one origin. */
-class OriginPool implements UpstreamOwner {
-  /** In use, idle, or being dialed. */
-  open = 0
-  readonly #idle: UpstreamConnection[] = []
-  readonly #sweep: DeadlineSweep<UpstreamConnection>
-  readonly #keepAliveMs: number
-  #isRetired = false
-
-  constructor(sweep: DeadlineSweep<UpstreamConnection>, keepAliveMs: number) {
-    this.#sweep = sweep
-    this.#keepAliveMs = keepAliveMs
-  }
-
-  take(): UpstreamConnection | undefined {
-    return this.#idle.pop()
-  }
-
-  /** Closes what is idle, and what becomes so. */
-  retire(): void {
-    this.#isRetired = true
-    for (const connection of this.#idle.splice(0)) connection.close()
-  }
-
-  onIdle(connection: UpstreamConnection): void {
-    if (this.#isRetired || connection.isClosed) {
-      connection.close()
-      return
-    }
-    connection.dueSweep = this.#sweep.after(this.#keepAliveMs)
-    this.#idle.push(connection)
-  }
-
-  onClosed(connection: UpstreamConnection): void {
-    this.open -= 1
-    this.#sweep.items.delete(connection)
-    const at = this.#idle.indexOf(connection)
-    if (at >= 0) this.#idle.splice(at, 1)
-  }
-}
-
-// I9: the ancestors' word counts as much as the task's own.
-function isSamePolicy(one: AddressPolicy, other: AddressPolicy): boolean {
-  if (!isSameList(one.allowed, other.allowed) || !isSameList(one.denied, other.denied)) return false
-  const { also = [] } = one
-  const { also: others = [] } = other
-  return also.length === others.length && also.every((each, at) => isSamePolicy(each, others[at]!))
-}
-
-// The ranges themselves are the rules' own, made once: no need to look into them.
-function isSameList(one: readonly Cidr[], other: readonly Cidr[]): boolean {
-  if (one === other) return true
-  if (one.length !== other.length) return false
-  for (let at = 0; at < one.length; at += 1) if (one[at] !== other[at]) return false
-  return true
 }
 
 function keyOf({ taskId, tls, endpoint }: CallPermit): string {

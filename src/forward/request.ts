@@ -11,13 +11,15 @@ import { proxyRefusal } from '../net/proxy-above.ts'
 import type { Body, RawHeaders } from '../wire/body.ts'
 import { formatRequestHead, LAST_CHUNK, writePiece } from '../wire/http1-write.ts'
 import type { CanonicalRequest } from '../wire/receive.ts'
+import { joinCookies } from './http2-head.ts'
+import { sendHttp2Request } from './http2-request.ts'
 import type { UpstreamPool } from './pool.ts'
 import type { UpstreamConnection } from './upstream.ts'
 
 /** What sending needs. */
 export interface SendOptions {
   readonly pool: UpstreamPool
-  readonly limits: Pick<Limits, 'bufferBytesMax'>
+  readonly limits: Pick<Limits, 'bufferBytesMax' | 'responseHeadBytesMax'>
   readonly permit: CallPermit
   readonly request: CanonicalRequest
   readonly body: Body
@@ -32,9 +34,19 @@ export function sendRequest(
   call: Call & Prepared,
   options: SendOptions,
 ): Promise<UpstreamResponse> {
-  return new Promise((resolve, reject) => {
-    new Sending(call, options, resolve, reject).begin()
-  })
+  if (options.request.version === '2' && options.permit.tls)
+    return sendHttp2Request(call, options, (connection) =>
+      send(call, options, (sending) => sending.beginOn(connection)),
+    )
+  return send(call, options, (sending) => sending.begin())
+}
+
+function send(
+  call: Call & Prepared,
+  options: SendOptions,
+  begin: (sending: Sending) => void,
+): Promise<UpstreamResponse> {
+  return new Promise((resolve, reject) => begin(new Sending(call, options, resolve, reject)))
 }
 
 class Sending {
@@ -59,16 +71,24 @@ class Sending {
   }
 
   begin(): void {
-    const { cutReason } = this.#call
-    // While its start was put on record or its secret was fetched: nothing of it leaves.
-    if (cutReason !== undefined) {
-      this.#reject(new EgressError(cutReason))
-      return
-    }
-    this.#call.onCut(() => this.#abort(new EgressError(this.#call.cutReason ?? 'internal')))
+    if (!this.#mayBegin()) return
     const kept = this.#options.pool.takeIdle(this.#options.permit)
     if (kept) this.#send(kept)
     else this.#sendOnFresh()
+  }
+
+  /** Sends a request that came by HTTP/2 on a connection that is not in use. */
+  beginOn(connection: UpstreamConnection): void {
+    if (this.#mayBegin()) this.#send(connection)
+    else connection.close()
+  }
+
+  // While its start was put on record or its secret was fetched: nothing of it leaves.
+  #mayBegin(): boolean {
+    const { cutReason } = this.#call
+    if (cutReason !== undefined) this.#reject(new EgressError(cutReason))
+    else this.#call.onCut(() => this.#abort(new EgressError(this.#call.cutReason ?? 'internal')))
+    return cutReason === undefined
   }
 
   #sendOnFresh(): void {
@@ -114,12 +134,12 @@ class Sending {
 
   #write(connection: UpstreamConnection): void {
     const { request, body, pool } = this.#options
-    const { headers, path } = this.#call.outgoing
-    const { method, framing } = request
+    const { headers: outgoing, path } = this.#call.outgoing
+    const { method, framing, version } = request
     const { addressHead } = connection.dialed
-    const written = { target: path, headers }
-    const { target, headers: fields } = addressHead ? addressHead(written) : written
-    const head = formatRequestHead({ method, target, headers: fields, framing })
+    const written = { target: path, headers: version === '2' ? joinCookies(outgoing) : outgoing }
+    const { target, headers } = addressHead ? addressHead(written) : written
+    const head = formatRequestHead({ method, target, headers, framing })
     if (body.length === 0) {
       connection.write(head)
       connection.sent(pool.responseDueSweep)

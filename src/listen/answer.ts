@@ -3,6 +3,7 @@
 
 import type { Answer, Call } from '../call.ts'
 import { REASONS, type Reason } from '../errors.ts'
+import { grpcRefusal, isGrpc } from '../wire/grpc.ts'
 import { holdHeaders, problemBody, refusalHeaders } from '../wire/proxy-status.ts'
 
 /** An answer in the usual words, which are ASCII. */
@@ -15,7 +16,7 @@ const RETRY_AFTER_SECONDS = '1'
 
 /** The refusal of one call, in the words of the protocol inside where it has one. */
 export function makeAnswer(reason: Reason, call: Call): Answer {
-  const answer = call.inspection?.writeRefusal(reason)
+  const answer = call.inspection?.writeRefusal(reason) ?? makeGrpcAnswer(reason, call)
   if (answer === undefined) return makeProblem(reason, call)
   const { hold, wait } = call
   if (hold === undefined && typeof wait !== 'number') return answer
@@ -23,6 +24,12 @@ export function makeAnswer(reason: Reason, call: Call): Answer {
   if (typeof wait === 'number') headers.push('Retry-After', String(wait))
   if (hold) headers.push(...holdHeaders(reason, hold.id))
   return { ...answer, headers }
+}
+
+// Only over HTTP/2 does a client of gRPC look for it.
+function makeGrpcAnswer(reason: Reason, { id, request, wait }: Call): Answer | undefined {
+  if (request?.version !== '2' || !isGrpc(request.headers)) return undefined
+  return { status: 200, statusText: '', headers: grpcRefusal(reason, id, wait), body: '' }
 }
 
 /** The refusal of one call in the usual words. */

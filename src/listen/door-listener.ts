@@ -8,6 +8,13 @@ import { bindListener, type SocketAddress } from './bind.ts'
 /** Serves a connection. @param listener that it came by; undefined where it was opened elsewhere */
 export type ServeConnection = (socket: Socket, listener: Server | undefined) => void
 
+/** A connection of a listener that was opened elsewhere, as if it had been made here. */
+export function withOwnOptions(socket: Socket): Socket {
+  socket.setNoDelay(true)
+  socket.allowHalfOpen = true
+  return socket
+}
+
 /** The listeners of one door. */
 export class DoorListener {
   readonly #serve: ServeConnection
@@ -27,9 +34,9 @@ export class DoorListener {
     return bindListener(this.#own, address)
   }
 
-  /** Serves what comes by a listener that was opened elsewhere, with both directions ending apart. */
+  /** Serves what comes by a listener that was opened elsewhere. */
   adopt(listener: Server): void {
-    listener.on('connection', (socket) => this.#serve(socket, undefined))
+    listener.on('connection', (socket) => this.#serve(withOwnOptions(socket), undefined))
     this.#adopted.push(listener)
   }
 

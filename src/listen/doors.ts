@@ -6,7 +6,7 @@ import type { AddressInfo, Server } from 'node:net'
 
 import type { SocketAddress } from './bind.ts'
 import { DnsDoor } from './dns-door.ts'
-import { DoorListener } from './door-listener.ts'
+import { DoorListener, withOwnOptions } from './door-listener.ts'
 import { GivenNames } from './given-names.ts'
 import { ProxyServer, type ProxyServerOptions } from './server.ts'
 import { serveSocks } from './socks-door.ts'
@@ -79,7 +79,7 @@ export class Doors {
     }
     const { door, listener } = handed
     if (door === 'proxy') {
-      listener.on('connection', (socket) => this.proxy.accept(socket))
+      listener.on('connection', (socket) => this.proxy.accept(withOwnOptions(socket)))
       this.#handed.push(listener)
     } else this.#listeners[door].adopt(listener)
   }

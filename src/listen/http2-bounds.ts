@@ -33,7 +33,6 @@ export class Http2Bounds {
     }
     const carries =
       type === FRAME.windowUpdate ||
-      type === FRAME.resetStream ||
       (type === FRAME.data && (length > 0 || (flags & END_STREAM) !== 0))
     if (!carries && this.#control.isBeyond(now)) return 'http2ControlFramesPerSecond'
     return undefined

@@ -10,11 +10,9 @@ import {
 } from 'node:http2'
 import type { Socket } from 'node:net'
 
-import type { Call, CallKind } from '../call.ts'
-import { NEVER, type DeadlineSweep } from '../deadlines.ts'
+import { NEVER } from '../deadlines.ts'
 import { EgressError, type Reason } from '../errors.ts'
 import { runRequest } from '../pipeline.ts'
-import type { Parts } from '../stages.ts'
 import { END_STREAM, FRAME, type Frame } from '../wire/http2-frames.ts'
 import { rawHttp2Head } from '../wire/http2-head.ts'
 import type { RequestHead } from '../wire/receive.ts'
@@ -23,17 +21,7 @@ import { Http2Gate } from './http2-gate.ts'
 import type { ConnectionOrigin } from './http1-connection.ts'
 import { sessionOptions } from './http2-options.ts'
 import { Http2Side } from './http2-side.ts'
-import type { ServedConnection } from './served-connection.ts'
-
-/** What a connection needs of its door. */
-export interface Http2Host {
-  readonly parts: Parts
-  readonly deadlines: DeadlineSweep<ServedConnection>
-  makeCall(origin: ConnectionOrigin, kind: CallKind): Call
-  /** Counts a call as open. @throws EgressError draining, busy */
-  openCall(call: Call): void
-  closeCall(call: Call): void
-}
+import type { Http2Host, ServedConnection } from './served-connection.ts'
 
 const { NGHTTP2_NO_ERROR, NGHTTP2_ENHANCE_YOUR_CALM } = constants
 // What the library says of a stream that it refuses by itself.
@@ -49,6 +37,7 @@ export class Http2Connection implements ServedConnection {
   readonly #origin: ConnectionOrigin
   readonly #host: Http2Host
   readonly #bounds: Http2Bounds
+  readonly #gate: Http2Gate
   readonly #session: ServerHttp2Session
   /** Streams whose head has come and that are not over, by their ids. */
   readonly #sides: Map<number, Http2Side> = new Map()
@@ -57,6 +46,8 @@ export class Http2Connection implements ServedConnection {
   #lastStreamId = 0
   #isFirst = true
   #isInBlock = false
+  /** Whether the library has told the client what is wrong with its connection. */
+  #isTold = false
   #isOver = false
 
   constructor(socket: Socket, origin: ConnectionOrigin, host: Http2Host) {
@@ -67,14 +58,14 @@ export class Http2Connection implements ServedConnection {
     this.#bounds = new Http2Bounds(limits)
     this.dueSweep = host.deadlines.after(limits.headTimeoutMs)
     host.deadlines.items.add(this)
-    const gate = new Http2Gate(socket, {
+    this.#gate = new Http2Gate(socket, {
       onFrameIn: (frame) => this.#attempt(() => this.#takeFrame(frame)) ?? false,
       onFrameOut: (frame) => this.#attempt(() => this.#noteOut(frame)),
     })
-    socket.on('close', () => this.#onClose())
+    socket.on('close', () => this.#attempt(() => this.#onClose()))
     // A client that closes its half has left: what it asked for is not worth its price any more.
-    socket.on('end', () => this.#end(NGHTTP2_NO_ERROR))
-    this.#session = performServerHandshake(gate, sessionOptions(limits))
+    socket.on('end', () => this.#attempt(() => this.#end(NGHTTP2_NO_ERROR)))
+    this.#session = performServerHandshake(this.#gate, sessionOptions(limits))
     this.#session.on('error', (error) => this.#attempt(() => this.#onError(error)))
     this.#session.on('close', () => this.#attempt(() => this.#end(NGHTTP2_NO_ERROR)))
     this.#session.on('stream', (stream, _headers, flags, fields) => {
@@ -89,14 +80,16 @@ export class Http2Connection implements ServedConnection {
   /** Takes no new stream; those that are open finish. */
   endIfIdle(): void {
     if (this.#isOver) return
-    if (this.#sides.size === 0) this.#end(NGHTTP2_NO_ERROR)
-    else this.#session.close()
+    // It ends by itself once everything is written; nobody waits for it longer than for a head.
+    this.#session.close()
+    if (this.#sides.size === 0) this.#dueAfter('headTimeoutMs')
   }
 
   onDeadline(): void {
     if (this.#isOver) this.#socket.destroy()
     else if (this.#isFirst || this.#isInBlock) this.#refuse('head-timeout', {})
-    else this.#end(NGHTTP2_NO_ERROR)
+    else if (this.#session.closed) this.#end(NGHTTP2_NO_ERROR)
+    else this.endIfIdle()
   }
 
   #serve(stream: ServerHttp2Stream, head: RequestHead): void {
@@ -123,14 +116,25 @@ export class Http2Connection implements ServedConnection {
   async #run(side: Http2Side, head: RequestHead): Promise<void> {
     const { call } = side
     try {
+      this.#checkMemory()
       this.#host.openCall(call)
     } catch (error) {
       call.reason = error instanceof EgressError ? error.reason : 'internal'
+      if (error instanceof EgressError) call.detail = error.detail
       side.sendRefusal(call.reason, call)
       this.#host.parts.recorder.recordEnd(call)
       return
     }
     await runRequest(call, head, this.#origin.scope, side, this.#host.parts)
+  }
+
+  // What clients let out too slowly waits here, a little for each stream.
+  #checkMemory(): void {
+    const { http2SessionBytesMax } = this.#host.parts.limits
+    let bytes = 0
+    for (const side of this.#sides.values()) bytes += side.heldBytes
+    if (bytes > http2SessionBytesMax)
+      throw new EgressError('busy', { bound: 'http2SessionBytesMax' })
   }
 
   async #follow(id: number, side: Http2Side, run: Promise<void>): Promise<void> {
@@ -147,10 +151,7 @@ export class Http2Connection implements ServedConnection {
     // On a connection that a client does not let us write to, nothing else is begun.
     if (call.cutReason === 'idle-timeout') this.#session.close()
     if (this.#sides.size > 0) return
-    // What was written last may not have left: a session that is closing ends by itself once it has.
-    const { headTimeoutMs, keepAliveTimeoutMs } = this.#host.parts.limits
-    const timeoutMs = this.#session.closed ? headTimeoutMs : keepAliveTimeoutMs
-    this.dueSweep = this.#host.deadlines.after(timeoutMs)
+    this.#dueAfter(this.#session.closed ? 'headTimeoutMs' : 'keepAliveTimeoutMs')
   }
 
   // Told of every stream that is over, before its answer was or behind it.
@@ -188,8 +189,10 @@ export class Http2Connection implements ServedConnection {
   // The library refuses what is malformed, and what is too much, before anybody hears of it.
   #noteOut({ type, streamId, errorCode }: Frame): void {
     if (this.#isOver) return
-    if (type === FRAME.goAway && errorCode !== NGHTTP2_NO_ERROR)
+    if (type === FRAME.goAway && errorCode !== NGHTTP2_NO_ERROR) {
+      this.#isTold = true
       setImmediate(() => this.#attempt(() => this.#refuseBytes({ code: errorCode })))
+    }
     if (type !== FRAME.resetStream) return
     const reason = REFUSED_BY.get(errorCode) ?? 'malformed-header'
     setImmediate(() => this.#attempt(() => this.#noteRefused(streamId, reason)))
@@ -210,8 +213,7 @@ export class Http2Connection implements ServedConnection {
 
   #noteBlock(isWhole: boolean): void {
     this.#isInBlock = !isWhole
-    const { deadlines, parts } = this.#host
-    if (!isWhole) this.dueSweep = deadlines.after(parts.limits.headTimeoutMs)
+    if (!isWhole) this.#dueAfter('headTimeoutMs')
     else if (this.#sides.size > 0) this.dueSweep = NEVER
   }
 
@@ -269,11 +271,16 @@ export class Http2Connection implements ServedConnection {
     if (this.#isOver) return
     this.#isOver = true
     // By then the socket is gone, whoever is to blame that it is not.
-    this.dueSweep = this.#host.deadlines.after(this.#host.parts.limits.headTimeoutMs)
+    this.#dueAfter('headTimeoutMs')
     for (const { call, isDone } of this.#sides.values()) if (!isDone) call.cut('client-gone')
     for (let at = this.#unserved.size; at > 0; at -= 1) this.#record('client-gone', {})
     this.#unserved.clear()
-    this.#session.destroy(undefined, code)
+    if (!this.#isTold) this.#gate.finish(code, this.#lastStreamId)
+    this.#session.destroy()
+  }
+
+  #dueAfter(timeout: 'headTimeoutMs' | 'keepAliveTimeoutMs'): void {
+    this.dueSweep = this.#host.deadlines.after(this.#host.parts.limits[timeout])
   }
 
   #onClose(): void {

@@ -5,7 +5,7 @@
 import type { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 
-import { FrameReader, type Frame } from '../wire/http2-frames.ts'
+import { FrameReader, goAwayFrame, type Frame } from '../wire/http2-frames.ts'
 import { lingerClose } from './linger.ts'
 
 /** What is told of the frames that pass. */
@@ -24,6 +24,7 @@ export class Http2Gate extends Duplex {
   readonly #incoming: FrameReader
   readonly #outgoing: FrameReader
   #isShut = false
+  #isFinished = false
 
   constructor(socket: Socket, events: GateEvents) {
     super({ allowHalfOpen: true, readableHighWaterMark: JOINED_BYTES_MAX })
@@ -36,6 +37,19 @@ export class Http2Gate extends Duplex {
     socket.on('data', (chunk: Buffer) => this.#take(chunk))
     socket.on('end', () => this.push(null))
     socket.on('close', () => this.destroy())
+  }
+
+  /**
+   * Lets nothing more pass either way, and says so to the client where it can be said between two frames: the library keeps
+   * its own word back while a write is under way.
+   * @param lastStreamId of the streams that were looked at
+   */
+  finish(errorCode: number, lastStreamId: number): void {
+    if (this.#isFinished) return
+    if (this.#outgoing.isBetween && this.#socket.writable)
+      this.#socket.write(goAwayFrame(errorCode, lastStreamId))
+    this.#isShut = true
+    this.#isFinished = true
   }
 
   override _read(): void {
@@ -81,6 +95,10 @@ export class Http2Gate extends Duplex {
 
   #send(chunk: Buffer, done: ((error?: Error | null) => void) | undefined): void {
     const socket = this.#socket
+    if (this.#isFinished) {
+      done?.()
+      return
+    }
     this.#outgoing.read(chunk)
     if (socket.writable) socket.write(chunk, done)
     else done?.(new Error('the client is gone'))

@@ -63,6 +63,11 @@ export class Http2Side implements ClientSide {
     return this.#isReset
   }
 
+  /** Bytes that wait here to be let out or pulled. */
+  get heldBytes(): number {
+    return this.#stream.writableLength + this.#stream.readableLength
+  }
+
   /** Whether a part of the answer itself is on its way. */
   get isAnswered(): boolean {
     return this.#isHeadSent

@@ -1,9 +1,22 @@
-// What a door asks of its connections, whatever they speak. Types only; called by `server.ts`.
+// What a door and its connections ask of each other, whatever the connections speak. Types only; `server.ts` is the door.
 
-import type { Timed } from '../deadlines.ts'
+import type { Call, CallKind } from '../call.ts'
+import type { DeadlineSweep, Timed } from '../deadlines.ts'
+import type { Parts } from '../stages.ts'
+import type { ConnectionOrigin } from './http1-connection.ts'
 
 /** A connection as its door looks after it. */
 export interface ServedConnection extends Timed {
-  /** Ends the connection where nothing is asked on it. */
+  /** Takes nothing new on the connection, which ends where nothing is asked on it. */
   endIfIdle(): void
+}
+
+/** What a connection of HTTP/2 needs of its door. */
+export interface Http2Host {
+  readonly parts: Parts
+  readonly deadlines: DeadlineSweep<ServedConnection>
+  makeCall(origin: ConnectionOrigin, kind: CallKind): Call
+  /** Counts a call as open. @throws EgressError draining, busy */
+  openCall(call: Call): void
+  closeCall(call: Call): void
 }

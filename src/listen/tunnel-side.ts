@@ -61,13 +61,14 @@ export class SocketSide implements TunnelSide {
   readonly #answers: TunnelAnswers
   #head: Buffer
   #established = false
-  #tls = false
+  #tls: boolean
 
   /** @param head what was read of the tunnel already */
   constructor(call: Call, socket: Socket, head: Buffer, answers: TunnelAnswers, host: TunnelHost) {
     this.#call = call
     this.#socket = socket
     this.#head = head
+    this.#tls = head[0] === TLS_FIRST_BYTE
     this.#answers = answers
     this.#host = host
     socket.on('error', () => call.cut('client-gone'))

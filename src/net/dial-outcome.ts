@@ -10,7 +10,9 @@ import { codeOf } from './tls-failure.ts'
 /** What a connection that stands is. */
 export function describe(socket: net.Socket, address: string, port: number): Dialed {
   if (!(socket instanceof tls.TLSSocket)) return { socket, address, port }
-  return { socket, address, port, tlsVersion: (socket.getProtocol() ?? '').replace('TLSv', '') }
+  const tlsVersion = (socket.getProtocol() ?? '').replace('TLSv', '')
+  const { alpnProtocol: protocol } = socket
+  return { socket, address, port, tlsVersion, ...(typeof protocol === 'string' && { protocol }) }
 }
 
 /** Names what kept an address from being reached. */

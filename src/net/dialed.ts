@@ -14,6 +14,8 @@ export interface Dialed {
   readonly port: number
   /** `1.3` or `1.2`; absent without TLS. */
   readonly tlsVersion?: string
+  /** What was agreed on by ALPN, where something was. */
+  readonly protocol?: string
   /** What the proxy above was asked for; absent where there is none. */
   readonly connectBy?: ProxyAbove['connectBy']
   /** Set where it leads to the proxy above and no further: how heads of requests are written for it. */

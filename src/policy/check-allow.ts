@@ -75,6 +75,13 @@ function reviewDestination(rule: Rule, destination: Destination): Finding[] {
       hint: 'name the hosts, or add `methods:` or `paths:`',
       code: 'wide-wildcard',
     })
+  if (host.kind === 'any' || host.kind === 'below')
+    findings.push({
+      severity: 'warning',
+      message: `names that \`${text}\` covers are resolved upstream as a call asks for them, and each can carry data out: \`limits.newNamesPerMinute\` bounds how many new ones`,
+      hint: 'name the hosts: names that rules write out do not count, and carry nothing',
+      code: 'resolves-names',
+    })
   if (scheme === 'http' || scheme === 'ws')
     findings.push({
       severity: 'warning',

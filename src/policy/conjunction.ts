@@ -65,7 +65,7 @@ export function decideConnectTogether(
   const decision = decideConnect(own, endpoint, moment)
   const policy = digestOf(policies)
   if (decision.verdict === 'deny') return { ...decision, policy }
-  let { mode } = decision
+  let { mode, isSilent } = decision
   const above: Decision[] = []
   for (const [at, ancestor] of ancestors.entries()) {
     const theirs = decideConnect(ancestor, endpoint, moment)
@@ -73,10 +73,12 @@ export function decideConnectTogether(
     if ((theirs.mode === 'inspect') !== (mode === 'inspect'))
       return { ...refuse('protocol-not-allowed', policy, at + 1), mode }
     if (theirs.mode === 'tls') mode = 'tls'
+    isSilent ??= theirs.isSilent
     above.push(theirs)
   }
   const joined = join(decision, above, policy)
-  return { ...(mode === 'inspect' ? joined : checkAll(policies, joined, moment)), mode }
+  const settled = mode === 'inspect' ? joined : checkAll(policies, joined, moment)
+  return { ...settled, mode, ...(isSilent && { isSilent }) }
 }
 
 function refuse(reason: Reason, policy: string, ancestor: number): Decision {

@@ -98,8 +98,21 @@ export function decideConnect(policy: Policy, endpoint: Endpoint, moment: Moment
   if (mode !== 'inspect') return { ...checkClasses(policy, decision, moment), mode }
   // The tunnel owes nothing by itself where each call inside is judged.
   const { hold: _hold, revisitAt: _revisitAt, ...open } = decision
-  const settled = { ...open, obligations: NOTHING_OWED, mode }
+  const isSilent = decision.verdict !== 'deny' && waitsInside(policy, decision, asked)
+  const settled = { ...open, obligations: NOTHING_OWED, mode, ...(isSilent && { isSilent }) }
   return decision.verdict === 'hold' ? { ...settled, verdict: 'allow', reason: 'allowed' } : settled
+}
+
+// Whatever leaves for the tunnel itself would leave before anything inside is decided.
+function waitsInside(
+  policy: Policy,
+  { verdict, obligations }: Decision,
+  { rules, stageOf, moment }: Matter,
+): boolean {
+  const isAllowed =
+    verdict === 'allow' ||
+    rules.allows.some((entry) => !entry.rule.observe && stageOf(entry) === MATCHED)
+  return !isAllowed || findClassFault(policy, obligations, moment) !== undefined
 }
 
 // `inspect` also where nothing allows the tunnel: a refusal can then be told inside. Where only the time or a condition stands

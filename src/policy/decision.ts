@@ -145,4 +145,9 @@ export interface Decision {
 export interface ConnectDecision extends Decision {
   /** `inspect`: TLS is intercepted and HTTP judged call by call; `tls`: passed through, SNI compared; `tcp`: relayed. */
   readonly mode: 'inspect' | 'tls' | 'tcp'
+  /**
+   * Nothing may leave for an inspected tunnel itself, only for calls inside: a person has to let each of them through, or none
+   * may be sent after what was read.
+   */
+  readonly isSilent?: true
 }

@@ -27,6 +27,8 @@ export interface RecordTask {
   readonly agent: string
   readonly instance: string
   readonly owner: string
+  /** `local` where the owner is the operating system's user and nobody else says so; absent otherwise. */
+  readonly owner_source: 'local' | undefined
   readonly team: string
   readonly sandbox: string
   /** `sha256:` of the intent. */

@@ -250,6 +250,7 @@ function makeTask(task: Task): RecordTask {
     agent: task.agent.account,
     instance: task.agent.instance,
     owner: task.owner.name,
+    owner_source: task.owner.source,
     team: task.owner.team,
     sandbox: task.sandbox.id,
     intent: task.intentDigest,

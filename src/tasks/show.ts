@@ -35,7 +35,7 @@ export function viewOf(entry: TaskEntry, sources: ViewSources): TaskView {
     intentDigest: task.intentDigest,
     ...(task.capabilities && { capabilities: task.capabilities }),
     ...(task.labels && { labels: task.labels }),
-    owner: { name: owner.name, team: owner.team },
+    owner: { name: owner.name, team: owner.team, ...(owner.source && { source: owner.source }) },
     agent: { account: agent.account, instance: agent.instance },
     ...(principal !== undefined && { principal }),
     identity: {

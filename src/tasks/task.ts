@@ -76,7 +76,12 @@ export interface Task {
   readonly capabilities?: readonly string[]
   /** Texts by name, for conditions of rules; absent where there are none. */
   readonly labels?: Readonly<Record<string, string>>
-  readonly owner: { readonly name: string; readonly team: string; readonly source?: 'local' }
+  readonly owner: {
+    readonly name: string
+    readonly team: string
+    /** Where its name is from: `local` where it is the operating system's user; absent: from a definition. */
+    readonly source?: 'local'
+  }
   readonly agent: { readonly account: string; readonly instance: string }
   /** The person on whose behalf the agent acts; absent: it acts on its own. */
   readonly principal?: string

@@ -37,7 +37,7 @@ export interface TaskView {
   readonly intentDigest: string
   readonly capabilities?: readonly string[]
   readonly labels?: Readonly<Record<string, string>>
-  readonly owner: { readonly name: string; readonly team: string }
+  readonly owner: { readonly name: string; readonly team: string; readonly source?: 'local' }
   readonly agent: { readonly account: string; readonly instance: string }
   readonly principal?: string
   readonly identity: {

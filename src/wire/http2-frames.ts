@@ -51,6 +51,11 @@ export class FrameReader {
     this.#onFrame = onFrame
   }
 
+  /** Whether the last byte that passed was the end of a frame. */
+  get isBetween(): boolean {
+    return this.#skip === 0 && this.#heldBytes === 0
+  }
+
   /** Takes bytes that pass; each frame is told once its head is whole, one with a code once that is. */
   read(bytes: Uint8Array): void {
     let at = 0
@@ -90,6 +95,16 @@ export class FrameReader {
       errorCode: hasCode ? held.readUInt32BE(HEAD_BYTES + read - CODE_BYTES) : 0,
     })
   }
+}
+
+/** The word that a connection ends. */
+export function goAwayFrame(errorCode: number, lastStreamId: number): Buffer {
+  const frame = Buffer.alloc(HEAD_BYTES + GOAWAY_BYTES)
+  frame[2] = GOAWAY_BYTES
+  frame[3] = FRAME.goAway
+  frame.writeUInt32BE(lastStreamId, HEAD_BYTES)
+  frame.writeUInt32BE(errorCode, HEAD_BYTES + CODE_BYTES)
+  return frame
 }
 
 // Where in the payload the code ends; 0 where there is none.

@@ -123,15 +123,15 @@ export function formatReply(code: number): string {
 export const SOCKS_GRANTED = 0
 
 // RFC 1928 section 6, of what stands in the way of a connection.
-const DIAL_CODES: Readonly<Record<string, number>> = {
-  ENETUNREACH: 3,
-  EHOSTUNREACH: 4,
-  ECONNREFUSED: 5,
-}
+const DIAL_CODES: ReadonlyMap<unknown, number> = new Map([
+  ['ENETUNREACH', 3],
+  ['EHOSTUNREACH', 4],
+  ['ECONNREFUSED', 5],
+])
 
 /** The code of a request that is refused. @param code of the system, where dialing failed */
 export function replyCodeOf(reason: Reason, code: unknown): number {
-  if (reason === 'dial-failed') return (typeof code === 'string' && DIAL_CODES[code]) || 1
+  if (reason === 'dial-failed') return DIAL_CODES.get(code) ?? 1
   if (reason === 'resolve-failed' || reason === 'connect-timeout') return 4
   const { proxyStatus } = REASONS[reason]
   const isDenied =

@@ -1,7 +1,7 @@
 // Holds the Compose file and the Kubernetes manifests of deploy/ to what docs/deployment.md says of them, as far as can be
 // without an engine: who may do and see what, that their parts agree, and that what they configure runs.
 
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
@@ -11,6 +11,8 @@ import t, { type Test } from 'tap'
 import { parse, parseAllDocuments } from 'yaml'
 
 import { KNOWN_KEYS } from '../fixtures/kubernetes-keys.ts'
+import { freePort } from '../fixtures/port.ts'
+import { until } from '../fixtures/scenario.ts'
 import { mayPass, type NetworkPolicy } from '../fixtures/network-policy.ts'
 
 const ROOT = path.join(import.meta.dirname, '../..')
@@ -326,6 +328,71 @@ void t.test('the variables of each sandbox are those that `sallyport env` prints
   t.end()
 })
 
+void t.test(
+  'kubernetes/gateway.yaml: it runs, and a task made as the README says has its variables',
+  async (t) => {
+    const manifests = manifestsOf('gateway')
+    const rules = named(manifests, 'ConfigMap', 'sallyport-rules').data ?? {}
+    const directory = layOut(t, dataOf(manifests, 'sallyport', 'sallyport.yaml'), rules)
+    const [proxy, health] = [await freePort(), await freePort()]
+    const at = (name: string): string => path.join(directory, name)
+    const env = {
+      PATH: process.env['PATH'] ?? '',
+      SALLYPORT_LISTEN_PROXY: `127.0.0.1:${proxy}`,
+      SALLYPORT_LISTEN_HEALTH: `127.0.0.1:${health}`,
+      SALLYPORT_CONTROL_LISTEN: `unix:${at('data/state/control.sock')}`,
+      SALLYPORT_CA_DIR: at('certs'),
+      SALLYPORT_CA_KEY: at('data/state/ca.key'),
+      SALLYPORT_STATE_DIR: at('data/state'),
+      SALLYPORT_JOURNAL_DIR: at('data/journal'),
+      SALLYPORT_RULES_DIR: at('rules'),
+    }
+    const program = [path.join(ROOT, 'bin/sallyport.js'), '--config', at('sallyport.yaml')]
+    const child = spawn('env', ['-u', 'NODE_OPTIONS', process.execPath, ...program, 'start'], {
+      env,
+      stdio: 'ignore',
+    })
+    t.teardown(() => child.kill('SIGKILL'))
+    const isReady = (): Promise<boolean> =>
+      fetch(`http://127.0.0.1:${health}/readyz`).then(
+        ({ ok }) => ok,
+        () => false,
+      )
+    await until(isReady, 'the gateway is ready')
+    const command = /sallyport\.js (task create .*?) \\\n\s+< (\S+)/.exec(read('deploy/README.md'))
+    const words =
+      command?.[1]?.replace('/etc/sallyport/sallyport.yaml', at('sallyport.yaml')).split(' ') ?? []
+    const piped = ['-c', 'cat "$0" | "$@"', path.join(ROOT, command?.[2] ?? ''), process.execPath]
+    const made = spawnSync('sh', [...piped, program[0]!, ...words], { env, encoding: 'utf8' })
+    t.equal(made.status, 0, made.stderr)
+    const task: { id: string; token: string; env: Record<string, string> } = JSON.parse(made.stdout)
+    const given = Object.fromEntries(
+      podOf(manifests, 'Job', 'agent').containers[0]!.env!.flatMap(({ name, value }) =>
+        value === undefined ? [] : [[name, value]],
+      ),
+    )
+    const here = (value: string): string =>
+      value
+        .replaceAll('$(AGENT_TASK)', task.id)
+        .replaceAll('$(AGENT_TOKEN)', task.token)
+        .replaceAll('$(GATEWAY_SERVICE_HOST)', '127.0.0.1')
+        .replaceAll(/\b3128\b/g, String(proxy))
+        .replaceAll('/etc/sallyport-ca', at(`certs/tasks/${task.id}`))
+    t.strictSame(
+      Object.fromEntries(Object.entries(given).map(([name, value]) => [name, here(value)])),
+      task.env,
+    )
+    const ask = spawnSync(
+      'curl',
+      ['-sS', '--proxy', task.env['HTTP_PROXY']!, 'http://nowhere.example/'],
+      { encoding: 'utf8' },
+    )
+    t.match(ask.stdout, 'not-on-allowlist', 'it is known, and held to its rules')
+    for (const name of ['ca.crt', 'ca-bundle.crt'])
+      t.match(readFileSync(at(`certs/tasks/${task.id}/${name}`), 'utf8'), 'BEGIN CERTIFICATE')
+  },
+)
+
 interface Service {
   readonly user?: string
   readonly read_only: boolean
@@ -425,15 +492,47 @@ const nft = ((): string | undefined => {
 })()
 
 void t.test('each file of nftables is one', { skip: nft ?? false }, (t) => {
-  for (const name of ['sallyport.nft']) {
+  for (const name of ['sallyport.nft', 'gateway.nft']) {
     const file = path.join(ROOT, 'deploy/nftables', name)
     const check = (of: string): number | null =>
       spawnSync('unshare', ['--net', 'nft', '--check', '--file', of]).status
     t.equal(check(file), 0, name)
     const broken = path.join(mkdtempSync(path.join(tmpdir(), 'sallyport-nft-')), 'broken.nft')
-    writeFileSync(broken, read(`deploy/nftables/${name}`).replace('policy drop', 'policy dorp'))
+    writeFileSync(broken, read(`deploy/nftables/${name}`).replace('policy accept', 'policy acecpt'))
     t.not(check(broken), 0, 'and a broken one is seen')
     rmSync(path.dirname(broken), { recursive: true })
   }
   t.end()
 })
+
+void t.test(
+  'R45: systemd/: rules before the sidecar before the agent, each bound to what is before it',
+  (t) => {
+    const unit = (name: string): ReadonlyMap<string, string> =>
+      new Map(
+        [...read(`deploy/systemd/${name}.service`).matchAll(/^(\w+)=(.*)$/gm)].map(
+          ([, key = '', value = '']) => [key, value],
+        ),
+      )
+    const [rules, sidecar, agent] = ['sallyport-rules', 'sallyport', 'agent'].map(unit)
+    t.match(rules?.get('ExecStart'), /nft --file .*sallyport\.nft$/)
+    t.equal(rules?.get('Type'), 'oneshot')
+    t.equal(rules?.get('RemainAfterExit'), 'yes')
+    t.match(rules?.get('Before'), 'network-pre.target')
+    for (const one of [sidecar, agent]) {
+      t.equal(one?.get('Requires'), 'sallyport-rules.service')
+      t.equal(one?.get('NoNewPrivileges'), 'yes')
+      t.equal(one?.get('CapabilityBoundingSet'), '')
+    }
+    t.match(sidecar?.get('After'), 'sallyport-rules.service')
+    t.equal(agent?.get('After'), 'sallyport.service')
+    t.equal(agent?.get('BindsTo'), 'sallyport.service')
+    t.match(agent?.get('ExecStartPre'), 'sallyport doctor --inside')
+    t.not(agent?.get('User'), sidecar?.get('User'))
+    t.match(
+      read('deploy/systemd/agent.service'),
+      /^InaccessiblePaths=.*\/var\/lib\/sallyport\/state/m,
+    )
+    t.end()
+  },
+)

@@ -268,6 +268,38 @@ void t.test('R12: a task lives no longer than the limit', (t) => {
   t.end()
 })
 
+void t.test('each door is reachable by the static task alone, and is its own', (t) => {
+  const doors = (text: string): string => `listen: { proxy: "127.0.0.1:3128", ${text} }\n`
+  const transparent = doors('transparent: { http: "127.0.0.1:80", tls: "127.0.0.1:443" }')
+  t.ok(loaded(transparent + TASK))
+  t.match(found(transparent), [/missing-key .listen\.transparent. needs .task./])
+  t.match(
+    found(transparent + TASK.replace('30m', '30')),
+    [/expected a duration/],
+    'a task that cannot be read is there all the same',
+  )
+  t.ok(loaded(doors('socks: "127.0.0.1:1080"')), 'clients of SOCKS can prove their tasks')
+  const wide = doors(
+    'socks: "0.0.0.0:1080", transparent: { http: "0.0.0.0:80", tls: "[::]:443", dns: "0.0.0.0:53" }',
+  )
+  const shared = Array.from({ length: 4 }, () => /shared-listener/)
+  t.match(found(wide + TASK), shared)
+  t.equal(found(wide + TASK).length, shared.length)
+  t.ok(loaded(`${wide}${TASK}  identity: { sources: [10.1.2.0/24] }\n`))
+  t.match(found(doors('socks: "127.0.0.1:3128"')), [
+    /conflict .listen\.socks. and .listen\.proxy. are the same address/,
+  ])
+  const twice = doors('transparent: { http: "127.0.0.1:443", tls: "127.0.0.1:443" }')
+  t.match(found(twice + TASK), [
+    /conflict .listen\.transparent\.tls. and .listen\.transparent\.http./,
+  ])
+  t.match(found(doors('socks: "127.0.0.1:15020"')), [
+    /conflict .listen\.health. and .listen\.socks./,
+  ])
+  t.ok(loaded(doors('socks: "127.0.0.1:0", transparent: { http: "127.0.0.1:0" }') + TASK))
+  t.end()
+})
+
 void t.test('a static task is reachable by its own sandbox only', (t) => {
   const shared = 'listen: { proxy: "0.0.0.0:3128" }\n'
   t.match(found(shared + TASK), [/1:18 shared-listener /])

@@ -75,13 +75,20 @@ void t.test('a set is as wide as its widest rule', (t) => {
 })
 
 void t.test('R43: from sixty on a rule is called wide, if by nothing more exact', (t) => {
-  t.same(codes('allow: "https://*.a.test"'), ['warning wide-wildcard', 'warning any-method'])
+  t.same(codes('allow: "https://*.a.test"'), [
+    'warning wide-wildcard',
+    'warning resolves-names',
+    'warning any-method',
+  ])
   t.same(codes('allow: { scheme: https, cidr: 10.0.0.0/8 }'), [
     'warning wide-rule',
     'warning any-method',
   ])
   t.same(codes('allow: { scheme: https, cidr: 10.0.0.0/24 }; methods: [GET]'), [])
-  t.same(codes('allow: "tls://*.test"; addresses: [10.0.0.0/8]'), ['warning wide-wildcard'])
+  t.same(codes('allow: "tls://*.test"; addresses: [10.0.0.0/8]'), [
+    'warning wide-wildcard',
+    'warning resolves-names',
+  ])
   t.end()
 })
 

@@ -17,14 +17,38 @@ const codes = (yaml: string): string[] => checkRuleSet(ruleSet(yaml)).map(({ cod
 void t.test('R43: rules that are wide are called so, narrow ones are not', (t) => {
   t.same(codes('- id: r\n  allow: https://a.test\n  methods: [GET]'), [])
   t.same(findings('- id: r\n  allow: https://a.test'), ['3:5 warning any-method'])
-  t.same(codes('- id: r\n  allow: "https://*"\n  methods: [GET]'), ['any-host'])
-  t.same(codes('- id: r\n  allow: "https://*.a.test"'), ['wide-wildcard', 'any-method'])
-  t.same(codes('- id: r\n  allow: "https://*.a.test"\n  methods: [GET]'), [])
-  t.same(codes('- id: r\n  allow: "https://*.a.test"\n  paths: [/x]'), ['any-method'])
+  const any = codes('- id: r\n  allow: "https://*"\n  methods: [GET]')
+  t.same(any, ['any-host', 'resolves-names'])
+  const below = codes('- id: r\n  allow: "https://*.a.test"')
+  t.same(below, ['wide-wildcard', 'resolves-names', 'any-method'])
+  t.same(codes('- id: r\n  allow: "https://*.a.test"\n  methods: [GET]'), ['resolves-names'])
+  const onePath = codes('- id: r\n  allow: "https://*.a.test"\n  paths: [/x]')
+  t.same(onePath, ['resolves-names', 'any-method'])
   t.same(codes('- id: r\n  allow: http://a.test\n  methods: [GET]'), ['plain-http'])
   t.same(codes('- id: r\n  allow: ws://a.test\n  methods: [GET]'), ['plain-http'])
   t.same(codes('- id: r\n  allow: tls://a.test'), [], 'methods cannot be asked of it')
   t.same(codes('- id: r\n  deny: "https://*"'), [], 'a deny cannot be too wide')
+  t.end()
+})
+
+void t.test('R36: a rule by which an agent chooses names says that they are resolved', (t) => {
+  const of = (keys: string): string | undefined =>
+    checkRuleSet(
+      ruleSet(
+        `ruleset: x\nparams: { host: { pattern: '.+' } }\nrules:\n- { id: r, methods: [GET], ${keys} }`,
+      ),
+    )
+      .filter(({ code }) => code === 'resolves-names')
+      .map(({ severity, message }) => `${severity}: ${message}`)[0]
+  const said = (text: string): string =>
+    `warning: names that \`${text}\` covers are resolved upstream as a call asks for them, and each can carry data out: \`limits.newNamesPerMinute\` bounds how many new ones`
+  t.equal(of('allow: "https://*.a.test"'), said('https://*.a.test'))
+  t.equal(of('hold: "https://*.a.test"'), said('https://*.a.test'))
+  t.equal(of('allow: "https://*"'), said('https://*'))
+  t.equal(of('allow: https://a.test'), undefined)
+  t.equal(of('allow: "https://{host}"'), undefined)
+  t.equal(of('allow: { scheme: https, cidr: 10.0.0.0/8 }'), undefined)
+  t.equal(of('deny: "https://*.a.test"'), undefined)
   t.end()
 })
 

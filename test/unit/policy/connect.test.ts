@@ -2,7 +2,9 @@
 
 import t from 'tap'
 
-import { connectTo, policyOf, verdictOn } from './ask.ts'
+import { decideConnectTogether, type PolicyChain } from '../../../src/policy/conjunction.ts'
+import { askAbout } from '../../../src/policy/written-call.ts'
+import { connectTo, MOMENT, policyOf, verdictOn } from './ask.ts'
 
 const summary = (yaml: string, authority: string): string => {
   const { verdict, reason, mode, rule } = connectTo(policyOf(yaml), authority)
@@ -102,3 +104,26 @@ void t.test(
     t.end()
   },
 )
+
+void t.test('nothing leaves for a tunnel in which nothing may leave yet', (t) => {
+  const isSilent = (yaml: string, read: 'public' | 'restricted' = 'public'): boolean => {
+    const asked = askAbout('CONNECT', 'a.test:443', [])
+    if (!('connect' in asked)) throw new Error('no CONNECT')
+    const chain: PolicyChain = [policyOf(yaml)]
+    const own = decideConnectTogether(chain, asked.connect, { ...MOMENT, read })
+    const above: PolicyChain = [policyOf('- { id: any, allow: https://a.test }'), ...chain]
+    const below = decideConnectTogether(above, asked.connect, { ...MOMENT, read })
+    t.equal(own.mode, 'inspect')
+    t.equal(below.isSilent, read === 'public' ? own.isSilent : true, 'an ancestor counts as much')
+    return own.isSilent === true
+  }
+  const allow = '- { id: allow, allow: https://a.test, paths: [/a] }'
+  const hold = '- { id: hold, hold: https://a.test }'
+  t.notOk(isSilent(allow))
+  t.ok(isSilent(hold), 'a person has yet to let each call through')
+  t.notOk(isSilent(`${allow}\n${hold}`), 'some call needs nobody')
+  t.ok(isSilent('- { id: seen, allow: https://a.test, observe: true }\n' + hold))
+  t.notOk(isSilent('- { id: open, allow: https://a.test, accepts: restricted }', 'restricted'))
+  t.ok(isSilent(allow, 'restricted'), 'what was read may not be sent there')
+  t.end()
+})

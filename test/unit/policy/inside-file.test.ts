@@ -151,7 +151,7 @@ void t.test('R38: a rule that lets MCP through without naming tools is called so
   const posts = 'methods: [POST, GET]'
   const of = (destination: string, keys = posts): string[] => codes(rule(destination, keys))
   t.same(of('https://mcp.linear.test'), ['mcp-unlimited'])
-  t.same(of('"https://*.mcp.test"'), ['mcp-unlimited'])
+  t.same(of('"https://*.mcp.test"'), ['resolves-names', 'mcp-unlimited'])
   t.same(of('https://a.test/mcp'), ['mcp-unlimited'])
   t.same(of('https://a.test/v1/sse'), ['mcp-unlimited'])
   t.same(of('https://a.test', `paths: [/x, /sse/messages]; ${posts}`), ['mcp-unlimited'])
@@ -162,7 +162,7 @@ void t.test('R38: a rule that lets MCP through without naming tools is called so
   t.same(codes('- id: r\n  allow: tls://mcp.a.test'), [], 'nobody looks inside')
   const mcp = rule('https://a.test/x', `${posts}; tools: [a]`, 'mcp')
   t.same(codes(`${mcp}\n${rule('https://a.test', posts)}`), ['mcp-unlimited'])
-  t.same(codes(`${mcp}\n${rule('"https://*.test/x"', posts)}`), ['mcp-unlimited'])
+  t.same(codes(`${mcp}\n${rule('"https://*.test/x"', posts)}`), ['resolves-names', 'mcp-unlimited'])
   t.same(codes(`${mcp}\n${rule('https://a.test', 'methods: [GET]')}`), [])
   t.same(codes(`${mcp}\n${rule('https://a.test/y', posts)}`), [])
   t.same(codes(`${mcp}\n${rule('https://b.test', posts)}`), [])

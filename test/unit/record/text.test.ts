@@ -8,6 +8,7 @@ import t from 'tap'
 import type { InspectedFields } from '../../../src/inspect/fields.ts'
 import type { CallFacts } from '../../../src/record/facts.ts'
 import { callRecord, eventRecord } from '../../../src/record/ecs.ts'
+import { dnsRecord } from '../../../src/record/dns-record.ts'
 import type { RecordBody } from '../../../src/record/body.ts'
 import { recordText } from '../../../src/record/text.ts'
 import { jsonText } from '../../../src/wire/json-text.ts'
@@ -127,6 +128,20 @@ void t.test('a call’s record', async (t) => {
     { numRuns: 500 },
   )
   t.pass('500 records')
+})
+
+void t.test('a refused query’s record', (t) => {
+  const client = { address: '10.1.2.3', port: 40_000 }
+  fc.assert(
+    fc.property(maybe(text), maybe(text), text, (name, responseCode, fault) => {
+      const question = name === undefined ? undefined : { name, type: 'A', class: 'IN' }
+      const refused = { client, task: undefined, question, responseCode, detail: { fault } }
+      const query = { ...refused, reason: 'malformed-header', transport: 'udp' } as const
+      return isHarmlessTextOf(dnsRecord(query, 1_700_000_000_000))
+    }),
+  )
+  t.pass('100 records')
+  t.end()
 })
 
 void t.test('an event’s record', async (t) => {

@@ -70,15 +70,15 @@ void t.test('a query is read as it was meant', (t) => {
 void t.test('names that no host has are told, and are the names of no host', (t) => {
   const names: readonly [hex: string, name: string][] = [
     ['00', ''],
-    ['036100620474657374' + '00', String.raw`a\000b.test`],
-    ['03612e620474657374' + '00', String.raw`a\046b.test`],
-    ['02c3a90474657374' + '00', String.raw`\195\169.test`],
-    ['015c0474657374' + '00', String.raw`\092.test`],
-    ['01200474657374' + '00', String.raw`\032.test`],
-    ['012a0474657374' + '00', '*.test'],
-    ['0331302e0474657374' + '00', String.raw`10\046.test`],
-    ['0131013201330134' + '00', '1.2.3.4'],
-    ['05786e2d2d610474657374' + '00', 'xn--a.test'],
+    ['03610062047465737400', String.raw`a\000b.test`],
+    ['03612e62047465737400', String.raw`a\046b.test`],
+    ['02c3a9047465737400', String.raw`\195\169.test`],
+    ['015c047465737400', String.raw`\092.test`],
+    ['0120047465737400', String.raw`\032.test`],
+    ['012a047465737400', '*.test'],
+    ['0331302e047465737400', String.raw`10\046.test`],
+    ['013101320133013400', '1.2.3.4'],
+    ['05786e2d2d61047465737400', 'xn--a.test'],
   ]
   for (const [hex, name] of names) {
     const bytes = Buffer.from(`000100000001000000000000${hex}00010001`, 'hex')
@@ -89,7 +89,7 @@ void t.test('names that no host has are told, and are the names of no host', (t)
 
 void t.test('what is not one plain question has a fault, and what is an answer is nothing', (t) => {
   const head = (counts: string): string => `00010000${counts}`
-  const one = '0161000001' + '0001'
+  const one = '01610000010001'
   const faults: readonly [hex: string, fault: string][] = [
     [head('0000000000000000'), 'questions'],
     [head('0002000000000000') + one + one, 'questions'],
@@ -97,7 +97,7 @@ void t.test('what is not one plain question has a fault, and what is an answer i
     [head('0001000000000000') + '80', 'label'],
     [head('0001000000000000') + '0561', 'name'],
     [head('0001000000000000') + '016100', 'question'],
-    [head('0001000000000000') + '3f'.padEnd(128, '61').repeat(4) + '00' + '00010001', 'name'],
+    [head('0001000000000000') + '3f'.padEnd(128, '61').repeat(4) + '0000010001', 'name'],
     [head('0001000100000000') + one, 'sections'],
     [head('0001000000010000') + one, 'sections'],
     [head('0001000000000002') + one, 'additional'],

@@ -1,0 +1,182 @@
+// Looks at the machine for what a sandbox is to see of it: what is there, where it really is, who listens on sockets. Decides
+// nothing beyond that: `masks.ts` does. Called by `cli/run.ts`.
+
+import {
+  accessSync,
+  constants,
+  existsSync,
+  readFileSync,
+  realpathSync,
+  statSync,
+  type Stats,
+} from 'node:fs'
+import path from 'node:path'
+import { isatty } from 'node:tty'
+
+import type { Config } from '../config/config.ts'
+import { isWithin, planMasks, type HiddenPlace, type MaskPlan, type Place } from './masks.ts'
+import { flagsAt, readMounts } from './mount-table.ts'
+import { DEVICES, FROZEN_PROC, type MountFacts } from './mount-script.ts'
+import { ownDirectories, ownFiles, personalFiles } from './secret-files.ts'
+import { boundSockets } from './unix-sockets.ts'
+
+/** What a sandbox is made for. */
+export interface SandboxFacts {
+  readonly config: Config
+  readonly environment: Readonly<Record<string, string | undefined>>
+  readonly workDir: string
+  /** Home directories of whoever runs it. */
+  readonly homes: readonly string[]
+  /** Directory of this program. */
+  readonly programDir: string
+}
+
+/** What a sandbox sees. */
+export interface SandboxView {
+  readonly mounts: MountFacts
+  readonly plan: MaskPlan
+  /** Files of secrets that nothing but their names hides: one that replaces such a file is seen. */
+  readonly loose: readonly string[]
+}
+
+/** The machine's own: what programs find there is the sandbox's, or nothing. */
+const MACHINE: readonly HiddenPlace[] = [
+  { path: '/sys', kind: 'directory', as: 'sealed' },
+  { path: '/run', kind: 'directory', as: 'fresh' },
+  { path: '/var/run', kind: 'directory', as: 'fresh' },
+  { path: '/tmp', kind: 'directory', as: 'shared' },
+  { path: '/var/tmp', kind: 'directory', as: 'shared' },
+]
+
+/** What of it is shown: how many processors there are, and programs, on systems that keep them there. */
+const MACHINE_SHOWN: readonly string[] = [
+  '/sys/devices/system/cpu',
+  '/run/current-system',
+  '/run/wrappers',
+]
+
+/** What runs of a checkout of this program, or is read by it. */
+const PROGRAM_PARTS: readonly string[] = ['bin', 'dist', 'src', 'node_modules', 'package.json']
+
+const RESOLV_FILE = '/etc/resolv.conf'
+const OTHERS_MODE = 0o077
+
+/** Finds out. @throws MaskConflict where the working directory, or what clients need, would be hidden */
+export function lookAround(facts: SandboxFacts): SandboxView {
+  const { config, environment, homes, programDir } = facts
+  const workDir = realpathSync(facts.workDir)
+  const program = installationOf(programDir)
+  const needed = [config.ca.dir, program.dir, process.execPath].map(realPath)
+  const openDirs = [workDir, ...homes.map(realPath), ...needed]
+  const files = ownFiles(config, environment).map(realPath)
+  const frozen = [
+    config.rules.dir,
+    config.ca.dir,
+    ...(config.file === undefined ? [] : [config.file]),
+    ...program.parts,
+  ]
+  const mounts = readMounts(readFileSync('/proc/self/mountinfo', 'utf8'))
+  const sealed = [
+    ...ownDirectories(config),
+    ...personalFiles(homes),
+    ...[...files, ...boundSockets(environment)].map((file) => closedAround(file, openDirs)),
+  ]
+  const plan = planMasks({
+    hidden: [
+      ...MACHINE.filter((place) => realPath(place.path) === place.path),
+      ...sealed.flatMap(findPlace).map((place): HiddenPlace => ({ ...place, as: 'sealed' })),
+    ],
+    kept: [...needed, ...MACHINE_SHOWN].flatMap(findPlace),
+    frozen: frozen
+      .flatMap(findPlace)
+      .map((place) => ({ ...place, flags: flagsAt(place.path, mounts) })),
+    pinned: [...ownDirectories(config), ...files, ...frozen].flatMap(movableAbove),
+    workDir,
+  })
+  return { mounts: mountFacts(plan), plan, loose: files.filter((file) => isLoose(file, plan)) }
+}
+
+function mountFacts(plan: MaskPlan): MountFacts {
+  const resolvFile = findPlace(RESOLV_FILE)[0]?.path
+  return {
+    steps: plan.steps,
+    devices: DEVICES.filter((name) => existsSync(`/dev/${name}`)),
+    terminal: [0, 1, 2].filter((descriptor) => isatty(descriptor)).map(terminalAt)[0],
+    frozenProc: FROZEN_PROC.filter((at) => existsSync(at)),
+    resolvFile,
+    isResolvHidden: resolvFile !== undefined && plan.hides(resolvFile),
+  }
+}
+
+function terminalAt(descriptor: number): string {
+  return realpathSync(`/proc/self/fd/${descriptor}`)
+}
+
+/** Where this program is, and what of it must not change under a sidecar that runs. */
+function installationOf(programDir: string): { readonly dir: string; readonly parts: string[] } {
+  const at = programDir.indexOf('/node_modules/')
+  // Among other packages it shares what it needs with them.
+  if (at >= 0) {
+    const dir = programDir.slice(0, at + '/node_modules'.length)
+    return { dir, parts: [dir] }
+  }
+  return { dir: programDir, parts: PROGRAM_PARTS.map((name) => path.join(programDir, name)) }
+}
+
+/**
+ * The directory of a file where that is meant to be closed, and nothing that must be seen is in it; otherwise the file. A file
+ * that replaces another has no mask of its own, and in a directory that is hidden it needs none.
+ */
+function closedAround(file: string, openDirs: readonly string[]): string {
+  const parent = path.dirname(realPath(file))
+  const mode = statOf(parent)?.mode ?? OTHERS_MODE
+  if ((mode & OTHERS_MODE) !== 0 || parent === '/') return file
+  return openDirs.some((open) => isWithin(open, parent)) ? file : parent
+}
+
+function isLoose(file: string, plan: MaskPlan): boolean {
+  const kind = statOf(file)
+  return kind?.isSocket() !== true && !plan.hides(path.dirname(file))
+}
+
+/** Directories above a path that whoever may write above them could move away, and put another in their place. */
+function movableAbove(written: string): string[] {
+  const found: string[] = []
+  for (let at = path.dirname(realPath(written)); at !== '/'; at = path.dirname(at))
+    if (isWritable(path.dirname(at)) && existsSync(at)) found.push(at)
+  return found
+}
+
+function findPlace(written: string): Place[] {
+  const found = statOf(written)
+  if (found === undefined) return []
+  return [{ path: realpathSync(written), kind: found.isDirectory() ? 'directory' : 'file' }]
+}
+
+// What cannot be looked at from here cannot be from inside.
+function statOf(written: string): Stats | undefined {
+  try {
+    return statSync(written)
+  } catch {
+    return undefined
+  }
+}
+
+/** The real path, of what is not there as far as there is one. */
+function realPath(written: string): string {
+  try {
+    return realpathSync(written)
+  } catch {
+    const parent = path.dirname(written)
+    return parent === written ? written : path.join(realPath(parent), path.basename(written))
+  }
+}
+
+function isWritable(directory: string): boolean {
+  try {
+    accessSync(directory, constants.W_OK)
+    return true
+  } catch {
+    return false
+  }
+}

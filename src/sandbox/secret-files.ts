@@ -1,0 +1,110 @@
+// Which files a sandbox must not see: those that the configuration keeps secrets and its own affairs in, and those that people
+// keep theirs in. Pure: names paths, whether they are there or not. Called by `places.ts`.
+
+import type { Config } from '../config/config.ts'
+import type { SinkDefinition, SinkSecret } from '../config/sink-definition.ts'
+import type { ListenAddress } from '../config/units.ts'
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/** Below a home directory: what proves who somebody is to somebody else. */
+const PERSONAL: readonly string[] = [
+  '.ssh',
+  '.gnupg',
+  '.aws',
+  '.azure',
+  '.kube',
+  '.docker',
+  '.config/gcloud',
+  '.config/gh',
+  '.config/glab-cli',
+  '.config/hub',
+  '.config/git/credentials',
+  '.config/containers/auth.json',
+  '.config/op',
+  '.config/doctl',
+  '.config/rclone',
+  '.config/google-chrome',
+  '.config/chromium',
+  '.mozilla',
+  '.netrc',
+  '.git-credentials',
+  '.npmrc',
+  '.yarnrc.yml',
+  '.pypirc',
+  '.pgpass',
+  '.my.cnf',
+  '.vault-token',
+  '.password-store',
+  '.local/share/keyrings',
+  '.terraform.d/credentials.tfrc.json',
+  '.cargo/credentials',
+  '.cargo/credentials.toml',
+  '.gem/credentials',
+  '.m2/settings-security.xml',
+]
+
+/** Paths of secrets in home directories. */
+export function personalFiles(homes: readonly string[]): string[] {
+  return homes.flatMap((home) => PERSONAL.map((name) => `${home}/${name}`))
+}
+
+/** Directories of the sidecar that are hidden whole. */
+export function ownDirectories({ stateDir, journal }: Config): string[] {
+  return [stateDir, journal.dir]
+}
+
+/** Files of the sidecar that hold secrets, and its sockets. */
+export function ownFiles(config: Config, environment: Environment): string[] {
+  const { ca, control, credentials, sinks, reviewers, listen } = config
+  const { socks, proxy, health, transparent } = listen
+  return [
+    ca.keyFile,
+    ...credentials.flatMap(({ source }) => filesOf(source, environment)),
+    ...sinks.flatMap((sink) => ofSink(sink, environment)),
+    ...Object.values(reviewers).flatMap(({ webhook }) => filesOf(webhook.secret, environment)),
+    ...defined(control.tokenFile, control.tls?.keyFile),
+    ...control.principals.flatMap(({ proof }) => (proof.kind === 'token' ? [proof.file] : [])),
+    ...[control.listen, proxy, health, socks, ...Object.values(transparent)].flatMap(socketOf),
+  ]
+}
+
+/** Names of the variables that secrets are read from. */
+export function secretNames({ credentials, sinks, reviewers }: Config): string[] {
+  const secrets = [
+    ...credentials.map(({ source }) => source),
+    ...sinks.flatMap(secretsOf),
+    ...Object.values(reviewers).map(({ webhook }) => webhook.secret),
+  ]
+  return secrets.flatMap((secret) => ('env' in secret ? [secret.env] : []))
+}
+
+function ofSink(sink: SinkDefinition, environment: Environment): string[] {
+  const files = secretsOf(sink).flatMap((secret) => filesOf(secret, environment))
+  if (sink.kind === 'file') return [sink.path]
+  if (sink.kind === 'nats') return [...files, ...defined(sink.credentialsFile, sink.clientKey)]
+  return sink.kind === 'syslog' ? [...files, ...defined(sink.clientKey)] : files
+}
+
+function secretsOf(sink: SinkDefinition): SinkSecret[] {
+  const headers = 'headers' in sink ? Object.values(sink.headers) : []
+  return [
+    ...headers,
+    ...(sink.kind === 'splunk' ? [sink.token] : []),
+    ...(sink.kind === 'elastic' ? defined(sink.apiKey) : []),
+    ...(sink.kind === 'nats' ? defined(sink.token, sink.password) : []),
+  ]
+}
+
+function filesOf(secret: SinkSecret, environment: Environment): string[] {
+  if ('file' in secret) return [secret.file]
+  return 'env' in secret ? defined(environment[`${secret.env}_FILE`]) : []
+}
+
+function socketOf(address: ListenAddress | undefined): string[] {
+  return address?.kind === 'unix' ? [address.path] : []
+}
+
+function defined<Value>(...values: readonly (Value | undefined)[]): Value[] {
+  return values.filter((value) => value !== undefined)
+}
