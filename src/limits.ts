@@ -21,7 +21,7 @@ export interface Limits extends DoorLimits {
   readonly headBytesMax: number
   /** Header fields of a message; beyond: `head-too-large`. */
   readonly headerCountMax: number
-  /** Bytes of an upstream's response head, all fields together; beyond: `response-malformed`. */
+  /** Bytes of an upstream's response head, all fields together, and of all 1xx before it; beyond: `response-malformed`. */
   readonly responseHeadBytesMax: number
   /** Bytes of a trailer section; beyond: `malformed-body`. */
   readonly trailerBytesMax: number

@@ -36,6 +36,7 @@ import {
   fail,
   guardBody,
   letGo,
+  passInformational,
   prepare,
   screen,
   watchEcho,
@@ -108,10 +109,7 @@ export async function runRequest(
       permit: permitRequest(prepared),
       request,
       body: guardBody(prepared, client, parts),
-      onInformational: (status, headers) => {
-        // It carries the upstream's bytes as any answer does.
-        if (parts.flow.noteReadOrCut(prepared)) client.sendInformational(status, headers)
-      },
+      onInformational: passInformational(prepared, client, parts),
     })
     parts.flow.noteRead(prepared)
     const response = watchEcho(prepared, meterAnswer(prepared, answered), parts)

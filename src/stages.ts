@@ -15,6 +15,7 @@ import type {
 } from './call.ts'
 import type { CredentialStore } from './credentials/store.ts'
 import { EgressError, REASONS, type Reason } from './errors.ts'
+import { boundInformational } from './forward/informational.ts'
 import type { UpstreamPool } from './forward/pool.ts'
 import { TaskRefusal, type Identifier } from './identify/identify.ts'
 import { prepareHead } from './inject/prepare.ts'
@@ -37,7 +38,7 @@ import type { ContentModes } from './policy/subject.ts'
 import type { CallRecorder } from './record/recorder.ts'
 import type { TaskStanding } from './tasks/task.ts'
 import { normalizeHost, type Endpoint } from './wire/authority.ts'
-import type { Body } from './wire/body.ts'
+import type { Body, RawHeaders } from './wire/body.ts'
 import type { Sniffed } from './wire/client-hello.ts'
 import type { DirectScope, TunnelScope } from './wire/receive.ts'
 
@@ -148,6 +149,18 @@ export async function prepare<C extends Call & Received & Cleared>(
   const { headers, path } = head
   call.prepare(added ? { headers, path, secret: added.secret } : { headers, path })
   return call
+}
+
+/** What is done with what an upstream says before its answer: within its bound, the client is told. */
+export function passInformational(
+  call: Call & Received & Prepared,
+  client: ClientSide,
+  { flow, limits }: Parts,
+): (status: number, headers: RawHeaders) => void {
+  return boundInformational(limits.responseHeadBytesMax, (status, headers) => {
+    // It carries the upstream's bytes as any answer does.
+    if (flow.noteReadOrCut(call)) client.sendInformational(status, headers)
+  })
 }
 
 /** The response, looked through for the credential that was sent: finding it is told, and changes nothing. */

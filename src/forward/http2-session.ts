@@ -1,7 +1,7 @@
 // One upstream connection that speaks HTTP/2: node's session on a dialed socket, how many streams there is room for, and when
 // it ends. A peer that pushes, floods or breaks the protocol loses it. Made by `origin.ts`; used by `http2-exchange.ts`.
 
-import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2'
+import type { ClientHttp2Session, ClientHttp2Stream, ClientSessionOptions } from 'node:http2'
 
 import { NEVER, type Timed } from '../deadlines.ts'
 import { EgressError } from '../errors.ts'
@@ -34,6 +34,22 @@ const FIELDS_MAX = 1000
 const ORIGINS_MAX = 100
 const NOTHING = (): void => undefined
 
+// What was judged goes on as it came, also a field that is there twice.
+function sessionOptions(limits: SessionLimits): ClientSessionOptions & {
+  readonly strictSingleValueFields: boolean
+} {
+  return {
+    maxHeaderListPairs: FIELDS_MAX,
+    maxReservedRemoteStreams: 0,
+    strictSingleValueFields: false,
+    settings: {
+      enablePush: false,
+      maxHeaderListSize: limits.responseHeadBytesMax,
+      initialWindowSize: Math.max(limits.bufferBytesMax, WINDOW_BYTES_MIN),
+    },
+  }
+}
+
 /** One connection; serves many calls of one task at once. */
 export class UpstreamSession implements Timed {
   readonly dialed: Dialed
@@ -63,15 +79,10 @@ export class UpstreamSession implements Timed {
     this.#owner = owner
     const { socket } = dialed
     // Loaded by the first: most tasks meet no upstream that speaks it.
-    this.#session = process.getBuiltinModule('node:http2').connect('https://upstream.invalid', {
+    const { connect } = process.getBuiltinModule('node:http2')
+    this.#session = connect('https://upstream.invalid', {
+      ...sessionOptions(limits),
       createConnection: () => socket,
-      maxHeaderListPairs: FIELDS_MAX,
-      maxReservedRemoteStreams: 0,
-      settings: {
-        enablePush: false,
-        maxHeaderListSize: limits.responseHeadBytesMax,
-        initialWindowSize: Math.max(limits.bufferBytesMax, WINDOW_BYTES_MIN),
-      },
     })
     this.#watch()
     socket.once('close', () => {

@@ -107,7 +107,7 @@ export class Http2Connection implements ServedConnection {
     const side = new Http2Side(call, head, stream, parts.limits.bufferBytesMax)
     for (const frame of frames) side.noteFrame(frame)
     this.#sides.set(id, side)
-    stream.on('close', () => this.#onStreamClose(side, stream))
+    stream.on('close', () => this.#attempt(() => this.#onStreamClose(side, stream)))
     if (stream.destroyed || stream.closed) this.#onStreamClose(side, stream)
     void this.#follow(id, side, this.#run(side, head))
   }
@@ -156,11 +156,14 @@ export class Http2Connection implements ServedConnection {
   }
 
   // Told of every stream that is over, before its answer was or behind it.
-  #onStreamClose({ call, isDone, isReset }: Http2Side, { rstCode }: ServerHttp2Stream): void {
-    if (isDone) return
+  #onStreamClose(side: Http2Side, { rstCode }: ServerHttp2Stream): void {
+    const { call, isDone, isReset, isAnswered } = side
+    if (isDone || call.cutReason !== undefined) return
     // The library holds a body to the length that its head says.
     const isMalformed = rstCode === constants.NGHTTP2_PROTOCOL_ERROR && !isReset
     call.cut(isMalformed ? 'malformed-body' : 'client-gone')
+    // Who has us reset a stream asks as much for nothing as who does it himself.
+    if (isMalformed && !isAnswered && !this.#isOver) this.#countReset()
   }
 
   #takeFrame(frame: Frame): boolean {

@@ -117,9 +117,10 @@ function takeField({ hosts, cookies, headers }: Parts, name: string, value: stri
   if (CONNECTION_SPECIFIC.has(name)) throw malformed('connection')
   if (name === 'te' && value !== 'trailers') throw malformed('te')
   if (name === 'host') hosts.push(value)
-  // RFC 9113 section 8.2.3: cut up for compression; in HTTP/1.1 there is one.
-  else if (name === 'cookie') cookies.push(value)
-  else headers.push(name, value)
+  // RFC 9113 section 8.2.3: cut up for compression; in HTTP/1.1 there is one. An empty piece would leave a blank at an end.
+  else if (name === 'cookie') {
+    if (value !== '') cookies.push(value)
+  } else headers.push(name, value)
 }
 
 function hostOf(authority: string | undefined, hosts: readonly string[]): string {

@@ -27,6 +27,7 @@ const up = await startHttp({
   raw: (request, response) => {
     request.resume()
     if (request.url === '/ok/slow') response.write('begun')
+    else if (request.url === '/ok/never') return
     else if (request.url === '/ok/large') response.end(Buffer.alloc(4 * 1024 * 1024))
     else request.on('end', () => response.end('ok'))
   },
@@ -120,6 +121,42 @@ scenario(
     t.strictSame(raw.goneAway, [CALM])
     await isQuiet(cx)
     t.ok(reasons(cx).includes('busy'))
+    t.ok(await goesOn(cx))
+  },
+)
+
+const BROKEN: readonly [
+  what: string,
+  head: readonly [string, string][],
+  frame: (id: number) => Buffer,
+][] = [
+  ['a body that is too short', [['content-length', '5']], (id) => frame(0, 1, id, 'x')],
+  ['trailers in upper case', [], (id) => frame(1, 5, id, block([['X-Upper', 'x']]))],
+  ['trailers that end nothing', [], (id) => frame(1, 4, id, block([['x-sum', '1']]))],
+]
+
+scenario(
+  t,
+  'http2ResetsPerMinute: streams that a client has us reset are counted as those that it resets',
+  { ...options, limits: 'http2ResetsPerMinute: 10' },
+  async (cx, t) => {
+    for (const [what, head, broken] of BROKEN) {
+      const before = reasons(cx).length
+      const raw = await RawHttp2.open(cx, authority)
+      const fields = [...pseudo(authority, '/ok/never', 'POST'), ...head]
+      const pair = (id: number): Buffer =>
+        Buffer.concat([headersFrame(id, fields, false), broken(id)])
+      raw.send(...Array.from({ length: 10 }, (_, at) => pair(2 * at + 1)))
+      await until(() => raw.of(3).length === 10, `${what}: ten are borne`)
+      t.strictSame(raw.goneAway, [], what)
+      raw.send(pair(21))
+      await until(() => raw.isClosed, `${what}: the connection is ended`)
+      t.strictSame(raw.goneAway, [CALM], what)
+      await isQuiet(cx)
+      const said = reasons(cx).slice(before)
+      t.equal(said.filter((reason) => reason === 'malformed-body').length, 11, what)
+      t.equal(said.filter((reason) => reason === 'busy').length, 1, what)
+    }
     t.ok(await goesOn(cx))
   },
 )

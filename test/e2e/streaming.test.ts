@@ -281,6 +281,9 @@ void t.test('what stands around a response', async (t) => {
               response.end('late')
             })
             break
+          case '/chatter':
+            response.socket?.write(`HTTP/1.1 103 \r\nLink: ${'x'.repeat(1000)}\r\n\r\n`.repeat(100))
+            break
           case '/trailers':
             response.writeHead(200, { Trailer: 'X-Sum' })
             response.write('body')
@@ -354,6 +357,11 @@ void t.test('what stands around a response', async (t) => {
       t.match(
         await cx.raw(request('GET', `http://${host}/hints`, host)),
         /^HTTP\/1\.1 103 [^]*link: <\/a\.css>; rel=preload\r\n[^]*HTTP\/1\.1 200 [^]*late/i,
+      )
+      t.match(
+        await cx.raw(request('GET', `http://${host}/chatter`, host)),
+        /^(?:HTTP\/1\.1 103 \r\nLink: x+\r\n\r\n){2,99}HTTP\/1\.1 502 Sallyport: response-malformed/,
+        'not without end',
       )
       const old = await cx.raw(`GET http://${host}/hints HTTP/1.0\r\nHost: ${host}\r\n\r\n`)
       t.match(old, /^HTTP\/1\.1 200 [^]*late/, 'HTTP/1.0 knows none')

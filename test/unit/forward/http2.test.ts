@@ -81,6 +81,21 @@ void t.test('R41: a request goes by HTTP/2 with its head translated', async (t) 
   t.equal(call.bytesOut, 3)
 })
 
+void t.test('R41: a field that is there twice goes on twice', async (t) => {
+  let seen: readonly string[] = []
+  const upstream = await serve(t, (stream, _headers, _flags, raw) => {
+    seen = raw
+    stream.respond({ ':status': 204 }, { endStream: true })
+  })
+  const headers = ['Range', 'bytes=0-1', 'range', 'bytes=2-3', '__proto__', 'x']
+  const { response } = ask(makePool(t), upstream.port, { headers })
+  t.equal((await response).status, 204)
+  t.strictSame(
+    seen.slice(8),
+    headers.map((word) => word.toLowerCase()),
+  )
+})
+
 void t.test('R41: both ways flow at once', async (t) => {
   const upstream = await serve(t, (stream) => {
     stream.respond({ ':status': 200 })

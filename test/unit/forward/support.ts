@@ -161,7 +161,12 @@ export interface TestHttp2 {
 /** Starts a server that speaks HTTP/2. */
 export async function serve(
   t: Test,
-  onStream: (stream: ServerHttp2Stream, headers: http2.IncomingHttpHeaders) => void,
+  onStream: (
+    stream: ServerHttp2Stream,
+    headers: http2.IncomingHttpHeaders,
+    flags: number,
+    raw: string[],
+  ) => void,
   options: http2.SecureServerOptions = {},
 ): Promise<TestHttp2> {
   const server = http2.createSecureServer({ cert: leaf.certPem, key: leaf.keyPem, ...options })
@@ -174,10 +179,11 @@ export async function serve(
     socket.on('close', () => open.delete(socket))
   })
   server.on('sessionError', () => undefined)
-  server.on('stream', (stream: ServerHttp2Stream, headers: http2.IncomingHttpHeaders) => {
+  const serveStream: typeof onStream = (stream, headers, flags, raw) => {
     stream.on('error', () => undefined)
-    onStream(stream, headers)
-  })
+    onStream(stream, headers, flags, raw)
+  }
+  server.on('stream', serveStream)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   t.teardown(
     () =>

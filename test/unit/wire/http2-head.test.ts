@@ -52,6 +52,11 @@ void t.test('a sound head is a request like any other', (t) => {
     ['host', 'example.com', 'x', 'y', 'cookie', 'a=1; b=2'],
     'cookies that were cut up are one field',
   )
+  t.strictSame(
+    read(fields({}, 'cookie', 'a=1', 'cookie', '')).headers,
+    ['host', 'example.com', 'cookie', 'a=1'],
+    'without a blank at its end',
+  )
   t.strictSame(read(fields({ ':authority': undefined }, 'host', 'example.com')).headers, [
     'host',
     'example.com',
