@@ -165,10 +165,6 @@ function sendUpgrade(
   proxy.once('proxyReqWs', (made) => {
     outgoing = made
     writeHead(made, call)
-    // Before http-proxy's own listener, which writes the fields to the client as they are.
-    made.prependOnceListener('upgrade', ({ headers }) => {
-      delete headers['alt-svc']
-    })
   })
   // http-proxy reads what it forwards from a request of node's.
   const request = new http.IncomingMessage(client)
