@@ -1,6 +1,7 @@
 // Upstreams that speak HTTP/2: what a client is offered, what arrives, and that all that is done to calls is done to these too.
 
 import type { ServerHttp2Session } from 'node:http2'
+import type { TLSSocket } from 'node:tls'
 
 import t from 'tap'
 
@@ -75,15 +76,22 @@ scenario(
   },
   async (cx, t) => {
     try {
-      const both = ['h2', 'http/1.1']
-      const held = await secureHttp2(cx, `held.test:${two.port}`, both)
+      const enter = async (authority: string): Promise<TLSSocket> => {
+        const socket = await cx.connect(authority)
+        return secureHttp2(cx, authority, {
+          socket,
+          ca: cx.caPem(),
+          protocols: ['h2', 'http/1.1'],
+        })
+      }
+      const held = await enter(`held.test:${two.port}`)
       t.equal(held.alpnProtocol, 'h2')
       held.destroy()
       const session = await openHttp2(cx, `held.test:${two.port}`)
       t.match(await ask(session, { ':path': '/' }), { status: 403 })
       session.close()
       t.equal(two.connections(), 0)
-      const allowed = await secureHttp2(cx, `two.test:${two.port}`, both)
+      const allowed = await enter(`two.test:${two.port}`)
       t.equal(allowed.alpnProtocol, 'h2')
       t.equal(two.connections(), 1, 'its twin is asked')
       allowed.destroy()
