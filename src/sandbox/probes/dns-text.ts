@@ -2,13 +2,15 @@
 
 import { randomInt } from 'node:crypto'
 
-import { decode, encode, RECURSION_DESIRED } from 'dns-packet'
+import { decode, encode, RECURSION_DESIRED, type OptAnswer } from 'dns-packet'
 
 /** What a server said. */
 export interface DnsAnswer {
   /** `NOERROR`, `NXDOMAIN`, `REFUSED`, … */
   readonly code: string
   readonly addresses: readonly string[]
+  /** Whether the answer says of itself that it is a refusal of the sidecar's. @see RFC 8914 section 2 */
+  readonly isOurRefusal: boolean
 }
 
 /** A question for the IPv4 addresses of a name. */
@@ -16,6 +18,19 @@ export interface DnsQuestion {
   readonly bytes: Uint8Array
   /** Reads what answers it; undefined for anything else. */
   readonly read: (bytes: Buffer) => DnsAnswer | undefined
+}
+
+/** How the text of the sidecar's refusals begins. */
+const REFUSAL = 'sallyport: '
+const OPT: OptAnswer = {
+  type: 'OPT',
+  name: '.',
+  udpPayloadSize: 1232,
+  extendedRcode: 0,
+  ednsVersion: 0,
+  flags: 0,
+  flag_do: false,
+  options: [],
 }
 
 /** Makes a question. */
@@ -26,6 +41,8 @@ export function askFor(name: string): DnsQuestion {
     id,
     flags: RECURSION_DESIRED,
     questions: [{ type: 'A', name }],
+    // Without it nobody says why something is refused.
+    additionals: [OPT],
   })
   return { bytes, read: (answer) => readAnswer(answer, id) }
 }
@@ -47,7 +64,8 @@ function readAnswer(bytes: Buffer, id: number): DnsAnswer | undefined {
     const packet = decode(bytes)
     if (packet.id !== id || packet.type !== 'response') return undefined
     const addresses = (packet.answers ?? []).flatMap((one) => (one.type === 'A' ? [one.data] : []))
-    return { code: String(Reflect.get(packet, 'rcode')), addresses }
+    const isOurRefusal = addresses.length === 0 && bytes.includes(REFUSAL)
+    return { code: String(Reflect.get(packet, 'rcode')), addresses, isOurRefusal }
   } catch {
     return undefined
   }

@@ -6,7 +6,7 @@ import { reporterFor, type Finding } from '../finding.ts'
 import { askFor, isWholeMessage, withLength, type DnsAnswer, type DnsQuestion } from './dns-text.ts'
 import { envelopeRequest } from './http-text.ts'
 import { isKeptHere, knock, sendDatagram } from './knock.ts'
-import { askHttp, failureWords, provesOurs, shown, strangeName } from './ours.ts'
+import { askHttp, failureWords, provesOurs, shown, SILENT_HERE, strangeName } from './ours.ts'
 import type { Probe } from './probe.ts'
 import type { Surroundings } from './surroundings.ts'
 
@@ -19,6 +19,12 @@ const PORT = 53
 const UNASKED = ['REFUSED', 'SERVFAIL', 'NOTIMP', 'FORMERR']
 const MEND =
   "stop it, or let the sandbox ask the sidecar's DNS door alone (listen.transparent.dns): names carry data out"
+
+const NO_ANSWER: DnsAnswer = {
+  code: 'something that is no answer',
+  addresses: [],
+  isOurRefusal: false,
+}
 
 type Transport = 'UDP' | 'TCP'
 
@@ -46,21 +52,24 @@ async function tryServer(
   if (typeof own === 'string' && typeof strange === 'string') return ok(tried, own, 'no way out')
   const answers = [own, strange].filter((one) => typeof one !== 'string')
   const happened = `answered ${answers.map(wordsOf).join(' and ')}`
-  if (typeof own !== 'string' && (typeof strange === 'string' || strange.addresses.length === 0)) {
-    const how = await ownHow(own, around)
-    if (how !== undefined) return ok(tried, `${happened}; ${how}`, "the sidecar's own door")
-  }
+  const how = await ownHow(own, strange, around)
+  if (how !== undefined) return ok(tried, `${happened}; ${how}`, "the sidecar's own door")
   const isElsewhere = around.targets.includes(server) && !(await isKeptHere(server))
   if (!isElsewhere && answers.every(({ code }) => UNASKED.includes(code)))
     return warn(tried, happened, 'somebody answers, and looks nothing up', MEND)
   return fail(tried, happened, 'a DNS server that does not prove to be the sidecar', MEND)
 }
 
-/** Why an answer for the sidecar's own name is the sidecar's: what it names answers as the sidecar. */
-async function ownHow({ addresses }: DnsAnswer, around: Surroundings): Promise<string | undefined> {
-  const [host] = addresses
+/** Why a server is the sidecar's door: it refuses as only the sidecar does, or what it names answers as the sidecar. */
+async function ownHow(
+  own: DnsAnswer | string,
+  strange: DnsAnswer | string,
+  { proxy }: Surroundings,
+): Promise<string | undefined> {
+  if (typeof strange !== 'string' && strange.isOurRefusal) return 'the sidecar refuses'
+  const isLiar = typeof strange !== 'string' && strange.addresses.length > 0
+  const [host] = typeof own === 'string' || isLiar ? [] : own.addresses
   if (host === undefined) return undefined
-  const { proxy } = around
   const [direct, proxied] = await Promise.all([
     askHttp({ host, port: 80 }, envelopeRequest('origin')),
     proxy && askHttp({ host, port: proxy.port }, envelopeRequest('absolute', proxy.login)),
@@ -77,11 +86,12 @@ async function ask(
   if (transport === 'UDP') {
     const result = await sendDatagram(host, PORT, bytes)
     if (result.kind !== 'answered') return failureWords(result)
-    return read(result.bytes) ?? { code: 'something that is no answer', addresses: [] }
+    return read(result.bytes) ?? NO_ANSWER
   }
   const result = await knock({ host, port: PORT }, withLength(bytes), isWholeMessage)
   if (result.kind !== 'accepted') return failureWords(result)
-  return read(result.bytes.subarray(2)) ?? { code: 'something that is no answer', addresses: [] }
+  if (result.bytes.length === 0 && (await isKeptHere(host))) return SILENT_HERE
+  return read(result.bytes.subarray(2)) ?? NO_ANSWER
 }
 
 function wordsOf({ code, addresses }: DnsAnswer): string {

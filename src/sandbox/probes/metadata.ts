@@ -2,8 +2,8 @@
 
 import { reporterFor, type Finding } from '../finding.ts'
 import { getRequest, readAnswer, refusalReason } from './http-text.ts'
-import { knock } from './knock.ts'
-import { askHttp, failureWords, placeOf, shownBytes } from './ours.ts'
+import { isKeptHere, knock } from './knock.ts'
+import { askHttp, failureWords, placeOf, shownBytes, SILENT_HERE } from './ours.ts'
 import type { Probe } from './probe.ts'
 import type { Surroundings } from './surroundings.ts'
 
@@ -37,7 +37,11 @@ async function askStraight(host: string): Promise<Finding> {
   const answer = readAnswer(result.bytes)
   const reason = answer && refusalReason(answer)
   if (reason !== undefined) return ok(tried, `the sidecar refuses: ${reason}`, 'intercepted')
-  return fail(tried, `answered ${shownBytes(result.bytes)}`, 'credentials are handed out', MEND)
+  if (result.bytes.length > 0)
+    return fail(tried, `answered ${shownBytes(result.bytes)}`, 'credentials are handed out', MEND)
+  return (await isKeptHere(host))
+    ? ok(tried, SILENT_HERE, 'nothing left it')
+    : fail(tried, 'accepted, and not a byte came', 'somebody is there', MEND)
 }
 
 async function askProxy(name: string, around: Surroundings): Promise<Finding> {

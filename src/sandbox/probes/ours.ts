@@ -148,6 +148,9 @@ export function failureWords(result: Exclude<Knock, { kind: 'accepted' }>): stri
   return CODE_WORDS[result.code] ?? result.code
 }
 
+/** What a listener within this namespace says that says nothing: whoever it is, nothing left. */
+export const SILENT_HERE = 'accepted within this namespace, not a byte came'
+
 const CODE_WORDS: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'refused',
   ENETUNREACH: 'no route',
