@@ -19,7 +19,7 @@ export interface HiddenPlace extends Place {
 }
 
 /** What can only be read. */
-export interface FrozenPlace extends Place {
+interface FrozenPlace extends Place {
   /** What its mount is restricted by already, which cannot be taken away: of nosuid, nodev, noexec. */
   readonly flags: readonly string[]
 }

@@ -96,7 +96,7 @@ export async function startControl(
   const socketPath = path.join(directory, 'control.sock')
   await server.listen(unix ? { path: socketPath } : { host: '127.0.0.1', port: 0 })
   t.teardown(() => {
-    server.close()
+    void server.close()
     rmSync(directory, { recursive: true, force: true })
     if (unexpected.length > 0)
       throw new Error('an error of the program itself', { cause: unexpected })
