@@ -67,6 +67,11 @@ export interface Inspection {
   recordRequest(): Promise<void>
   /** The response as the client gets it. @throws response-malformed; what broke its body off, which is aborted then */
   filterResponse(response: UpstreamResponse): UpstreamResponse | Promise<UpstreamResponse>
+  /** Is shown what passes of an upgraded connection; it changes nothing and never throws. */
+  readonly frames?: {
+    readonly sent: (bytes: Uint8Array) => void
+    readonly received: (bytes: Uint8Array) => void
+  }
   /** What it counts as against limits, message by message; absent: one call. */
   readonly units?: readonly Unit[]
   /** Resolves when the client would read a refusal; it never rejects. */

@@ -42,7 +42,7 @@ import {
   type CallScope,
   type Parts,
 } from './stages.ts'
-import { understand } from './understand/understand.ts'
+import { understand, understandUpgrade } from './understand/understand.ts'
 import { isOwnHost } from './wire/own-host.ts'
 import type { Endpoint } from './wire/authority.ts'
 import type { Sniffed } from './wire/client-hello.ts'
@@ -123,7 +123,6 @@ export async function runRequest(
     if (call.inspection) await call.inspection.awaitReader()
     client.sendRefusal(call.reason, call)
   } finally {
-    call.inspection?.finish()
     letGo(call, parts)
     parts.recorder.recordEnd(call)
   }
@@ -198,7 +197,7 @@ export async function runTunnel(
   }
 }
 
-// What every HTTP call goes through before anything of it leaves. Nobody looks into what an upgraded connection carries.
+// What every HTTP call goes through before anything of it leaves. Nobody judges what an upgraded connection carries.
 async function admit(
   received: Call & Received,
   scope: CallScope,
@@ -209,6 +208,7 @@ async function admit(
   const proof = parts.identifier.prove(received.arrival, received.request.headers)
   if (proof) await proof
   const screened = screenRequest(received, scope, parts)
+  if (client === undefined) await understandUpgrade(screened.call, parts)
   const reading = client && understand(screened, client, parts)
   const verdict = reading === undefined ? screened.verdict : await reading
   const decided = settle(screened.call, verdict, parts)

@@ -4,6 +4,7 @@
 // http-proxy is loaded by the first upgrade. Called by `pipeline.ts`; deliberately never `web()`, which lets a request
 // smuggle another.
 
+import { createHash } from 'node:crypto'
 import type { ClientRequest, IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { createRequire } from 'node:module'
 import type { Socket } from 'node:net'
@@ -15,7 +16,7 @@ import type { Call, Prepared } from '../call.ts'
 import { EgressError, type Reason } from '../errors.ts'
 import { resetSocket } from '../net/reset.ts'
 import type { RawHeaders } from '../wire/body.ts'
-import { responseFraming, stripResponseHead } from '../wire/headers.ts'
+import { firstValue, responseFraming, stripResponseHead } from '../wire/headers.ts'
 import { fieldLines } from '../wire/http1-write.ts'
 import { takes } from './takes.ts'
 
@@ -33,6 +34,8 @@ export interface UpgradeOptions {
 const require = createRequire(import.meta.url)
 // An import would read every export, and node answers some of those by loading a whole HTTP client.
 const http = process.getBuiltinModule('node:http')
+
+const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
 
 class DialedAgent extends http.Agent {
   readonly #socket: Socket
@@ -91,15 +94,11 @@ export function relayUpgrade(call: Call & Prepared, options: UpgradeOptions): Pr
     })
     proxy.on('error', () => finish(state === 'waiting' ? 'upgrade-failed' : 'upstream-gone'))
     const outgoing = sendUpgrade(call, options, proxy)
-    // Before http-proxy's own, which writes the fields to the client as they are.
-    outgoing?.prependOnceListener('upgrade', ({ headers }) => {
-      delete headers['alt-svc']
-    })
-    // Behind http-proxy's own, which has joined the two by then: a listener before that would take the first bytes away.
-    outgoing?.once('upgrade', () => {
+    const onJoined = (): void => {
       begin('upgraded', 101)
       countBytes(call, client, upstream)
-    })
+    }
+    if (outgoing) joinWhere(outgoing, call, onJoined, () => finish('upgrade-failed'))
     // What http-proxy does in these two cases ends the client's side: unchunked bytes under a chunked head, no answer at all.
     outgoing?.removeAllListeners('error').on('error', (error) => {
       if (state !== 'answered') finish(nameFailure(error, state === 'upgraded'))
@@ -122,6 +121,38 @@ export function relayUpgrade(call: Call & Prepared, options: UpgradeOptions): Pr
       )
     })
   })
+}
+
+// Lets http-proxy join the two where the answer is the one that was asked for; it would look at nothing.
+function joinWhere(
+  outgoing: ClientRequest,
+  call: Prepared,
+  onJoined: () => void,
+  onRefused: () => void,
+): void {
+  const [join] = outgoing.listeners('upgrade')
+  outgoing.removeAllListeners('upgrade').once('upgrade', (response, ...rest) => {
+    if (!acceptsUpgrade(response, call)) {
+      onRefused()
+      return
+    }
+    // http-proxy writes the fields to the client as they are.
+    delete response.headers['alt-svc']
+    // A listener of ours before that would take the first bytes away.
+    join?.call(outgoing, response, ...rest)
+    onJoined()
+  })
+}
+
+// RFC 6455 section 4.1: whoever does not know the key has not read the handshake; a cache, another protocol's server.
+function acceptsUpgrade({ headers }: IncomingMessage, { outgoing }: Prepared): boolean {
+  const digest = createHash('sha1').update(
+    `${firstValue(outgoing.headers, 'sec-websocket-key') ?? ''}${GUID}`,
+  )
+  return (
+    headers.upgrade?.toLowerCase() === 'websocket' &&
+    headers['sec-websocket-accept'] === digest.digest('base64')
+  )
 }
 
 // Synchronous: when it returns, http-proxy has its listeners on the request and nothing has happened on it yet.
@@ -189,11 +220,16 @@ function toObject(headers: RawHeaders): IncomingHttpHeaders {
 // In front of http-proxy's own listeners: what may not pass has cut both sockets before they would write it.
 function countBytes(call: Call, client: Socket, upstream: Socket): void {
   const { charge } = call
+  const frames = call.inspection?.frames
   client.prependListener('data', (chunk: Buffer) => {
-    if (takes(call, () => charge?.takeOut(chunk.length))) call.bytesOut += chunk.length
+    if (!takes(call, () => charge?.takeOut(chunk.length))) return
+    call.bytesOut += chunk.length
+    frames?.sent(chunk)
   })
   upstream.prependListener('data', (chunk: Buffer) => {
-    if (takes(call, () => charge?.takeIn(chunk.length))) call.bytesIn += chunk.length
+    if (!takes(call, () => charge?.takeIn(chunk.length))) return
+    call.bytesIn += chunk.length
+    frames?.received(chunk)
   })
 }
 

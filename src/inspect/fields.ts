@@ -34,6 +34,8 @@ export interface InspectedFields {
       readonly finish_reasons?: readonly string[]
     }
     readonly usage?: { readonly input_tokens?: number; readonly output_tokens?: number }
+    /** The session that a model and its client are in. */
+    readonly conversation?: { readonly id: string }
     readonly tool?: {
       readonly name: string
       readonly call?: {
@@ -65,6 +67,8 @@ export interface InspectedFields {
     readonly tool_calls?: readonly string[]
     /** How many results of tools the prompt brings. */
     readonly tool_results?: number
+    /** Ids of the answers within one session, the first of them where they are many. */
+    readonly responses?: readonly string[]
     readonly server_tools?: readonly string[]
     readonly graphql?: {
       readonly operations: readonly string[]

@@ -3,6 +3,7 @@
 
 import { acceptsEvents } from '../inspect/mcp/content-type.ts'
 import { recogniseModelApi, type ModelApi } from '../inspect/model/api.ts'
+import { recogniseRealtime } from '../inspect/model/realtime.ts'
 import { hasHeader, valuesOf } from '../wire/headers.ts'
 import type { CanonicalRequest } from '../wire/receive.ts'
 
@@ -16,6 +17,15 @@ export function recogniseApi({
   headers,
 }: CanonicalRequest): ModelApi | undefined {
   return recogniseModelApi({ method, host: endpoint.host, path: path.raw, headers })
+}
+
+/** The realtime API of models that an upgrade asks for; undefined where it is none. */
+export function recogniseUpgrade({
+  endpoint,
+  path,
+  query,
+}: CanonicalRequest): ModelApi | undefined {
+  return recogniseRealtime({ host: endpoint.host, path: path.raw, query })
 }
 
 /** Whether a client of MCP posts: it names its revision, or takes an answer and a stream of events alike. */

@@ -2,3 +2,4 @@
 
 export { tapMcpCall } from './mcp-tap.ts'
 export { tapModelCall } from './model.ts'
+export { tapRealtimeCall } from './realtime.ts'

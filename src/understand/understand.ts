@@ -7,7 +7,7 @@ import type { Verdict } from '../judge.ts'
 import type { Inspector } from '../policy/subject.ts'
 import type { Parts } from '../stages.ts'
 import type { Body } from '../wire/body.ts'
-import { recogniseApi, saysMcp } from './heads.ts'
+import { recogniseApi, recogniseUpgrade, saysMcp } from './heads.ts'
 import type { Screened } from './inspection.ts'
 import type * as Inside from './inside.ts'
 import type * as Taps from './taps.ts'
@@ -34,6 +34,14 @@ export function understand(
   if (taps === undefined) return tapLater(tap, call, verdict, client, parts)
   tap(taps, call, client.body, parts)
   return undefined
+}
+
+/** Prepares to read for the record what passes of an upgraded connection, where somebody knows what it is. */
+export async function understandUpgrade(call: Screened, parts: Parts): Promise<void> {
+  const api = recogniseUpgrade(call.request)
+  if (api === undefined) return
+  taps ??= await import('./taps.ts')
+  taps.tapRealtimeCall(api, call, parts)
 }
 
 /** Reads for the record what a held call says, once its body is there; nothing of it flows before. */

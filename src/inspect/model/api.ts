@@ -10,6 +10,7 @@ export type ModelEndpoint =
   | 'chat'
   | 'responses'
   | 'responses-count'
+  | 'realtime'
   | 'completions'
   | 'embeddings'
   | 'moderations'

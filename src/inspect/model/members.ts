@@ -47,6 +47,8 @@ const SETS: Readonly<Record<ModelEndpoint, ReadonlySet<string>>> = {
   chat: new Set([...SETTINGS, ...CHAT]),
   responses: new Set([...SETTINGS, ...RESPONSES]),
   'responses-count': new Set([...SETTINGS, ...RESPONSES]),
+  // Nothing is judged in it.
+  realtime: new Set(),
   completions: new Set([...SETTINGS, 'prompt', 'fallbacks']),
   embeddings: new Set(EMBEDDINGS),
   moderations: new Set(['model', 'input']),

@@ -99,7 +99,8 @@ function readInput(body: JsonObject): ModelMessage[] {
   return system.length === 0 ? messages : [{ role: 'system', parts: system }, ...messages]
 }
 
-function readItem(item: JsonObject): ModelMessage {
+/** One item of a conversation, in the normal form. */
+export function readItem(item: JsonObject): ModelMessage {
   const type = asText(memberOf(item, 'type')) ?? 'message'
   if (type === 'message') {
     const parts = contentParts(memberOf(item, 'content'))

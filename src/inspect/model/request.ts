@@ -41,6 +41,7 @@ const OPERATIONS: Readonly<Record<ModelEndpoint, string>> = {
   chat: 'chat',
   responses: 'chat',
   'responses-count': 'count_tokens',
+  realtime: 'chat',
   completions: 'text_completion',
   embeddings: 'embeddings',
   moderations: 'moderation',

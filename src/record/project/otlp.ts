@@ -157,6 +157,7 @@ const TEXTS = paths(
   'gen_ai.operation.name',
   'gen_ai.provider.name',
   'gen_ai.request.model',
+  'gen_ai.conversation.id',
   'gen_ai.response.id',
   'gen_ai.response.model',
   'gen_ai.prompt.name',

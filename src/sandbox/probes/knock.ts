@@ -53,7 +53,13 @@ export function knock(
   return new Promise((resolve) => {
     let bytes = Buffer.alloc(0)
     let isAccepted = false
-    const socket = connectTo(place)
+    let socket: Socket
+    try {
+      socket = connectTo(place)
+    } catch (error) {
+      // Such as a path that is too long for any socket.
+      return resolve({ kind: 'failed', code: codeOf(error) })
+    }
     const finish = (result: Knock): void => {
       clearTimeout(timer)
       socket.destroy()

@@ -15,15 +15,28 @@ const { ok, warn, fail } = reporterFor('raw')
 const TIMEOUT_MS = 4000
 const MEND = 'take CAP_NET_RAW from the sandbox, and let it have no route but to the sidecar'
 
-// Each line says which kind of socket, and `open` or the error.
+// Each line says which kind of socket or which echo, and `open`, `answered`, `silent` or the error.
 const PYTHON = `
-import socket as s
+import socket as s, sys
 for name, args in (("AF_PACKET", (17, s.SOCK_RAW, 0)), ("raw IPv4", (s.AF_INET, s.SOCK_RAW, 1)), ("raw IPv6", (s.AF_INET6, s.SOCK_RAW, 58))):
     try:
         s.socket(*args).close()
         print(name + "=open")
     except OSError as error:
         print(name + "=" + str(error.errno))
+for target in sys.argv[1:]:
+    six = ":" in target
+    try:
+        echo = s.socket(s.AF_INET6 if six else s.AF_INET, s.SOCK_DGRAM, 58 if six else 1)
+        echo.settimeout(0.5)
+        echo.connect((target, 0))
+        echo.send(bytes([128 if six else 8, 0, 0, 0, 0, 0, 0, 1]) + b"doctor")
+        echo.recv(64)
+        print("echo " + target + "=answered")
+    except s.timeout:
+        print("echo " + target + "=silent")
+    except OSError as error:
+        print("echo " + target + "=" + str(error.errno))
 `
 const PERL = `
 use Socket;
@@ -37,25 +50,16 @@ for (["AF_PACKET", 17, 0], ["raw IPv4", 2, 1], ["raw IPv6", 10, 58]) {
 export const probeRaw: Probe = async (around) =>
   (await Promise.all([openRaw(around), ...around.targets.map((host) => ping(host, around))])).flat()
 
-async function openRaw({ environment }: Surroundings): Promise<Finding[]> {
+async function openRaw({ environment, targets }: Surroundings): Promise<readonly Finding[]> {
   const tools = [
-    ['python3', ['-I', '-c', PYTHON]],
+    ['python3', ['-I', '-c', PYTHON, ...targets]],
     ['perl', ['-e', PERL]],
   ] as const
   for (const [command, words] of tools) {
     const { output } = await run(command, words, environment)
-    const results = [...output.matchAll(/^([\w ]+)=(\w+)$/gm)]
+    const results = [...output.matchAll(/^([\w .:]+)=(\w+)$/gm)]
     if (results.length > 0)
-      return results.map(([, name = '', result = '']) =>
-        result === 'open'
-          ? fail(
-              `a socket of the kind ${name}`,
-              'opened',
-              'packets can be written around every door',
-              MEND,
-            )
-          : ok(`a socket of the kind ${name}`, `not opened (error ${result})`, 'no way out'),
-      )
+      return Promise.all(results.map(([, name = '', result = '']) => judgeSocket(name, result)))
   }
   return [
     warn(
@@ -67,6 +71,26 @@ async function openRaw({ environment }: Surroundings): Promise<Finding[]> {
   ]
 }
 
+async function judgeSocket(name: string, result: string): Promise<Finding> {
+  const host = /^echo (.+)$/.exec(name)?.[1]
+  if (host === undefined) {
+    const tried = `a socket of the kind ${name}`
+    return result === 'open'
+      ? fail(tried, 'opened', 'packets can be written around every door', MEND)
+      : ok(tried, `not opened (error ${result})`, 'no way out')
+  }
+  const tried = `an ICMP echo by a datagram socket to ${host}`
+  if (result === 'answered') return judgeEcho(tried, host, 'answered')
+  return ok(tried, result === 'silent' ? 'no answer' : `not sent (error ${result})`, 'no way out')
+}
+
+// Where every address is kept here, the kernel answers in the name of each.
+async function judgeEcho(tried: string, host: string, happened: string): Promise<Finding> {
+  return (await isKeptHere(host))
+    ? ok(tried, 'answered by this namespace itself', 'no way out')
+    : fail(tried, happened, 'a way out around the sidecar', MEND)
+}
+
 async function ping(host: string, { environment }: Surroundings): Promise<Finding[]> {
   const tried = `ICMP echo to ${host}`
   const family = net.isIPv6(host) ? '-6' : '-4'
@@ -74,9 +98,7 @@ async function ping(host: string, { environment }: Surroundings): Promise<Findin
   const { code, output } = await run('ping', words, environment)
   if (code === 'ENOENT') return []
   if (code !== 0) return [ok(tried, 'no answer', 'no way out')]
-  // Where every address is kept here, the kernel answers in the name of each.
-  if (await isKeptHere(host)) return [ok(tried, 'answered by this namespace itself', 'no way out')]
-  return [fail(tried, `answered: ${shown(output)}`, 'a way out around the sidecar', MEND)]
+  return [await judgeEcho(tried, host, `answered: ${shown(output)}`)]
 }
 
 function run(

@@ -53,7 +53,7 @@ export function readSurroundings(
   targets: readonly string[],
   files: KnownFiles,
 ): Surroundings {
-  const interfaces = Object.entries(os.networkInterfaces()).filter(([, addresses]) =>
+  const interfaces = Object.entries(interfacesHere()).filter(([, addresses]) =>
     addresses?.some(({ internal }) => !internal),
   )
   const first = interfaces.flatMap(([, addresses]) =>
@@ -79,6 +79,15 @@ export function textOf(file: string): string {
     return readFileSync(file, 'utf8')
   } catch {
     return ''
+  }
+}
+
+function interfacesHere(): ReturnType<typeof os.networkInterfaces> {
+  try {
+    return os.networkInterfaces()
+  } catch {
+    // A sandbox may forbid the question.
+    return {}
   }
 }
 

@@ -1,7 +1,7 @@
 // Listeners that were opened elsewhere, handed to a whole sidecar that opens none: every address that leads to one was dialed.
 
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import net, { type AddressInfo, type Server } from 'node:net'
+import net, { type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 
@@ -11,6 +11,7 @@ import { loadConfig } from '../../../src/config/load.ts'
 import { makeLog } from '../../../src/record/log.ts'
 import { Sidecar } from '../../../src/sidecar.ts'
 import { loadOrMakeCa } from '../../../src/tls/ca.ts'
+import { portOf } from '../../fixtures/port.ts'
 import { exchange, request } from '../../fixtures/scenario.ts'
 import { greeting, socksRequest } from '../../fixtures/socks.ts'
 
@@ -54,8 +55,7 @@ async function listenAnywhere(): Promise<{ listener: Server; port: number }> {
   await new Promise<void>((resolve) => {
     listener.listen(0, '0.0.0.0', resolve)
   })
-  const address = listener.address() as AddressInfo
-  return { listener, port: address.port }
+  return { listener, port: portOf(listener) }
 }
 
 void t.test('what comes by them is served as by our own, until the sidecar stops', async (t) => {
