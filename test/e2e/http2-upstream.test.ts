@@ -76,14 +76,14 @@ scenario(
   async (cx, t) => {
     try {
       const both = ['h2', 'http/1.1']
-      const held = await secureHttp2(cx, `held.test:${two.port}`, both)
+      const held = await secureHttp2(cx, `held.test:${two.port}`, { protocols: both })
       t.equal(held.alpnProtocol, 'h2')
       held.destroy()
       const session = await openHttp2(cx, `held.test:${two.port}`)
       t.match(await ask(session, { ':path': '/' }), { status: 403 })
       session.close()
       t.equal(two.connections(), 0)
-      const allowed = await secureHttp2(cx, `two.test:${two.port}`, both)
+      const allowed = await secureHttp2(cx, `two.test:${two.port}`, { protocols: both })
       t.equal(allowed.alpnProtocol, 'h2')
       t.equal(two.connections(), 1, 'its twin is asked')
       allowed.destroy()
