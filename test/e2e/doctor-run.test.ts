@@ -17,7 +17,7 @@ const CONFIGURATION = `task:
   owner: { name: Test Owner, team: test }
   agent: { account: agent, instance: agent/1 }
   sandbox: { id: box }
-  rules: []
+  rules: [set]
   environment: test
   ceiling: confidential
   expires: 30m
@@ -33,6 +33,11 @@ void t.test(
     mkdirSync(work)
     const file = path.join(directory, 'sallyport.yaml')
     writeFileSync(file, CONFIGURATION)
+    mkdirSync(path.join(directory, 'rules'))
+    writeFileSync(
+      path.join(directory, 'rules/set.yaml'),
+      'ruleset: set\nowner: a@example.com\nrules: []\n',
+    )
     const words = ['run', '--config', file, '--prove', '--', 'sh', '-c', 'echo it ran; exit 7']
     // The test runner puts its hooks into every child; they would be in the program under test.
     const child = spawn('env', ['-u', 'NODE_OPTIONS', process.execPath, BIN, ...words], {
