@@ -123,7 +123,6 @@ export async function runRequest(
     if (call.inspection) await call.inspection.awaitReader()
     client.sendRefusal(call.reason, call)
   } finally {
-    call.inspection?.finish()
     letGo(call, parts)
     parts.recorder.recordEnd(call)
   }
@@ -155,7 +154,6 @@ export async function runUpgrade(
     fail(call, error, parts)
     client.sendRefusal(call.reason, call)
   } finally {
-    call.inspection?.finish()
     letGo(call, parts)
     parts.recorder.recordEnd(call)
   }

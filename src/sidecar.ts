@@ -32,7 +32,6 @@ import { OpenCalls } from './listen/open-calls.ts'
 import type { Doors, HandedDoor } from './listen/doors.ts'
 import { TaskListeners } from './listen/task-listeners.ts'
 import type { Dialer } from './net/dial.ts'
-import type { Log } from './record/log.ts'
 import { openRecords, unexpectedReporter, type Records } from './config/records.ts'
 import type { SinkFeed } from './record/sinks/feed.ts'
 import type { Parts } from './stages.ts'
@@ -48,7 +47,6 @@ const CUT_TIMEOUT_MS = 2000
 /** A running sidecar. */
 export class Sidecar {
   readonly #config: Config
-  readonly #log: Log
   readonly #records: Records
   readonly #secrets: Secrets
   readonly #rules: RuleWatch
@@ -90,7 +88,6 @@ export class Sidecar {
     const { limits, stateDir } = config
     const now = Date.now
     this.#config = config
-    this.#log = log
     mkdirSync(stateDir, { recursive: true, mode: 0o700 })
     this.#ca = new CaWatch(ca, config, log)
     this.#authorities = makeTaskAuthorities(config, () => this.ca, log)
@@ -152,7 +149,7 @@ export class Sidecar {
   }
 
   #watchOver(asked: Pick<OversightParts, 'identifier' | 'credentials' | 'dialer'>): Oversight {
-    const parts = { ...asked, config: this.#config, log: this.#log, records: this.#records }
+    const parts = { ...asked, config: this.#config, log: this.#options.log, records: this.#records }
     const [room, rules, ca, sinks] = [this.#room, this.#rules, this.#ca, this.#sinks]
     return new Oversight({ ...parts, room, rules, ca, sinks, proxy: this.#doors.proxy })
   }
@@ -161,7 +158,7 @@ export class Sidecar {
     return new TaskListeners({
       dir: socketDirOf(this.#config),
       onConnection: (socket, boundTo) => this.#doors.proxy.accept(socket, boundTo),
-      onProblem: (error) => this.#log.error({ err: error }, "a task's listener"),
+      onProblem: (error) => this.#options.log.error({ err: error }, "a task's listener"),
     })
   }
 
@@ -180,7 +177,7 @@ export class Sidecar {
       agents: this.#agents,
       proxyAddress: () => reachableAddress(this.#doors.proxy.address()),
     }
-    return makeControlServer(options, version, this.#log)
+    return makeControlServer(options, version, this.#options.log)
   }
 
   #openRoom(
@@ -205,7 +202,7 @@ export class Sidecar {
       ...held,
       config,
       renew,
-      log: this.#log,
+      log: this.#options.log,
       records: this.#records,
       rules: () => this.#rules.inForce,
       hooks: makeHooks(config.hooks, dialer),
@@ -239,7 +236,7 @@ export class Sidecar {
       ...this.#ledger,
       record: this.#config.record,
       recordedHeaders: this.#config.redact.headers,
-      onUnexpected: unexpectedReporter(this.#records, this.#log),
+      onUnexpected: unexpectedReporter(this.#records, this.#options.log),
     }
   }
 
@@ -270,7 +267,7 @@ export class Sidecar {
     await this.#openCalls.drained(drainMs)
     this.#openCalls.cutAll('draining')
     this.#doors.close()
-    this.#control.close()
+    await this.#control.close()
     this.#health.close()
     // What was cut writes its records before the journal closes.
     await this.#openCalls.drained(CUT_TIMEOUT_MS)

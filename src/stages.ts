@@ -216,8 +216,9 @@ export async function dial(call: Call, permit: CallPermit, parts: Parts): Promis
   return dialed.socket
 }
 
-/** Gives back what a call that is over held, and says how what its client dialed compares with where it went. */
+/** Lets what read a call that is over say what it found, gives back what the call held, and says how what its client dialed compares with where it went. */
 export function letGo(call: Call, parts: Parts): void {
+  call.inspection?.finish()
   parts.flow.letGo(call)
   call.charge?.close(call.cleared === true)
   const { dialed } = call.arrival.client

@@ -1,4 +1,5 @@
-// Verbs that this version does not serve: each says so, and none is mistaken for done. Called by `ca.ts`.
+// What the contract names and this version does not serve: it says so, and is not mistaken for done. Called by the verbs it
+// belongs to.
 
 import type { Command } from 'commander'
 

@@ -125,6 +125,8 @@ class Run {
         await sidecar.endTask(`the command ended with ${code}`)
         return code
       }
+      // Its receipt is there before the sidecar stops.
+      await sidecar.endTask('')
       say(
         `the task is over (${task.kept.cause}${task.kept.endReason === undefined ? '' : `: ${task.kept.endReason}`}), and so is the command`,
       )

@@ -6,6 +6,7 @@ import type { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 import type { Limits } from '../limits.ts'
 import { bindListener, type SocketAddress } from '../listen/bind.ts'
@@ -49,6 +50,7 @@ const HEADERS_TIMEOUT_MS = 5000
 const REQUEST_TIMEOUT_MS = 30_000
 const TIMEOUT_CHECK_MS = 1000
 const HEAD_BYTES_MAX = 16 * 1024
+const SETTLE_MS = 500
 const FAILURES_PER_SECOND = 10
 const RATES_MAX = 1024
 // Read and write for the owner and the group, nothing for others.
@@ -64,6 +66,7 @@ export class ControlServer {
   readonly #certificate: X509Certificate | undefined
   readonly #failures: Rate
   readonly #rates = new Map<string, Rate>()
+  readonly #answers: Set<Promise<void>> = new Set()
   #principals: Principals | undefined
   #app: Promise<ControlApp> | undefined
 
@@ -79,10 +82,12 @@ export class ControlServer {
       maxHeaderSize: HEAD_BYTES_MAX,
     }
     const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
-      this.#answer(request, response).catch((error: unknown) => {
+      const answer = this.#answer(request, response).catch((error: unknown) => {
         options.onUnexpected(error)
         response.destroy()
       })
+      this.#answers.add(answer)
+      void answer.finally(() => this.#answers.delete(answer))
     }
     if (options.tls === undefined) this.#server = http.createServer(settings, onRequest)
     else {
@@ -110,8 +115,11 @@ export class ControlServer {
     return this.#server.address()
   }
 
-  close(): void {
+  /** Ends it, and before that answers what was asked: whoever ended a task is owed its receipt. Who follows records is cut. */
+  async close(): Promise<void> {
     this.#server.close()
+    if (this.#answers.size > 0)
+      await Promise.race([Promise.all(this.#answers), sleep(SETTLE_MS, undefined, { ref: false })])
     this.#server.closeAllConnections()
   }
 

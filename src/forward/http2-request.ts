@@ -11,7 +11,7 @@ import { firstValue } from '../wire/headers.ts'
 import { Http2Exchange } from './http2-exchange.ts'
 import { formatHttp2Head } from './http2-head.ts'
 import { UpstreamSession } from './http2-session.ts'
-import type { SendOptions } from './request.ts'
+import type { SendOptions } from './send-options.ts'
 import type { UpstreamConnection } from './upstream.ts'
 
 /** How a request is sent that turns out to go by HTTP/1.1. */

@@ -131,10 +131,8 @@ export class UpstreamSession implements Timed {
       const onClose = (): void =>
         finish(this.#fault ?? new EgressError('response-incomplete', { code: 'closed' }))
       const { address } = this.dialed
-      const timer = setTimeout(
-        () => finish(new EgressError('connect-timeout', { address: address ?? '' })),
-        timeoutMs,
-      )
+      const detail = address === undefined ? {} : { address }
+      const timer = setTimeout(() => finish(new EgressError('connect-timeout', detail)), timeoutMs)
       this.#session.once('remoteSettings', onSettings)
       this.#session.once('close', onClose)
       if (this.isClosed) onClose()

@@ -4,27 +4,13 @@
 
 import type { Call, Prepared, UpstreamResponse } from '../call.ts'
 import { EgressError } from '../errors.ts'
-import type { Limits } from '../limits.ts'
 import { upstreamOf } from '../net/dialed.ts'
-import type { CallPermit } from '../net/permit.ts'
 import { proxyRefusal } from '../net/proxy-above.ts'
-import type { Body, RawHeaders } from '../wire/body.ts'
 import { formatRequestHead, LAST_CHUNK, writePiece } from '../wire/http1-write.ts'
-import type { CanonicalRequest } from '../wire/receive.ts'
 import { joinCookies } from './http2-head.ts'
 import { sendHttp2Request } from './http2-request.ts'
-import type { UpstreamPool } from './pool.ts'
+import type { SendOptions } from './send-options.ts'
 import type { UpstreamConnection } from './upstream.ts'
-
-/** What sending needs. */
-export interface SendOptions {
-  readonly pool: UpstreamPool
-  readonly limits: Pick<Limits, 'bufferBytesMax' | 'responseHeadBytesMax'>
-  readonly permit: CallPermit
-  readonly request: CanonicalRequest
-  readonly body: Body
-  readonly onInformational: (status: number, headers: RawHeaders) => void
-}
 
 /**
  * Sends the call's outgoing head and body; resolves with the response's head, its body still arriving.

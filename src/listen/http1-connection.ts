@@ -4,7 +4,7 @@
 
 import type { Socket } from 'node:net'
 
-import type { Call, CallKind, ClientAddress } from '../call.ts'
+import type { Call, CallKind } from '../call.ts'
 import { NEVER, type DeadlineSweep } from '../deadlines.ts'
 import { EgressError, type Reason } from '../errors.ts'
 import {
@@ -14,14 +14,13 @@ import {
   type TunnelSide,
   type UpgradeSide,
 } from '../pipeline.ts'
-import type { CallScope, Parts } from '../stages.ts'
-import type { TaskStanding } from '../tasks/task.ts'
+import type { Parts } from '../stages.ts'
 import { RequestHeadReader } from '../wire/http1-head.ts'
 import type { RequestHead } from '../wire/receive.ts'
 import { formatAnswer, makeProblem } from './answer.ts'
 import { Http1Side, type SideConnection, type SideHost } from './http1-side.ts'
 import { lingerClose } from './linger.ts'
-import type { ServedConnection } from './served-connection.ts'
+import type { ConnectionOrigin, ServedConnection } from './served-connection.ts'
 
 /** What a connection needs of its door. */
 export interface ConnectionHost extends SideHost {
@@ -33,17 +32,6 @@ export interface ConnectionHost extends SideHost {
   closeCall(call: Call): void
   tunnelSide(call: Call, head: RequestHead, connection: Http1Connection): TunnelSide
   upgradeSide(call: Call, connection: Http1Connection): UpgradeSide
-}
-
-/** Where a connection comes from. */
-export interface ConnectionOrigin {
-  readonly client: ClientAddress
-  /** The task that all of its calls are, by where they come in. */
-  readonly boundTo?: TaskStanding
-  readonly kind: CallKind
-  readonly scope: CallScope
-  /** The call of the tunnel around it. */
-  readonly parent?: string
 }
 
 const NO_BYTES = Buffer.alloc(0)

@@ -18,10 +18,9 @@ import { rawHttp2Head } from '../wire/http2-head.ts'
 import type { RequestHead } from '../wire/receive.ts'
 import { Http2Bounds, endsBlock } from './http2-bounds.ts'
 import { Http2Gate } from './http2-gate.ts'
-import type { ConnectionOrigin } from './http1-connection.ts'
 import { sessionOptions } from './http2-options.ts'
 import { Http2Side } from './http2-side.ts'
-import type { Http2Host, ServedConnection } from './served-connection.ts'
+import type { ConnectionOrigin, Http2Host, ServedConnection } from './served-connection.ts'
 
 const { NGHTTP2_NO_ERROR, NGHTTP2_ENHANCE_YOUR_CALM } = constants
 // What the library says of a stream that it refuses by itself.
@@ -149,9 +148,11 @@ export class Http2Connection implements ServedConnection {
     this.#sides.delete(id)
     if (this.#isOver) return
     // On a connection that a client does not let us write to, nothing else is begun.
-    if (call.cutReason === 'idle-timeout') this.#session.close()
+    const isStuck = call.cutReason === 'idle-timeout'
+    if (isStuck) this.#session.close()
     if (this.#sides.size > 0) return
-    this.#dueAfter(this.#session.closed ? 'headTimeoutMs' : 'keepAliveTimeoutMs')
+    if (isStuck) this.#end(NGHTTP2_NO_ERROR)
+    else this.#dueAfter(this.#session.closed ? 'headTimeoutMs' : 'keepAliveTimeoutMs')
   }
 
   // Told of every stream that is over, before its answer was or behind it.
@@ -275,7 +276,7 @@ export class Http2Connection implements ServedConnection {
     for (const { call, isDone } of this.#sides.values()) if (!isDone) call.cut('client-gone')
     for (let at = this.#unserved.size; at > 0; at -= 1) this.#record('client-gone', {})
     this.#unserved.clear()
-    if (!this.#isTold) this.#gate.finish(code, this.#lastStreamId)
+    this.#gate.finish(this.#isTold ? undefined : code, this.#lastStreamId)
     this.#session.destroy()
   }
 

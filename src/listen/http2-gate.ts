@@ -40,16 +40,18 @@ export class Http2Gate extends Duplex {
   }
 
   /**
-   * Lets nothing more pass either way, and says so to the client where it can be said between two frames: the library keeps
-   * its own word back while a write is under way.
+   * Lets nothing more pass either way and ends the socket. Says so to the client where that can be said, between two frames:
+   * the library keeps its own word back while a write is under way.
+   * @param errorCode undefined where the library has said it
    * @param lastStreamId of the streams that were looked at
    */
-  finish(errorCode: number, lastStreamId: number): void {
+  finish(errorCode: number | undefined, lastStreamId: number): void {
     if (this.#isFinished) return
-    if (this.#outgoing.isBetween && this.#socket.writable)
+    if (errorCode !== undefined && this.#outgoing.isBetween && this.#socket.writable)
       this.#socket.write(goAwayFrame(errorCode, lastStreamId))
     this.#isShut = true
     this.#isFinished = true
+    lingerClose(this.#socket)
   }
 
   override _read(): void {

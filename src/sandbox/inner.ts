@@ -130,17 +130,18 @@ async function hand(message: ToOutside, handle: net.Server | dgram.Socket): Prom
   await isTaken
 }
 
-/** Becomes process 1 of the sandbox; comes back only where it cannot. */
+/** Becomes process 1 of the sandbox. */
 function become({ words, variables, workDir, proof }: SandboxCommand): void {
   const { setpriv, sh } = tools!
   process.chdir(workDir)
   closeInherited()
   if (proof !== undefined) prove(proof, variables)
-  process.removeAllListeners('disconnect')
-  process.disconnect()
   const command = [setpriv, ...POWERLESS, '--', ...words]
   const init = [sh, '-c', INIT_SCRIPT, 'sallyport', ...command]
-  process.execve?.(setpriv, ['setpriv', ...INIT_RIGHTS, '--', ...init], { ...variables })
+  process.removeAllListeners('disconnect')
+  process.send?.({ kind: 'running' } satisfies ToOutside, () =>
+    process.execve?.(setpriv, ['setpriv', ...INIT_RIGHTS, '--', ...init], { ...variables }),
+  )
 }
 
 function prove([program = '', ...words]: readonly string[], env: Record<string, string>): void {

@@ -36,6 +36,8 @@ export type ToOutside =
   | { readonly kind: 'door'; readonly door: HandedDoor['door']; readonly port: number }
   /** Everything is in place. */
   | { readonly kind: 'ready' }
+  /** The command begins: nothing more is said. */
+  | { readonly kind: 'running' }
   /** The command does not run. */
   | { readonly kind: 'failed'; readonly what: string }
 

@@ -109,21 +109,13 @@ function maskLines(steps: readonly MountStep[], open: (path: string) => string):
 
 function linesOf(step: MountStep, source: string): string[] {
   const path = quote(pathOf(step))
-  switch (step.kind) {
-    case 'hide':
-      return [hideLine(step.place)]
-    case 'restore':
-      return [...placeLines(pathOf(step), step.place.kind), `mount -c --rbind ${source} ${path}`]
-    case 'freeze':
-      return [
-        `mount --rbind ${path} ${path}`,
-        `mount -o remount,bind,${['ro', ...step.place.flags].join(',')} ${path}`,
-      ]
-    case 'seal':
-      return [`mount -o remount,bind,ro,${SEALED} ${path}`]
-    default:
-      return [`mount --rbind ${path} ${path}`]
-  }
+  if (step.kind === 'hide') return [hideLine(step.place)]
+  if (step.kind === 'restore')
+    return [...placeLines(pathOf(step), step.place.kind), `mount -c --rbind ${source} ${path}`]
+  if (step.kind === 'seal') return [`mount -o remount,bind,ro,${SEALED} ${path}`]
+  const shown = `mount --rbind ${path} ${path}`
+  if (step.kind === 'pin') return [shown]
+  return [shown, `mount -o remount,bind,${['ro', ...step.place.flags].join(',')} ${path}`]
 }
 
 const HIDING_OPTIONS = {

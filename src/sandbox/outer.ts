@@ -86,11 +86,12 @@ export class Sandbox {
       this.#onFailed = reject
     })
     const hasBegun = new Promise<void>((resolve) => {
-      this.#child.once('disconnect', resolve)
+      this.#onReady = resolve
     })
     this.#send({ kind: 'run', command })
-    await Promise.race([hasBegun, hasFailed])
+    await Promise.race([hasBegun, hasFailed, this.#ended])
     this.#isRunning = true
+    if (this.#child.connected) this.#child.disconnect()
     return this.#ended
   }
 
@@ -108,6 +109,7 @@ export class Sandbox {
         this.#send({ kind: 'taken' })
         break
       case 'ready':
+      case 'running':
         this.#onReady?.()
         break
       case 'failed':

@@ -17,7 +17,7 @@ import type { Config } from '../config/config.ts'
 import { isWithin, planMasks, type HiddenPlace, type MaskPlan, type Place } from './masks.ts'
 import { flagsAt, readMounts } from './mount-table.ts'
 import { DEVICES, FROZEN_PROC, type MountFacts } from './mount-script.ts'
-import { ownDirectories, ownFiles, personalFiles } from './secret-files.ts'
+import { ownDirectories, ownFiles, personalFiles, recordFiles } from './secret-files.ts'
 import { boundSockets } from './unix-sockets.ts'
 
 /** What a sandbox is made for. */
@@ -69,6 +69,7 @@ export function lookAround(facts: SandboxFacts): SandboxView {
   const needed = [config.ca.dir, program.dir, process.execPath].map(realPath)
   const openDirs = [workDir, ...homes.map(realPath), ...needed]
   const files = ownFiles(config, environment).map(realPath)
+  const records = recordFiles(config).map(realPath)
   const frozen = [
     config.rules.dir,
     config.ca.dir,
@@ -80,6 +81,7 @@ export function lookAround(facts: SandboxFacts): SandboxView {
     ...ownDirectories(config),
     ...personalFiles(homes),
     ...[...files, ...boundSockets(environment)].map((file) => closedAround(file, openDirs)),
+    ...records.map((file) => around(file, openDirs)),
   ]
   const plan = planMasks({
     hidden: [
@@ -90,10 +92,14 @@ export function lookAround(facts: SandboxFacts): SandboxView {
     frozen: frozen
       .flatMap(findPlace)
       .map((place) => ({ ...place, flags: flagsAt(place.path, mounts) })),
-    pinned: [...ownDirectories(config), ...files, ...frozen].flatMap(movableAbove),
+    pinned: [...ownDirectories(config), ...files, ...records, ...frozen].flatMap(movableAbove),
     workDir,
   })
-  return { mounts: mountFacts(plan), plan, loose: files.filter((file) => isLoose(file, plan)) }
+  return {
+    mounts: mountFacts(plan),
+    plan,
+    loose: [...files, ...records].filter((file) => isLoose(file, plan)),
+  }
 }
 
 function mountFacts(plan: MaskPlan): MountFacts {
@@ -128,10 +134,14 @@ function installationOf(programDir: string): { readonly dir: string; readonly pa
  * that replaces another has no mask of its own, and in a directory that is hidden it needs none.
  */
 function closedAround(file: string, openDirs: readonly string[]): string {
+  const mode = statOf(path.dirname(realPath(file)))?.mode ?? OTHERS_MODE
+  return (mode & OTHERS_MODE) === 0 ? around(file, openDirs) : file
+}
+
+/** The directory of a file where nothing that must be seen is in it; otherwise the file. */
+function around(file: string, openDirs: readonly string[]): string {
   const parent = path.dirname(realPath(file))
-  const mode = statOf(parent)?.mode ?? OTHERS_MODE
-  if ((mode & OTHERS_MODE) !== 0 || parent === '/') return file
-  return openDirs.some((open) => isWithin(open, parent)) ? file : parent
+  return parent === '/' || openDirs.some((open) => isWithin(open, parent)) ? file : parent
 }
 
 function isLoose(file: string, plan: MaskPlan): boolean {

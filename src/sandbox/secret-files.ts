@@ -69,6 +69,11 @@ export function ownFiles(config: Config, environment: Environment): string[] {
   ]
 }
 
+/** Files that records are copied to: more come and go beside them. */
+export function recordFiles({ sinks }: Config): string[] {
+  return sinks.flatMap((sink) => (sink.kind === 'file' ? [sink.path] : []))
+}
+
 /** Names of the variables that secrets are read from. */
 export function secretNames({ credentials, sinks, reviewers }: Config): string[] {
   const secrets = [
@@ -81,7 +86,6 @@ export function secretNames({ credentials, sinks, reviewers }: Config): string[]
 
 function ofSink(sink: SinkDefinition, environment: Environment): string[] {
   const files = secretsOf(sink).flatMap((secret) => filesOf(secret, environment))
-  if (sink.kind === 'file') return [sink.path]
   if (sink.kind === 'nats') return [...files, ...defined(sink.credentialsFile, sink.clientKey)]
   return sink.kind === 'syslog' ? [...files, ...defined(sink.clientKey)] : files
 }

@@ -6,7 +6,6 @@
 import { EgressError } from '../errors.ts'
 import { isSameAuthority, parseAuthority } from './authority.ts'
 import type { RawHeaders } from './body.ts'
-import type { RequestHead } from './receive.ts'
 
 const METHOD = /^[!#$%&'*+.^_`|~0-9A-Z-]{1,24}$/
 // RFC 9113 section 8.2: a token without upper case.
@@ -33,12 +32,25 @@ interface Parts {
   readonly headers: string[]
 }
 
+/** A head as it came, in the shape of every request's. */
+export interface Http2Head {
+  readonly method: string
+  /** The path and query. */
+  readonly target: string
+  readonly version: '2'
+  /** Pseudo-header fields among them, latin1. */
+  readonly headers: RawHeaders
+  readonly upgrade: false
+  /** Whether the stream ended with it. */
+  readonly isWhole: boolean
+}
+
 /**
  * A head as it came, nothing read yet.
  * @param fields pseudo-header fields among them, latin1
  * @param isWhole whether the stream ended with it
  */
-export function rawHttp2Head(fields: RawHeaders, isWhole: boolean): RequestHead {
+export function rawHttp2Head(fields: RawHeaders, isWhole: boolean): Http2Head {
   return {
     method: pseudoOf(fields, ':method'),
     target: pseudoOf(fields, ':path'),
@@ -58,13 +70,15 @@ export function checkHttp2Size(fields: RawHeaders, bytesMax: number): void {
 }
 
 /**
- * Reads the head of an HTTP/2 request: the same head with its authority as the one Host, its cookies as one field, and without
- * pseudo-header fields.
+ * Reads the fields of an HTTP/2 request: what the pseudo-header fields say, its authority as the one Host, its cookies as one
+ * field.
  * @throws malformed-header, malformed-target, missing-host, duplicate-host, authority-mismatch, protocol-not-allowed
  * @see RFC 9113 section 8.3
  */
-export function readHttp2Head(head: RequestHead): RequestHead {
-  const { pseudo, hosts, cookies, headers } = partition(head.headers)
+export function readHttp2Head(
+  fields: RawHeaders,
+): Pick<Http2Head, 'method' | 'target' | 'headers'> {
+  const { pseudo, hosts, cookies, headers } = partition(fields)
   const method = pseudo.get(':method')
   if (method === undefined || !METHOD.test(method)) throw malformed(':method')
   // A tunnel inside a tunnel would be judged by nobody.
@@ -77,7 +91,7 @@ export function readHttp2Head(head: RequestHead): RequestHead {
   if (!target.startsWith('/')) throw new EgressError('malformed-target', { part: 'form' })
   const host = hostOf(pseudo.get(':authority'), hosts)
   const cookie = cookies.length === 0 ? [] : ['cookie', cookies.join('; ')]
-  return { ...head, method, target, headers: ['host', host, ...headers, ...cookie] }
+  return { method, target, headers: ['host', host, ...headers, ...cookie] }
 }
 
 function partition(fields: RawHeaders): Parts {

@@ -76,7 +76,7 @@ export function readRequest(
   headerCountMax: number,
 ): CanonicalRequest {
   const isHttp2 = given.version === '2' && tunnel?.tls === true
-  const head = isHttp2 ? readHttp2Head(given) : given
+  const head = isHttp2 ? { ...given, ...readHttp2Head(given.headers) } : given
   checkHead(head, headerCountMax, isHttp2)
   const { method, version, headers } = head
   const host = checkHost(headers, version)

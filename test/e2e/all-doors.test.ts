@@ -1,6 +1,6 @@
 // One table of denials by every door: the same reason, one record a call, nothing dialed; and beside each its allowed twin.
 
-import t from 'tap'
+import t, { type Test } from 'tap'
 
 import { DOORS, type Asked, type Door } from '../fixtures/doors.ts'
 import { inNetworks, SANDBOX_RANGE } from '../fixtures/networks.ts'
@@ -21,7 +21,8 @@ const RULES = ruleSet(
   `id: literal, allow: ['http://203.0.113.7', 'https://203.0.113.7']`,
 )
 
-const CONFIG = `upstream:
+const CONFIG = `journal: { denialsPerTaskPerSecond: 1000 }
+upstream:
   ca: [upstream-ca.pem]
   hosts:
     ${HOST}: [203.0.113.10]
@@ -39,7 +40,8 @@ interface Case extends Partial<Asked> {
   readonly isFor?: (door: Door) => boolean
 }
 
-const secureOnly = ({ scheme }: Door): boolean => scheme === 'https'
+const secureOnly = ({ inside }: Door): boolean => inside !== 'clear'
+const http1Only = ({ inside }: Door): boolean => inside !== 'h2'
 const noTransparent = ({ recorded }: Door): boolean => recorded !== 'transparent'
 
 const CASES: readonly Case[] = [
@@ -64,8 +66,13 @@ const CASES: readonly Case[] = [
     reasonOf: ({ name }) => (name === 'transparent http' ? 'not-on-allowlist' : undefined),
   },
   { what: 'another port in Host', hostLines: [`Host: ${HOST}:8080`], reason: 'authority-mismatch' },
-  { what: 'two Hosts', hostLines: [`Host: ${HOST}`, 'Host: other.test'], reason: 'duplicate-host' },
-  { what: 'no Host', hostLines: ['X: y'], reason: 'missing-host' },
+  {
+    what: 'two Hosts',
+    hostLines: [`Host: ${HOST}`, 'Host: other.test'],
+    isFor: http1Only,
+    reason: 'duplicate-host',
+  },
+  { what: 'no Host', hostLines: ['X: y'], reason: 'missing-host', isFor: http1Only },
   {
     what: 'another server name',
     serverName: 'other.test',
@@ -107,63 +114,71 @@ const CASES: readonly Case[] = [
 const TWIN: Asked = { method: 'GET', host: HOST, path: '/ok/twin' }
 
 await inNetworks(t, import.meta.filename, [HOST, 'any.wide.test'], (networks) => {
-  for (const door of DOORS)
-    scenario(
-      t,
-      `R31, R36, R37, R41: every denial by ${door.name}`,
-      {
-        listen: `socks: '127.0.0.1:${SOCKS_PORT}', transparent: { http: '0.0.0.0:80', tls: '0.0.0.0:443' }`,
-        sources: ['127.0.0.0/8', SANDBOX_RANGE],
-        config: CONFIG,
-        rules: RULES,
-      },
-      async (cx, t) => {
-        const ask = (asked: Partial<Asked>): Promise<string> =>
-          door.ask({ ...TWIN, ...asked }, { cx, networks, socksPort: SOCKS_PORT })
-        networks.arrivals()
-        for (const each of CASES) {
-          if (each.isFor?.(door) === false) continue
-          const reason = each.reasonOf?.(door) ?? each.reason
+  scenario(
+    t,
+    'every denial by every door',
+    {
+      listen: `socks: '127.0.0.1:${SOCKS_PORT}', transparent: { http: '0.0.0.0:80', tls: '0.0.0.0:443' }`,
+      sources: ['127.0.0.0/8', SANDBOX_RANGE],
+      config: CONFIG,
+      rules: RULES,
+    },
+    async (cx, t) => {
+      const place = { cx, networks, socksPort: SOCKS_PORT }
+      for (const door of DOORS)
+        await t.test(`R31, R36, R37, R41: by ${door.name}`, async (t) => {
+          const ask = (asked: Partial<Asked>): Promise<string> =>
+            door.ask({ ...TWIN, ...asked }, place)
+          networks.arrivals()
+          for (const each of CASES)
+            if (each.isFor?.(door) !== false) await refuse(each, door, ask, cx, t)
+          t.strictSame(networks.arrivals(), [], 'nothing was dialed')
           const before = cx.records().length
-          const isNew = ({ event }: { event: { action: string } }): boolean =>
-            event.action === 'call-ended' || event.action === 'call-denied'
-          const ended = (): ReturnType<Scenario['records']> =>
-            cx.records().slice(before).filter(isNew)
-          const answer = await ask(each)
-          if (answer !== '') t.match(answer, `Sallyport: ${reason}`, `${each.what}: ${reason}`)
-          await until(
-            () => isOver(cx, before),
-            `all calls of "${each.what}" are over:\n${cx.summary()}`,
-          )
-          const told = ended().filter(({ event }) => event.reason === reason)
-          t.equal(told.length > 0, true, `${each.what} is on record as ${reason}`)
-          for (const record of told) t.equal(record.sallyport.call?.door, door.recorded)
-          const ids = ended().map(({ sallyport }) => sallyport.call?.id)
-          t.equal(new Set(ids).size, ids.length, `${each.what}: one record a call`)
-          const passed = ended().filter(
-            ({ event, sallyport: { call } }) =>
-              event.reason === 'allowed' && call?.kind !== 'tunnel',
-          )
-          t.strictSame(passed, [], `${each.what}: nothing passed`)
-        }
-        t.strictSame(networks.arrivals(), [], 'nothing was dialed')
-        t.match(await ask({}), /^HTTP\/1\.1 200/, 'the allowed twin')
-        t.match(await ask({ host: 'ALLOWED.test' }), /^HTTP\/1\.1 200/, 'in capitals')
-        t.match(await ask({ host: 'any.wide.test' }), /^HTTP\/1\.1 200/, 'below a wildcard')
-        if (!door.name.includes('translation'))
-          t.match(
-            await ask({ host: '203.0.113.7' }),
-            /^HTTP\/1\.1 200/,
-            'an address that a rule lists',
-          )
-        await until(() => isOver(cx, 0), 'all is over')
-        t.equal(cx.run('kill', '--all').status, 0)
-        const killed = await ask({})
-        if (killed !== '') t.match(killed, /Sallyport: task-ended/)
-        await cx.record(({ event }) => event.reason === 'task-ended')
-      },
-    )
+          t.match(await ask({}), /^HTTP\/1\.1 200/, 'the allowed twin')
+          t.match(await ask({ host: 'ALLOWED.test' }), /^HTTP\/1\.1 200/, 'in capitals')
+          t.match(await ask({ host: 'any.wide.test' }), /^HTTP\/1\.1 200/, 'below a wildcard')
+          if (!door.name.includes('translation'))
+            t.match(await ask({ host: '203.0.113.7' }), /^HTTP\/1\.1 200/, 'a listed address')
+          await until(() => isOver(cx, before), 'all is over')
+        })
+      t.equal(cx.run('kill', '--all').status, 0)
+      for (const door of DOORS) {
+        const before = cx.terminal().length
+        const answer = await door.ask(TWIN, place)
+        if (answer !== '') t.match(answer, /Sallyport: task-ended/, `killed: ${door.name}`)
+        await until(() => cx.terminal().length > before, `${door.name} is on record`)
+        t.equal(cx.terminal().at(-1)?.event.reason, 'task-ended', `${door.name} is over`)
+      }
+    },
+  )
 })
+
+async function refuse(
+  each: Case,
+  door: Door,
+  ask: (asked: Partial<Asked>) => Promise<string>,
+  cx: Scenario,
+  t: Test,
+): Promise<void> {
+  const reason = each.reasonOf?.(door) ?? each.reason
+  const before = cx.records().length
+  const answer = await ask(each)
+  if (answer !== '') t.match(answer, `Sallyport: ${reason}`, `${each.what}: ${reason}`)
+  await until(() => isOver(cx, before), `all calls of "${each.what}" are over`)
+  const ended = cx
+    .records()
+    .slice(before)
+    .filter(({ event: { action } }) => action === 'call-ended' || action === 'call-denied')
+  const told = ended.filter(({ event }) => event.reason === reason)
+  t.equal(told.length > 0, true, `${each.what} is on record as ${reason}`)
+  for (const record of told) t.equal(record.sallyport.call?.door, door.recorded)
+  const ids = ended.map(({ sallyport }) => sallyport.call?.id)
+  t.equal(new Set(ids).size, ids.length, `${each.what}: one record a call`)
+  const passed = ended.filter(
+    ({ event, sallyport: { call } }) => event.reason === 'allowed' && call?.kind !== 'tunnel',
+  )
+  t.strictSame(passed, [], `${each.what}: nothing passed`)
+}
 
 /** Whether something was refused or ended, and so is every call that was started and every tunnel around one. */
 function isOver(cx: Scenario, from: number): boolean {

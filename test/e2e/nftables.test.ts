@@ -127,7 +127,9 @@ function assertClosed(t: Test, results: Readonly<Record<string, string>>): void 
     else if (name.startsWith('join')) t.equal(result, 'joined', `${name}: said to nobody`)
     else if (PRIVILEGED.includes(name)) t.equal(result, 'EPERM', name)
     else if (RARE.includes(name)) t.notMatch(result, /open|silence/, `${name}: ${result}`)
-    else t.match(result, /^E(?:PERM|HOSTUNREACH|ACCES)$/, name)
+    else if (/^(?:udp|icmp|taken)/.test(name))
+      t.match(result, /^E(?:PERM|HOSTUNREACH|ACCES)$/, name)
+    else t.equal(result, 'ECONNREFUSED', name)
   }
 }
 
@@ -286,7 +288,10 @@ void t.test('nftables', { skip }, async (t) => {
   )
 
   await t.test('R45: `sallyport doctor --inside` finds no other way out', async (t) => {
-    const { status, stdout, stderr } = await doctor()
+    // Its probes wait only so long; on a machine that is busy an answer may come late, which it takes for none.
+    let told = await doctor()
+    for (let again = 0; again < 4 && told.status !== 0; again += 1) told = await doctor()
+    const { status, stdout, stderr } = told
     t.equal(status, 0, stdout + stderr)
     t.match(stdout, '0 failed')
     t.match(stdout, 'the sidecar answers for task')
@@ -317,6 +322,33 @@ void t.test('nftables', { skip }, async (t) => {
     ])
     t.match(own.stdout, 'first-agent', 'which its own user can')
   })
+
+  await t.test(
+    'R45: processes of the sandbox speak to each other where `between` says so',
+    async (t) => {
+      const serve = ['/usr/bin/python3', '-m', 'http.server', '--directory', `${DATA}/certs`]
+      for (const port of ['4000', '4001'])
+        ns.start('agent', [...serve, '--bind', '127.0.0.1', port])
+      const ask = (user: 'agent' | 'sidecar', port: number): Promise<ClientRun> =>
+        ns.as(user, ['curl', '-sS', '--max-time', '10', `http://127.0.0.1:${port}/`])
+      const load = (text: string): void => {
+        const file = path.join(ns.directory, 'changed.nft')
+        writeFileSync(file, text)
+        ns.root('nft', '--file', file)
+      }
+      const shipped = readFileSync(RULES, 'utf8')
+      t.equal((await ask('agent', 4000)).status, 7)
+      load(shipped.replace('define between = { }', 'define between = { 4000 }'))
+      await until(
+        async () => (await ask('agent', 4000)).stdout.includes('Directory'),
+        'it is let in',
+      )
+      t.equal((await ask('agent', 4001)).status, 7, 'and no other')
+      t.equal((await curl('--noproxy', '*', HEALTH)).status, 7, 'nor the health listener')
+      load(shipped)
+      t.equal((await ask('agent', 4000)).status, 7)
+    },
+  )
 
   await t.test('R45: nobody comes in from outside', async (t) => {
     ns.start('agent', [

@@ -31,17 +31,13 @@ void t.test('help and version are answers, a wrong word is wrong usage', async (
   t.match(await run(['check', '--format', 'xml']), { code: 2, err: /human, json, github, sarif/ })
 })
 
-void t.test(
-  'verbs that are not served yet say so by name and are not mistaken for done',
-  async (t) => {
-    t.strictSame(await run(['ca', 'rotate']), {
-      ...(await run(['ca', 'rotate'])),
-      code: 2,
-      out: '',
-      err: 'sallyport: `sallyport ca rotate` is not served by this version.\n',
-    })
-  },
-)
+void t.test('what is not served yet says so by name and is not mistaken for done', async (t) => {
+  t.match(await run(['ca', 'rotate']), {
+    code: 2,
+    out: '',
+    err: 'sallyport: `sallyport ca rotate` is not served by this version.\n',
+  })
+})
 
 void t.test('a start hands on a whole configuration, or says what is wrong with it', async (t) => {
   const dir = t.testdir({

@@ -19,8 +19,7 @@ import { makePki, type Issued, type Pki } from '../../fixtures/pki.ts'
 import { portOf } from '../../fixtures/port.ts'
 import { makeDialer, permitFor, type PermitOptions } from '../net/support.ts'
 
-/** The PKI of these tests. */
-export const pki: Pki = makePki()
+const pki: Pki = makePki()
 /** A certificate for `api.test`. */
 export const leaf: Issued = pki.issue({ names: ['api.test'] })
 

@@ -6,6 +6,7 @@ import type { Reason } from '../../../src/errors.ts'
 import { parseAuthority } from '../../../src/wire/authority.ts'
 import {
   readConnect,
+  readDirect,
   readRequest,
   type CanonicalRequest,
   type RequestHead,
@@ -228,5 +229,54 @@ void t.test('a field that Connection names is not sent on, and says nothing to r
   )
   const usual = [...fields, 'Connection', 'keep-alive']
   t.equal(read('http://a.test/', usual).headers, usual)
+  t.end()
+})
+
+void t.test('R37: without a proxy or a tunnel, Host alone says where a request goes', (t) => {
+  const dialed = parseAuthority('192.0.2.7:80')
+  const far = parseAuthority('192.0.2.7:8080')
+  const asked = (
+    target: string,
+    headers: string[],
+    to: Parameters<typeof readDirect>[1]['dialed'],
+    version = '1.1',
+  ): string => {
+    const sent = head(target, headers, { version })
+    const tunnel = readDirect(sent, { dialed: to, defaultPort: 80 }, HEADERS_MAX)
+    const { scheme, endpoint, path } = readRequest(sent, tunnel, HEADERS_MAX)
+    return `${scheme}://${endpoint.host}:${endpoint.port}${path.raw}`
+  }
+  const read_: [args: Parameters<typeof asked>, url: string][] = [
+    [['/a', ['Host', 'a.test'], undefined], 'http://a.test:80/a'],
+    [['/a', ['Host', 'A.test.'], dialed], 'http://a.test:80/a'],
+    [['/a', ['Host', 'a.test:80'], dialed], 'http://a.test:80/a'],
+    [['/a', ['Host', 'a.test:8080'], undefined], 'http://a.test:8080/a'],
+    [['/a', ['Host', 'a.test:8080'], far], 'http://a.test:8080/a'],
+    [['http://a.test/a', ['Host', 'a.test'], dialed], 'http://a.test:80/a'],
+    [['/a', ['Host', '192.0.2.7'], dialed], 'http://192.0.2.7:80/a'],
+    [['/a', [], dialed, '1.0'], 'http://192.0.2.7:80/a'],
+    [['/a', ['Host', 'a.test'], dialed, '1.0'], 'http://a.test:80/a'],
+  ]
+  for (const [args, url] of read_) t.equal(asked(...args), url)
+  const refused: [args: Parameters<typeof asked>, reason: Reason][] = [
+    [['/a', [], undefined, '1.0'], 'missing-host'],
+    [['/a', [], dialed], 'missing-host'],
+    [['/a', ['Host', 'a.test', 'Host', 'b.test'], dialed], 'duplicate-host'],
+    [['/a', ['Host', 'a.test:8080'], dialed], 'authority-mismatch'],
+    [['/a', ['Host', 'a.test'], far], 'authority-mismatch'],
+    [['http://b.test/a', ['Host', 'a.test'], dialed], 'authority-mismatch'],
+    [['https://a.test/a', ['Host', 'a.test'], dialed], 'authority-mismatch'],
+    [['http://a.test/a', [], dialed, '1.0'], 'authority-mismatch'],
+    [['/a', ['Host', 'a.test\0'], dialed], 'malformed-target'],
+    [['/a', ['Host', 'a.test:0'], dialed], 'malformed-port'],
+    [['/a', ['Host', '[fe80::1%25eth0]'], dialed], 'scoped-ip'],
+    [['/a', ['Host', 'a.test', 'Transfer_Encoding', 'chunked'], dialed], 'malformed-header'],
+    [['/a', ['Host', 'a.test'], dialed, '2.0'], 'unsupported-version'],
+  ]
+  for (const [args, reason] of refused)
+    t.equal(
+      reasonOf(() => asked(...args)),
+      reason,
+    )
   t.end()
 })
