@@ -177,6 +177,12 @@ void t.test('a proxy above is read, and what it cannot be is said in words', (t)
     ),
     [/conflict .*is a listener of this sidecar/],
   )
+  for (const here of ['0.0.0.0', '[::]', 'LOCALHOST.', 'x.localhost', '[::ffff:127.0.0.1]'])
+    t.match(
+      told(`upstream: { proxy: { url: "http://${here}:3128" } }`),
+      [/conflict .*is a listener of this sidecar/],
+      here,
+    )
   t.strictSame(
     told(
       'listen: { proxy: "127.0.0.2:9000" }\nupstream: { proxy: { url: "http://127.0.0.3:9000" } }',
@@ -306,7 +312,8 @@ void t.test('each door is reachable by the static task alone, and is its own', (
 })
 
 void t.test('the DNS door has an address and a port, and is not who the sidecar asks', (t) => {
-  const door = (address: string): string => `listen: { transparent: { dns: "${address}" } }\n${TASK}`
+  const door = (address: string): string =>
+    `listen: { transparent: { dns: "${address}" } }\n${TASK}`
   t.ok(loaded(door('127.0.0.1:53')))
   t.match(found(door('unix:dns.sock')), [
     /invalid-value .listen\.transparent\.dns.: expected ADDRESS:PORT/,

@@ -12,8 +12,16 @@ void t.test('a name keeps its address while its task lives', (t) => {
   const first = names.addressesFor('t_1', 'api.test', chosen)
   t.match(first, { ipv4: /^198\.1[89]\./, ipv6: /^2001:2::/ })
   t.strictSame(names.addressesFor('t_1', 'api.test', chosen), first)
-  t.strictSame(new GivenNames(MANY).addressesFor('t_1', 'api.test', chosen), first, 'also after a restart')
-  t.not(names.addressesFor('t_2', 'api.test', chosen).ipv4, first.ipv4, 'tells nothing of another task')
+  t.strictSame(
+    new GivenNames(MANY).addressesFor('t_1', 'api.test', chosen),
+    first,
+    'also after a restart',
+  )
+  t.not(
+    names.addressesFor('t_2', 'api.test', chosen).ipv4,
+    first.ipv4,
+    'tells nothing of another task',
+  )
   t.equal(names.nameOf('t_1', first.ipv4), 'api.test')
   t.equal(names.nameOf('t_1', first.ipv6), 'api.test')
   t.equal(names.nameOf('t_2', first.ipv4), undefined)
