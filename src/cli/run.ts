@@ -63,7 +63,10 @@ async function runCommandInside(
   const config = configOf(words, flags, io)
   try {
     const tools = findTools(io.environment['PATH'])
-    return await new Run(config, words, io).run(new Sandbox(tools), flags.prove === true)
+    return await new Run(config, words, flags.task, io).run(
+      new Sandbox(tools),
+      flags.prove === true,
+    )
   } catch (error) {
     if (error instanceof SandboxProblem || error instanceof MaskConflict) say(error.message)
     else if (error instanceof EgressError) say(whyNotStarted(error))
@@ -96,11 +99,18 @@ function configOf(words: readonly string[], flags: RunFlags, io: CommandIo): Con
 class Run {
   readonly #config: Config
   readonly #words: readonly string[]
+  readonly #taskFile: string | undefined
   readonly #io: CommandIo
 
-  constructor(config: Config, words: readonly string[], io: CommandIo) {
+  constructor(
+    config: Config,
+    words: readonly string[],
+    taskFile: string | undefined,
+    io: CommandIo,
+  ) {
     this.#config = config
     this.#words = words
+    this.#taskFile = taskFile
     this.#io = io
   }
 
@@ -117,7 +127,7 @@ class Run {
         words: this.#words,
         variables: this.#variables(task.id, view),
         workDir: process.cwd(),
-        proof: isProved ? this.#proof(view) : undefined,
+        proof: isProved ? this.#proof() : undefined,
       }
       isRunning = true
       const { code } = await sandbox.run(command)
@@ -153,6 +163,7 @@ class Run {
       workDir: process.cwd(),
       homes: [...new Set([homedir(), osUser().home])],
       programDir: path.resolve(PROGRAM_DIR),
+      taskFile: this.#taskFile === undefined ? undefined : path.resolve(this.#taskFile),
     })
     for (const file of view.loose)
       say(
@@ -191,11 +202,12 @@ class Run {
     })
   }
 
-  #proof({ plan }: SandboxView): readonly string[] {
+  #proof(): readonly string[] {
     const { file } = this.#config
     const program = [process.execPath, path.join(PROGRAM_DIR, 'bin/sallyport.js')]
     const words = [...program, 'doctor', '--inside']
-    return file === undefined || plan.hides(file) ? words : [...words, '--config', file]
+    // Also where it is hidden: another one in the working directory governs nothing here.
+    return file === undefined ? words : [...words, '--config', file]
   }
 }
 

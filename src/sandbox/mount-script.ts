@@ -45,11 +45,18 @@ const RESOLV_FILE = `${OWN_DIR}/resolv.conf`
 
 const SEALED = 'nosuid,nodev,noexec'
 
+/**
+ * Whoever is in a namespace of mounts below this one, in which a mount is not, may move away what it is mounted on here: rules,
+ * configuration, state. The kernel counts per user namespace, so that this is the sandbox's own number.
+ */
+const NO_NAMESPACES_BELOW = 'echo 0 > /proc/sys/user/max_mnt_namespaces'
+
 /** Writes the script. */
 export function mountScript(facts: MountFacts): MountScript {
   const opened: string[] = []
   const open = (path: string): string => `/proc/self/fd/${opened.push(path) + 2}`
   const lines = [
+    NO_NAMESPACES_BELOW,
     ...networkLines(),
     ...deviceLines(facts, open),
     ...facts.frozenProc.map((path) => `mount -o bind,ro,${SEALED} ${path} ${path}`),

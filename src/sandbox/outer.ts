@@ -5,6 +5,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { Socket as DatagramSocket } from 'node:dgram'
 import { Server } from 'node:net'
 import { constants } from 'node:os'
+import { isatty } from 'node:tty'
 import { fileURLToPath } from 'node:url'
 
 import type { HandedDoor } from '../listen/doors.ts'
@@ -37,7 +38,11 @@ export class Sandbox {
   /** Starts the namespaces. Nothing runs in them yet but our own. */
   constructor(tools: Tools) {
     this.#tools = tools
+    const hasTerminal = [0, 1, 2].some((descriptor) => isatty(descriptor))
     this.#child = spawn(tools.setpriv, namespaceWords(tools), {
+      // A group reaches out of its namespace: who signals it signals this process and whoever started it. And who is in the
+      // session may type into its terminal, although it was given none.
+      detached: !hasTerminal,
       // Nothing inside reads the variables of this process.
       stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
       env: { PATH: '/usr/bin:/bin:/usr/sbin:/sbin', LC_ALL: 'C' },
@@ -54,6 +59,7 @@ export class Sandbox {
     this.#stopSignals = passSignals(
       () => (this.#isRunning ? this.#commandPid() : undefined),
       (signal) => this.#interrupt(signal),
+      hasTerminal,
     )
   }
 

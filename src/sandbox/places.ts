@@ -14,10 +14,24 @@ import path from 'node:path'
 import { isatty } from 'node:tty'
 
 import type { Config } from '../config/config.ts'
-import { isWithin, planMasks, type HiddenPlace, type MaskPlan, type Place } from './masks.ts'
-import { flagsAt, readMounts } from './mount-table.ts'
+import { linksTo, linksWithin } from './links.ts'
+import {
+  isWithin,
+  MaskConflict,
+  planMasks,
+  type HiddenPlace,
+  type MaskPlan,
+  type Place,
+} from './masks.ts'
+import { aliasesOf, flagsAt, readMounts, type Mount } from './mount-table.ts'
 import { DEVICES, FROZEN_PROC, type MountFacts } from './mount-script.ts'
-import { ownDirectories, ownFiles, personalFiles, recordFiles } from './secret-files.ts'
+import {
+  governingFiles,
+  ownDirectories,
+  ownFiles,
+  personalFiles,
+  recordFiles,
+} from './secret-files.ts'
 import { boundSockets } from './unix-sockets.ts'
 
 /** What a sandbox is made for. */
@@ -29,6 +43,8 @@ export interface SandboxFacts {
   readonly homes: readonly string[]
   /** Directory of this program. */
   readonly programDir: string
+  /** What defines the task; undefined: nothing of its own. */
+  readonly taskFile: string | undefined
 }
 
 /** What a sandbox sees. */
@@ -58,31 +74,36 @@ const MACHINE_SHOWN: readonly string[] = [
 /** What runs of a checkout of this program, or is read by it. */
 const PROGRAM_PARTS: readonly string[] = ['bin', 'dist', 'src', 'node_modules', 'package.json']
 
+/** What is another one in there, whatever is changed in it. */
+const OWN_INSIDE: readonly string[] = ['/dev', '/proc']
+
 const RESOLV_FILE = '/etc/resolv.conf'
 const OTHERS_MODE = 0o077
 
 /** Finds out. @throws MaskConflict where the working directory, or what clients need, would be hidden */
 export function lookAround(facts: SandboxFacts): SandboxView {
-  const { config, environment, homes, programDir } = facts
+  const { config, environment, homes, programDir, taskFile } = facts
   const workDir = realpathSync(facts.workDir)
   const program = installationOf(programDir)
   const needed = [config.ca.dir, program.dir, process.execPath].map(realPath)
   const openDirs = [workDir, ...homes.map(realPath), ...needed]
   const files = ownFiles(config, environment).map(realPath)
   const records = recordFiles(config).map(realPath)
+  const mounts = readMounts(readFileSync('/proc/self/mountinfo', 'utf8'))
+  const everywhere = (at: string): string[] => [at, ...othersOf(at, mounts)]
   const frozen = [
     config.rules.dir,
-    config.ca.dir,
-    ...(config.file === undefined ? [] : [config.file]),
+    ...linksWithin(config.rules.dir),
+    ...governingFiles(config),
+    ...(taskFile !== undefined && statOf(taskFile)?.isFile() === true ? [taskFile] : []),
     ...program.parts,
-  ]
-  const mounts = readMounts(readFileSync('/proc/self/mountinfo', 'utf8'))
+  ].flatMap(everywhere)
   const sealed = [
     ...ownDirectories(config),
     ...personalFiles(homes),
     ...[...files, ...boundSockets(environment)].map((file) => closedAround(file, openDirs)),
     ...records.map((file) => around(file, openDirs)),
-  ]
+  ].flatMap(everywhere)
   const plan = planMasks({
     hidden: [
       ...MACHINE.filter((place) => realPath(place.path) === place.path),
@@ -92,14 +113,33 @@ export function lookAround(facts: SandboxFacts): SandboxView {
     frozen: frozen
       .flatMap(findPlace)
       .map((place) => ({ ...place, flags: flagsAt(place.path, mounts) })),
-    pinned: [...ownDirectories(config), ...files, ...records, ...frozen].flatMap(movableAbove),
+    pinned: [
+      ...[...ownDirectories(config), ...files, ...records].flatMap(everywhere),
+      ...frozen,
+    ].flatMap(movableAbove),
     workDir,
   })
+  checkLinks([...frozen, ...ownDirectories(config), config.ca.keyFile], frozen, plan)
   return {
     mounts: mountFacts(plan),
     plan,
     loose: [...files, ...records].filter((file) => isLoose(file, plan)),
   }
+}
+
+/** @throws MaskConflict where the command could make a path lead elsewhere */
+function checkLinks(written: readonly string[], frozen: readonly string[], plan: MaskPlan): void {
+  const fixed = [...frozen.map(realPath), ...OWN_INSIDE]
+  const replaceable = (link: string): boolean => {
+    const directory = path.dirname(link)
+    const isFixed = plan.hides(directory) || fixed.some((at) => isWithin(directory, at))
+    return !isFixed && isWritable(directory)
+  }
+  const found = written.flatMap(linksTo).find(replaceable)
+  if (found === undefined) return
+  throw new MaskConflict(
+    `${found} is a symbolic link that the command could replace: name what it leads to, ${realPath(found)}`,
+  )
 }
 
 function mountFacts(plan: MaskPlan): MountFacts {
@@ -155,6 +195,16 @@ function movableAbove(written: string): string[] {
   for (let at = path.dirname(realPath(written)); at !== '/'; at = path.dirname(at))
     if (isWritable(path.dirname(at)) && existsSync(at)) found.push(at)
   return found
+}
+
+/** The same place by other mounts. */
+function othersOf(written: string, mounts: readonly Mount[]): string[] {
+  const own = statOf(written)
+  if (own === undefined) return []
+  return aliasesOf(realPath(written), mounts).filter((alias) => {
+    const other = statOf(alias)
+    return other?.dev === own.dev && other.ino === own.ino
+  })
 }
 
 function findPlace(written: string): Place[] {

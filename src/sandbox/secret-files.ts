@@ -54,10 +54,30 @@ export function ownDirectories({ stateDir, journal }: Config): string[] {
   return [stateDir, journal.dir]
 }
 
+/** Files besides the rules that say what is let through, and to whom: read at the next start, if not before. */
+export function governingFiles({ file, ca, upstream, identity, control }: Config): string[] {
+  const { jwt, clientCaFile } = identity
+  return [
+    ca.dir,
+    ...defined(file, clientCaFile, control.tls?.certFile, control.tls?.clientCaFile),
+    ...upstream.caFiles,
+    ...(jwt !== undefined && 'file' in jwt.jwks ? [jwt.jwks.file] : []),
+  ]
+}
+
 /** Files of the sidecar that hold secrets, and its sockets. */
 export function ownFiles(config: Config, environment: Environment): string[] {
-  const { ca, control, credentials, sinks, reviewers, listen } = config
+  const { control, listen } = config
   const { socks, proxy, health, transparent } = listen
+  return [
+    ...secretFiles(config, environment),
+    ...[control.listen, proxy, health, socks, ...Object.values(transparent)].flatMap(socketOf),
+  ]
+}
+
+/** Files of the sidecar that hold secrets. */
+export function secretFiles(config: Config, environment: Environment): string[] {
+  const { ca, control, credentials, sinks, reviewers } = config
   return [
     ca.keyFile,
     ...credentials.flatMap(({ source }) => filesOf(source, environment)),
@@ -65,7 +85,7 @@ export function ownFiles(config: Config, environment: Environment): string[] {
     ...Object.values(reviewers).flatMap(({ webhook }) => filesOf(webhook.secret, environment)),
     ...defined(control.tokenFile, control.tls?.keyFile),
     ...control.principals.flatMap(({ proof }) => (proof.kind === 'token' ? [proof.file] : [])),
-    ...[control.listen, proxy, health, socks, ...Object.values(transparent)].flatMap(socketOf),
+    ...proxyPasswords(config).flatMap((secret) => filesOf(secret, environment)),
   ]
 }
 
@@ -75,13 +95,19 @@ export function recordFiles({ sinks }: Config): string[] {
 }
 
 /** Names of the variables that secrets are read from. */
-export function secretNames({ credentials, sinks, reviewers }: Config): string[] {
+export function secretNames(config: Config): string[] {
+  const { credentials, sinks, reviewers } = config
   const secrets = [
+    ...proxyPasswords(config),
     ...credentials.map(({ source }) => source),
     ...sinks.flatMap(secretsOf),
     ...Object.values(reviewers).map(({ webhook }) => webhook.secret),
   ]
   return secrets.flatMap((secret) => ('env' in secret ? [secret.env] : []))
+}
+
+function proxyPasswords({ upstream }: Config): SinkSecret[] {
+  return defined(upstream.proxy?.auth?.password)
 }
 
 function ofSink(sink: SinkDefinition, environment: Environment): string[] {

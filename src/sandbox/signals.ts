@@ -1,5 +1,5 @@
-// Passes signals on to the command in the sandbox, which stays in the group of whoever started it: what a terminal sends, it
-// sends to both. Called by `outer.ts`.
+// Passes signals on to the command in the sandbox. With a terminal it stays in the group of whoever started it: what a terminal
+// sends, it sends to both. Called by `outer.ts`.
 
 import { readFileSync } from 'node:fs'
 
@@ -27,15 +27,18 @@ const FOREGROUND_AT = 5
  * Passes signals on from now on.
  * @param pidOf the command's process, by now; undefined: there is none yet, or none any more
  * @param onEarly told of a signal that came before there was a command
+ * @param isTogether whether the command is in the group, and the session, of this process
  * @returns stops it
  */
 export function passSignals(
   pidOf: () => number | undefined,
   onEarly: (signal: NodeJS.Signals) => void,
+  isTogether: boolean,
 ): () => void {
   const pass = (signal: NodeJS.Signals): void => {
     const pid = pidOf()
     if (pid === undefined) onEarly(signal)
+    else if (!isTogether) send(pid, signal === 'SIGTSTP' ? 'SIGSTOP' : signal)
     else if (!FROM_TERMINAL.has(signal) || !isForeground()) send(pid, signal)
     // What stops the command stops this process, too; both go on together.
     if (signal === 'SIGTSTP') process.kill(process.pid, 'SIGSTOP')

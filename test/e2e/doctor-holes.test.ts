@@ -30,6 +30,11 @@ const HOLES: readonly Hole[] = [
     named: /^unix: the abstract socket @sallyport-hole: accepted/,
   },
   {
+    title: 'R45: an abstract socket that takes datagrams to a process outside is found',
+    serves: ['datagrams', 'sallyport-datagrams'],
+    named: /^unix: the abstract socket @sallyport-datagrams: takes datagrams or packets/,
+  },
+  {
     title: "R44: the CA's key that can be read is found",
     options: {
       mounts: [

@@ -1,7 +1,9 @@
 // What a test opens on purpose: servers that are not the sidecar's, in a namespace. Started by `namespaces.ts`; not a test
 // itself. Says `ready` when it listens.
 
+import { spawn } from 'node:child_process'
 import dgram from 'node:dgram'
+import { once } from 'node:events'
 import net from 'node:net'
 
 import { decode, encode } from 'dns-packet'
@@ -46,6 +48,15 @@ function servePath(path: string): Promise<void> {
   return new Promise((resolve) => server.listen({ path }, resolve))
 }
 
+/** Takes datagrams, which takes another program than Node. */
+async function serveDatagrams(name: string): Promise<void> {
+  const program = `import socket, sys
+taker = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); taker.bind(chr(0) + '${name}')
+print('bound', flush=True); sys.stdin.read()`
+  const python = spawn('python3', ['-c', program], { stdio: ['pipe', 'pipe', 'inherit'] })
+  await once(python.stdout, 'data')
+}
+
 const [host = '', port = ''] = words
 if (kind === 'tcp') await serveTcp(host, Number(port), 'a stranger\n')
 else if (kind === 'silent') await serveTcp(host, Number(port), '')
@@ -53,6 +64,7 @@ else if (kind === 'udp') await serveUdp(host, Number(port))
 else if (kind === 'dns') await serveDns(host)
 else if (kind === 'unix') await servePath(host)
 else if (kind === 'abstract') await servePath(`\0${host}`)
+else if (kind === 'datagrams') await serveDatagrams(host)
 else throw new Error(`what is ${kind}?`)
 process.stdout.write('ready\n')
 process.on('SIGTERM', () => process.exit(0))

@@ -5,6 +5,7 @@ import path from 'node:path'
 
 import type { Config } from '../../config/config.ts'
 import { formatListenAddress } from '../../config/units.ts'
+import { secretFiles, secretNames } from '../secret-files.ts'
 
 /** Places of one installation, absolute. */
 export interface KnownFiles {
@@ -27,21 +28,15 @@ export interface KnownFiles {
 
 /** Of a configuration that was read. */
 export function filesOf(config: Config): KnownFiles {
-  const { ca, control, journal, rules, stateDir, credentials, file } = config
-  const sources = credentials.map(({ source }) => source)
+  const { control, journal, rules, stateDir, credentials, file } = config
   return {
     directory: path.dirname(file ?? path.resolve('sallyport.yaml')),
-    secrets: [
-      ca.keyFile,
-      ...(control.tokenFile === undefined ? [] : [control.tokenFile]),
-      ...(control.tls === undefined ? [] : [control.tls.keyFile]),
-      ...sources.flatMap((source) => ('file' in source ? [source.file] : [])),
-    ],
+    secrets: secretFiles(config, {}),
     hidden: [stateDir, journal.dir],
     fixed: [...(file === undefined ? [] : [file]), rules.dir],
     sockets: control.listen.kind === 'unix' ? [control.listen.path] : [],
     controlAddress: formatListenAddress(control.listen),
-    secretVariables: sources.flatMap((source) => ('env' in source ? [source.env] : [])),
+    secretVariables: secretNames(config),
     placeholders: new Map(
       credentials.map(({ placeholder }) => [placeholder.env, placeholder.prefix]),
     ),

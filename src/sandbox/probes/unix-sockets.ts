@@ -44,17 +44,27 @@ const PATIENCE = { connectMs: 500, answerMs: 500 }
 const MEND =
   'mount an empty directory over it, and do not share the directory with the sandbox; for abstract ones: a network namespace of its own'
 
+/** SOCK_STREAM, as the kernel lists it. */
+const STREAM = '0001'
+
+/** What the kernel lists. */
+interface Listed {
+  readonly name: string
+  readonly inode: string
+  readonly isStream: boolean
+}
+
 /** Connects to each. */
 export const probeUnixSockets: Probe = async (around) => {
   const listed = listedSockets()
-  const places = new Map<string, string | undefined>()
+  const places = new Map<string, Listed | undefined>()
   for (const file of [...WELL_KNOWN, ...namedSockets(around), ...found(around)])
     places.set(realPlace(file), undefined)
-  for (const { name, inode } of listed) places.set(name, inode)
+  for (const socket of listed) places.set(socket.name, socket)
   const own = ownSocketInodes()
   const looked = [...places].slice(0, SOCKETS_MAX)
   const findings = (
-    await Promise.all(looked.map(([place, inode]) => tryPlace(place, inode, own)))
+    await Promise.all(looked.map(([place, socket]) => tryPlace(place, socket, own)))
   ).flat()
   if (places.size > SOCKETS_MAX)
     findings.push(
@@ -78,33 +88,37 @@ function realPlace(place: string): string {
 
 async function tryPlace(
   place: string,
-  inode: string | undefined,
+  listed: Listed | undefined,
   own: ReadonlySet<string>,
 ): Promise<Finding[]> {
   const request = getRequest('/openapi.json', 'localhost')
   const result = await knock({ path: place }, request, () => true, PATIENCE)
-  if (result.kind !== 'accepted') return []
   const isAbstract = place.startsWith('\0')
+  // Whoever takes datagrams or packets is there, although not to be talked to from here; of abstract ones the list alone tells.
+  const isOfAnotherKind =
+    (result.kind === 'failed' && result.code === 'EPROTOTYPE') ||
+    (isAbstract && listed?.isStream === false)
+  if (result.kind !== 'accepted' && !isOfAnotherKind) return []
+  const happened = isOfAnotherKind ? 'takes datagrams or packets' : 'accepted'
   const tried = `the ${isAbstract ? 'abstract' : 'unix'} socket ${shown(place.replace('\0', '@'))}`
-  const answer = readAnswer(result.bytes)
+  const answer = result.kind === 'accepted' ? readAnswer(result.bytes) : undefined
   if (answer !== undefined && isOfControl(answer))
     return [fail(tried, 'the control API answers', 'it is reached from the sandbox (I6)', MEND)]
-  if (inode !== undefined && own.has(inode))
-    return [
-      warn(tried, 'accepted', 'a process of this sandbox: what it holds it may pass on', MEND),
-    ]
-  return [fail(tried, 'accepted', 'a process outside of this sandbox is reached', MEND)]
+  if (listed !== undefined && own.has(listed.inode))
+    return [warn(tried, happened, 'a process of this sandbox: what it holds it may pass on', MEND)]
+  return [fail(tried, happened, 'a process outside of this sandbox is reached', MEND)]
 }
 
 /** The sockets of this network namespace that have a name. @see proc_net_unix(5) */
-function listedSockets(): { name: string; inode: string }[] {
+function listedSockets(): Listed[] {
   return textOf('/proc/net/unix')
     .split('\n')
     .slice(1)
     .flatMap((line) => {
-      const [, inode, name] = /^\S+ \S+ \S+ \S+ \S+ \S+ +(\d+) (.+)$/.exec(line) ?? []
+      const [, type, inode, name] = /^\S+ \S+ \S+ \S+ (\S+) \S+ +(\d+) (.+)$/.exec(line) ?? []
       if (inode === undefined || name === undefined) return []
-      return [{ name: name.startsWith('@') ? `\0${name.slice(1)}` : name, inode }]
+      const isStream = type === STREAM
+      return [{ name: name.startsWith('@') ? `\0${name.slice(1)}` : name, inode, isStream }]
     })
 }
 

@@ -3,7 +3,7 @@
 import t from 'tap'
 
 import { pathOf, planMasks, type MaskWishes } from '../../../src/sandbox/masks.ts'
-import { flagsAt, readMounts } from '../../../src/sandbox/mount-table.ts'
+import { aliasesOf, flagsAt, readMounts } from '../../../src/sandbox/mount-table.ts'
 import { mountScript } from '../../../src/sandbox/mount-script.ts'
 
 const NOTHING: MaskWishes = {
@@ -127,3 +127,25 @@ void t.test(
     t.end()
   },
 )
+
+void t.test('a place is found by every mount of its file system that shows it', (t) => {
+  const mounts = readMounts(
+    [
+      '20 1 254:0 / / rw - ext4 /dev/vda rw',
+      '21 20 254:0 /srv/homes /home rw - ext4 /dev/vda rw',
+      '22 20 254:1 / /data rw - ext4 /dev/vdb rw',
+      '23 20 254:0 / /mnt/all rw - ext4 /dev/vda rw',
+      '24 20 254:0 /srv/homes/u/work/state /mnt/state rw - ext4 /dev/vda rw',
+      '',
+    ].join('\n'),
+  )
+  t.strictSame(aliasesOf('/home/u/work/state', mounts), [
+    '/srv/homes/u/work/state',
+    '/mnt/all/srv/homes/u/work/state',
+    '/mnt/state',
+  ])
+  t.strictSame(aliasesOf('/mnt/state', mounts).includes('/home/u/work/state'), true)
+  t.strictSame(aliasesOf('/srv', mounts), ['/mnt/all/srv'])
+  t.strictSame(aliasesOf('/data/x', mounts), [])
+  t.end()
+})
