@@ -151,7 +151,7 @@ export class Sidecar {
   #watchOver(asked: Pick<OversightParts, 'identifier' | 'credentials' | 'dialer'>): Oversight {
     const parts = { ...asked, config: this.#config, log: this.#options.log, records: this.#records }
     const [room, rules, ca, sinks] = [this.#room, this.#rules, this.#ca, this.#sinks]
-    return new Oversight({ ...parts, room, rules, ca, sinks, proxy: this.#doors.proxy })
+    return new Oversight({ ...parts, room, rules, ca, sinks, proxy: this.#doors })
   }
 
   #makeListeners(): TaskListeners {

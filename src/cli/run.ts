@@ -117,7 +117,7 @@ class Run {
         words: this.#words,
         variables: this.#variables(task.id, view),
         workDir: process.cwd(),
-        proof: isProved ? this.#proof() : undefined,
+        proof: isProved ? this.#proof(view) : undefined,
       }
       isRunning = true
       const { code } = await sandbox.run(command)
@@ -191,8 +191,11 @@ class Run {
     })
   }
 
-  #proof(): readonly string[] {
-    return [process.execPath, path.join(PROGRAM_DIR, 'bin/sallyport.js'), 'doctor', '--inside']
+  #proof({ plan }: SandboxView): readonly string[] {
+    const { file } = this.#config
+    const program = [process.execPath, path.join(PROGRAM_DIR, 'bin/sallyport.js')]
+    const words = [...program, 'doctor', '--inside']
+    return file === undefined || plan.hides(file) ? words : [...words, '--config', file]
   }
 }
 

@@ -9,7 +9,7 @@ import type { Arrival } from '../call.ts'
 import type { SecretAges } from '../credentials/ages.ts'
 import { EgressError } from '../errors.ts'
 import { TaskRefusal, type Identifier } from '../identify/identify.ts'
-import type { ProxyServer } from '../listen/server.ts'
+import type { Doors } from '../listen/doors.ts'
 import type { Dialer } from '../net/dial.ts'
 import type { Policy } from '../policy/compile.ts'
 import { decideTogether } from '../policy/conjunction.ts'
@@ -47,7 +47,7 @@ export interface SelfCheckParts {
   readonly ca: Pick<CaWatch, 'current'>
   readonly sinks: readonly Pick<SinkFeed, 'stats'>[]
   /** Its address is null while it does not listen. */
-  readonly proxy: Pick<ProxyServer, 'address'>
+  readonly proxy: Pick<Doors, 'address'>
   readonly clock: CheckedClock
 }
 

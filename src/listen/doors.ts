@@ -84,6 +84,11 @@ export class Doors {
     } else this.#listeners[door].adopt(listener)
   }
 
+  /** Where the explicit proxy is: `handed` where that is not of this network; null where there is none. */
+  address(): AddressInfo | string | null {
+    return this.proxy.address() ?? (this.#handed.length > 0 ? 'handed' : null)
+  }
+
   /** What is listened on here, ports that the system chose included; what was handed over may be in another network. */
   addresses(): readonly (AddressInfo | string | null)[] {
     return [

@@ -145,12 +145,19 @@ function become({ words, variables, workDir, proof }: SandboxCommand): void {
 }
 
 function prove([program = '', ...words]: readonly string[], env: Record<string, string>): void {
-  const { status } = spawnSync(tools!.setpriv, [...POWERLESS, '--', program, ...words], {
-    // What it says is no output of the command.
-    stdio: ['ignore', 2, 2],
-    env,
-  })
-  if (status !== 0) throw new Error('the proof failed: another way out is open')
+  const { status, stdout, stderr } = spawnSync(
+    tools!.setpriv,
+    [...POWERLESS, '--', program, ...words],
+    {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env,
+      encoding: 'utf8',
+    },
+  )
+  // What it found is of use where there is something, and no output of the command.
+  if (status === 0) return
+  const found = `${stdout}${stderr}`.trimEnd()
+  throw new Error(`the proof failed, and the command did not run\n${found}`)
 }
 
 /** What this process was started with and does not know is no business of the command. */
