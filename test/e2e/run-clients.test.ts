@@ -2,104 +2,27 @@
 // client's own time is over, on record with its reason. The upstreams are on the ports that such clients take, so root alone
 // can run this.
 
-import { spawnSync } from 'node:child_process'
-import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { copyFileSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 
 import t from 'tap'
 
-import { startHttp2 } from '../fixtures/http2-upstream.ts'
 import {
-  addressOf,
-  ELSEWHERE,
-  isInstalled,
-  proxyless,
-  whyNot,
-  type Proxyless,
-} from '../fixtures/proxyless.ts'
-import { pki, ruleSet } from '../fixtures/scenario.ts'
-import { startHttp } from '../fixtures/upstreams.ts'
+  ADDRESS,
+  checkFetched,
+  SCENARIO,
+  serveFetched,
+  urlsOf,
+} from '../fixtures/proxyless-fetch.ts'
+import { ELSEWHERE, isInstalled, proxyless, whyNot } from '../fixtures/proxyless.ts'
 
 const FIXTURES = path.join(import.meta.dirname, '../fixtures/proxyless')
-const LOOPBACK = 'addresses: [127.0.0.0/8]'
-const ADDRESS = addressOf(1)
-
-const SCENARIO = {
-  rules: ruleSet(
-    `id: secure, allow: 'https://up.test', methods: [GET], paths: ['/ok/**'], ${LOOPBACK}`,
-    `id: plain, allow: 'http://plain.test', methods: [GET], paths: ['/ok/**'], ${LOOPBACK}`,
-  ),
-  config: `upstream: { ca: [upstream-ca.pem], hosts: { up.test: ['${ADDRESS}'], plain.test: ['${ADDRESS}'], evil.test: ['${ADDRESS}'] } }`,
-}
 
 const reason = await whyNot()
 const missing = (command: string, ...words: string[]): string | undefined =>
   reason ?? (isInstalled(command, ...words) ? undefined : `no ${command} here`)
 
-const built = mkdtempSync(path.join(tmpdir(), 'sallyport-built-'))
-t.teardown(() => rmSync(built, { recursive: true, force: true }))
-
-/** Builds outside what runs inside. */
-function builds(command: string, words: readonly string[], env: Record<string, string>): boolean {
-  const options = { cwd: built, env: { ...process.env, ...env }, timeout: 120_000 }
-  return reason === undefined && spawnSync(command, words, options).status === 0
-}
-
-// Before anything is served: building takes this process whole.
-const hasJava = builds('javac', ['-d', '.', path.join(FIXTURES, 'Fetch.java')], {})
-const hasGo = ['0', '1'].map((cgo) =>
-  builds('go', ['build', '-o', `fetch-${cgo}`, path.join(FIXTURES, 'fetch.go')], {
-    CGO_ENABLED: cgo,
-    GOFLAGS: '-mod=mod',
-    GOPROXY: 'off',
-  }),
-)
-
-if (reason === undefined) {
-  const certificate = pki.issue({ names: ['up.test'] })
-  const secure = await startHttp2(
-    certificate,
-    ({ path: at, version }) => ({ body: `hello ${at} over ${version}\n` }),
-    { address: ADDRESS, port: 443 },
-  )
-  const plain = await startHttp({
-    address: ADDRESS,
-    port: 80,
-    handler: ({ url }) => ({ body: `plain ${url}\n` }),
-  })
-  t.teardown(() => Promise.all([secure.close(), plain.close()]))
-}
-
-/** What each client that is given these addresses has on record. */
-const checked = async (
-  { allowed, refused, unknown, cx, t }: Proxyless,
-  name: string,
-): Promise<void> => {
-  await allowed(`/ok/${name}`)
-  await refused(`/no/${name}`, 'path-not-allowed')
-  await refused(`/literal/${name}`, 'ip-not-on-allowlist')
-  unknown('evil.test')
-  const paths = cx
-    .terminal()
-    .flatMap(({ event, url }) =>
-      event.action === 'call-denied' && url?.full.startsWith('https:') ? [url.path] : [],
-    )
-  t.strictSame(
-    paths.toSorted(),
-    [`/literal/${name}`, `/no/${name}`],
-    'what was refused by name or port was no call',
-  )
-}
-
-const urlsOf = (name: string): string =>
-  [
-    `https://up.test/ok/${name}`,
-    `https://up.test/no/${name}`,
-    `https://${ELSEWHERE}/literal/${name}`,
-    'https://evil.test/',
-    'https://up.test:8443/',
-  ].join(' ')
+if (reason === undefined) await serveFetched(t)
 
 proxyless(
   t,
@@ -169,7 +92,7 @@ for url in ${urlsOf('wget')}; do wget -nv -S -O - -t 1 -T 10 --no-proxy $url; do
   t.match(stderr, 'unable to resolve host address')
   t.match(stderr, 'Connection refused')
   t.notMatch(stderr, /timed out/i)
-  await checked(given, 'wget')
+  await checkFetched(given, 'wget')
 })
 
 proxyless(t, "R45: Node's own fetch", reason, SCENARIO, async (given) => {
@@ -190,7 +113,7 @@ proxyless(t, "R45: Node's own fetch", reason, SCENARIO, async (given) => {
     'ENOTFOUND',
     'ECONNREFUSED',
   ])
-  await checked(given, 'node')
+  await checkFetched(given, 'node')
 })
 
 proxyless(t, 'R45: python urllib', missing('python3', '--version'), SCENARIO, async (given) => {
@@ -208,7 +131,7 @@ proxyless(t, 'R45: python urllib', missing('python3', '--version'), SCENARIO, as
     ],
     stderr,
   )
-  await checked(given, 'python')
+  await checkFetched(given, 'python')
 })
 
 proxyless(
@@ -238,66 +161,3 @@ proxyless(
     unknown('evil.test')
   },
 )
-
-for (const [index, isBuilt] of hasGo.entries()) {
-  const cgo = String(index)
-  const because = reason ?? (isBuilt ? undefined : 'no go here')
-  const resolver = cgo === '0' ? 'its own resolver' : "the system's resolver"
-  proxyless(t, `R45: a Go client with ${resolver}`, because, SCENARIO, async (given) => {
-    const { t, cx, sh } = given
-    copyFileSync(path.join(built, `fetch-${cgo}`), path.join(cx.directory, 'fetch'))
-    const { stdout, stderr } = await sh(
-      `GODEBUG=netdns=${cgo === '0' ? 'go' : 'cgo'} ./fetch ${urlsOf('go')}`,
-    )
-    t.match(
-      stdout,
-      /^200 HTTP\/2.0 hello \/ok\/go over 2.0\n403 HTTP\/2.0 .*\n403 HTTP\/2.0 .*\nunknown\nrefused\n$/,
-      stderr,
-    )
-    await checked(given, 'go')
-  })
-}
-
-proxyless(
-  t,
-  'R45: a Java client, which trusts the CA by the variables alone',
-  reason ?? (hasJava ? undefined : 'no javac here'),
-  SCENARIO,
-  async (given) => {
-    const { t, cx, sh } = given
-    copyFileSync(path.join(built, 'Fetch.class'), path.join(cx.directory, 'Fetch.class'))
-    const { stdout, stderr } = await sh(`java -cp . Fetch ${urlsOf('java')}`)
-    t.match(
-      stdout,
-      /^200 HTTP_2 hello \/ok\/java over 2.0\n403 HTTP_2 .*\n403 HTTP_2 .*\nunknown\nrefused\n200 hello \/ok\/java-old over 1.1\n$/,
-      stderr,
-    )
-    await checked(given, 'java')
-    await given.allowed('/ok/java-old')
-  },
-)
-
-proxyless(t, 'R45: getent and openssl', missing('openssl', 'version'), SCENARIO, async (given) => {
-  const { t, sh, allowed, refused, unknown } = given
-  const { stdout, stderr } = await sh(`
-getent ahostsv4 up.test | head -n 1 | cut -d. -f1,2
-getent ahostsv6 up.test | head -n 1 | cut -d: -f1,2
-getent hosts evil.test; echo "getent $?"
-ask() { printf 'GET %s HTTP/1.1\\r\\nHost: %s\\r\\nConnection: close\\r\\n\\r\\n' $3 $2 |
-  openssl s_client -quiet -ign_eof -verify_return_error -verify_hostname $2 -connect $1 -servername $2; }
-ask up.test:443 up.test /ok/openssl
-ask up.test:443 up.test /no/openssl | head -n 1
-ask ${ELSEWHERE}:443 evil.test /openssl | head -n 1
-ask up.test:8443 up.test /port
-`)
-  t.match(
-    stdout,
-    /^198\.1[89]\n2001:2\ngetent 2\nHTTP\/1.1 200 OK\r\n[^]*hello \/ok\/openssl[^]*403 Sallyport: path-not-allowed\r\n[^]*403 Sallyport: not-on-allowlist/,
-    stderr,
-  )
-  t.match(stderr, 'Connection refused')
-  await allowed('/ok/openssl')
-  await refused('/no/openssl', 'path-not-allowed')
-  await refused('/openssl', 'not-on-allowlist')
-  unknown('evil.test')
-})
