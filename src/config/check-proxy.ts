@@ -8,7 +8,7 @@ import type { Config } from './config.ts'
 import type { ReportProblem } from './report-problem.ts'
 import type { Sections } from './schema.ts'
 import type { ProxySection } from './upstream-schema.ts'
-import type { ListenAddress } from './units.ts'
+import { isLocalAddress, type ListenAddress } from './units.ts'
 
 const KEYS = ['upstream', 'proxy'] as const
 
@@ -74,8 +74,14 @@ function unseenBy({ addresses, verdict, destinations }: Rule): string | undefine
 // What can be told without asking anybody; the rest is found when it is dialed.
 function isReachedBy(listener: ListenAddress, { endpoint }: ProxySection['url']): boolean {
   if (listener.kind !== 'tcp' || listener.port !== endpoint.port) return false
-  const host = endpoint.host === 'localhost' ? '127.0.0.1' : endpoint.host
+  const { host } = endpoint
+  const isHere = host === 'localhost' || host.endsWith('.localhost') || isEvery(host)
   if (listener.host === host) return true
-  const isEvery = listener.host === '0.0.0.0' || listener.host === '::'
-  return isEvery && (host.startsWith('127.') || host === '::1' || host === '0.0.0.0')
+  // Dialing the unspecified address reaches this machine's loopback.
+  if (isHere && isLocalAddress(listener)) return true
+  return isEvery(listener.host) && (isHere || host.startsWith('127.') || host === '::1')
+}
+
+function isEvery(host: string): boolean {
+  return host === '0.0.0.0' || host === '::'
 }

@@ -80,7 +80,7 @@ export interface Overridden {
 function variableOf(key: string): string {
   return `SALLYPORT_${key
     .replaceAll('.', '_')
-    .replaceAll(/(?<=[a-z])(?=[A-Z])/g, '_')
+    .replaceAll(/(?<=[a-z\d])(?=[A-Z])/g, '_')
     .toUpperCase()}`
 }
 

@@ -94,7 +94,6 @@ export class Http2Exchange implements BodySource, Timed {
     this.#listen('response', (_headers, flags, raw) => this.#takeHead(raw, flags))
     this.#listen('headers', (_headers, _flags, raw) => this.#takeInformational(raw))
     this.#listen('trailers', (_headers, _flags, raw) => this.#takeTrailers(raw))
-    stream.on('data', (chunk: Buffer) => this.#take(chunk))
     stream.on('end', () => this.#onEnd())
   }
 
@@ -185,6 +184,8 @@ export class Http2Exchange implements BodySource, Timed {
       this.#queue = new BodyQueue(length, QUEUED_BYTES_MAX, this)
     } else if (framing.kind === 'length' && framing.length > 0)
       throw new EgressError('response-malformed', { part: 'content-length' })
+    // Not before: node tells of a head a turn later than it has it, and of what came with it in the same read at once.
+    this.#stream.on('data', (chunk: Buffer) => this.#take(chunk))
     if (isEmpty) this.#options.onEnd(fields)
     onHead({ status, statusText: '', headers: fields, length, body: this.#queue ?? NO_BODY })
   }

@@ -26,6 +26,15 @@ export type OriginLimits = Pick<
 const REMEMBERED_MS = 300_000
 // Of a peer that has not said it yet.
 const STREAMS_GUESSED = 100
+// From the end of the asking to the request, TLS with the client between.
+const FAILURE_KEPT_MS = 2000
+
+interface Failure {
+  readonly error: EgressError
+  /** The rules' word on addresses under which it was asked. */
+  readonly addresses: AddressPolicy
+  readonly untilMs: number
+}
 
 /** The connections of one task to one origin. */
 export class OriginPool implements UpstreamOwner, SessionOwner {
@@ -40,6 +49,7 @@ export class OriginPool implements UpstreamOwner, SessionOwner {
   readonly #sweep: DeadlineSweep<Timed>
   readonly #limits: OriginLimits
   #spoken: { readonly protocol: HttpProtocol; readonly untilMs: number } | undefined
+  #failure: Failure | undefined
   #isRetired = false
 
   constructor(sweep: DeadlineSweep<Timed>, limits: OriginLimits) {
@@ -57,6 +67,19 @@ export class OriginPool implements UpstreamOwner, SessionOwner {
     return this.#spoken && this.#spoken.untilMs > performance.now()
       ? this.#spoken.protocol
       : undefined
+  }
+
+  /** Keeps what asking what it speaks failed with, for the request that is to be told of it. */
+  noteFailure(error: EgressError, addresses: AddressPolicy): void {
+    this.#failure = { error, addresses, untilMs: performance.now() + FAILURE_KEPT_MS }
+  }
+
+  /** Takes what asking failed with just now, once: what could not be reached is not tried again at once. */
+  takeFailure(addresses: AddressPolicy): EgressError | undefined {
+    const failure = this.#failure
+    this.#failure = undefined
+    if (failure === undefined || failure.untilMs < performance.now()) return undefined
+    return isSamePolicy(failure.addresses, addresses) ? failure.error : undefined
   }
 
   /** Takes the connection that became idle last. */

@@ -5,7 +5,7 @@ import { LRUCache } from 'lru-cache'
 
 import type { Call } from '../call.ts'
 import { DeadlineSweep, type Timed } from '../deadlines.ts'
-import { EgressError } from '../errors.ts'
+import { EgressError, type Reason } from '../errors.ts'
 import type { Limits } from '../limits.ts'
 import type { Dialer } from '../net/dial.ts'
 import type { CallPermit } from '../net/permit.ts'
@@ -20,6 +20,15 @@ import type { UpstreamConnection } from './upstream.ts'
 const BOTH: TlsClient = { protocols: HTTP2_FIRST }
 // Others may have taken what was dialed; but an upstream that closes whatever it accepts is not dialed for ever.
 const DIALS_MAX = 8
+
+// What a second attempt would find as well, and take as long to.
+const UNREACHED: ReadonlySet<Reason> = new Set<Reason>([
+  'resolve-failed',
+  'dial-failed',
+  'connect-timeout',
+  'tls-failed',
+  'tls-untrusted',
+])
 
 /** What the pool needs from its surroundings. */
 export interface PoolOptions {
@@ -79,6 +88,8 @@ export class UpstreamPool {
   async open(permit: CallPermit, signal: AbortSignal): Promise<UpstreamConnection> {
     const { dialer } = this.#options
     const origin = this.#originOf(permit)
+    const failure = origin.takeFailure(permit.addresses)
+    if (failure) throw failure
     const options = { tls: permit.tls, signal, forRequests: true }
     const dialed = await origin.dial(() => dialer.dial(permit, options))
     return origin.connect(dialed, permit.addresses)
@@ -121,8 +132,9 @@ export class UpstreamPool {
       const spoken = origin.spoken ?? (await this.#dialFor(origin, permit).spoken(abort.signal))
       return spoken === 'h2' ? HTTP2_FIRST : HTTP1_ONLY
     } catch (error) {
-      if (error instanceof EgressError) return HTTP1_ONLY
-      throw error
+      if (!(error instanceof EgressError)) throw error
+      if (UNREACHED.has(error.reason)) origin.noteFailure(error, permit.addresses)
+      return HTTP1_ONLY
     }
   }
 

@@ -16,6 +16,19 @@ export function dialedBy({ localAddress, localPort }: Socket): ClientAddress['di
   return { address: withoutMapping(localAddress), port: localPort }
 }
 
+/**
+ * Drops a connection whose client broke it off before it was taken: what it sent could still be read, but nothing says any more
+ * where it came from, and without an address it would pass for one of a unix socket.
+ * @returns whether it was one
+ */
+export function dropIfGone(socket: Socket): boolean {
+  const isUnix = socket.localAddress === undefined
+  if (isUnix || socket.remoteAddress !== undefined) return false
+  socket.on('error', () => undefined)
+  socket.destroy()
+  return true
+}
+
 // A listener on `::` takes IPv4 as well.
 function withoutMapping(address: string): string {
   return address.startsWith('::ffff:') ? address.slice(7) : address

@@ -5,7 +5,7 @@
 import type { ClientAddress, Identity } from '../call.ts'
 import { EgressError, REASONS, type Reason } from '../errors.ts'
 import { TaskRefusal } from '../identify/identify.ts'
-import { mayAllowName } from '../policy/may-allow-name.ts'
+import { isNameWritten, mayAllowName } from '../policy/may-allow-name.ts'
 import type { Parts } from '../stages.ts'
 import type { Task } from '../tasks/task.ts'
 import {
@@ -100,7 +100,8 @@ export class DnsAnswers {
     // Only what is told takes a place among the names that stand for addresses.
     if (question.type !== DNS_TYPE.a && question.type !== DNS_TYPE.aaaa)
       return { rcode: RCODE.noError }
-    return this.#tell(question, names.addressesFor(task.id, host))
+    const isWritten = (): boolean => isOwnHost(host) || isNameWritten(policies, host)
+    return this.#tell(question, names.addressesFor(task.id, host, isWritten))
   }
 
   // Whatever else is asked of a name that is there has an empty answer: no text, no service, no key of Encrypted Client Hello.

@@ -7,6 +7,7 @@ import net, { type Server, type Socket } from 'node:net'
 import type { ClientAddress } from '../call.ts'
 import { DNS_QUERY_BYTES_MAX } from '../wire/dns-query.ts'
 import { bindListener, type SocketAddress } from './bind.ts'
+import { dropIfGone } from './client-address.ts'
 import { DnsAnswers, type DnsAnswersOptions } from './dns-answers.ts'
 import { DnsStream } from './dns-stream.ts'
 
@@ -90,6 +91,7 @@ export class DnsDoor {
   }
 
   #accept(socket: Socket): void {
+    if (dropIfGone(socket)) return
     socket.on('error', () => socket.destroy())
     if (this.#streams.size >= this.#connectionsMax) {
       socket.destroy()

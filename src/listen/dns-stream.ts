@@ -15,6 +15,8 @@ export interface DnsStreamOptions {
 }
 
 const LENGTH_BYTES = 2
+// RFC 1035 section 4.1.1.
+const HEADER_BYTES = 12
 
 /** One connection. */
 export class DnsStream {
@@ -51,8 +53,8 @@ export class DnsStream {
     while (this.#unread.length >= LENGTH_BYTES && !socket.writableNeedDrain) {
       const length = this.#unread.readUInt16BE(0)
       if (length > messageBytesMax) {
-        // Told of by its beginning: what is behind it is not waited for.
-        answer(this.#unread.subarray(LENGTH_BYTES, LENGTH_BYTES + messageBytesMax))
+        // Told of by its header, which is no query by itself: what is behind it is not waited for.
+        answer(this.#unread.subarray(LENGTH_BYTES, LENGTH_BYTES + HEADER_BYTES))
         socket.destroy()
         return
       }

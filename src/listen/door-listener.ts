@@ -4,6 +4,7 @@
 import net, { type AddressInfo, type Server, type Socket } from 'node:net'
 
 import { bindListener, type SocketAddress } from './bind.ts'
+import { dropIfGone } from './client-address.ts'
 
 /** Serves a connection. @param listener that it came by; undefined where it was opened elsewhere */
 export type ServeConnection = (socket: Socket, listener: Server | undefined) => void
@@ -22,10 +23,12 @@ export class DoorListener {
   readonly #adopted: Server[] = []
 
   constructor(serve: ServeConnection) {
-    this.#serve = serve
+    this.#serve = (socket, listener) => {
+      if (!dropIfGone(socket)) serve(socket, listener)
+    }
     // The two directions of a tunnel end apart.
     this.#own = net.createServer({ noDelay: true, allowHalfOpen: true }, (socket) =>
-      serve(socket, this.#own),
+      this.#serve(socket, this.#own),
     )
   }
 

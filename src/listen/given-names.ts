@@ -13,6 +13,9 @@ interface Given {
   readonly names: Map<number, string>
 }
 
+// One is left free, so that looking for one ends.
+const WRITTEN_MAX = SYNTHETIC_COUNT - 2
+
 /** The names of all tasks. */
 export class GivenNames {
   readonly #namesMax: number
@@ -26,15 +29,26 @@ export class GivenNames {
   /**
    * The addresses of a name for a task.
    * @param host in normal form
+   * @param isWritten whether people wrote the name out: those are few, and names that an agent chose leave them their place
    * @throws quota-exceeded where it is one name too many: none that was given is taken back
    */
-  addressesFor(taskId: string, host: string): { readonly ipv4: string; readonly ipv6: string } {
+  addressesFor(
+    taskId: string,
+    host: string,
+    isWritten: () => boolean,
+  ): { readonly ipv4: string; readonly ipv6: string } {
     let given = this.#byTask.get(taskId)
     if (given === undefined) {
       given = { numbers: new Map(), names: new Map() }
       this.#byTask.set(taskId, given)
     }
-    return syntheticAddresses(given.numbers.get(host) ?? this.#give(given, taskId, host))
+    const { numbers } = given
+    const known = numbers.get(host)
+    if (known !== undefined) return syntheticAddresses(known)
+    const isRoom = numbers.size < this.#namesMax || (numbers.size < WRITTEN_MAX && isWritten())
+    if (!isRoom)
+      throw new EgressError('quota-exceeded', { limit: 'dnsNamesMax', max: this.#namesMax })
+    return syntheticAddresses(give(given, taskId, host))
   }
 
   /** The name that a synthetic address was given for; undefined where it was not, or not for this task. */
@@ -49,17 +63,15 @@ export class GivenNames {
     this.#byTask.delete(taskId)
     return forgotten
   }
+}
 
-  // By what the name is, not by when it is asked for: a client that outlives a restart finds the same address again.
-  #give({ numbers, names }: Given, taskId: string, host: string): number {
-    if (numbers.size >= this.#namesMax)
-      throw new EgressError('quota-exceeded', { limit: 'dnsNamesMax', max: this.#namesMax })
-    const digest = hash('sha256', `${taskId} ${host}`, 'hex')
-    let number = 1 + (Number.parseInt(digest.slice(0, 8), 16) % (SYNTHETIC_COUNT - 1))
-    while (names.has(number)) number = 1 + (number % (SYNTHETIC_COUNT - 1))
-    const name = detachText(host)
-    numbers.set(name, number)
-    names.set(number, name)
-    return number
-  }
+// By what the name is, not by when it is asked for: a client that outlives a restart finds the same address again.
+function give({ numbers, names }: Given, taskId: string, host: string): number {
+  const digest = hash('sha256', `${taskId} ${host}`, 'hex')
+  let number = 1 + (Number.parseInt(digest.slice(0, 8), 16) % (SYNTHETIC_COUNT - 1))
+  while (names.has(number)) number = 1 + (number % (SYNTHETIC_COUNT - 1))
+  const name = detachText(host)
+  numbers.set(name, number)
+  names.set(number, name)
+  return number
 }

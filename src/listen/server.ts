@@ -16,7 +16,7 @@ import type { BodyReaderOptions } from '../wire/http1-body.ts'
 import type { HttpProtocol } from '../wire/protocol.ts'
 import type { RequestHead, TunnelScope } from '../wire/receive.ts'
 import { makeUlid } from '../wire/ulid.ts'
-import { addressOf } from './client-address.ts'
+import { addressOf, dropIfGone } from './client-address.ts'
 import { bindListener, type SocketAddress } from './bind.ts'
 import { Http1Connection, type ConnectionHost } from './http1-connection.ts'
 import { Http2Connection } from './http2-connection.ts'
@@ -200,6 +200,7 @@ export class ProxyServer implements TunnelHost, ConnectionHost {
   }
 
   #accept(socket: Socket, boundTo?: TaskStanding): void {
+    if (dropIfGone(socket)) return
     const refusal = this.enter(socket)
     const client = addressOf(socket)
     if (refusal !== undefined) {

@@ -54,7 +54,7 @@ class SocksNegotiation {
   #headers: RawHeaders = []
   readonly #onData = (chunk: Buffer): void => this.#take(chunk)
   readonly #onEnd = (): void => this.#end()
-  readonly #onClose = (): void => this.#stop()
+  readonly #onClose = (): void => this.#end()
 
   constructor(call: Call, socket: Socket, host: DoorHost) {
     this.#call = call

@@ -141,6 +141,7 @@ export async function startSidecar(
 ): Promise<Sidecar> {
   const port = await freePort()
   const health = await freePort()
+  const hosts = { [host]: ['127.0.0.1'], [HOST_443]: [ADDRESS_443] }
   const ruleText = rules.map((rule) => `  - ${rule}\n`).join('')
   file(`${name}/rules/bench.yaml`, `ruleset: bench\nowner: bench@example.com\nrules:\n${ruleText}`)
   file(`${name}/upstream.pem`, upstreamCa)
@@ -151,7 +152,7 @@ export async function startSidecar(
   const config = file(
     `${name}/sallyport.yaml`,
     `listen: { proxy: '127.0.0.1:${port}', health: '127.0.0.1:${health}'${doors} }
-upstream: { ca: [upstream.pem], hosts: { ${host}: ['127.0.0.1'], ${HOST_443}: ['${ADDRESS_443}'] } }
+upstream: { ca: [upstream.pem], hosts: ${JSON.stringify(hosts)} }
 ${credential}${more}task:
   intent: bench
   owner: { name: Bench, team: bench }

@@ -46,15 +46,14 @@ doorTest('a client whose task is over is told nothing', { expires: '2s' }, async
   })
 })
 
-doorTest('a client that is not of the task is told nothing', { expires: null }, async (door, t) => {
+const elsewhere = { sources: ['10.99.0.0/16'] }
+doorTest('a client that is not of the task is told nothing', elsewhere, async (door, t) => {
   const [answer] = await door.dig(['api.test A'])
   t.match(answer, {
     status: 'NXDOMAIN',
-    error: /^18 \(Prohibited\): \(sallyport: identity-missing: /,
+    error: /^18 \(Prohibited\): \(sallyport: unknown-client: /,
   })
-  t.match(door.refused(), [
-    { event: { reason: 'identity-missing' }, sallyport: { task: undefined } },
-  ])
+  t.match(door.refused(), [{ event: { reason: 'unknown-client' }, source: { ip: '127.0.0.1' } }])
 })
 
 doorTest(
@@ -76,7 +75,11 @@ doorTest(
     endless.on('error', () => undefined)
     endless.write(Buffer.from([0xff, 0xff, ...query]))
     await new Promise((resolve) => endless.once('close', resolve))
-    t.pass('one that announces too much is left')
+    t.match(
+      door.refused(),
+      [{ event: { reason: 'malformed-header' }, sallyport: { detail: { fault: 'name' } } }],
+      'one that announces too much is left, on record',
+    )
   },
 )
 
@@ -93,6 +96,11 @@ doorTest(
     t.match(third, { status: 'NXDOMAIN', error: /^15 .*quota-exceeded/ })
     t.match(await door.dig(['a.wild.test A']), [first], 'none is taken back')
     t.match(door.refused(), [{ sallyport: { detail: { limit: 'dnsNamesMax', max: 2 } } }])
+    t.match(
+      await door.dig(['api.test A', 'sallyport.internal A']),
+      [{ answers: [/ IN A /] }, { answers: [/ IN A /] }],
+      'names of an agent’s choice take no place of those that rules write out',
+    )
     const open = [0, 1, 2].map(() => net.connect(door.port, '127.0.0.1'))
     const closed = open.map(
       (socket) =>

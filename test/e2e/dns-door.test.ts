@@ -131,6 +131,6 @@ doorTest('R36: nothing that is asked of the door is asked of any resolver', {}, 
   await door.dig(questions, '+notcp')
   await door.dig(questions.slice(0, 3), '+tcp')
   t.equal(door.upstream.asked(), 0)
-  await door.cx.client('curl', ['-s', 'https://one.wild.test/'])
+  await door.cx.client('curl', ['-s', '--http1.1', 'https://one.wild.test/'])
   t.equal(door.upstream.count('one.wild.test'), 2, 'a call that is allowed is')
 })

@@ -10,6 +10,7 @@ import { startModel } from '../fixtures/model-upstream.ts'
 import { proxiedFetch } from '../fixtures/proxy-fetch.ts'
 import { pki, readHead, ruleSet, until, type Scenario } from '../fixtures/scenario.ts'
 import { startEcho, startHttp } from '../fixtures/upstreams.ts'
+import { acceptOf } from '../fixtures/websocket-ends.ts'
 
 const LOOPBACK = 'addresses: [127.0.0.0/8]'
 const model = await startModel(pki.issue({ names: ['model.test'] }))
@@ -55,9 +56,10 @@ for (const [what, keys] of [
   )
 
 const web = await startHttp({ raw: (_request, response) => response.end('no upgrade') })
-web.server.on('upgrade', (_request, socket) => {
+web.server.on('upgrade', ({ headers }, socket) => {
+  const accept = acceptOf(headers['sec-websocket-key'] ?? '')
   socket.write(
-    'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nhello',
+    `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\nhello`,
   )
 })
 t.teardown(() => web.close())

@@ -63,11 +63,15 @@ function notified(
   })
 }
 
-function pay(cx: Scenario, amount: number): Promise<Response> {
+async function pay(cx: Scenario, amount: number): Promise<Response> {
   const through = proxiedFetch(cx)
-  return through
-    .fetch(`${AT}/pay`, { method: 'POST', body: JSON.stringify({ amount }) })
-    .finally(() => void through.close())
+  try {
+    const body = JSON.stringify({ amount })
+    const response = await through.fetch(`${AT}/pay`, { method: 'POST', body })
+    return new Response(await response.text(), { status: response.status })
+  } finally {
+    void through.close()
+  }
 }
 
 function answerSigned(

@@ -2,6 +2,7 @@
 // know no proxy. And a task that ends beneath them.
 
 import { spawnSync } from 'node:child_process'
+import http2, { type ServerHttp2Session } from 'node:http2'
 import net, { type Socket } from 'node:net'
 
 import t from 'tap'
@@ -10,23 +11,28 @@ import { ask, openHttp2 } from '../fixtures/http2-client.ts'
 import { portOf } from '../fixtures/port.ts'
 import { pki, ruleSet, scenario, until, type Scenario } from '../fixtures/scenario.ts'
 import { connectAs, makeTask, revoke } from '../fixtures/tasks.ts'
-import { startHttp } from '../fixtures/upstreams.ts'
 
 const LOOPBACK = 'addresses: [127.0.0.0/8]'
 const has = (command: string): boolean => spawnSync(command, ['--version']).status === 0
 const skipWithout = (command: string): { skip?: string } =>
   has(command) ? {} : { skip: `${command} is not installed` }
 
-const up = await startHttp({
-  tls: pki.issue({ names: ['up.test'] }),
-  raw: (request, response) => {
-    if (request.url === '/ok/echo') request.pipe(response)
-    else if (request.url === '/ok/slow') response.write('begun')
-    else request.resume().on('end', () => response.end(`hello ${request.method}`))
-  },
+// It speaks both, and clients are offered what it speaks.
+const { certPem: cert, keyPem: key } = pki.issue({ names: ['up.test'] })
+const up = http2.createSecureServer({ cert, key, allowHTTP1: true }, (request, response) => {
+  if (request.url === '/ok/echo') request.pipe(response)
+  else if (request.url === '/ok/slow') response.write('begun')
+  else request.resume().on('end', () => response.end(`hello ${request.method}`))
 })
-t.teardown(() => up.close())
-const authority = `up.test:${up.port}`
+up.on('sessionError', () => undefined)
+const sessions = new Set<ServerHttp2Session>()
+up.on('session', (session) => sessions.add(session))
+await new Promise<void>((resolve) => up.listen(0, '127.0.0.1', resolve))
+t.teardown(() => {
+  for (const session of sessions) session.destroy()
+  up.close()
+})
+const authority = `up.test:${portOf(up)}`
 const options = {
   hosts: ['up.test'],
   rules: ruleSet(`id: up, allow: 'https://${authority}', paths: ['/ok/**'], ${LOOPBACK}`),

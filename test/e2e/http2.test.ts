@@ -294,7 +294,10 @@ scenario(
     await until(() => raw.resetOf(1) !== undefined || raw.isClosed, 'the stream is reset')
     t.notOk(raw.isEnded(1), 'no end in order')
     await until(() => raw.isClosed, 'its connection is ended')
-    t.equal(await cx.metric('sallyport_open_tunnels'), 0)
+    await until(
+      async () => (await cx.metric('sallyport_open_tunnels')) === 0,
+      'its tunnel is let go',
+    )
   },
 )
 

@@ -5,6 +5,7 @@ import t from 'tap'
 import { isCallOf, refused, talk } from '../fixtures/mcp-talk.ts'
 import { request, ruleSet, scenario, until } from '../fixtures/scenario.ts'
 import { startHttp } from '../fixtures/upstreams.ts'
+import { acceptOf } from '../fixtures/websocket-ends.ts'
 
 talk(
   'R33: each tool has its own number of calls, and the session goes on beside them',
@@ -80,9 +81,10 @@ scenario(
 const echo = await startHttp({
   raw: (_incoming, response) => response.end(),
 })
-echo.server.on('upgrade', (_request, socket) => {
+echo.server.on('upgrade', ({ headers }, socket) => {
+  const accept = acceptOf(headers['sec-websocket-key'] ?? '')
   socket.write(
-    'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n',
+    `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`,
   )
   socket.on('data', (chunk: Buffer) => {
     arrived += chunk.length

@@ -216,6 +216,14 @@ void t.test('what is no SOCKS5', async (t) => {
           t.equal(cx.terminal().length, expected, `cut at ${length}`)
         }
       }
+      for (const length of [3, 5, whole.length - 1]) {
+        const broken = net.connect(socks, '127.0.0.1')
+        broken.write(whole.subarray(0, length))
+        await readBytes(broken, 2)
+        broken.resetAndDestroy()
+        expected += 1
+        await until(() => cx.terminal().length >= expected, `broken off at ${length}`)
+      }
       const reasons = new Set(cx.terminal().map(({ event }) => event.reason))
       t.strictSame(reasons, new Set(['malformed-request-line', 'client-gone']))
       t.ok(cx.terminal().every(({ event }) => event.action === 'call-denied'))

@@ -177,6 +177,12 @@ void t.test('a proxy above is read, and what it cannot be is said in words', (t)
     ),
     [/conflict .*is a listener of this sidecar/],
   )
+  for (const here of ['0.0.0.0', '[::]', 'LOCALHOST.', 'x.localhost', '[::ffff:127.0.0.1]'])
+    t.match(
+      told(`upstream: { proxy: { url: "http://${here}:3128" } }`),
+      [/conflict .*is a listener of this sidecar/],
+      here,
+    )
   t.strictSame(
     told(
       'listen: { proxy: "127.0.0.2:9000" }\nupstream: { proxy: { url: "http://127.0.0.3:9000" } }',
@@ -297,6 +303,25 @@ void t.test('each door is reachable by the static task alone, and is its own', (
     /conflict .listen\.health. and .listen\.socks./,
   ])
   t.ok(loaded(doors('socks: "127.0.0.1:0", transparent: { http: "127.0.0.1:0" }') + TASK))
+  for (const same of ['0.0.0.0:3128', '[::]:3128'])
+    t.match(found(doors(`socks: "${same}"`)), [/conflict .listen\.socks. and .listen\.proxy./])
+  t.match(found('listen: { proxy: "unix:a.sock", socks: "unix:./a.sock" }'), [/conflict/])
+  t.ok(loaded('listen: { proxy: "unix:a.sock", socks: "unix:b.sock" }'))
+  t.ok(loaded(doors('socks: "[::1]:3128"')), 'two families have an address each')
+  t.end()
+})
+
+void t.test('the DNS door has an address and a port, and is not who the sidecar asks', (t) => {
+  const door = (address: string): string =>
+    `listen: { transparent: { dns: "${address}" } }\n${TASK}`
+  t.ok(loaded(door('127.0.0.1:53')))
+  t.match(found(door('unix:dns.sock')), [
+    /invalid-value .listen\.transparent\.dns.: expected ADDRESS:PORT/,
+  ])
+  const asks = (server: string): string => `upstream: { resolver: ["${server}"] }\n`
+  for (const server of ['127.0.0.1', '127.0.0.1:53'])
+    t.match(found(door('127.0.0.1:53') + asks(server)), [/conflict .upstream\.resolver. names/])
+  t.ok(loaded(door('127.0.0.1:53') + asks('127.0.0.1:5353')))
   t.end()
 })
 

@@ -5,7 +5,15 @@ import type { ServerHttp2Stream } from 'node:http2'
 import t from 'tap'
 
 import { EgressError } from '../../../src/errors.ts'
-import { data, FLAG, goaway, headers, reset, startFrames } from '../../fixtures/http2-frames.ts'
+import {
+  data,
+  FLAG,
+  FRAME,
+  goaway,
+  headers,
+  reset,
+  startFrames,
+} from '../../fixtures/http2-frames.ts'
 import { until } from '../net/support.ts'
 import { ask, failureOf, leaf, makeBody, makePool, nextOf, serve, textOf } from './support.ts'
 
@@ -234,4 +242,27 @@ void t.test('an upstream that never answers is given up', async (t) => {
   const pool = makePool(t, { responseTimeoutMs: 100 })
   t.equal(await failureOf(ask(pool, upstream.port).response), 'response-timeout')
   t.equal(upstream.open(), 1, 'the connection is not to blame')
+})
+
+void t.test('what head and body come by in one read is taken in their order', async (t) => {
+  const together = 16
+  let waiting: Buffer[] = []
+  const upstream = await startFrames(leaf, {
+    onFrame: ({ type, stream }, peer) => {
+      if (type !== FRAME.headers) return
+      const length: readonly [string, string] = ['content-length', '2']
+      waiting.push(headers(stream, [...OK, length]), data(stream, 'ok', FLAG.endStream))
+      if (waiting.length < 2 * together) return
+      peer.write(Buffer.concat(waiting))
+      waiting = []
+    },
+  })
+  t.teardown(() => upstream.close())
+  const pool = makePool(t)
+  for (let round = 0; round < 20; round += 1) {
+    const responses = await Promise.all(
+      Array.from({ length: together }, () => ask(pool, upstream.port).response),
+    )
+    for (const { body } of responses) t.equal(await textOf(body), 'ok')
+  }
 })

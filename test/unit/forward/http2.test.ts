@@ -261,7 +261,11 @@ void t.test('an origin that cannot be asked is told about by the request itself'
   await silent.close()
   const permit = permitFor('api.test', silent.port, { tls: true })
   t.strictSame(await pool.pool.protocolsOf(permit, makeCall()), ['http/1.1'])
-  t.match(await failureOf(ask(pool, silent.port).response), /^dial-failed/)
+  const request = { version: '1.1' }
+  t.match(await failureOf(ask(pool, silent.port, request).response), /^dial-failed/)
+  t.equal(pool.dials(), 1, 'by what was found just now')
+  t.match(await failureOf(ask(pool, silent.port, request).response), /^dial-failed/)
+  t.equal(pool.dials(), 2, 'and once')
 })
 
 void t.test('the end of the call ends the asking', async (t) => {

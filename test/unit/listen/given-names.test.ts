@@ -5,14 +5,23 @@ import t from 'tap'
 import { GivenNames } from '../../../src/listen/given-names.ts'
 
 const MANY = 5000
+const chosen = (): boolean => false
 
 void t.test('a name keeps its address while its task lives', (t) => {
   const names = new GivenNames(MANY)
-  const first = names.addressesFor('t_1', 'api.test')
+  const first = names.addressesFor('t_1', 'api.test', chosen)
   t.match(first, { ipv4: /^198\.1[89]\./, ipv6: /^2001:2::/ })
-  t.strictSame(names.addressesFor('t_1', 'api.test'), first)
-  t.strictSame(new GivenNames(MANY).addressesFor('t_1', 'api.test'), first, 'also after a restart')
-  t.not(names.addressesFor('t_2', 'api.test').ipv4, first.ipv4, 'tells nothing of another task')
+  t.strictSame(names.addressesFor('t_1', 'api.test', chosen), first)
+  t.strictSame(
+    new GivenNames(MANY).addressesFor('t_1', 'api.test', chosen),
+    first,
+    'also after a restart',
+  )
+  t.not(
+    names.addressesFor('t_2', 'api.test', chosen).ipv4,
+    first.ipv4,
+    'tells nothing of another task',
+  )
   t.equal(names.nameOf('t_1', first.ipv4), 'api.test')
   t.equal(names.nameOf('t_1', first.ipv6), 'api.test')
   t.equal(names.nameOf('t_2', first.ipv4), undefined)
@@ -27,11 +36,14 @@ void t.test('dnsNamesMax: no two names of a task share an address, and none is t
   const names = new GivenNames(MANY)
   const given = new Map<string, string>()
   for (let at = 0; at < MANY; at += 1)
-    given.set(names.addressesFor('t_1', `n${at}.test`).ipv4, `n${at}.test`)
+    given.set(names.addressesFor('t_1', `n${at}.test`, chosen).ipv4, `n${at}.test`)
   t.equal(given.size, MANY)
-  t.throws(() => names.addressesFor('t_1', 'more.test'), /quota-exceeded/)
+  t.throws(() => names.addressesFor('t_1', 'more.test', chosen), /quota-exceeded/)
   t.ok([...given].every(([address, name]) => names.nameOf('t_1', address) === name))
-  t.match(names.addressesFor('t_1', 'n0.test'), { ipv4: String }, 'one that was given')
-  t.match(names.addressesFor('t_2', 'more.test'), { ipv4: String }, 'another task')
+  t.match(names.addressesFor('t_1', 'n0.test', chosen), { ipv4: String }, 'one that was given')
+  t.match(names.addressesFor('t_2', 'more.test', chosen), { ipv4: String }, 'another task')
+  const written = names.addressesFor('t_1', 'written.test', () => true)
+  t.notOk(given.has(written.ipv4), 'one that people wrote has its place still')
+  t.throws(() => names.addressesFor('t_1', 'more.test', chosen), /quota-exceeded/)
   t.end()
 })
