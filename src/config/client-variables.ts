@@ -50,19 +50,30 @@ export function clientVariables({
     // These add to them.
     NODE_EXTRA_CA_CERTS: caFile,
     DENO_CERT: caFile,
+    JAVA_TOOL_OPTIONS: [...(proxy ? javaProxy(proxy) : []), ...javaTrust(bundleFile)].join(' '),
   }
+}
+
+// It reads no PEM, so the bundle is there once more in a form that it reads.
+function javaTrust(bundleFile: string): string[] {
+  const file = path.join(path.dirname(bundleFile), 'ca-truststore.p12')
+  const quoted = /\s/.test(file) ? `"${file}"` : file
+  return [`-Djavax.net.ssl.trustStore=${quoted}`, '-Djavax.net.ssl.trustStoreType=PKCS12']
+}
+
+function javaProxy({ host, port, login }: ProxyPlace): string[] {
+  const options = ['http', 'https'].flatMap((scheme) => [
+    `-D${scheme}.proxyHost=${host}`,
+    `-D${scheme}.proxyPort=${port}`,
+  ])
+  // Java would not send Basic to a proxy for a tunnel.
+  return login === undefined ? options : [...options, '-Djdk.http.auth.tunneling.disabledSchemes=']
 }
 
 function proxyVariables({ host, port, login }: ProxyPlace): Record<string, string> {
   // Ids and tokens need no escaping in a URL.
   const prefix = login === undefined ? '' : `${login.user}:${login.password}@`
   const url = `http://${prefix}${host.includes(':') ? `[${host}]` : host}:${port}`
-  const java = ['http', 'https'].flatMap((scheme) => [
-    `-D${scheme}.proxyHost=${host}`,
-    `-D${scheme}.proxyPort=${port}`,
-  ])
-  // Java would not send Basic to a proxy for a tunnel.
-  if (login !== undefined) java.push('-Djdk.http.auth.tunneling.disabledSchemes=')
   return {
     // Clients differ in which case they read, so both are set and never differ.
     HTTP_PROXY: url,
@@ -89,6 +100,5 @@ function proxyVariables({ host, port, login }: ProxyPlace): Record<string, strin
       CLOUDSDK_PROXY_USERNAME: login.user,
       CLOUDSDK_PROXY_PASSWORD: login.password,
     }),
-    JAVA_TOOL_OPTIONS: java.join(' '),
   }
 }

@@ -73,6 +73,9 @@ function networkLines(): string[] {
     'ip route add local 0.0.0.0/0 dev lo',
     // Where the machine has no IPv6, there is no way out by it either.
     'if [ -e /proc/net/if_inet6 ]; then ip -6 route add local ::/0 dev lo; fi',
+    // Who asks for a name as far as addresses are configured (AI_ADDRCONFIG) does not count 127.0.0.1 and ::1.
+    'ip address add 127.0.0.2/8 dev lo',
+    'if [ -e /proc/net/if_inet6 ]; then ip -6 address add ::2/128 dev lo nodad; fi',
   ]
 }
 

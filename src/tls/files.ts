@@ -1,4 +1,4 @@
-// The files of a CA: how secret ones are written and read, and the three public ones that a sandbox is given. Each is
+// The files of a CA: how secret ones are written and read, and the four public ones that a sandbox is given. Each is
 // written whole or not at all. Deliberately knows nothing of certificates. Called by `ca.ts` and `task-ca.ts`.
 
 import {
@@ -14,6 +14,8 @@ import {
 import path from 'node:path'
 import tls from 'node:tls'
 
+import { makeTrustStore } from './trust-store.ts'
+
 /** Where the public files of a CA are, absolute where the directory was. */
 export interface PublicFiles {
   /** The CA's certificate alone. */
@@ -25,6 +27,7 @@ export interface PublicFiles {
 const CERT_FILE = 'ca.crt'
 const BUNDLE_FILE = 'ca-bundle.crt'
 const WGET_FILE = 'wgetrc'
+const JAVA_FILE = 'ca-truststore.p12'
 
 /** Names the public files of a CA, whether they are there or not. */
 export function publicFilesIn(directory: string): PublicFiles {
@@ -35,8 +38,8 @@ export function publicFilesIn(directory: string): PublicFiles {
 }
 
 /**
- * Writes the public files of a CA where they are not as they must be: its certificate, a bundle, and a file for wget. What a
- * crash of the machine takes of them is written again at the next start, so they do not wait for the disk.
+ * Writes the public files of a CA where they are not as they must be: its certificate, a bundle, the same for Java, and a file
+ * for wget. What a crash of the machine takes of them is written again at the next start, so they do not wait for the disk.
  * @param withPublicRoots whether the bundle holds the public roots before the certificate
  */
 export function writePublicFiles(
@@ -48,7 +51,9 @@ export function writePublicFiles(
   const { certFile, bundleFile } = publicFilesIn(directory)
   writeIfDifferent(certFile, certPem)
   const roots = withPublicRoots ? tls.rootCertificates.map((root) => root.trim()) : []
-  writeIfDifferent(bundleFile, [...roots, certPem.trim(), ''].join('\n'))
+  const trusted = [...roots, certPem.trim()]
+  writeIfDifferent(bundleFile, [...trusted, ''].join('\n'))
+  writeIfDifferent(path.join(directory, JAVA_FILE), makeTrustStore(trusted))
   // wget heeds no variable for its roots, only the one that names a file of its own.
   writeIfDifferent(
     path.join(directory, WGET_FILE),
@@ -90,7 +95,7 @@ export function besideOf(file: string): string {
   return `${file}.new`
 }
 
-function writeIfDifferent(file: string, content: string): void {
-  if (existsSync(file) && readFileSync(file, 'utf8') === content) return
+function writeIfDifferent(file: string, content: string | Buffer): void {
+  if (existsSync(file) && readFileSync(file).equals(Buffer.from(content))) return
   writeWhole(file, content, { mode: 0o644, isSynced: false })
 }

@@ -291,7 +291,7 @@ void t.test('certificates for clients', async (t) => {
       t.equal(statSync(path.join(cx.directory, 'state/ca.key')).mode & 0o777, 0o600)
       t.equal(statSync(path.join(cx.directory, 'state')).mode & 0o777, 0o700)
       const published = readdirSync(path.join(cx.directory, 'certs'))
-      t.strictSame(published.toSorted(), ['ca-bundle.crt', 'ca.crt', 'wgetrc'])
+      t.strictSame(published.toSorted(), ['ca-bundle.crt', 'ca-truststore.p12', 'ca.crt', 'wgetrc'])
       for (const name of published)
         t.notMatch(readFileSync(path.join(cx.directory, 'certs', name), 'utf8'), /PRIVATE KEY/)
       const bundle = readFileSync(path.join(cx.directory, 'certs/ca-bundle.crt'), 'utf8')

@@ -79,7 +79,12 @@ void t.test('a first start makes a key that is secret and certificates that are 
   t.equal(modeOf(at.bundleFile), '644')
   t.equal(ca.certFile, at.certFile)
   t.equal(ca.bundleFile, at.bundleFile)
-  t.strictSame(readdirSync(path.dirname(at.certFile)).sort(), ['ca-bundle.crt', 'ca.crt', 'wgetrc'])
+  t.strictSame(readdirSync(path.dirname(at.certFile)).sort(), [
+    'ca-bundle.crt',
+    'ca-truststore.p12',
+    'ca.crt',
+    'wgetrc',
+  ])
   t.strictSame(readdirSync(path.dirname(at.keyFile)), ['ca.key'])
   for (const file of [at.certFile, at.bundleFile])
     t.notMatch(readFileSync(file, 'utf8'), /PRIVATE/, 'no secret in what is mounted')

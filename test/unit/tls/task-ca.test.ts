@@ -286,7 +286,12 @@ void t.test('the sandbox’s files are public and alone in their directory, the 
   t.notOk(existsSync(at.keyDir))
   const task = at.issue(ONE, ['a.test'])
   t.equal(task.directory, path.join(at.publicDir, ONE))
-  t.strictSame(readdirSync(task.directory).sort(), ['ca-bundle.crt', 'ca.crt', 'wgetrc'])
+  t.strictSame(readdirSync(task.directory).sort(), [
+    'ca-bundle.crt',
+    'ca-truststore.p12',
+    'ca.crt',
+    'wgetrc',
+  ])
   t.equal(task.certFile, path.join(task.directory, 'ca.crt'))
   t.equal(task.bundleFile, path.join(task.directory, 'ca-bundle.crt'))
   t.strictSame([task.certFile, task.bundleFile].map(modeOf), ['644', '644'])
