@@ -197,6 +197,8 @@ export class Http2Side implements ClientSide {
     try {
       this.#stream.sendTrailers(http2Fields(this.#trailers))
     } catch {
+      // What no HTTP/2 trailers can say.
+      this.call.cut('response-malformed')
       this.#breakOff()
       return
     }

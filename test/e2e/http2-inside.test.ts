@@ -2,6 +2,7 @@
 
 import t from 'tap'
 
+import { startConnectProxy, type ConnectProxy } from '../fixtures/connect-proxy.ts'
 import { ask, openHttp2 } from '../fixtures/http2-client.ts'
 import { startHttp2 } from '../fixtures/http2-upstream.ts'
 import { ALLOWED_CALL, FORBIDDEN_CALL } from '../fixtures/mcp-evasions.ts'
@@ -79,3 +80,30 @@ scenario(t, 'I3: a placeholder over HTTP/2 is worth what it is worth', options, 
   t.equal(two.seen.length, before + 1)
   session.close()
 })
+
+let above: ConnectProxy
+
+scenario(
+  t,
+  'HTTP/2 goes out through a proxy above',
+  async () => {
+    above = await startConnectProxy()
+    const proxy = `proxy: { url: 'http://127.0.0.1:${above.port}' }`
+    return {
+      rules: ruleSet(`id: two, allow: '${at}'`),
+      config: `upstream: { ca: [upstream-ca.pem], hosts: { two.test: ['127.0.0.1'] }, allowAddresses: [127.0.0.0/8], ${proxy} }`,
+    }
+  },
+  async (cx, t) => {
+    try {
+      const session = await openHttp2(cx, `two.test:${two.port}`)
+      const answers = await Promise.all([1, 2, 3].map(() => ask(session, { ':path': '/above' })))
+      for (const answer of answers) t.match(answer, { status: 200, body: 'ok' })
+      t.equal(two.seen.at(-1)?.version, '2.0')
+      t.match(above.asked, [{ target: `127.0.0.1:${two.port}` }], 'once, by a checked address')
+      session.close()
+    } finally {
+      await above.close()
+    }
+  },
+)
