@@ -4,6 +4,7 @@
 import t, { type Test } from 'tap'
 
 import { Namespace, type Sandbox } from '../fixtures/namespaces.ts'
+import { until } from '../fixtures/scenario.ts'
 import { sealed } from '../fixtures/sealed.ts'
 
 const ELSEWHERE = ['10.99.0.2', 'fd99::2']
@@ -30,6 +31,13 @@ async function openElsewhere(sandbox: Sandbox, t: Test): Promise<Namespace> {
   ]
   const given = await elsewhere.run(['sh', '-c', there.join('\n')])
   t.equal(given.status, 0, given.stderr)
+  // A new link takes a while to carry IPv6; until then whoever is on it seems not to be there.
+  const refused =
+    'import socket, sys; s = socket.socket(socket.AF_INET6); s.settimeout(2); sys.exit(s.connect_ex(("fd99::2", 9)) != 111)'
+  await until(
+    async () => (await sandbox.run(['python3', '-c', refused])).status === 0,
+    'the link carries IPv6',
+  )
   return elsewhere
 }
 

@@ -28,7 +28,7 @@ for target in sys.argv[1:]:
     six = ":" in target
     try:
         echo = s.socket(s.AF_INET6 if six else s.AF_INET, s.SOCK_DGRAM, 58 if six else 1)
-        echo.settimeout(0.5)
+        echo.settimeout(0.9)
         echo.connect((target, 0))
         echo.send(bytes([128 if six else 8, 0, 0, 0, 0, 0, 0, 1]) + b"doctor")
         echo.recv(64)
