@@ -59,8 +59,10 @@ function giveNames(root: unknown, names: readonly string[]): void {
       for (const item of value) if (typeof item === 'object' && item !== null) open.push(item)
       continue
     }
-    for (const [number, member] of Object.entries(value)) {
-      Reflect.deleteProperty(value, number)
+    const members = Object.entries(value)
+    // All of them before the first is named: a name may be another's number.
+    for (const [number] of members) Reflect.deleteProperty(value, number)
+    for (const [number, member] of members) {
       const attributes = { configurable: true, enumerable: true, writable: true }
       // Not by assignment, which for one name would make a prototype of it.
       Object.defineProperty(value, names[Number(number.slice(1))] ?? '', {

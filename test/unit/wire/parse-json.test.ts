@@ -54,6 +54,7 @@ void t.test('of one name that is there twice the last value counts, however it i
     [String.raw`{"\u0061":1,"b":0,"a":2}`, '{"a":2,"b":0}'],
     [String.raw`{"a":1,"\u0061":2,"a":3}`, '{"a":3}'],
     [String.raw`{"\u0031":1,"a":{"\u0031":[{"\u0062":null}]}}`, '{"1":1,"a":{"1":[{"b":null}]}}'],
+    [String.raw`{"n1":1,"\u0061":2,"n0":3}`, '{"n1":1,"a":2,"n0":3}'],
   ] as const)
     t.equal(JSON.stringify(parseJson(text)), value)
   t.equal(Object.keys(parseJson(String.raw`{"__prot\u006f__":1}`) ?? {})[0], '__proto__')
