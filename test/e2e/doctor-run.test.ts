@@ -38,7 +38,9 @@ void t.test(
       path.join(directory, 'rules/set.yaml'),
       'ruleset: set\nowner: a@example.com\nrules: []\n',
     )
-    const words = ['run', '--config', file, '--prove', '--', 'sh', '-c', 'echo it ran; exit 7']
+    const again = '"$0" "$1" doctor --inside; echo "it ended with $?"; exit 7'
+    const command = ['sh', '-c', again, process.execPath, BIN]
+    const words = ['run', '--config', file, '--prove', '--', ...command]
     // The test runner puts its hooks into every child; they would be in the program under test.
     const child = spawn('env', ['-u', 'NODE_OPTIONS', process.execPath, BIN, ...words], {
       cwd: work,
@@ -51,7 +53,10 @@ void t.test(
     child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
     const status = await new Promise<number | null>((resolve) => child.once('close', resolve))
     t.notMatch(stderr, /^fail /m)
-    t.equal(stdout, 'it ran\n', 'what is proved is no output of the command')
+    t.match(stdout, /no other way out was found/)
+    t.match(stdout, /^ok {3}tcp: HTTP to .*; intercepted$/m)
+    t.match(stdout, /^it ended with 0$/m)
+    t.equal(stdout.match(/no other way out/g)?.length, 1, 'the proof is no output of the command')
     t.equal(status, 7, stderr)
   },
 )
