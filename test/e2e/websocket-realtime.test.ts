@@ -202,17 +202,23 @@ scenario(
   },
 )
 
+/** A session of which the first event has come. */
+async function openSession(cx: Scenario): Promise<WebSocket> {
+  const tunnel = await cx.secure(host)
+  tunnel.resume()
+  const client = new WebSocket(`wss://${host}/v1/realtime?model=m`, {
+    createConnection: () => tunnel,
+  })
+  await new Promise((resolve, reject) => client.once('message', resolve).once('error', reject))
+  return client
+}
+
 scenario(
   t,
   'what cannot be read passes as it is, and the record says that it was not read',
   options(''),
   async (cx, t) => {
-    const tunnel = await cx.secure(host)
-    tunnel.resume()
-    const client = new WebSocket(`wss://${host}/v1/realtime?model=m`, {
-      createConnection: () => tunnel,
-    })
-    await new Promise((resolve, reject) => client.once('message', resolve).once('error', reject))
+    const client = await openSession(cx)
     const back: RawData[] = []
     sockets.clients.forEach((peer) => peer.on('message', (data) => back.push(data)))
     client.send(Buffer.from([0xc3, 0x28]), { binary: false })
@@ -230,12 +236,7 @@ scenario(
   'the end of its task cuts a session, and what was said is on record',
   options(''),
   async (cx, t) => {
-    const tunnel = await cx.secure(host)
-    tunnel.resume()
-    const client = new WebSocket(`wss://${host}/v1/realtime?model=m`, {
-      createConnection: () => tunnel,
-    })
-    await new Promise((resolve, reject) => client.once('message', resolve).once('error', reject))
+    const client = await openSession(cx)
     const closed = new Promise((resolve) => client.once('close', resolve))
     const { id } = cx.records().find(({ event }) => event.action === 'task-created')!.sallyport
       .task!
