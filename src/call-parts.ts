@@ -27,13 +27,19 @@ export interface UnreadSocket {
   watch(): () => void
 }
 
-/** The head that leaves, credentials in place. Never written to a record. */
-export interface OutgoingHead {
+/** What leaves, credentials in place. Never written to a record. */
+export interface Outgoing {
   readonly headers: readonly string[]
   /** Path and query as sent. */
   readonly path: string
   /** What it carries, where a credential was added. */
   readonly secret?: Secret
+  /** The body as it leaves: within its bounds, watched, with what was put into it. */
+  readonly body: Body
+  /** Where the body is not the client's any more; absent: framed as the client did. */
+  readonly framing?: { readonly kind: 'length'; readonly length: number }
+  /** Shown to the upstream by TLS: `certificate` and `key` are parts of it. */
+  readonly certificate?: Secret
 }
 
 /** What the upstream answered; the body follows. */

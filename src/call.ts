@@ -3,7 +3,7 @@
 
 import assert from 'node:assert'
 
-import type { CallHold, Inspection, OutgoingHead, UpstreamResponse } from './call-parts.ts'
+import type { CallHold, Inspection, Outgoing, UpstreamResponse } from './call-parts.ts'
 import type { Reason, Wait } from './errors.ts'
 import type { InspectedFields } from './inspect/fields.ts'
 import type { QuotaCharge } from './ledger/owed.ts'
@@ -22,7 +22,7 @@ export type {
   CallHold,
   Inspection,
   Message,
-  OutgoingHead,
+  Outgoing,
   UnreadSocket,
   UpstreamResponse,
 } from './call-parts.ts'
@@ -99,7 +99,7 @@ export interface Cleared extends Decided {
 }
 /** A call whose outgoing head is written. */
 export interface Prepared extends Cleared {
-  readonly outgoing: OutgoingHead
+  readonly outgoing: Outgoing
 }
 
 /** One call, growing stage by stage. */
@@ -126,7 +126,7 @@ export class Call {
   /** Who is asked to let it through. */
   hold?: CallHold
   cleared?: true
-  outgoing?: OutgoingHead
+  outgoing?: Outgoing
   credential?: { readonly name: string; readonly action: 'injected' | 'replaced' | 'dropped' }
   /** Known once it is dialed. */
   upstream?: {
@@ -233,7 +233,7 @@ export class Call {
     this.cleared = true
   }
 
-  prepare(outgoing: OutgoingHead): asserts this is this & Prepared {
+  prepare(outgoing: Outgoing): asserts this is this & Prepared {
     assert(this.cleared === true, 'a call is cleared before it is prepared')
     this.outgoing = outgoing
   }

@@ -3,10 +3,11 @@
 // else. How deep and how long the parts of one message may be, the readers of `inspect/` and the rules of `policy/` say
 // themselves, beside what they bound: those are fixed.
 
+import { DEFAULT_CREDENTIAL_LIMITS, type CredentialLimits } from './credential-limits.ts'
 import { DEFAULT_DOOR_LIMITS, type DoorLimits } from './door-limits.ts'
 
 /** The bounds. Names end in their unit; a count has none. */
-export interface Limits extends DoorLimits {
+export interface Limits extends DoorLimits, CredentialLimits {
   /** Open client connections on the proxy listener; beyond: `busy`. */
   readonly connectionsMax: number
   /** Open CONNECT tunnels (inspected or opaque); beyond: `busy`. */
@@ -190,6 +191,7 @@ export interface Limits extends DoorLimits {
 /** The defaults. */
 export const DEFAULT_LIMITS: Limits = {
   ...DEFAULT_DOOR_LIMITS,
+  ...DEFAULT_CREDENTIAL_LIMITS,
   connectionsMax: 4096,
   tunnelsMax: 2048,
   callsMax: 4096,

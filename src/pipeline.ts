@@ -16,6 +16,8 @@ import type {
   Received,
   UnreadSocket,
 } from './call.ts'
+import { prepare } from './brokering/prepare.ts'
+import { takeResponse } from './brokering/response.ts'
 import { EgressError, type Reason } from './errors.ts'
 import { sendRequest } from './forward/request.ts'
 import { relayTunnel } from './forward/tunnel.ts'
@@ -34,12 +36,9 @@ import {
   clear,
   dial,
   fail,
-  guardBody,
   letGo,
   passInformational,
-  prepare,
   screen,
-  watchEcho,
   type CallScope,
   type Parts,
 } from './stages.ts'
@@ -108,11 +107,11 @@ export async function runRequest(
       limits: parts.limits,
       permit: permitRequest(prepared),
       request,
-      body: guardBody(prepared, client, parts),
+      body: prepared.outgoing.body,
       onInformational: passInformational(prepared, client, parts),
     })
     parts.flow.noteRead(prepared)
-    const response = watchEcho(prepared, meterAnswer(prepared, answered), parts)
+    const response = takeResponse(prepared, meterAnswer(prepared, answered), parts)
     call.noteResponse(response)
     const { inspection } = call
     await client.sendResponse(inspection ? await inspection.filterResponse(response) : response)
@@ -212,7 +211,7 @@ async function admit(
   const decided = settle(screened.call, verdict, parts)
   if (decided.decision.verdict === 'hold')
     await holdRequest(decided, verdict, client, parts, socket)
-  return prepare(await clear(decided, parts), parts)
+  return prepare(await clear(decided, parts), client, parts)
 }
 
 function permitRequest(call: Call & Received & Cleared): CallPermit {

@@ -91,7 +91,7 @@ export class Sidecar {
     mkdirSync(stateDir, { recursive: true, mode: 0o700 })
     this.#ca = new CaWatch(ca, config, log)
     this.#authorities = makeTaskAuthorities(config, () => this.ca, log)
-    this.#secrets = openSecrets(config, environment, guard)
+    this.#secrets = openSecrets(config, environment, guard, () => ({ dialer, room: this.#room }))
     const { credentials, redactor } = this.#secrets
     this.#records = openRecords(
       config,

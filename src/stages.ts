@@ -18,11 +18,8 @@ import { EgressError, REASONS, type Reason } from './errors.ts'
 import { boundInformational } from './forward/informational.ts'
 import type { UpstreamPool } from './forward/pool.ts'
 import { TaskRefusal, type Identifier } from './identify/identify.ts'
-import { prepareHead } from './inject/prepare.ts'
 import { screenPlaceholders } from './inject/screen.ts'
-import { watchBody } from './inject/watch-body.ts'
-import { watchResponse } from './inject/watch-response.ts'
-import { limitBody, meetObligations, meterBody } from './ledger/clear.ts'
+import { meetObligations } from './ledger/clear.ts'
 import type { Holds } from './ledger/holds/holds.ts'
 import type { FlowMarks } from './ledger/flow-marks.ts'
 import type { TaskShares } from './ledger/task-shares.ts'
@@ -38,7 +35,7 @@ import type { ContentModes } from './policy/subject.ts'
 import type { CallRecorder } from './record/recorder.ts'
 import type { TaskStanding } from './tasks/task.ts'
 import { normalizeHost, type Endpoint } from './wire/authority.ts'
-import type { Body, RawHeaders } from './wire/body.ts'
+import type { RawHeaders } from './wire/body.ts'
 import type { Sniffed } from './wire/client-hello.ts'
 import type { DirectScope, TunnelScope } from './wire/receive.ts'
 
@@ -119,38 +116,6 @@ export async function clear(
   return call
 }
 
-/** The stage prepared: the outgoing head, the credential in its place. @throws credential-unavailable */
-export async function prepare<C extends Call & Received & Cleared>(
-  call: C,
-  parts: Parts,
-): Promise<C & Prepared> {
-  const { request, decision } = call
-  const { credential: name } = decision.obligations
-  const definition = name === undefined ? undefined : parts.credentials.definition(name)
-  if (name !== undefined && definition === undefined)
-    throw new EgressError('credential-unavailable', { credential: name })
-  if (definition !== undefined) parts.onCredential(call.identity.standing, definition.name)
-  const added = definition && {
-    definition,
-    secret: await parts.credentials.secret(definition.name),
-  }
-  const head = prepareHead({
-    headers: call.inspection?.rewriteHead(request.headers) ?? request.headers,
-    path: request.path.raw,
-    query: request.query,
-    endpoint: request.endpoint,
-    scheme: request.scheme,
-    obligations: decision.obligations,
-    addresses: decision.addresses,
-    brokered: parts.credentials.definitionsFor(request.endpoint),
-    ...(added && { credential: added }),
-  })
-  if (head.used) call.credential = head.used
-  const { headers, path } = head
-  call.prepare(added ? { headers, path, secret: added.secret } : { headers, path })
-  return call
-}
-
 /** What is done with what an upstream says before its answer: within its bound, the client is told. */
 export function passInformational(
   call: Call & Received & Prepared,
@@ -161,21 +126,6 @@ export function passInformational(
     // It carries the upstream's bytes as any answer does.
     if (flow.noteReadOrCut(call)) client.sendInformational(status, headers)
   })
-}
-
-/** The response, looked through for the credential that was sent: finding it is told, and changes nothing. */
-export function watchEcho(
-  call: Call & Prepared,
-  response: UpstreamResponse,
-  parts: Parts,
-): UpstreamResponse {
-  const { secret } = call.outgoing
-  if (secret === undefined) return response
-  const { headers, body } = response
-  const watched = watchResponse(headers, body, secret, (place) =>
-    parts.recorder.recordEcho(call, secret.name, place),
-  )
-  return watched === body ? response : { ...response, body: watched }
 }
 
 /** Compares what the ClientHello names with where the tunnel goes. @throws authority-mismatch */
@@ -202,22 +152,6 @@ export function screen(
 ): void {
   const placeholders = parts.credentials.placeholders(call.identity.task.id)
   if (placeholders.size > 0) screenPlaceholders({ ...head, placeholders })
-}
-
-/** The body as the obligations let it leave: bounded, and watched for placeholders. */
-export function guardBody(call: Call & Decided, client: ClientSide, parts: Parts): Body {
-  const { bodyBytesMax, placeholderInBody } = call.decision.obligations
-  const body = call.inspection?.body ?? client.body
-  if (body.length === 0) return body
-  const counted = call.charge?.countsOut === true ? meterBody(body, call.charge) : body
-  const bounded = bodyBytesMax === undefined ? counted : limitBody(counted, bodyBytesMax)
-  const placeholders = parts.credentials.placeholders(call.identity.task.id)
-  if (placeholders.size === 0) return bounded
-  return watchBody(bounded, placeholders, (credential) => {
-    parts.recorder.recordPlaceholderInBody(call, credential)
-    if (placeholderInBody === 'refuse')
-      throw new EgressError('placeholder-misused', { place: 'body' })
-  })
 }
 
 /** Dials for a call that speaks no plain request and response; cutting the call ends the attempt. */

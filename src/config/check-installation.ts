@@ -4,7 +4,7 @@
 import { checkRuleSet, checkTogether } from '../policy/check.ts'
 import { DEFAULT_LIMITS, type Limits } from '../limits.ts'
 import { checkExpiry } from '../policy/check-expiry.ts'
-import type { CredentialDefinition } from '../credentials/sources.ts'
+import type { CredentialDefinition } from '../credentials/definition.ts'
 import type { Problem } from '../policy/problem.ts'
 import { BUILT_IN_PROFILES, checkProfiledRules, type Profiles } from '../policy/profiles.ts'
 import type { Destination, Rule, RuleSet } from '../policy/rule-set.ts'

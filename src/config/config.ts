@@ -3,7 +3,7 @@
 
 import type { PrincipalDefinition } from '../control/roles.ts'
 import type { ControlTls } from '../control/server.ts'
-import type { CredentialDefinition } from '../credentials/sources.ts'
+import type { CredentialDefinition } from '../credentials/definition.ts'
 import type { Limits } from '../limits.ts'
 import type { Profiles } from '../policy/profiles.ts'
 import type { ContentModes } from '../policy/subject.ts'

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import path from 'node:path'
 
-import type { SecretSource } from '../credentials/sources.ts'
+import type { SecretSource } from '../credentials/local-source.ts'
 import { NewNames } from '../ledger/new-names.ts'
 import type { OwnListener } from '../net/classify.ts'
 import { Dialer } from '../net/dial.ts'

@@ -82,13 +82,13 @@ export function endsWithTask(parts: EndingParts): readonly EndsWithTask[] {
       return servers + Number(authorities.drop(id))
     }),
     simple('tools', 'definitions of tools', (id) => parts.tools.forget(id)),
-    { kind: 'credential', end: (ending) => Promise.resolve(forgetCredentials(ending)) },
+    { kind: 'credential', end: forgetCredentials },
   ]
 
   // A secret that no issuer mints for a task is as good after it: what stood for it in the sandbox is worthless, and who
   // was sent it, still has it.
-  function forgetCredentials({ task, credentialsUsed }: EndingTask): ReceiptItem[] {
-    credentials.forgetTask(task.id)
+  async function forgetCredentials({ task, credentialsUsed }: EndingTask): Promise<ReceiptItem[]> {
+    await credentials.endTask(task.id)
     return [...credentialsUsed].map((name) => ({
       kind: 'credential',
       name,

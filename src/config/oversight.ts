@@ -28,7 +28,7 @@ export class Oversight {
     this.#ages = new SecretAges({
       stateDir,
       key: placeholderKey(stateDir),
-      names: credentials.names(),
+      names: credentials.staticNames(),
       secretOf: (name) => credentials.secret(name),
       onProblem: (error) => log.error({ err: error }, 'ages of credentials are not remembered'),
       now: Date.now,

@@ -3,10 +3,12 @@
 import path from 'node:path'
 
 import type { ControlTls } from '../control/server.ts'
-import type { CredentialDefinition } from '../credentials/sources.ts'
+import type { CredentialDefinition } from '../credentials/definition.ts'
 import type { Config, TaskDefinition } from './config.ts'
 import { resolvePrincipal, type ControlSection } from './control-schema.ts'
-import { completePlaceholder, type CredentialSection } from './credential-schema.ts'
+import type { CredentialSection } from './credentials/credential-schema.ts'
+import { completePlaceholder } from './credentials/placeholder-schema.ts'
+import { resolveLocal, resolveSource } from './credentials/resolve-source.ts'
 import { resolveProfiles } from './profile-schema.ts'
 import type { IdentitySection } from './identity-schema.ts'
 import type { ReviewerSection } from './reviewer-schema.ts'
@@ -104,7 +106,7 @@ function resolveProxy(
     ...proxy,
     auth: {
       user,
-      password: 'file' in password ? { file: absolute(password.file) } : password,
+      password: resolveLocal(password, absolute),
     },
   }
 }
@@ -175,7 +177,7 @@ function resolveCredential(
   return {
     ...credential,
     name,
-    source: 'file' in source ? { file: absolute(source.file) } : source,
+    source: resolveSource(source, absolute),
     placeholder: completePlaceholder(name, placeholder),
   }
 }

@@ -2,11 +2,14 @@
 // that is written down. Called by `sidecar.ts`.
 
 import { KnownSecrets } from '../credentials/known-secrets.ts'
-import { openSource, type SecretSource } from '../credentials/sources.ts'
+import { openSource, type SecretSource } from '../credentials/local-source.ts'
 import { CredentialStore } from '../credentials/store.ts'
 import { Redactor } from '../inspect/redactor.ts'
 import { compileRe2 } from '../policy/re2.ts'
+import type { Dialer } from '../net/dial.ts'
+import type { TaskRegistry } from '../tasks/registry.ts'
 import type { Config } from './config.ts'
+import { openIssuers } from './credentials/issuers.ts'
 import { placeholderKey } from './placeholder-key.ts'
 import { ownSecrets, type SecretOwners } from './own-secrets.ts'
 
@@ -20,6 +23,12 @@ export interface Secrets {
   readonly readAll: () => Promise<void>
 }
 
+/** What is made after the secrets and needed once a task uses one. */
+export interface SecretsAround {
+  readonly dialer: Dialer
+  readonly room: { readonly registry: Pick<TaskRegistry, 'ancestors'> }
+}
+
 /** Takes secrets out of the texts of the log, once there are any. */
 export interface LogGuard {
   mask: (text: string) => string
@@ -31,6 +40,7 @@ export function openSecrets(
     SecretOwners,
   environment: Readonly<Record<string, string | undefined>>,
   guard: LogGuard,
+  around: () => SecretsAround,
 ): Secrets {
   const known = new KnownSecrets()
   const credentials = new CredentialStore(config.credentials, {
@@ -38,6 +48,15 @@ export function openSecrets(
     limits: config.limits,
     placeholderKey: placeholderKey(config.stateDir),
     known,
+    issuers: openIssuers(config.credentials, {
+      environment,
+      limits: config.limits,
+      dialer: () => around().dialer,
+    }),
+    above: (task) =>
+      around()
+        .room.registry.ancestors(task)
+        ?.map((entry) => entry.task) ?? [],
   })
   for (const [name, value] of ownSecrets(config, environment)) known.learn(name, value)
   const injected = config.credentials.flatMap(({ inject }) =>
@@ -68,8 +87,11 @@ function openProxyPassword(
   const source = upstream.proxy?.auth?.password
   if (source === undefined) return undefined
   // No credential can have this name.
-  const definition = { name: 'upstream.proxy', source }
-  return openSource(definition, environment, limits.secretBytesMax, known)
+  return openSource('upstream.proxy', source, {
+    environment,
+    bytesMax: limits.secretBytesMax,
+    known,
+  })
 }
 
 // What is empty where it is found is no find.

@@ -2,9 +2,11 @@
 
 import { z } from 'zod'
 
+import type { LocalSource } from '../credentials/definition.ts'
 import { boundedText, cidr, readBy } from '../tasks/scalars.ts'
 import { normalizeHost, type Endpoint } from '../wire/authority.ts'
 import { isOwnHost } from '../wire/own-host.ts'
+import { localSource } from './credentials/source-schema.ts'
 import { address, hostName, resolverAddress } from './scalars.ts'
 
 /** The proxy above us. */
@@ -21,7 +23,7 @@ export interface ProxySection {
   readonly auth?:
     | {
         readonly user: string
-        readonly password: { readonly env: string } | { readonly file: string }
+        readonly password: LocalSource
       }
     | undefined
 }
@@ -61,17 +63,7 @@ const proxy: z.ZodType<ProxySection> = z.strictObject({
       user: boundedText(256).refine((written) => !written.includes(':'), {
         error: 'expected a user without a colon',
       }),
-      password: z.union(
-        [
-          z.strictObject({
-            env: z.string().regex(/^[A-Za-z_]\w{0,127}$/, {
-              error: 'expected the name of an environment variable',
-            }),
-          }),
-          z.strictObject({ file: filePath }),
-        ],
-        { error: 'expected { env: NAME } or { file: PATH }' },
-      ),
+      password: localSource,
     })
     .optional()
     .describe('What this side proves itself to the proxy with (Basic).'),

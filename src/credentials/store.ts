@@ -5,23 +5,33 @@ import { LRUCache } from 'lru-cache'
 
 import { EgressError } from '../errors.ts'
 import type { Limits } from '../limits.ts'
+import type { Task } from '../tasks/task.ts'
 import type { Endpoint } from '../wire/authority.ts'
 import type { KnownSecrets } from './known-secrets.ts'
 import { derivePlaceholder } from './placeholder.ts'
 import type { Secret } from './secret.ts'
-import { openSource, type CredentialDefinition, type SecretSource } from './sources.ts'
+import type { CredentialDefinition, Injection } from './definition.ts'
+import type { Issuer } from './issuer.ts'
+import { Leases } from './leases.ts'
+import { openSource, type LocalForm, type SecretSource } from './local-source.ts'
 
 /** What a store needs. */
 export interface CredentialStoreOptions {
   readonly environment: Readonly<Record<string, string | undefined>>
-  readonly limits: Pick<Limits, 'secretBytesMax'>
+  readonly limits: Pick<Limits, 'secretBytesMax' | 'providerTimeoutMs'>
   /** 32 bytes, of the installation. */
   readonly placeholderKey: Uint8Array
   /** Told of every value that is read, and where placeholders are. */
   readonly known?: KnownSecrets
+  /** What mints, by the credential's name: for each whose source is not on this machine. */
+  readonly issuers?: ReadonlyMap<string, Issuer>
+  /** Those above a task, its parent first. */
+  readonly above?: (task: Task) => readonly Task[]
 }
 
 const NONE: readonly CredentialDefinition[] = []
+const HEAD_KINDS: ReadonlySet<string> = new Set(['bearer', 'basic', 'header', 'query'])
+const NO_SECRETS: readonly Secret[] = []
 // Placeholders are derived, so one that was pushed out is made again.
 const TASKS_KEPT_MAX = 1000
 
@@ -30,7 +40,12 @@ export class CredentialStore {
   readonly #placeholderKey: Uint8Array
   readonly #definitions: ReadonlyMap<string, CredentialDefinition>
   readonly #byHost: ReadonlyMap<string, readonly CredentialDefinition[]>
+  /** Of those that are on this machine. */
   readonly #sources: ReadonlyMap<string, SecretSource>
+  readonly #issuers: ReadonlyMap<string, Issuer>
+  readonly #leases: Leases
+  /** The secrets that a task was given, by their credentials' names; a new list for every change. */
+  readonly #used: Map<string, readonly Secret[]> = new Map()
   readonly #placeholders: LRUCache<string, ReadonlyMap<string, CredentialDefinition>> =
     new LRUCache({ max: TASKS_KEPT_MAX })
 
@@ -40,11 +55,21 @@ export class CredentialStore {
     this.#definitions = new Map(definitions.map((definition) => [definition.name, definition]))
     this.#byHost = groupByHost(definitions)
     this.#sources = new Map(
-      definitions.map((definition) => [
-        definition.name,
-        openSource(definition, environment, limits.secretBytesMax, known),
-      ]),
+      definitions.flatMap(({ name, source, inject }) => {
+        if (source.kind !== 'local') return []
+        const form = formOf(source.format, inject)
+        const bytesMax = limits.secretBytesMax
+        return [[name, openSource(name, source.from, { environment, bytesMax, form, known })]]
+      }),
     )
+    this.#issuers = options.issuers ?? new Map()
+    this.#leases = new Leases({
+      issuers: this.#issuers,
+      limits,
+      known,
+      above: options.above ?? (() => []),
+      now: Date.now,
+    })
     known?.usePlaceholders((taskId) => this.placeholders(taskId))
   }
 
@@ -63,20 +88,46 @@ export class CredentialStore {
     return this.#byHost.get(`${endpoint.host}:${endpoint.port}`) ?? NONE
   }
 
-  /** Gives the value as it is now. @throws credential-unavailable */
+  /** Names of those whose value is the same for all tasks and valid beyond them, in the order of the configuration. */
+  staticNames(): string[] {
+    return this.names().filter((name) => this.isStatic(name))
+  }
+
+  /** Whether its value is the same for all tasks and valid beyond them. */
+  isStatic(name: string): boolean {
+    return this.#issuers.get(name)?.isStatic ?? true
+  }
+
+  /** Gives the value of one that is on this machine, as it is now. @throws credential-unavailable */
   async secret(name: string): Promise<Secret> {
     const source = this.#sources.get(name)
     if (source === undefined) throw unknown(name)
     return source.secret()
   }
 
-  /** Reads every value that there is, so that it is known before anybody can say it. */
-  async readAll(): Promise<void> {
-    await Promise.all(this.names().map((name) => this.isAvailable(name)))
+  /** Gives a task its secret as it is now. @throws credential-unavailable */
+  async secretFor(task: Task, name: string): Promise<Secret> {
+    const source = this.#sources.get(name)
+    const secret = await (source?.secret() ?? this.#leases.secretFor(task, name))
+    const used = this.#used.get(task.id) ?? NO_SECRETS
+    if (!used.includes(secret))
+      this.#used.set(task.id, [...used.filter((one) => one.name !== name), secret])
+    return secret
   }
 
-  /** Tells whether there is a value now. */
+  /** Every secret that a task was given and may still use; the same list as long as nothing changes. */
+  secretsOf(taskId: string): readonly Secret[] {
+    return this.#used.get(taskId) ?? NO_SECRETS
+  }
+
+  /** Reads every value that there is, so that it is known before anybody can say it. */
+  async readAll(): Promise<void> {
+    await Promise.all([...this.#sources.keys()].map((name) => this.isAvailable(name)))
+  }
+
+  /** Tells whether one that is on this machine has a value now; what is minted is there once a task needs it. */
   async isAvailable(name: string): Promise<boolean> {
+    if (this.#issuers.has(name)) return true
     try {
       await this.secret(name)
       return true
@@ -93,9 +144,11 @@ export class CredentialStore {
     return derivePlaceholder(this.#placeholderKey, taskId, name, definition.placeholder)
   }
 
-  /** Forgets what stands for credentials in a task's sandbox. */
-  forgetTask(taskId: string): void {
+  /** Takes back what was minted for a task, and forgets what stands for credentials in its sandbox. */
+  async endTask(taskId: string): Promise<void> {
     this.#placeholders.delete(taskId)
+    this.#used.delete(taskId)
+    await this.#leases.endTask(taskId)
   }
 
   /** Gives all placeholders of a task by their text; the same map every time, while it is kept. */
@@ -119,6 +172,12 @@ function groupByHost(
     for (const key of new Set(definition.hosts.map(({ host, port }) => `${host}:${port}`)))
       groups.set(key, [...(groups.get(key) ?? []), definition])
   return groups
+}
+
+// What stands in a head is checked for it; the rest is checked where it is used.
+function formOf(format: 'text' | 'json', { kind }: Injection): LocalForm {
+  if (format === 'json') return 'parts'
+  return HEAD_KINDS.has(kind) ? 'header' : 'text'
 }
 
 function unknown(name: string): EgressError {

@@ -120,8 +120,8 @@ class Sending {
 
   #write(connection: UpstreamConnection): void {
     const { request, body, pool } = this.#options
-    const { headers: outgoing, path } = this.#call.outgoing
-    const { method, framing, version } = request
+    const { headers: outgoing, path, framing = request.framing } = this.#call.outgoing
+    const { method, version } = request
     const { addressHead } = connection.dialed
     const written = { target: path, headers: version === '2' ? joinCookies(outgoing) : outgoing }
     const { target, headers } = addressHead ? addressHead(written) : written
@@ -140,7 +140,7 @@ class Sending {
 
   async #pump(connection: UpstreamConnection, head: string): Promise<void> {
     const { body, request } = this.#options
-    const isChunked = request.framing.kind === 'chunked'
+    const isChunked = (this.#call.outgoing.framing ?? request.framing).kind === 'chunked'
     let chunk = body.read()
     let before = head
     for (;;) {

@@ -1,7 +1,7 @@
 // What a sandbox might send to authenticate as somebody else: dropped for destinations that a credential is for. The table
 // is in docs/credentials.md, and a test holds the two together. Called by `prepare.ts`.
 
-import type { CredentialDefinition } from '../credentials/sources.ts'
+import type { CredentialDefinition } from '../credentials/definition.ts'
 import { decodePercent } from '../wire/percent.ts'
 import { placeHeader } from './places.ts'
 

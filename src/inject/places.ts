@@ -1,7 +1,7 @@
 // Where a credential stands in a request: the header or query parameter its `inject` names, and the exact text there.
 // Called by `screen.ts` for placeholders and by `prepare.ts` for values, so that both mean the same place.
 
-import type { CredentialDefinition, Injection } from '../credentials/sources.ts'
+import type { CredentialDefinition, Injection } from '../credentials/definition.ts'
 import type { Endpoint } from '../wire/authority.ts'
 
 /** Names the header an injection goes into, as it is spelled; undefined for a query parameter. */

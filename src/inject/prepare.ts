@@ -6,7 +6,7 @@ import assert from 'node:assert'
 
 import { reveal } from '../credentials/reveal.ts'
 import type { Secret } from '../credentials/secret.ts'
-import type { CredentialDefinition } from '../credentials/sources.ts'
+import type { CredentialDefinition } from '../credentials/definition.ts'
 import { EgressError } from '../errors.ts'
 import type { AddressPolicy, Obligations } from '../policy/decision.ts'
 import { formatAuthority, type Endpoint } from '../wire/authority.ts'

@@ -2,7 +2,7 @@
 // request to one of its own hosts. Anywhere else, in any of the usual encodings, the call is refused. Called by `stages.ts`
 // for every call, so a head without placeholders costs a microsecond or two.
 
-import type { CredentialDefinition } from '../credentials/sources.ts'
+import type { CredentialDefinition } from '../credentials/definition.ts'
 import { EgressError } from '../errors.ts'
 import type { Endpoint } from '../wire/authority.ts'
 import type { RawHeaders } from '../wire/body.ts'

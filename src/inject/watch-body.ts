@@ -1,6 +1,6 @@
 // A request body looked through for placeholders while it flows on untouched. Called by `stages.ts`.
 
-import type { CredentialDefinition } from '../credentials/sources.ts'
+import type { CredentialDefinition } from '../credentials/definition.ts'
 import { overBody, type Body } from '../wire/body.ts'
 import { PlaceholderScan } from './body-scan.ts'
 

@@ -9,19 +9,22 @@ import type { Limits } from '../limits.ts'
 import { formatAuthority } from '../wire/authority.ts'
 import type { Dialer } from './dial.ts'
 import type { OperatorPermit } from './permit.ts'
+import type { TlsClient } from './upstream-tls.ts'
 
 /** The bounds of one client. */
 interface ClientBounds {
   readonly timeoutMs: number
   /** Of an answer's body; undefined where it is not kept. */
   readonly bodyBytesMax?: number
+  /** What this side shows and trusts by TLS. */
+  readonly tlsClient?: TlsClient
 }
 
 /** What one request says besides where it goes. */
 interface OperatorRequest {
-  readonly method: 'GET' | 'POST'
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   readonly headers: Readonly<Record<string, string>>
-  readonly body?: Uint8Array
+  readonly body?: Uint8Array | string
   readonly signal: AbortSignal
   /** Another path than the client's own. */
   readonly path?: string
@@ -61,7 +64,7 @@ class OperatorClient {
   async #makeClient(): Promise<Client> {
     const { Client } = await import('undici')
     const permit = this.#permit
-    const { timeoutMs, bodyBytesMax } = this.#bounds
+    const { timeoutMs, bodyBytesMax, tlsClient } = this.#bounds
     return new Client('http://operator.invalid', {
       allowH2: false,
       pipelining: 1,
@@ -69,7 +72,9 @@ class OperatorClient {
       bodyTimeout: timeoutMs,
       ...(bodyBytesMax !== undefined && { maxResponseSize: bodyBytesMax }),
       connect: (_options, onConnection) => {
-        this.#dialer.dial(permit, { tls: permit.tls, signal: AbortSignal.timeout(timeoutMs) }).then(
+        const signal = AbortSignal.timeout(timeoutMs)
+        const options = { tls: permit.tls, signal, ...(tlsClient && { client: tlsClient }) }
+        this.#dialer.dial(permit, options).then(
           ({ socket }) => onConnection(null, socket),
           (error: unknown) =>
             onConnection(error instanceof Error ? error : new EgressError('internal'), null),
@@ -176,7 +181,7 @@ export class HttpGetter extends OperatorClient {
     dialer: Dialer,
     permit: OperatorPermit,
     path: string,
-    bounds: Required<ClientBounds>,
+    bounds: Required<Omit<ClientBounds, 'tlsClient'>>,
   ) {
     super(dialer, permit, path, bounds)
     this.#timeoutMs = bounds.timeoutMs
@@ -190,5 +195,41 @@ export class HttpGetter extends OperatorClient {
     const signal = AbortSignal.timeout(this.#timeoutMs)
     const answer = await this.request({ method: 'GET', headers: { accept }, signal })
     return { status: answer.statusCode, body: await answer.body.bytes() }
+  }
+}
+
+/** Asks one origin whatever is to be asked. */
+export class HttpAsker extends OperatorClient {
+  readonly #timeoutMs: number
+
+  /** @param bounds `timeoutMs` is for the whole of one question and its answer */
+  constructor(
+    dialer: Dialer,
+    permit: OperatorPermit,
+    bounds: ClientBounds & { readonly bodyBytesMax: number },
+  ) {
+    super(dialer, permit, '/', bounds)
+    this.#timeoutMs = bounds.timeoutMs
+  }
+
+  /**
+   * Asks, and reads the whole answer.
+   * @throws EgressError of dialing; Error of the connection, of a body that is too large, of the time
+   */
+  async ask(asked: OperatorRequest): Promise<{
+    readonly status: number
+    readonly headers: Readonly<Record<string, string>>
+    readonly body: Buffer
+  }> {
+    const signal = AbortSignal.any([asked.signal, AbortSignal.timeout(this.#timeoutMs)])
+    const answer = await this.request({ ...asked, signal })
+    const headers = Object.entries(answer.headers).flatMap(([name, value]) =>
+      value === undefined ? [] : [[name, String(value)] as const],
+    )
+    return {
+      status: answer.statusCode,
+      headers: Object.fromEntries(headers),
+      body: Buffer.from(await answer.body.arrayBuffer()),
+    }
   }
 }

@@ -1,6 +1,7 @@
 // Which files a sandbox must not see: those that the configuration keeps secrets and its own affairs in, and those that people
 // keep theirs in. Pure: names paths, whether they are there or not. Called by `places.ts`.
 
+import { localSourcesOf } from '../credentials/definition.ts'
 import type { Config } from '../config/config.ts'
 import type { SinkDefinition, SinkSecret } from '../config/sink-definition.ts'
 import type { ListenAddress } from '../config/units.ts'
@@ -80,7 +81,9 @@ export function secretFiles(config: Config, environment: Environment): string[] 
   const { ca, control, credentials, sinks, reviewers } = config
   return [
     ca.keyFile,
-    ...credentials.flatMap(({ source }) => filesOf(source, environment)),
+    ...credentials
+      .flatMap(({ source }) => localSourcesOf(source))
+      .flatMap((local) => filesOf(local, environment)),
     ...sinks.flatMap((sink) => ofSink(sink, environment)),
     ...Object.values(reviewers).flatMap(({ webhook }) => filesOf(webhook.secret, environment)),
     ...defined(control.tokenFile, control.tls?.keyFile),
@@ -99,7 +102,7 @@ export function secretNames(config: Config): string[] {
   const { credentials, sinks, reviewers } = config
   const secrets = [
     ...proxyPasswords(config),
-    ...credentials.map(({ source }) => source),
+    ...credentials.flatMap(({ source }) => localSourcesOf(source)),
     ...sinks.flatMap(secretsOf),
     ...Object.values(reviewers).map(({ webhook }) => webhook.secret),
   ]

@@ -6,7 +6,7 @@ import t from 'tap'
 
 // From the lowest to the highest; a module imports only from its own layer's room or below.
 const LAYERS: readonly (readonly string[])[] = [
-  ['errors.ts', 'door-limits.ts', 'limits.ts', 'deadlines.ts'],
+  ['errors.ts', 'door-limits.ts', 'credential-limits.ts', 'limits.ts', 'deadlines.ts'],
   ['wire/'],
   [
     'inspect/',
@@ -20,7 +20,16 @@ const LAYERS: readonly (readonly string[])[] = [
   ['call-parts.ts', 'call.ts'],
   ['net/'],
   ['identify/', 'tasks/', 'credentials/', 'ledger/', 'inject/', 'tls/', 'forward/', 'record/'],
-  ['pipeline.ts', 'stages.ts', 'receive.ts', 'judge.ts', 'understand/', 'holding/', 'envelope/'],
+  [
+    'pipeline.ts',
+    'stages.ts',
+    'receive.ts',
+    'judge.ts',
+    'understand/',
+    'holding/',
+    'envelope/',
+    'brokering/',
+  ],
   ['listen/'],
   ['control/', 'config/', 'sandbox/'],
   ['sidecar.ts'],

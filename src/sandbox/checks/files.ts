@@ -5,6 +5,7 @@ import { X509Certificate } from 'node:crypto'
 import { accessSync, constants, readFileSync, statfsSync, statSync } from 'node:fs'
 import path from 'node:path'
 
+import { localSourcesOf } from '../../credentials/definition.ts'
 import type { Config } from '../../config/config.ts'
 import { findHolder } from '../../record/journal/lock.ts'
 import { listSegments } from '../../record/journal/segments.ts'
@@ -86,7 +87,9 @@ function checkModes({ ca: { keyFile }, stateDir, control, credentials }: Config)
   const files = [
     keyFile,
     ...(control.tokenFile === undefined ? [] : [control.tokenFile]),
-    ...credentials.flatMap(({ source }) => ('file' in source ? [source.file] : [])),
+    ...credentials
+      .flatMap(({ source }) => localSourcesOf(source))
+      .flatMap((local) => ('file' in local ? [local.file] : [])),
   ]
   return [...files.map((file) => checkMode(file, 0o600)), checkMode(stateDir, 0o700)]
 }

@@ -396,7 +396,7 @@ void t.test('credentials are read with their defaults', (t) => {
 `)
   t.strictSame(credentials[0], {
     name: 'git-hub',
-    source: { file: path.join(dir, 'secrets/token') },
+    source: { kind: 'local', from: { file: path.join(dir, 'secrets/token') }, format: 'text' },
     inject: { kind: 'header', name: 'X-Key', format: 'token {}' },
     hosts: [
       { host: 'api.github.com', kind: 'name', port: 443 },

@@ -29,7 +29,10 @@ function redactorOf(text: string, environment: Record<string, string> = {}): Red
   const { config, problems } = loadConfig({ file, environment })
   if (config === undefined) throw new Error(JSON.stringify(problems))
   const stateDir = directory
-  return openSecrets({ ...config, stateDir }, environment, { mask: (line) => line }).redactor
+  const guard = { mask: (line: string): string => line }
+  return openSecrets({ ...config, stateDir }, environment, guard, () => {
+    throw new Error('nothing is dialed')
+  }).redactor
 }
 
 void t.test('R55: what sinks, hooks and the control API are proved with is masked', (t) => {

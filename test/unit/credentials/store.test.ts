@@ -93,7 +93,13 @@ void t.test('a credential is known by its name, and an unknown one is unavailabl
 
 void t.test('a credential without a value refuses its calls, and the others go on', async (t) => {
   const store = makeStore(
-    [BEARER, define({ kind: 'query', name: 'key' }, { source: { env: 'UNSET' } })],
+    [
+      BEARER,
+      define(
+        { kind: 'query', name: 'key' },
+        { source: { kind: 'local', from: { env: 'UNSET' }, format: 'text' } },
+      ),
+    ],
     { CANARY },
   )
   t.equal(await reasonOf(() => store.secret('query')), 'credential-unavailable')
@@ -103,7 +109,7 @@ void t.test('a credential without a value refuses its calls, and the others go o
 void t.test('I3: a store that was used prints no value', async (t) => {
   const store = new CredentialStore(ALL, {
     environment: { CANARY },
-    limits: { secretBytesMax: 1024 },
+    limits: { secretBytesMax: 1024, providerTimeoutMs: 1000 },
     placeholderKey: KEY,
   })
   await store.secret('bearer')

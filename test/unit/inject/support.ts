@@ -1,7 +1,7 @@
 // What the tests of the credentials and inject rooms share: definitions of every kind, a store, heads to screen and prepare.
 
 import { CredentialStore } from '../../../src/credentials/store.ts'
-import type { CredentialDefinition, Injection } from '../../../src/credentials/sources.ts'
+import type { CredentialDefinition, Injection } from '../../../src/credentials/definition.ts'
 import { prepareHead, type PreparedHead, type PrepareInput } from '../../../src/inject/prepare.ts'
 import { screenPlaceholders, type ScreenInput } from '../../../src/inject/screen.ts'
 import { makeSecret } from '../../../src/credentials/vault.ts'
@@ -21,7 +21,7 @@ export function define(
 ): CredentialDefinition {
   return {
     name: inject.kind,
-    source: { env: 'CANARY' },
+    source: { kind: 'local', from: { env: 'CANARY' }, format: 'text' },
     inject,
     hosts: [{ host: 'api.test', kind: 'name', port: 443 }],
     placeholder: { env: 'TOKEN', prefix: 'ghp_', length: 40 },
@@ -46,7 +46,7 @@ export function makeStore(
 ): CredentialStore {
   return new CredentialStore(definitions, {
     environment,
-    limits: { secretBytesMax: 1024 },
+    limits: { secretBytesMax: 1024, providerTimeoutMs: 1000 },
     placeholderKey: Buffer.alloc(32, 7),
   })
 }

@@ -1,40 +1,14 @@
-// Credentials as they are defined, and where their values come from: the environment, or a file that is read again when it
-// changes. Errors name the credential and why, never the value. Called by `store.ts`.
+// Values that the operator keeps on this machine: in the environment, or in a file that is read again when it changes. Errors
+// name the credential and why, never the value. Called by `store.ts`.
 
 import { statSync, type Stats } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
 
 import { EgressError } from '../errors.ts'
-import type { Endpoint } from '../wire/authority.ts'
+import type { LocalSource } from './definition.ts'
 import type { KnownSecrets } from './known-secrets.ts'
 import type { Secret } from './secret.ts'
 import { makeSecret } from './vault.ts'
-
-/** Where a value is put into a request. */
-export type Injection =
-  | { readonly kind: 'bearer' }
-  | { readonly kind: 'basic'; readonly user: string }
-  /** `{}` in the format is the value. */
-  | { readonly kind: 'header'; readonly name: string; readonly format: string }
-  | { readonly kind: 'query'; readonly name: string }
-
-/** A credential as the configuration defines it. */
-export interface CredentialDefinition {
-  readonly name: string
-  readonly source: { readonly env: string } | { readonly file: string }
-  readonly inject: Injection
-  /** The only hosts it is ever sent to. */
-  readonly hosts: readonly Pick<Endpoint, 'host' | 'kind' | 'port'>[]
-  readonly placeholder: {
-    /** The sandbox's variable. */
-    readonly env: string
-    readonly prefix: string
-    /** Characters in all. */
-    readonly length: number
-  }
-  /** May be sent over `http://`, where the rule lists the addresses. */
-  readonly insecurePlaintext: boolean
-}
 
 /** Where the value of one credential comes from. */
 export interface SecretSource {
@@ -58,25 +32,35 @@ const NEWLINE_BYTES_MAX = 2
 // File times move in ticks of some milliseconds: two writes within one are told apart by neither time nor size.
 const TICK_MS = 100
 
-/**
- * Opens a credential's source; `NAME_FILE` stands in for a variable that is not set.
- * @param known told of every value that is read
- */
+/** How the text of a source is read: as what stands in a header, as any text, or as a JSON object whose members are the parts. */
+export type LocalForm = 'header' | 'text' | 'parts'
+
+/** What opening a source needs. */
+export interface LocalSourceOptions {
+  readonly environment: Readonly<Record<string, string | undefined>>
+  readonly bytesMax: number
+  /** Default: `header`. */
+  readonly form?: LocalForm
+  /** Told of every value that is read. */
+  readonly known?: KnownSecrets | undefined
+}
+
+/** Opens a source; `NAME_FILE` stands in for a variable that is not set. @param name the credential's, or the key it is for */
 export function openSource(
-  { name, source }: Pick<CredentialDefinition, 'name' | 'source'>,
-  environment: Readonly<Record<string, string | undefined>>,
-  bytesMax: number,
-  known?: KnownSecrets,
+  name: string,
+  source: LocalSource,
+  options: LocalSourceOptions,
 ): SecretSource {
-  if ('file' in source) return new SecretFile(name, source.file, bytesMax, known)
+  const { environment } = options
+  if ('file' in source) return new SecretFile(name, source.file, options)
   const value = environment[source.env]
   const file = environment[`${source.env}_FILE`]
-  if (value === undefined && file !== undefined) return new SecretFile(name, file, bytesMax, known)
+  if (value === undefined && file !== undefined) return new SecretFile(name, file, options)
   let secret: Secret | undefined
   return {
     secret: async () => {
       if (value === undefined) throw unavailable(name, 'the variable is not set')
-      return (secret ??= keepValue(name, value, bytesMax, known))
+      return (secret ??= keepValue(name, value, options))
     },
   }
 }
@@ -84,16 +68,14 @@ export function openSource(
 class SecretFile implements SecretSource {
   readonly #name: string
   readonly #file: string
-  readonly #bytesMax: number
-  readonly #known: KnownSecrets | undefined
+  readonly #options: LocalSourceOptions
   #kept: Kept | undefined
   #reading: Promise<Secret> | undefined
 
-  constructor(name: string, file: string, bytesMax: number, known: KnownSecrets | undefined) {
+  constructor(name: string, file: string, options: LocalSourceOptions) {
     this.#name = name
     this.#file = file
-    this.#bytesMax = bytesMax
-    this.#known = known
+    this.#options = options
   }
 
   async secret(): Promise<Secret> {
@@ -118,11 +100,11 @@ class SecretFile implements SecretSource {
     })
     try {
       const before = await handle.stat()
-      const value = await readText(handle, this.#bytesMax + NEWLINE_BYTES_MAX + 1)
+      const value = await readText(handle, this.#options.bytesMax + NEWLINE_BYTES_MAX + 1)
       const stamp = await handle.stat()
       const settled =
         isSame(before, stamp) && Date.now() - Math.max(stamp.mtimeMs, stamp.ctimeMs) > TICK_MS
-      const secret = keepValue(this.#name, value, this.#bytesMax, this.#known)
+      const secret = keepValue(this.#name, value, this.#options)
       this.#kept = { stamp, settled, secret }
       return secret
     } finally {
@@ -153,20 +135,37 @@ async function readText(handle: FileHandle, bytesMax: number): Promise<string> {
   return text
 }
 
-function keepValue(
-  name: string,
-  text: string,
-  bytesMax: number,
-  known: KnownSecrets | undefined,
-): Secret {
+function keepValue(name: string, text: string, options: LocalSourceOptions): Secret {
+  const { bytesMax, form = 'header', known } = options
   const value = text.replace(/\r?\n$/, '')
   if (value === '') throw unavailable(name, 'the value is empty')
   if (value.length > bytesMax) throw unavailable(name, 'the value is too long')
   // Anything else would break the head it stands in, or be changed on the way.
-  if (!HEADER_TEXT.test(value))
+  if (form === 'header' && !HEADER_TEXT.test(value))
     throw unavailable(name, 'the value has characters that no header may have')
-  known?.learn(name, value)
-  return makeSecret(name, value)
+  const parts = form === 'parts' ? readParts(name, value) : undefined
+  for (const part of parts === undefined ? [value] : Object.values(parts)) known?.learn(name, part)
+  return parts === undefined
+    ? makeSecret(name, value)
+    : makeSecret(name, parts['value'] ?? '', parts)
+}
+
+function readParts(name: string, text: string): Record<string, string> {
+  let read: unknown
+  try {
+    read = JSON.parse(text)
+  } catch {
+    // Its message would quote the text.
+    throw unavailable(name, 'the value is no JSON')
+  }
+  const parts = typeof read === 'object' && read !== null ? Object.entries(read) : []
+  if (parts.length === 0 || !parts.every(isPart))
+    throw unavailable(name, 'the value is no JSON object of texts')
+  return Object.fromEntries(parts)
+}
+
+function isPart(member: [string, unknown]): member is [string, string] {
+  return typeof member[1] === 'string' && member[1] !== ''
 }
 
 function unavailable(name: string, why: string, cause?: unknown): EgressError {

@@ -14,18 +14,22 @@ import { inspect } from 'node:util'
 import t from 'tap'
 
 import { reveal } from '../../../src/credentials/reveal.ts'
-import { openSource, type SecretSource } from '../../../src/credentials/sources.ts'
+import { openSource, type SecretSource } from '../../../src/credentials/local-source.ts'
 import { EgressError } from '../../../src/errors.ts'
 
 const BYTES_MAX = 64
 const CANARY = 'canary-6f1c4e0d9b7a42'
 
 function fromVariable(value: string | undefined): SecretSource {
-  return openSource({ name: 'github', source: { env: 'TOKEN' } }, { TOKEN: value }, BYTES_MAX)
+  return openSource(
+    'github',
+    { env: 'TOKEN' },
+    { environment: { TOKEN: value }, bytesMax: BYTES_MAX },
+  )
 }
 
 function fromFile(file: string): SecretSource {
-  return openSource({ name: 'github', source: { file } }, {}, BYTES_MAX)
+  return openSource('github', { file }, { environment: {}, bytesMax: BYTES_MAX })
 }
 
 async function valueOf(source: SecretSource): Promise<string> {
@@ -73,9 +77,10 @@ void t.test('a value that is no header text is refused without being told', asyn
 
 void t.test('NAME_FILE stands in for a variable that is not set', async (t) => {
   const file = join(t.testdir({ token: `${CANARY}\n` }), 'token')
-  const definition = { name: 'github', source: { env: 'TOKEN' } }
-  t.equal(await valueOf(openSource(definition, { TOKEN_FILE: file }, BYTES_MAX)), CANARY)
-  t.equal(await valueOf(openSource(definition, { TOKEN_FILE: file, TOKEN: 'x' }, BYTES_MAX)), 'x')
+  const open = (environment: Record<string, string>): SecretSource =>
+    openSource('github', { env: 'TOKEN' }, { environment, bytesMax: BYTES_MAX })
+  t.equal(await valueOf(open({ TOKEN_FILE: file })), CANARY)
+  t.equal(await valueOf(open({ TOKEN_FILE: file, TOKEN: 'x' })), 'x')
 })
 
 void t.test(

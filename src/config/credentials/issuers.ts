@@ -1,0 +1,35 @@
+// What mints the credentials of a configuration, by their names. Called by `secrets.ts`.
+
+import type { CredentialDefinition } from '../../credentials/definition.ts'
+import type { Issuer } from '../../credentials/issuer.ts'
+import type { ProviderParts } from './providers.ts'
+
+/** What issuers are made of. */
+export interface IssuerParts extends ProviderParts {
+  readonly environment: Readonly<Record<string, string | undefined>>
+}
+
+/** Opens the issuer of each credential whose source is not on this machine. */
+export function openIssuers(
+  definitions: readonly CredentialDefinition[],
+  parts: IssuerParts,
+): ReadonlyMap<string, Issuer> {
+  return new Map(
+    definitions.flatMap((definition) => {
+      const issuer = openIssuer(definition, parts)
+      return issuer === undefined ? [] : [[definition.name, issuer] as const]
+    }),
+  )
+}
+
+function openIssuer(
+  { source: { kind } }: CredentialDefinition,
+  _parts: IssuerParts,
+): Issuer | undefined {
+  switch (kind) {
+    case 'local':
+      return undefined
+    default:
+      return undefined
+  }
+}

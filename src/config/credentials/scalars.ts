@@ -1,0 +1,26 @@
+// What the grammars of sources, places and placeholders share. Pure.
+
+import { z } from 'zod'
+
+/** The name of an environment variable. */
+export const variableName: z.ZodType<string, string> = z
+  .string()
+  .regex(/^[A-Za-z_]\w{0,127}$/, { error: 'expected the name of an environment variable' })
+
+/** Nothing but `true`. */
+export const flag: z.ZodType<true, true> = z.literal(true, { error: 'expected true' })
+
+/** An object with exactly one of some keys: `{}` and two kinds at once are refused with words of their own. */
+export function exactlyOne<Shape extends z.ZodObject>(
+  schema: Shape,
+  expected: string,
+  keys: readonly string[] = Object.keys(schema.shape),
+): Shape {
+  const isWritten = (value: object, key: string): boolean => Reflect.get(value, key) !== undefined
+  const isWhole = keys.length === Object.keys(schema.shape).length
+  return schema
+    .refine((value) => keys.filter((key) => isWritten(value, key)).length === 1, {
+      error: expected,
+    })
+    .meta(isWhole ? { minProperties: 1, maxProperties: 1 } : { minProperties: 1 })
+}

@@ -1,0 +1,18 @@
+// The part of `limits.ts` that bounds what providers of credentials do and what is done with credentials in bodies.
+
+/** The bounds of the broker. */
+export interface CredentialLimits {
+  /** How long a provider of credentials may take for one answer; beyond: `credential-unavailable`. */
+  readonly providerTimeoutMs: number
+  /** Bytes of a provider's answer; beyond: `credential-unavailable`. */
+  readonly providerAnswerBytesMax: number
+  /** Bytes of a request body that has to be whole because a credential goes into it or signs it; beyond: `body-too-large`. */
+  readonly signedBodyBytesMax: number
+}
+
+/** What they are unless written. */
+export const DEFAULT_CREDENTIAL_LIMITS: CredentialLimits = {
+  providerTimeoutMs: 5000,
+  providerAnswerBytesMax: 1024 * 1024,
+  signedBodyBytesMax: 8 * 1024 * 1024,
+}
