@@ -65,6 +65,7 @@ export function localSourcesOf(source: SourceDefinition): readonly LocalSource[]
     case 'exec':
       // Where a home is, is no secret.
       return source.env.filter((name) => name !== 'HOME').map((env) => ({ env }))
+    case 'local':
     default:
       return [source.from]
   }

@@ -29,6 +29,7 @@ function openIssuer({ source }: CredentialDefinition, parts: IssuerParts): Issue
   switch (source.kind) {
     case 'exec':
       return new ExecIssuer(source, { ...parts, now: Date.now })
+    case 'local':
     default:
       return undefined
   }

@@ -14,6 +14,7 @@ export function resolveSource(
   switch (source.kind) {
     case 'exec':
       return resolveExec(source, absolute)
+    case 'local':
     default:
       return { ...source, from: resolveLocal(source.from, absolute) }
   }

@@ -7,7 +7,7 @@ import { boundedText } from '../../tasks/scalars.ts'
 import { execSource } from './exec-schema.ts'
 import { exactlyOne, variableName } from './scalars.ts'
 
-const format = z
+const localFormat = z
   .enum(['text', 'json'], { error: 'expected text or json' })
   .optional()
   .describe('json: an object whose members are the parts of the credential.')
@@ -30,7 +30,7 @@ export const sourceSchema: z.ZodType<SourceDefinition> = exactlyOne(
   z.strictObject({
     env: variableName.optional(),
     file: boundedText(4096).optional(),
-    format,
+    format: localFormat,
     exec: execSource.optional(),
   }),
   `expected one source: ${KINDS.join(', ')}`,
