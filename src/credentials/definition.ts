@@ -14,8 +14,21 @@ export interface LocalSourceDefinition {
   readonly format: 'text' | 'json'
 }
 
+/** A credential that a program of the operator's prints. */
+export interface ExecSourceDefinition {
+  readonly kind: 'exec'
+  /** A program and its arguments. */
+  readonly command: readonly string[]
+  /** What takes back what the other printed, and gets it on its stdin. */
+  readonly revoke?: readonly string[]
+  /** Names of variables that they are given besides PATH. */
+  readonly env: readonly string[]
+  /** What is printed is the same for all tasks and valid beyond them. */
+  readonly isStatic: boolean
+}
+
 /** Where a credential comes from. */
-export type SourceDefinition = LocalSourceDefinition
+export type SourceDefinition = LocalSourceDefinition | ExecSourceDefinition
 
 /** Where a credential stands in a request. */
 export type Injection =
@@ -48,5 +61,12 @@ export interface CredentialDefinition {
 
 /** Lists every text on this machine that a source reads: itself, or what it proves itself to its provider with. */
 export function localSourcesOf(source: SourceDefinition): readonly LocalSource[] {
-  return [source.from]
+  switch (source.kind) {
+    case 'exec':
+      // Where a home is, is no secret.
+      return source.env.filter((name) => name !== 'HOME').map((env) => ({ env }))
+    case 'local':
+    default:
+      return [source.from]
+  }
 }

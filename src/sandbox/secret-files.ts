@@ -56,14 +56,27 @@ export function ownDirectories({ stateDir, journal }: Config): string[] {
 }
 
 /** Files besides the rules that say what is let through, and to whom: read at the next start, if not before. */
-export function governingFiles({ file, ca, upstream, identity, control }: Config): string[] {
+export function governingFiles(config: Config): string[] {
+  const { file, ca, upstream, identity, control } = config
   const { jwt, clientCaFile } = identity
   return [
     ca.dir,
+    ...programFiles(config),
     ...defined(file, clientCaFile, control.tls?.certFile, control.tls?.clientCaFile),
     ...upstream.caFiles,
     ...(jwt !== undefined && 'file' in jwt.jwks ? [jwt.jwks.file] : []),
   ]
+}
+
+// What runs outside the sandbox with what the sidecar has. What the system brings is not the command's to change.
+function programFiles({ credentials, hooks }: Config): string[] {
+  const commands = [
+    ...credentials.flatMap(({ source }) =>
+      source.kind === 'exec' ? [source.command, source.revoke ?? []] : [],
+    ),
+    ...Object.values(hooks).map(({ exec }) => exec ?? []),
+  ]
+  return commands.flat().filter((word) => /^\/(?!(?:usr|bin|sbin|lib\w*)\/)./.test(word))
 }
 
 /** Files of the sidecar that hold secrets, and its sockets. */

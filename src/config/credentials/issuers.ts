@@ -2,11 +2,14 @@
 
 import type { CredentialDefinition } from '../../credentials/definition.ts'
 import type { Issuer } from '../../credentials/issuer.ts'
+import { ExecIssuer } from '../../credentials/issuers/exec.ts'
+import type { Limits } from '../../limits.ts'
 import type { ProviderParts } from './providers.ts'
 
 /** What issuers are made of. */
 export interface IssuerParts extends ProviderParts {
   readonly environment: Readonly<Record<string, string | undefined>>
+  readonly limits: ProviderParts['limits'] & Pick<Limits, 'secretBytesMax'>
 }
 
 /** Opens the issuer of each credential whose source is not on this machine. */
@@ -22,13 +25,11 @@ export function openIssuers(
   )
 }
 
-function openIssuer(
-  { source: { kind } }: CredentialDefinition,
-  _parts: IssuerParts,
-): Issuer | undefined {
-  switch (kind) {
+function openIssuer({ source }: CredentialDefinition, parts: IssuerParts): Issuer | undefined {
+  switch (source.kind) {
+    case 'exec':
+      return new ExecIssuer(source, { ...parts, now: Date.now })
     case 'local':
-      return undefined
     default:
       return undefined
   }

@@ -1,13 +1,36 @@
 // A source as it is written becomes one whose paths are absolute. Pure; called by `resolve.ts`.
 
-import type { LocalSource, SourceDefinition } from '../../credentials/definition.ts'
+import type {
+  ExecSourceDefinition,
+  LocalSource,
+  SourceDefinition,
+} from '../../credentials/definition.ts'
 
 /** Makes the paths of a source absolute. */
 export function resolveSource(
   source: SourceDefinition,
   absolute: (written: string) => string,
 ): SourceDefinition {
-  return { ...source, from: resolveLocal(source.from, absolute) }
+  switch (source.kind) {
+    case 'exec':
+      return resolveExec(source, absolute)
+    case 'local':
+    default:
+      return { ...source, from: resolveLocal(source.from, absolute) }
+  }
+}
+
+// A program without a slash is looked for on PATH.
+function resolveExec(
+  source: ExecSourceDefinition,
+  absolute: (written: string) => string,
+): ExecSourceDefinition {
+  const resolve = ([program = '', ...words]: readonly string[]): string[] => [
+    program.includes('/') ? absolute(program) : program,
+    ...words,
+  ]
+  const { command, revoke } = source
+  return { ...source, command: resolve(command), ...(revoke && { revoke: resolve(revoke) }) }
 }
 
 /** Makes the path of a text absolute that is kept outside the configuration. */

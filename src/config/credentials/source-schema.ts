@@ -4,9 +4,10 @@ import { z } from 'zod'
 
 import type { LocalSource, SourceDefinition } from '../../credentials/definition.ts'
 import { boundedText } from '../../tasks/scalars.ts'
+import { execSource } from './exec-schema.ts'
 import { exactlyOne, variableName } from './scalars.ts'
 
-const format = z
+const localFormat = z
   .enum(['text', 'json'], { error: 'expected text or json' })
   .optional()
   .describe('json: an object whose members are the parts of the credential.')
@@ -22,16 +23,27 @@ export const localSource: z.ZodType<LocalSource> = exactlyOne(
   LOCAL_EXPECTED,
 ).transform(toLocal)
 
-const KINDS = ['env', 'file'] as const
+const KINDS = ['env', 'file', 'exec'] as const
 
 /** Where a credential comes from. */
 export const sourceSchema: z.ZodType<SourceDefinition> = exactlyOne(
-  z.strictObject({ env: variableName.optional(), file: boundedText(4096).optional(), format }),
+  z.strictObject({
+    env: variableName.optional(),
+    file: boundedText(4096).optional(),
+    format: localFormat,
+    exec: execSource.optional(),
+  }),
   `expected one source: ${KINDS.join(', ')}`,
   KINDS,
-).transform((written): SourceDefinition => {
-  return { kind: 'local', from: toLocal(written), format: written.format ?? 'text' }
-})
+)
+  .refine(({ format, env, file }) => format === undefined || (env ?? file) !== undefined, {
+    error: 'only what `env` or `file` names has a format',
+    path: ['format'],
+  })
+  .transform((written): SourceDefinition => {
+    if (written.exec) return written.exec
+    return { kind: 'local', from: toLocal(written), format: written.format ?? 'text' }
+  })
 
 function toLocal({
   env,
