@@ -70,6 +70,7 @@ async function finish(
     path,
     asked: { headers: request.headers, query: request.query },
     placeholder: parts.credentials.placeholder(identity.task.id, name),
+    placeholderOf: (part: string) => parts.credentials.placeholder(identity.task.id, name, part),
     now: Date.now(),
   }
   const body = client ? guardBody(call, client, parts, name) : NO_BODY

@@ -92,10 +92,5 @@ function placeholderVariables(
     limits: config.limits,
     placeholderKey: placeholderKey(config.stateDir),
   })
-  return Object.fromEntries(
-    config.credentials.map(({ name, placeholder }) => [
-      placeholder.env,
-      store.placeholder(task.id, name),
-    ]),
-  )
+  return store.placeholderVariables(task.id)
 }

@@ -189,12 +189,7 @@ class Run {
           caFile: path.join(ca.dir, 'ca.crt'),
           bundleFile: path.join(ca.dir, 'ca-bundle.crt'),
         }),
-        ...Object.fromEntries(
-          credentials.map(({ name, placeholder }) => [
-            placeholder.env,
-            store.placeholder(taskId, name),
-          ]),
-        ),
+        ...store.placeholderVariables(taskId),
       },
       secretNames: secretNames(config),
       workDir: process.cwd(),

@@ -148,16 +148,10 @@ function environmentOf(
     caFile: path.join(directory, 'ca.crt'),
     bundleFile: path.join(directory, 'ca-bundle.crt'),
   })
-  const placeholders = Object.fromEntries(
-    config.credentials.map(({ name, placeholder }) => [
-      placeholder.env,
-      credentials.placeholder(taskId, name),
-    ]),
-  )
   return {
     proxy: variables['HTTPS_PROXY'],
     ...(entry?.kept.hasListener === true && { socket: listeners.pathOf(taskId) }),
-    env: { ...variables, ...placeholders },
+    env: { ...variables, ...credentials.placeholderVariables(taskId) },
   }
 }
 

@@ -6,7 +6,8 @@ import { DEFAULT_LIMITS } from '../limits.ts'
 import { checkDoors } from './check-doors.ts'
 import { checkProxySection } from './check-proxy.ts'
 import { checkProfiles } from './profile-schema.ts'
-import { completePlaceholder } from './credentials/placeholder-schema.ts'
+import { placeholdersOf } from '../credentials/definition.ts'
+import { completePlaceholders } from './credentials/placeholder-schema.ts'
 import type { ReportProblem } from './report-problem.ts'
 import type { Sections } from './schema.ts'
 import { formatDuration } from '../wire/units.ts'
@@ -111,18 +112,21 @@ function checkPrincipals({ principals, tls }: Sections['control'], report: Repor
 
 function checkCredentials(credentials: Sections['credentials'], report: ReportProblem): void {
   const variables = new Map<string, string>()
-  for (const [name, { placeholder }] of Object.entries(credentials)) {
-    const { env } = completePlaceholder(name, placeholder)
-    const other = variables.get(env)
-    if (other !== undefined)
-      report(
-        ['credentials', name, 'placeholder', 'env'],
-        'conflict',
-        `the placeholders of \`${other}\` and \`${name}\` would both be in ${env}`,
-        `give \`credentials.${name}.placeholder.env\` another name`,
-      )
-    variables.set(env, name)
-  }
+  for (const [name, { placeholder, inject }] of Object.entries(credentials))
+    for (const { env, part } of placeholdersOf(
+      completePlaceholders(name, inject.kind, placeholder),
+    )) {
+      const keys = ['placeholder', ...(part === undefined ? [] : ['parts', part]), 'env']
+      const other = variables.get(env)
+      if (other !== undefined)
+        report(
+          ['credentials', name, ...keys],
+          'conflict',
+          `the placeholders of \`${other}\` and \`${name}\` would both be in ${env}`,
+          `give \`credentials.${name}.${keys.join('.')}\` another name`,
+        )
+      variables.set(env, name)
+    }
 }
 
 /** A sink's cursor is kept under its name; two that write one file would cut off what the other wrote when one fails. */

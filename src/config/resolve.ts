@@ -7,7 +7,7 @@ import type { CredentialDefinition } from '../credentials/definition.ts'
 import type { Config, TaskDefinition } from './config.ts'
 import { resolvePrincipal, type ControlSection } from './control-schema.ts'
 import type { CredentialSection } from './credentials/credential-schema.ts'
-import { completePlaceholder } from './credentials/placeholder-schema.ts'
+import { completePlaceholders } from './credentials/placeholder-schema.ts'
 import { resolveLocal, resolveSource } from './credentials/resolve-source.ts'
 import { resolveProfiles } from './profile-schema.ts'
 import type { IdentitySection } from './identity-schema.ts'
@@ -178,6 +178,6 @@ function resolveCredential(
     ...credential,
     name,
     source: resolveSource(source, absolute),
-    placeholder: completePlaceholder(name, placeholder),
+    ...completePlaceholders(name, credential.inject.kind, placeholder),
   }
 }

@@ -38,13 +38,32 @@ export type Injection =
   | { readonly kind: 'header'; readonly name: string; readonly format: string }
   | { readonly kind: 'query'; readonly name: string }
 
-/** What stands for a credential in a sandbox. */
+/** The name of some characters. */
+export type Alphabet = 'alphanumeric' | 'lower' | 'upper' | 'base32' | 'hex' | 'digits'
+
+/** Characters that placeholders are made of, by name. */
+export const ALPHABETS: Readonly<Record<Alphabet, string>> = {
+  alphanumeric: 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789',
+  lower: 'abcdefghijklmnopqrstuvwxyz0123456789',
+  upper: 'ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789',
+  base32: 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567',
+  hex: '0123456789abcdef',
+  digits: '0123456789',
+}
+
+/** What stands for a credential, or for one part of it, in a sandbox. */
 export interface PlaceholderDefinition {
   /** The sandbox's variable. */
   readonly env: string
   readonly prefix: string
-  /** Characters in all. */
+  /** Characters in all; a JWT has as many as it has. */
   readonly length: number
+  /** Default: `alphanumeric`. */
+  readonly alphabet?: Alphabet
+  /** Default: the prefix and derived characters. */
+  readonly shape?: 'jwt'
+  /** The part of the credential that it stands for; undefined: its value. */
+  readonly part?: string
 }
 
 /** A credential as the configuration defines it. */
@@ -55,6 +74,8 @@ export interface CredentialDefinition {
   /** The only hosts it is ever sent to. */
   readonly hosts: readonly Pick<Endpoint, 'host' | 'kind' | 'port'>[]
   readonly placeholder: PlaceholderDefinition
+  /** Where clients need several texts: those of its other parts. */
+  readonly otherPlaceholders?: readonly PlaceholderDefinition[]
   /** May be sent over `http://`, where the rule lists the addresses. */
   readonly insecurePlaintext: boolean
 }
@@ -69,4 +90,15 @@ export function localSourcesOf(source: SourceDefinition): readonly LocalSource[]
     default:
       return [source.from]
   }
+}
+
+/** Lists all that stands for a credential in a sandbox, one a part. */
+export function placeholdersOf({
+  placeholder,
+  otherPlaceholders = [],
+}: Pick<
+  CredentialDefinition,
+  'placeholder' | 'otherPlaceholders'
+>): readonly PlaceholderDefinition[] {
+  return [placeholder, ...otherPlaceholders]
 }

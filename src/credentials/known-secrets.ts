@@ -2,7 +2,7 @@
 // encodings, and the placeholders that stand for them. Deliberately gives nothing out: a text goes in and comes back without
 // them. Filled by `sources.ts`; asked through the interface of `inspect/redactor.ts`.
 
-import { base64TracesOf, SOUGHT_LENGTH_MIN, TextFinder } from '../wire/text-finder.ts'
+import { base64TracesOf, SOUGHT_LENGTH_MIN, TextFinder, tracesOf } from '../wire/text-finder.ts'
 
 // A file that is written anew all the time must not make the list grow.
 const VALUES_EACH_MAX = 4
@@ -11,13 +11,8 @@ const CUT_LENGTH_MIN = 128
 const CREDENTIAL = '[secret:credential]'
 const PLACEHOLDER = '[secret:placeholder]'
 
-/** What is known of a placeholder. */
-interface Held {
-  readonly placeholder: { readonly prefix: string }
-}
-
-/** The placeholders of a task by their text: the same map for the same task. */
-type Placeholders = ReadonlyMap<string, Held>
+/** The placeholders of a task by their text, with what is random in them: the same map for the same task. */
+type Placeholders = ReadonlyMap<string, { readonly pieces: readonly string[] }>
 
 /** Masks the values of secrets and what stands for them. */
 export class KnownSecrets {
@@ -93,10 +88,11 @@ function formsOf(value: string): string[] {
   ]
 }
 
-function placeholderForms([text, { placeholder }]: [string, Held]): [string, string][] {
-  const derived = text.slice(placeholder.prefix.length)
-  const hex = Buffer.from(derived).toString('hex')
-  return [text, derived, hex, ...base64TracesOf(derived)].map((form) => [form, PLACEHOLDER])
+function placeholderForms([text, { pieces }]: [string, { readonly pieces: readonly string[] }]): [
+  string,
+  string,
+][] {
+  return [text, ...pieces.flatMap(tracesOf)].map((form) => [form, PLACEHOLDER])
 }
 
 function maskAll(text: string, finder: TextFinder<string>): string {

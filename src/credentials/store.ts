@@ -8,9 +8,9 @@ import type { Limits } from '../limits.ts'
 import type { Task } from '../tasks/task.ts'
 import type { Endpoint } from '../wire/authority.ts'
 import type { KnownSecrets } from './known-secrets.ts'
-import { derivePlaceholder } from './placeholder.ts'
+import { derivePlaceholder, piecesOf, type HeldPlaceholder } from './placeholder.ts'
 import type { Secret } from './secret.ts'
-import type { CredentialDefinition, Injection } from './definition.ts'
+import { placeholdersOf, type CredentialDefinition, type Injection } from './definition.ts'
 import type { Issuer } from './issuer.ts'
 import { Leases } from './leases.ts'
 import { openSource, type LocalForm, type SecretSource } from './local-source.ts'
@@ -46,8 +46,9 @@ export class CredentialStore {
   readonly #leases: Leases
   /** The secrets that a task was given, by their credentials' names; a new list for every change. */
   readonly #used: Map<string, readonly Secret[]> = new Map()
-  readonly #placeholders: LRUCache<string, ReadonlyMap<string, CredentialDefinition>> =
-    new LRUCache({ max: TASKS_KEPT_MAX })
+  readonly #placeholders: LRUCache<string, ReadonlyMap<string, HeldPlaceholder>> = new LRUCache({
+    max: TASKS_KEPT_MAX,
+  })
 
   constructor(definitions: readonly CredentialDefinition[], options: CredentialStoreOptions) {
     const { environment, limits, placeholderKey, known } = options
@@ -137,11 +138,33 @@ export class CredentialStore {
     }
   }
 
-  /** Gives what stands for a credential in a task's sandbox. @throws credential-unavailable */
-  placeholder(taskId: string, name: string): string {
+  /**
+   * Gives what stands for a credential, or for a part of it, in a task's sandbox.
+   * @param part default: its first
+   * @throws credential-unavailable
+   */
+  placeholder(taskId: string, name: string, part?: string): string {
     const definition = this.#definitions.get(name)
     if (definition === undefined) throw unknown(name)
-    return derivePlaceholder(this.#placeholderKey, taskId, name, definition.placeholder)
+    const shape =
+      part === undefined
+        ? definition.placeholder
+        : placeholdersOf(definition).find((one) => one.part === part)
+    if (shape === undefined)
+      throw new EgressError('credential-unavailable', { credential: name, why: 'no such part' })
+    return derivePlaceholder(this.#placeholderKey, taskId, name, shape)
+  }
+
+  /** Gives the variables of a task's sandbox that hold placeholders, in the order of the configuration. */
+  placeholderVariables(taskId: string): Record<string, string> {
+    return Object.fromEntries(
+      [...this.#definitions.values()].flatMap((definition) =>
+        placeholdersOf(definition).map((shape) => [
+          shape.env,
+          derivePlaceholder(this.#placeholderKey, taskId, definition.name, shape),
+        ]),
+      ),
+    )
   }
 
   /** Takes back what was minted for a task, and forgets what stands for credentials in its sandbox. */
@@ -152,11 +175,16 @@ export class CredentialStore {
   }
 
   /** Gives all placeholders of a task by their text; the same map every time, while it is kept. */
-  placeholders(taskId: string): ReadonlyMap<string, CredentialDefinition> {
+  placeholders(taskId: string): ReadonlyMap<string, HeldPlaceholder> {
     let all = this.#placeholders.get(taskId)
     if (all === undefined) {
       all = new Map(
-        [...this.#definitions.values()].map((one) => [this.placeholder(taskId, one.name), one]),
+        [...this.#definitions.values()].flatMap((definition) =>
+          placeholdersOf(definition).map((shape) => {
+            const text = derivePlaceholder(this.#placeholderKey, taskId, definition.name, shape)
+            return [text, { definition, part: shape.part, pieces: piecesOf(text, shape) }]
+          }),
+        ),
       )
       this.#placeholders.set(taskId, all)
     }

@@ -1,7 +1,8 @@
-// Finds placeholders in a body that streams by, across chunk borders, whatever way it is cut. Deliberately finds them as
-// they are, not encoded: in a body they are worthless and only worth an alert. Called by `watch-body.ts`.
+// Finds placeholders in a body that streams by, across chunk borders, whatever way it is cut: as they are, in hex and in base64.
+// Deliberately not in compressed or escaped bodies: they are worthless there and only worth an alert. Called by `watch-body.ts`.
 
-import { TextFinder } from '../wire/text-finder.ts'
+import type { HeldPlaceholder } from '../credentials/placeholder.ts'
+import { TextFinder, tracesOf } from '../wire/text-finder.ts'
 
 /** Looks for any of some placeholders in a stream of chunks. */
 export class PlaceholderScan {
@@ -9,8 +10,15 @@ export class PlaceholderScan {
   /** The end of what went before: too short to hold a placeholder, long enough to begin one. */
   #tail: string = ''
 
-  constructor(placeholders: Iterable<string>) {
-    this.#finder = new TextFinder([...placeholders].map((text) => [text, text]))
+  /** @param placeholders by their text, with what of each is random */
+  constructor(
+    placeholders: Iterable<readonly [text: string, held: Pick<HeldPlaceholder, 'pieces'>]>,
+  ) {
+    this.#finder = new TextFinder(
+      [...placeholders].flatMap(([text, { pieces }]) =>
+        pieces.flatMap(tracesOf).map((trace) => [trace, text] as const),
+      ),
+    )
   }
 
   /** Gives the placeholders seen with this chunk, whole or ending in it, in their order and none twice. */

@@ -17,8 +17,10 @@ export interface Unfinished {
   readonly path: string
   /** What the client sent: what it authenticates itself with is not in the other head any more. */
   readonly asked: { readonly headers: RawHeaders; readonly query: string | undefined }
-  /** What stands for the credential in the task's sandbox. */
+  /** What stands for the credential in the task's sandbox, or for its first part. */
   readonly placeholder: string
+  /** What stands for a part of it. @throws EgressError credential-unavailable where there is none such */
+  readonly placeholderOf: (part: string) => string
   /** Epoch milliseconds. */
   readonly now: number
 }

@@ -3,11 +3,12 @@
 // for every call, so a head without placeholders costs a microsecond or two.
 
 import type { CredentialDefinition } from '../credentials/definition.ts'
+import type { HeldPlaceholder } from '../credentials/placeholder.ts'
 import { EgressError } from '../errors.ts'
 import type { Endpoint } from '../wire/authority.ts'
 import type { RawHeaders } from '../wire/body.ts'
 import { decodePercent } from '../wire/percent.ts'
-import { base64TracesOf, TextFinder } from '../wire/text-finder.ts'
+import { TextFinder, tracesOf } from '../wire/text-finder.ts'
 import { isOwnHost, placeHeader, placeText } from './places.ts'
 import { splitQuery, type QueryPart } from './query.ts'
 
@@ -19,19 +20,21 @@ export interface ScreenInput {
   readonly path: string
   readonly query: string | undefined
   /** By their text, as the credential store gives them: the same map for the same task. */
-  readonly placeholders: ReadonlyMap<string, CredentialDefinition>
+  readonly placeholders: ReadonlyMap<string, HeldPlaceholder>
 }
 
 /** What is looked for in place of a placeholder, and all that is known of it. */
 interface Held {
   readonly placeholder: string
   readonly definition: CredentialDefinition
+  /** The part of the credential that it stands for; undefined: its value. */
+  readonly part: string | undefined
 }
 
 // Twice decoded is what an upstream may do; the rest is against one more layer each of proxy and framework.
 const DECODINGS_MAX = 4
 
-const finders = new WeakMap<ReadonlyMap<string, CredentialDefinition>, TextFinder<Held>>()
+const finders = new WeakMap<ReadonlyMap<string, HeldPlaceholder>, TextFinder<Held>>()
 
 /**
  * Finds the placeholders that stand rightly.
@@ -42,7 +45,7 @@ export function screenPlaceholders(input: ScreenInput): readonly string[] {
   const { endpoint, headers, path, query, placeholders } = input
   if (placeholders.size === 0) return []
   const finder = finderOf(placeholders)
-  const found = new Set<string>()
+  const found = new Map<string, string>()
   const rest = findIn(finder, endpoint.host) ?? findIn(finder, path)
   if (rest) throw misused(rest, 'target')
   if (query !== undefined && findIn(finder, query))
@@ -58,7 +61,7 @@ export function screenPlaceholders(input: ScreenInput): readonly string[] {
     const held = findIn(finder, value)
     if (held) take(held, isRightHeader(held, name, value), 'header', found, endpoint)
   }
-  return [...found]
+  return [...new Set(found.values())]
 }
 
 function findIn(finder: TextFinder<Held>, text: string): Held | undefined {
@@ -77,13 +80,13 @@ function take(
   held: Held,
   rightly: boolean,
   place: string,
-  found: Set<string>,
+  found: Map<string, string>,
   endpoint: Pick<Endpoint, 'host' | 'port'>,
 ): void {
-  const { definition } = held
-  if (!rightly || !isOwnHost(definition, endpoint) || found.has(definition.name))
+  const { definition, placeholder } = held
+  if (!rightly || !isOwnHost(definition, endpoint) || found.has(placeholder))
     throw misused(held, place)
-  found.add(definition.name)
+  found.set(placeholder, definition.name)
 }
 
 function isRightParameter({ definition, placeholder }: Held, part: QueryPart): boolean {
@@ -108,20 +111,15 @@ function misused({ definition }: Held, place: string): EgressError {
   return new EgressError('placeholder-misused', { credential: definition.name, place })
 }
 
-function finderOf(placeholders: ReadonlyMap<string, CredentialDefinition>): TextFinder<Held> {
+function finderOf(placeholders: ReadonlyMap<string, HeldPlaceholder>): TextFinder<Held> {
   let finder = finders.get(placeholders)
   if (finder === undefined) {
     const texts: [string, Held][] = []
-    for (const [placeholder, definition] of placeholders)
-      for (const trace of tracesOf(placeholder.slice(definition.placeholder.prefix.length)))
-        texts.push([trace, { placeholder, definition }])
+    for (const [placeholder, { definition, part, pieces }] of placeholders)
+      for (const trace of pieces.flatMap(tracesOf))
+        texts.push([trace, { placeholder, definition, part }])
     finder = new TextFinder(texts)
     finders.set(placeholders, finder)
   }
   return finder
-}
-
-// Of letters and digits base64 and base64url make the same.
-function tracesOf(derived: string): string[] {
-  return [derived, ...base64TracesOf(derived)]
 }

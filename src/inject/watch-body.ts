@@ -1,6 +1,6 @@
 // A request body looked through for placeholders while it flows on untouched. Called by `stages.ts`.
 
-import type { CredentialDefinition } from '../credentials/definition.ts'
+import type { HeldPlaceholder } from '../credentials/placeholder.ts'
 import { overBody, type Body } from '../wire/body.ts'
 import { PlaceholderScan } from './body-scan.ts'
 
@@ -10,10 +10,10 @@ import { PlaceholderScan } from './body-scan.ts'
  */
 export function watchBody(
   body: Body,
-  placeholders: ReadonlyMap<string, CredentialDefinition>,
+  placeholders: ReadonlyMap<string, HeldPlaceholder>,
   onFound: (credential: string) => void,
 ): Body {
-  const scan = new PlaceholderScan(placeholders.keys())
+  const scan = new PlaceholderScan(placeholders)
   const found = new Set<string>()
   return overBody(body, () => {
     const chunk = body.read()
@@ -21,7 +21,7 @@ export function watchBody(
     for (const placeholder of scan.push(chunk)) {
       if (found.has(placeholder)) continue
       found.add(placeholder)
-      onFound(placeholders.get(placeholder)?.name ?? '')
+      onFound(placeholders.get(placeholder)?.definition.name ?? '')
     }
     return chunk
   })

@@ -135,3 +135,8 @@ export function base64TracesOf(text: string): string[] {
     return encoded.slice(Math.ceil((before * 8) / 6), Math.floor((length * 8) / 6))
   })
 }
+
+/** Lists texts of which one occurs wherever another text, of a placeholder's letters and digits, does: as it is, in hex, in base64. */
+export function tracesOf(text: string): string[] {
+  return [text, Buffer.from(text, 'latin1').toString('hex'), ...base64TracesOf(text)]
+}

@@ -6,22 +6,37 @@ import { z } from 'zod'
 import type { CredentialDefinition } from '../../credentials/definition.ts'
 import { hostPort } from '../scalars.ts'
 import { injectSchema } from './inject-schema.ts'
-import { placeholderSchema, type PlaceholderSection } from './placeholder-schema.ts'
+import {
+  placeholderFault,
+  placeholderSchema,
+  type PlaceholderSection,
+} from './placeholder-schema.ts'
 import { sourceSchema } from './source-schema.ts'
 
 /** Everything of a definition but its name; paths of the source are as written. */
-export type CredentialSection = Omit<CredentialDefinition, 'name' | 'placeholder'> & {
+export type CredentialSection = Omit<
+  CredentialDefinition,
+  'name' | 'placeholder' | 'otherPlaceholders'
+> & {
   readonly placeholder: PlaceholderSection
 }
 
 /** One credential as it is written. */
-export const credentialSchema: z.ZodType<CredentialSection> = z.strictObject({
-  source: sourceSchema,
-  inject: injectSchema,
-  hosts: z.array(hostPort).min(1, { error: 'expected at least one host' }),
-  placeholder: placeholderSchema,
-  insecurePlaintext: z
-    .boolean()
-    .default(false)
-    .describe('Send it without TLS too, where the rule lists the addresses.'),
-})
+export const credentialSchema: z.ZodType<CredentialSection> = z
+  .strictObject({
+    source: sourceSchema,
+    inject: injectSchema,
+    hosts: z.array(hostPort).min(1, { error: 'expected at least one host' }),
+    placeholder: placeholderSchema,
+    insecurePlaintext: z
+      .boolean()
+      .default(false)
+      .describe('Send it without TLS too, where the rule lists the addresses.'),
+  })
+  .check((context) => {
+    const { inject, placeholder } = context.value
+    const fault = placeholderFault(inject.kind, placeholder)
+    if (fault === undefined) return
+    const path = ['placeholder', ...fault.path]
+    context.issues.push({ code: 'custom', message: fault.message, path, input: context.value })
+  })

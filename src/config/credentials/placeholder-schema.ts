@@ -1,49 +1,152 @@
-// The grammar of a credential's `placeholder`, and what it is where nothing is written. Pure; called by `credential-schema.ts`.
+// The grammar of a credential's `placeholder`, and what it is where nothing is written. Pure; called by `credential-schema.ts`,
+// `resolve.ts` and `cross-check.ts`.
 
 import { z } from 'zod'
 
-import type { PlaceholderDefinition } from '../../credentials/definition.ts'
+import {
+  ALPHABETS,
+  type Alphabet,
+  type CredentialDefinition,
+  type PlaceholderDefinition,
+} from '../../credentials/definition.ts'
+import { JWT_BEGINNING } from '../../credentials/placeholder.ts'
 import { positiveInteger } from '../../tasks/scalars.ts'
 import { variableName } from './scalars.ts'
 
-/** A placeholder as it is written. */
-export interface PlaceholderSection {
+/** What is written of one placeholder. */
+interface ShapeSection {
   readonly env?: string | undefined
   readonly prefix?: string | undefined
   readonly length?: number | undefined
+  readonly alphabet?: Alphabet | undefined
 }
 
-/** Letters and digits that a placeholder has beyond its prefix, at the least: fewer could be met by accident. */
-const DERIVED_MIN = 16
-const DERIVED_DEFAULT = 32
+/** A placeholder as it is written. */
+export interface PlaceholderSection extends ShapeSection {
+  readonly shape?: 'jwt' | undefined
+  readonly parts?: Readonly<Record<string, ShapeSection>> | undefined
+}
+
+/** What of a definition is made of it. */
+export type Placeholders = Pick<CredentialDefinition, 'placeholder' | 'otherPlaceholders'>
+
+/** Bits that a placeholder has beyond its prefix, at the least, as 16 letters and digits have: fewer could be met by accident. */
+const DERIVED_BITS_MIN = 16 * Math.log2(ALPHABETS.alphanumeric.length)
+const DERIVED_BITS_DEFAULT = 2 * DERIVED_BITS_MIN
+const LENGTH_MAX = 512
+const ALPHABET_NAMES = [
+  'alphanumeric',
+  'lower',
+  'upper',
+  'base32',
+  'hex',
+  'digits',
+] as const satisfies readonly Alphabet[]
+
+const shape = {
+  env: variableName.optional(),
+  prefix: z
+    .string()
+    .regex(/^[\w.-]{1,64}$/, { error: 'expected letters, digits, _ . and - only' })
+    .optional(),
+  length: positiveInteger
+    .refine((length) => length <= LENGTH_MAX, { error: `expected at most ${LENGTH_MAX}` })
+    .optional(),
+  alphabet: z
+    .enum(ALPHABET_NAMES, { error: `expected one of ${ALPHABET_NAMES.join(', ')}` })
+    .optional()
+    .describe('The characters beyond the prefix; default: alphanumeric.'),
+}
+
+const partSchema = withLength(z.strictObject(shape))
 
 /** What stands for a credential in a sandbox. */
-export const placeholderSchema: z.ZodType<PlaceholderSection> = z
-  .strictObject({
-    env: variableName.optional(),
-    prefix: z
-      .string()
-      .regex(/^[\w.-]{1,64}$/, { error: 'expected letters, digits, _ . and - only' })
-      .optional(),
-    length: positiveInteger
-      .refine((length) => length <= 512, { error: 'expected at most 512' })
-      .optional(),
-  })
-  .refine(({ prefix, length }) => isLongEnough(prefix, length), {
-    error: `expected at least ${DERIVED_MIN} characters beyond the prefix`,
-    path: ['length'],
-  })
+export const placeholderSchema: z.ZodType<PlaceholderSection> = withLength(
+  z.strictObject({
+    ...shape,
+    shape: z
+      .literal('jwt', { error: 'expected jwt' })
+      .optional()
+      .describe('A token of three parts that can be read and that nobody signed.'),
+    parts: z
+      .record(z.string().regex(/^[a-z][A-Za-z]{0,31}$/), partSchema)
+      .optional()
+      .describe('Those of the parts of a credential that has several, by their names.'),
+  }),
+)
+  .refine(
+    ({ shape: chosen, prefix, length, alphabet }) =>
+      chosen === undefined || [prefix, length, alphabet].every((one) => one === undefined),
+    { error: 'a JWT has no prefix, length or alphabet of its own', path: ['shape'] },
+  )
   .prefault({})
 
-/** Completes what a placeholder has by default: a name and a prefix made from the credential's. */
-export function completePlaceholder(
+/** Kinds of injection whose clients need several texts, each of a shape that they check; by the names of the parts. */
+const PARTS_BY_KIND: Readonly<Record<string, Readonly<Record<string, PlaceholderDefinition>>>> = {
+  sigv4: {
+    accessKeyId: { env: 'AWS_ACCESS_KEY_ID', prefix: 'AKIA', length: 20, alphabet: 'base32' },
+    secretAccessKey: { env: 'AWS_SECRET_ACCESS_KEY', prefix: 'sallyport', length: 40 },
+    sessionToken: { env: 'AWS_SESSION_TOKEN', prefix: 'sallyport', length: 64 },
+  },
+}
+
+/** Says what is wrong with a placeholder of a kind of injection; undefined where nothing is. */
+export function placeholderFault(
+  kind: string,
+  { parts, ...whole }: PlaceholderSection,
+): { readonly path: readonly string[]; readonly message: string } | undefined {
+  const known = PARTS_BY_KIND[kind]
+  if (known === undefined)
+    return parts && { path: ['parts'], message: 'this place has a single text' }
+  const names = Object.keys(known).join(', ')
+  const [key] = Object.entries(whole).find(([, value]) => value !== undefined) ?? []
+  if (key !== undefined)
+    return { path: [key], message: `expected it below \`parts\`, by part: ${names}` }
+  const other = Object.keys(parts ?? {}).find((part) => !Object.hasOwn(known, part))
+  return other === undefined
+    ? undefined
+    : { path: ['parts', other], message: `expected one of ${names}` }
+}
+
+/** Completes what placeholders have by default: a name and a prefix made from the credential's, or what clients of its kind check. */
+export function completePlaceholders(
   name: string,
-  { env, prefix = `sallyport_${name}_`, length }: PlaceholderSection,
+  kind: string,
+  { parts = {}, ...whole }: PlaceholderSection,
+): Placeholders {
+  const known = Object.entries(PARTS_BY_KIND[kind] ?? {})
+  const [first, ...others] = known.map(([part, usual]) => completePart(part, usual, parts[part]))
+  if (first === undefined) return { placeholder: completeWhole(name, whole) }
+  return { placeholder: first, otherPlaceholders: others }
+}
+
+function completePart(
+  part: string,
+  usual: PlaceholderDefinition,
+  { env, prefix, length, alphabet }: ShapeSection = {},
 ): PlaceholderDefinition {
+  const chosen = alphabet ?? usual.alphabet
+  const isUsual = prefix === undefined && alphabet === undefined
   return {
-    env: env ?? variableOf(name),
-    prefix,
-    length: length ?? prefix.length + DERIVED_DEFAULT,
+    env: env ?? usual.env,
+    prefix: prefix ?? usual.prefix,
+    length: length ?? (isUsual ? usual.length : lengthOf(prefix ?? usual.prefix, chosen)),
+    ...(chosen && { alphabet: chosen }),
+    part,
+  }
+}
+
+function completeWhole(
+  name: string,
+  { env = variableOf(name), prefix, length, alphabet, shape: chosen }: PlaceholderSection,
+): PlaceholderDefinition {
+  if (chosen === 'jwt') return { env, prefix: JWT_BEGINNING, length: 0, shape: chosen }
+  const begins = prefix ?? `sallyport_${name}_`
+  return {
+    env,
+    prefix: begins,
+    length: length ?? lengthOf(begins, alphabet),
+    ...(alphabet && { alphabet }),
   }
 }
 
@@ -52,6 +155,24 @@ function variableOf(name: string): string {
   return `${text.replace(/^(?=\d)/, '_')}_TOKEN`
 }
 
-function isLongEnough(prefix: string | undefined, length: number | undefined): boolean {
-  return length === undefined || length >= (prefix?.length ?? 0) + DERIVED_MIN
+function lengthOf(prefix: string, alphabet: Alphabet | undefined): number {
+  return prefix.length + charactersOf(DERIVED_BITS_DEFAULT, alphabet)
+}
+
+function charactersOf(bits: number, alphabet: Alphabet = 'alphanumeric'): number {
+  return Math.ceil(bits / Math.log2(ALPHABETS[alphabet].length))
+}
+
+function withLength<Schema extends z.ZodType<ShapeSection>>(schema: Schema): Schema {
+  return schema.check((context) => {
+    const { length, prefix = '', alphabet } = context.value
+    const atLeast = charactersOf(DERIVED_BITS_MIN, alphabet)
+    if (length === undefined || length >= prefix.length + atLeast) return
+    context.issues.push({
+      code: 'custom',
+      message: `expected at least ${atLeast} characters beyond the prefix`,
+      path: ['length'],
+      input: context.value,
+    })
+  })
 }

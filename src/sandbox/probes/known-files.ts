@@ -5,6 +5,7 @@ import path from 'node:path'
 
 import type { Config } from '../../config/config.ts'
 import { formatListenAddress } from '../../config/units.ts'
+import { placeholdersOf } from '../../credentials/definition.ts'
 import { secretFiles, secretNames } from '../secret-files.ts'
 
 /** Places of one installation, absolute. */
@@ -38,7 +39,7 @@ export function filesOf(config: Config): KnownFiles {
     controlAddress: formatListenAddress(control.listen),
     secretVariables: secretNames(config),
     placeholders: new Map(
-      credentials.map(({ placeholder }) => [placeholder.env, placeholder.prefix]),
+      credentials.flatMap((one) => placeholdersOf(one).map(({ env, prefix }) => [env, prefix])),
     ),
   }
 }

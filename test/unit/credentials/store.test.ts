@@ -49,7 +49,7 @@ void t.test('a task has one placeholder a credential, in one map that is kept', 
   const placeholders = store.placeholders(TASK)
   t.equal(store.placeholders(TASK), placeholders)
   t.strictSame(
-    [...placeholders],
+    [...placeholders].map(([text, held]) => [text, held.definition]),
     ALL.map((one) => [store.placeholder(TASK, one.name), one]),
   )
   t.equal(makeStore([]).placeholders(TASK).size, 0)

@@ -1,6 +1,7 @@
 import * as fc from 'fast-check'
 import t from 'tap'
 
+import type { HeldPlaceholder } from '../../../src/credentials/placeholder.ts'
 import { PlaceholderScan } from '../../../src/inject/body-scan.ts'
 import { watchBody } from '../../../src/inject/watch-body.ts'
 import type { Body } from '../../../src/wire/body.ts'
@@ -9,7 +10,11 @@ import { BEARER, PLACEHOLDERS, placeholderOf, QUERY } from './support.ts'
 const KNOWN = [...PLACEHOLDERS.keys()]
 
 /** The first placeholder seen when the text comes in chunks that end at the cuts. */
-function scan(text: string, cuts: readonly number[], placeholders = KNOWN): string | undefined {
+function scan(
+  text: string,
+  cuts: readonly number[],
+  placeholders: ReadonlyMap<string, HeldPlaceholder> = PLACEHOLDERS,
+): string | undefined {
   const bytes = Buffer.from(text, 'latin1')
   const ends = [...new Set([...cuts.map((cut) => cut % (bytes.length + 1)), bytes.length])].sort(
     (one, other) => one - other,
@@ -51,7 +56,7 @@ void t.test('a placeholder is found byte by byte and over every border', (t) => 
   t.equal(scan(text, everywhere), KNOWN[1])
   for (const at of everywhere) t.equal(scan(text, [at]), KNOWN[1])
   t.equal(scan(`{"token":"${KNOWN[1]?.slice(0, -1)}"}`, everywhere), undefined)
-  t.equal(scan(text, everywhere, []), undefined, 'nothing is sought')
+  t.equal(scan(text, everywhere, new Map()), undefined, 'nothing is sought')
   t.end()
 })
 

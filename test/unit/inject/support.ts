@@ -2,6 +2,7 @@
 
 import { CredentialStore } from '../../../src/credentials/store.ts'
 import type { CredentialDefinition, Injection } from '../../../src/credentials/definition.ts'
+import type { HeldPlaceholder } from '../../../src/credentials/placeholder.ts'
 import { prepareHead, type PreparedHead, type PrepareInput } from '../../../src/inject/prepare.ts'
 import { screenPlaceholders, type ScreenInput } from '../../../src/inject/screen.ts'
 import { makeSecret } from '../../../src/credentials/vault.ts'
@@ -51,8 +52,7 @@ export function makeStore(
   })
 }
 
-export const PLACEHOLDERS: ReadonlyMap<string, CredentialDefinition> =
-  makeStore().placeholders(TASK)
+export const PLACEHOLDERS: ReadonlyMap<string, HeldPlaceholder> = makeStore().placeholders(TASK)
 
 export function placeholderOf({ name }: CredentialDefinition): string {
   return makeStore().placeholder(TASK, name)
