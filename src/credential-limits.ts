@@ -8,6 +8,12 @@ export interface CredentialLimits {
   readonly providerAnswerBytesMax: number
   /** Bytes of a request body that has to be whole because a credential goes into it or signs it; beyond: `body-too-large`. */
   readonly signedBodyBytesMax: number
+  /** Leases of one credential that are asked for at once; more wait within `providerTimeoutMs`. */
+  readonly mintsAtOnceMax: number
+  /** How long a provider's secret that is the same for all tasks is used before it is looked for anew. */
+  readonly staticRefreshMs: number
+  /** Bytes of a request body that are kept to send it once more where the upstream refuses the credential; beyond: it is not. */
+  readonly repeatedBodyBytesMax: number
 }
 
 /** What they are unless written. */
@@ -15,4 +21,7 @@ export const DEFAULT_CREDENTIAL_LIMITS: CredentialLimits = {
   providerTimeoutMs: 5000,
   providerAnswerBytesMax: 1024 * 1024,
   signedBodyBytesMax: 8 * 1024 * 1024,
+  mintsAtOnceMax: 8,
+  staticRefreshMs: 300_000,
+  repeatedBodyBytesMax: 1024 * 1024,
 }

@@ -1,6 +1,6 @@
 // The values that secrets have or had, so that they can be masked wherever text is written down: as they are and in the usual
 // encodings, and the placeholders that stand for them. Deliberately gives nothing out: a text goes in and comes back without
-// them. Filled by `sources.ts`; asked through the interface of `inspect/redactor.ts`.
+// them. Filled by this room; asked through the interface of `inspect/redactor.ts`.
 
 import { base64TracesOf, SOUGHT_LENGTH_MIN, TextFinder, tracesOf } from '../wire/text-finder.ts'
 
@@ -17,9 +17,12 @@ type Placeholders = ReadonlyMap<string, { readonly pieces: readonly string[] }>
 /** Masks the values of secrets and what stands for them. */
 export class KnownSecrets {
   readonly #values: Map<string, readonly string[]> = new Map()
+  /** Of leases: known as long as each of them. */
+  readonly #leased: Set<readonly string[]> = new Set()
   readonly #placeholders: WeakMap<Placeholders, TextFinder<string>> = new WeakMap()
   #placeholdersOf: ((taskId: string) => Placeholders) | undefined
-  #finder: TextFinder<string> | undefined
+  /** Made when it is needed, of what is known then; null: of nothing. */
+  #finder: TextFinder<string> | null | undefined
   #last: { readonly taskId: string; readonly finder: TextFinder<string> } | undefined
   #changes = 0
 
@@ -41,20 +44,43 @@ export class KnownSecrets {
     const known = this.#values.get(name) ?? []
     if (value.length < SOUGHT_LENGTH_MIN || known.includes(value)) return
     this.#values.set(name, [...known, value].slice(-VALUES_EACH_MAX))
-    this.#changes += 1
-    const texts = new Set([...this.#values.values()].flat().flatMap(formsOf))
-    this.#finder = new TextFinder([...texts].map((text) => [text, CREDENTIAL]))
+    this.#noteChange()
+  }
+
+  /** Takes the values of a lease in, of 8 characters at the least as well. @returns what forgets them */
+  learnLease(values: readonly string[]): () => void {
+    const sought = values.filter(({ length }) => length >= SOUGHT_LENGTH_MIN)
+    if (sought.length === 0) return () => undefined
+    this.#leased.add(sought)
+    this.#noteChange()
+    return () => {
+      // Nothing that was made of them stays either.
+      if (this.#leased.delete(sought)) this.#noteChange()
+    }
   }
 
   /** A text without the values of credentials, in any of the usual encodings. */
   maskValues(text: string): string {
-    return this.#finder === undefined ? text : maskAll(text, this.#finder)
+    if (this.#finder === undefined) this.#finder = this.#makeFinder()
+    const finder = this.#finder
+    return finder === null ? text : maskAll(text, finder)
   }
 
   /** A text without the placeholders of a task. */
   maskPlaceholders(text: string, taskId: string): string {
     const finder = this.#finderOf(taskId)
     return finder === undefined ? text : maskAll(text, finder)
+  }
+
+  #noteChange(): void {
+    this.#changes += 1
+    this.#finder = undefined
+  }
+
+  #makeFinder(): TextFinder<string> | null {
+    const values = [...this.#values.values(), ...this.#leased].flat()
+    const texts = new Set(values.flatMap(formsOf))
+    return texts.size === 0 ? null : new TextFinder([...texts].map((text) => [text, CREDENTIAL]))
   }
 
   // What a task's placeholders are never changes, and the texts of one record are asked about one after the other.

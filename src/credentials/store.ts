@@ -9,16 +9,20 @@ import type { Task } from '../tasks/task.ts'
 import type { Endpoint } from '../wire/authority.ts'
 import type { KnownSecrets } from './known-secrets.ts'
 import { derivePlaceholder, piecesOf, type HeldPlaceholder } from './placeholder.ts'
+import { revealAll } from './reveal.ts'
 import type { Secret } from './secret.ts'
 import { placeholdersOf, type CredentialDefinition, type Injection } from './definition.ts'
 import type { Issuer } from './issuer.ts'
-import { Leases } from './leases.ts'
+import type { DroppedLease } from './lease.ts'
+import type { LeaseStanding } from './lease-standing.ts'
+import type { LeaseWatcher } from './lease-watcher.ts'
+import { Leases, type LeasesOptions } from './leases.ts'
 import { openSource, type LocalForm, type SecretSource } from './local-source.ts'
 
 /** What a store needs. */
 export interface CredentialStoreOptions {
   readonly environment: Readonly<Record<string, string | undefined>>
-  readonly limits: Pick<Limits, 'secretBytesMax' | 'providerTimeoutMs'>
+  readonly limits: Pick<Limits, 'secretBytesMax'> & LeasesOptions['limits']
   /** 32 bytes, of the installation. */
   readonly placeholderKey: Uint8Array
   /** Told of every value that is read, and where placeholders are. */
@@ -27,6 +31,10 @@ export interface CredentialStoreOptions {
   readonly issuers?: ReadonlyMap<string, Issuer>
   /** Those above a task, its parent first. */
   readonly above?: (task: Task) => readonly Task[]
+  /** A task as it is now; undefined: it is not active. Absent: each is, as it was. */
+  readonly activeTask?: (task: Task) => Task | undefined
+  /** Told of leases. */
+  readonly watcher?: LeaseWatcher
 }
 
 const NONE: readonly CredentialDefinition[] = []
@@ -44,6 +52,7 @@ export class CredentialStore {
   readonly #sources: ReadonlyMap<string, SecretSource>
   readonly #issuers: ReadonlyMap<string, Issuer>
   readonly #leases: Leases
+  readonly #activeTask: (task: Task) => Task | undefined
   /** The secrets that a task was given, by their credentials' names; a new list for every change. */
   readonly #used: Map<string, readonly Secret[]> = new Map()
   readonly #placeholders: LRUCache<string, ReadonlyMap<string, HeldPlaceholder>> = new LRUCache({
@@ -64,12 +73,14 @@ export class CredentialStore {
       }),
     )
     this.#issuers = options.issuers ?? new Map()
+    this.#activeTask = options.activeTask ?? ((task) => task)
     this.#leases = new Leases({
       issuers: this.#issuers,
       limits,
       known,
       above: options.above ?? (() => []),
-      now: Date.now,
+      activeTask: this.#activeTask,
+      watcher: options.watcher,
     })
     known?.usePlaceholders((taskId) => this.placeholders(taskId))
   }
@@ -110,10 +121,31 @@ export class CredentialStore {
   async secretFor(task: Task, name: string): Promise<Secret> {
     const source = this.#sources.get(name)
     const secret = await (source?.secret() ?? this.#leases.secretFor(task, name))
-    const used = this.#used.get(task.id) ?? NO_SECRETS
-    if (!used.includes(secret))
-      this.#used.set(task.id, [...used.filter((one) => one.name !== name), secret])
+    this.#noteUsed(task, secret)
     return secret
+  }
+
+  /**
+   * Gives a task another secret than one that an upstream refused: read anew, or minted anew where that was not just done.
+   * @returns undefined where there is none
+   */
+  async secretInPlaceOf(task: Task, refused: Secret): Promise<Secret | undefined> {
+    const source = this.#sources.get(refused.name)
+    const secret = source
+      ? await otherOf(source, refused)
+      : await this.#leases.inPlaceOf(task, refused)
+    if (secret !== undefined) this.#noteUsed(task, secret)
+    return secret
+  }
+
+  /** How a credential that is minted stands; undefined where it is on this machine. */
+  standing(name: string): LeaseStanding | undefined {
+    return this.#leases.standing(name)
+  }
+
+  /** The value of one that is the same for all tasks, where it is there just now. @throws credential-unavailable */
+  async staticSecret(name: string): Promise<Secret | undefined> {
+    return this.#sources.has(name) ? this.secret(name) : this.#leases.sharedSecret(name)
   }
 
   /** Every secret that a task was given and may still use; the same list as long as nothing changes. */
@@ -167,11 +199,22 @@ export class CredentialStore {
     )
   }
 
-  /** Takes back what was minted for a task, and forgets what stands for credentials in its sandbox. */
-  async endTask(taskId: string): Promise<void> {
+  /**
+   * Takes what was minted for a task out of use, and forgets what stands for credentials in its sandbox.
+   * @returns what is to be taken back
+   */
+  async endTask(taskId: string): Promise<readonly DroppedLease[]> {
     this.#placeholders.delete(taskId)
     this.#used.delete(taskId)
-    await this.#leases.endTask(taskId)
+    return this.#leases.drop(taskId)
+  }
+
+  // A call that was still under way as its task ended brings nothing back.
+  #noteUsed(task: Task, secret: Secret): void {
+    if (this.#activeTask(task) === undefined) return
+    const used = this.#used.get(task.id) ?? NO_SECRETS
+    if (used.includes(secret)) return
+    this.#used.set(task.id, [...used.filter(({ name }) => name !== secret.name), secret])
   }
 
   /** Gives all placeholders of a task by their text; the same map every time, while it is kept. */
@@ -189,6 +232,20 @@ export class CredentialStore {
       this.#placeholders.set(taskId, all)
     }
     return all
+  }
+}
+
+// A file that was written anew with what was in it gives another Secret of the same value.
+async function otherOf(source: SecretSource, refused: Secret): Promise<Secret | undefined> {
+  try {
+    const secret = await source.secret()
+    const before = revealAll(refused, 'telling whether it changed')
+    const now = revealAll(secret, 'telling whether it changed')
+    const isSame = now.length === before.length && now.every((text, at) => text === before[at])
+    return isSame ? undefined : secret
+  } catch (error) {
+    if (error instanceof EgressError) return undefined
+    throw error
   }
 }
 

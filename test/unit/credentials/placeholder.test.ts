@@ -1,6 +1,7 @@
 import { decodeJwt, decodeProtectedHeader } from 'jose'
 import t from 'tap'
 
+import { DEFAULT_LIMITS } from '../../../src/limits.ts'
 import { ALPHABETS, type PlaceholderDefinition } from '../../../src/credentials/definition.ts'
 import { KnownSecrets } from '../../../src/credentials/known-secrets.ts'
 import {
@@ -35,7 +36,7 @@ function storeOf(
 ): CredentialStore {
   return new CredentialStore([definition], {
     environment: {},
-    limits: { secretBytesMax: 1024, providerTimeoutMs: 1000 },
+    limits: DEFAULT_LIMITS,
     placeholderKey: KEY,
     ...(known && { known }),
   })

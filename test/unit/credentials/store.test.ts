@@ -5,6 +5,7 @@ import t from 'tap'
 import { derivePlaceholder } from '../../../src/credentials/placeholder.ts'
 import { reveal } from '../../../src/credentials/reveal.ts'
 import { CredentialStore } from '../../../src/credentials/store.ts'
+import { DEFAULT_LIMITS } from '../../../src/limits.ts'
 import { ALL, BEARER, CANARY, define, makeStore, QUERY, reasonOf, TASK } from '../inject/support.ts'
 
 const KEY = Buffer.alloc(32, 7)
@@ -109,7 +110,7 @@ void t.test('a credential without a value refuses its calls, and the others go o
 void t.test('I3: a store that was used prints no value', async (t) => {
   const store = new CredentialStore(ALL, {
     environment: { CANARY },
-    limits: { secretBytesMax: 1024, providerTimeoutMs: 1000 },
+    limits: { ...DEFAULT_LIMITS, secretBytesMax: 1024, providerTimeoutMs: 1000 },
     placeholderKey: KEY,
   })
   await store.secret('bearer')

@@ -7,6 +7,7 @@ import { prepareHead, type PreparedHead, type PrepareInput } from '../../../src/
 import { screenPlaceholders, type ScreenInput } from '../../../src/inject/screen.ts'
 import { makeSecret } from '../../../src/credentials/vault.ts'
 import { EgressError } from '../../../src/errors.ts'
+import { DEFAULT_LIMITS } from '../../../src/limits.ts'
 import { parseCidr, type Cidr } from '../../../src/wire/address.ts'
 import { parseAuthority, type Endpoint } from '../../../src/wire/authority.ts'
 
@@ -47,7 +48,7 @@ export function makeStore(
 ): CredentialStore {
   return new CredentialStore(definitions, {
     environment,
-    limits: { secretBytesMax: 1024, providerTimeoutMs: 1000 },
+    limits: { ...DEFAULT_LIMITS, secretBytesMax: 1024, providerTimeoutMs: 1000 },
     placeholderKey: Buffer.alloc(32, 7),
   })
 }
