@@ -3,13 +3,17 @@
 import type { CredentialDefinition } from '../../credentials/definition.ts'
 import type { Issuer } from '../../credentials/issuer.ts'
 import { ExecIssuer } from '../../credentials/issuers/exec.ts'
+import type { KnownSecrets } from '../../credentials/known-secrets.ts'
 import type { Limits } from '../../limits.ts'
+import { openVault } from './open-vault.ts'
 import type { ProviderParts } from './providers.ts'
 
 /** What issuers are made of. */
 export interface IssuerParts extends ProviderParts {
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly limits: ProviderParts['limits'] & Pick<Limits, 'secretBytesMax'>
+  /** Told of every text that an issuer proves itself with. */
+  readonly known: KnownSecrets
 }
 
 /** Opens the issuer of each credential whose source is not on this machine. */
@@ -25,10 +29,15 @@ export function openIssuers(
   )
 }
 
-function openIssuer({ source }: CredentialDefinition, parts: IssuerParts): Issuer | undefined {
+function openIssuer(
+  { name, source }: CredentialDefinition,
+  parts: IssuerParts,
+): Issuer | undefined {
   switch (source.kind) {
     case 'exec':
       return new ExecIssuer(source, { ...parts, now: Date.now })
+    case 'vault':
+      return openVault(name, source, parts)
     case 'local':
     default:
       return undefined

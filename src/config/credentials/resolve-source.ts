@@ -1,6 +1,7 @@
 // A source as it is written becomes one whose paths are absolute. Pure; called by `resolve.ts`.
 
 import type {
+  VaultSourceDefinition,
   ExecSourceDefinition,
   LocalSource,
   SourceDefinition,
@@ -14,9 +15,23 @@ export function resolveSource(
   switch (source.kind) {
     case 'exec':
       return resolveExec(source, absolute)
+    case 'vault':
+      return resolveVault(source, absolute)
     case 'local':
     default:
       return { ...source, from: resolveLocal(source.from, absolute) }
+  }
+}
+
+function resolveVault(
+  { caFile, ...source }: VaultSourceDefinition,
+  absolute: (written: string) => string,
+): VaultSourceDefinition {
+  const { login } = source
+  return {
+    ...source,
+    login: { ...login, secret: resolveLocal(login.secret, absolute) },
+    ...(caFile !== undefined && { caFile: absolute(caFile) }),
   }
 }
 

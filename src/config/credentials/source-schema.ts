@@ -2,36 +2,26 @@
 
 import { z } from 'zod'
 
-import type { LocalSource, SourceDefinition } from '../../credentials/definition.ts'
-import { boundedText } from '../../tasks/scalars.ts'
+import type { SourceDefinition } from '../../credentials/definition.ts'
 import { execSource } from './exec-schema.ts'
-import { exactlyOne, variableName } from './scalars.ts'
+import { localKeys, toLocal } from './local-schema.ts'
+import { exactlyOne } from './scalars.ts'
+import { vaultSource } from './vault-schema.ts'
 
 const localFormat = z
   .enum(['text', 'json'], { error: 'expected text or json' })
   .optional()
   .describe('json: an object whose members are the parts of the credential.')
 
-const LOCAL_EXPECTED = 'expected { env: NAME } or { file: PATH }'
-
-/** A text that is kept outside the configuration: `{ env: NAME }` or `{ file: PATH }`. */
-export const localSource: z.ZodType<LocalSource> = exactlyOne(
-  z.strictObject(
-    { env: variableName.optional(), file: boundedText(4096).optional() },
-    { error: LOCAL_EXPECTED },
-  ),
-  LOCAL_EXPECTED,
-).transform(toLocal)
-
-const KINDS = ['env', 'file', 'exec'] as const
+const KINDS = ['env', 'file', 'exec', 'vault'] as const
 
 /** Where a credential comes from. */
 export const sourceSchema: z.ZodType<SourceDefinition> = exactlyOne(
   z.strictObject({
-    env: variableName.optional(),
-    file: boundedText(4096).optional(),
+    ...localKeys,
     format: localFormat,
     exec: execSource.optional(),
+    vault: vaultSource.optional(),
   }),
   `expected one source: ${KINDS.join(', ')}`,
   KINDS,
@@ -41,16 +31,7 @@ export const sourceSchema: z.ZodType<SourceDefinition> = exactlyOne(
     path: ['format'],
   })
   .transform((written): SourceDefinition => {
-    if (written.exec) return written.exec
+    const elsewhere = written.exec ?? written.vault
+    if (elsewhere) return elsewhere
     return { kind: 'local', from: toLocal(written), format: written.format ?? 'text' }
   })
-
-function toLocal({
-  env,
-  file = '',
-}: {
-  readonly env?: string | undefined
-  readonly file?: string | undefined
-}): LocalSource {
-  return env === undefined ? { file } : { env }
-}

@@ -52,7 +52,10 @@ export class ExecIssuer implements Issuer {
   /** @throws ProviderError */
   async mint(request: MintRequest): Promise<Minted> {
     const { task, notAfter, signal } = request
-    const facts = { ...factsOf(request), SALLYPORT_NOT_AFTER: new Date(notAfter).toISOString() }
+    // What is the same for all tasks knows none of them.
+    const facts = this.isStatic
+      ? {}
+      : { ...factsOf(request), SALLYPORT_NOT_AFTER: new Date(notAfter).toISOString() }
     const printed = await this.#run(this.#definition.command, facts, signal)
     const minted = readPrinted(printed, this.#options.now(), this.#options.limits.secretBytesMax)
     const { revoke } = this.#definition
