@@ -51,6 +51,8 @@ export function openSecrets(
     issuers: openIssuers(config.credentials, {
       environment,
       limits: config.limits,
+      known,
+      stateDir: config.stateDir,
       dialer: () => around().dialer,
     }),
     above: (task) =>
