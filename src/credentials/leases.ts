@@ -48,6 +48,24 @@ export class Leases {
     return this.secretFor(task, name)
   }
 
+  /** Puts in place what came to a task by another way than minting; what was there is taken back. */
+  async adopt(task: Task, name: string, minted: Minted): Promise<Secret> {
+    const leases = this.#byTask.get(task.id) ?? new Map<string, Promise<Lease>>()
+    this.#byTask.set(task.id, leases)
+    const before = leases.get(name)
+    const lease = this.#keep(name, minted)
+    leases.set(name, Promise.resolve(lease))
+    const { handle } = (await before)?.minted ?? {}
+    const signal = AbortSignal.timeout(this.#options.limits.providerTimeoutMs)
+    // What cannot be taken back now is over by itself.
+    if (handle)
+      await this.#options.issuers
+        .get(name)
+        ?.revoke?.(handle, signal)
+        .catch(() => undefined)
+    return lease.secret
+  }
+
   /** Takes back all that a task has. */
   async endTask(taskId: string): Promise<void> {
     const leases = this.#byTask.get(taskId) ?? new Map<string, Promise<Lease>>()
@@ -60,7 +78,7 @@ export class Leases {
   }
 
   async #mint(task: Task, name: string): Promise<Lease> {
-    const { issuers, limits, known, above } = this.#options
+    const { issuers, limits, above } = this.#options
     const issuer = issuers.get(name)
     if (issuer === undefined) throw unavailable(name, 'it is not defined')
     try {
@@ -70,13 +88,17 @@ export class Leases {
         notAfter: task.expiresAt,
         signal: AbortSignal.timeout(limits.providerTimeoutMs),
       })
-      const { material } = minted
-      for (const text of Object.values(material)) known?.learn(name, text)
-      return { minted, secret: makeSecret(name, material['value'] ?? '', material) }
+      return this.#keep(name, minted)
     } catch (error) {
       if (error instanceof ProviderError) throw unavailable(name, error.message, error)
       throw error
     }
+  }
+
+  #keep(name: string, minted: Minted): Lease {
+    const { material } = minted
+    for (const text of Object.values(material)) this.#options.known?.learn(name, text)
+    return { minted, secret: makeSecret(name, material['value'] ?? '', material) }
   }
 }
 

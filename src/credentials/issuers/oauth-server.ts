@@ -116,10 +116,10 @@ export class OAuthServer {
    * @param at where it was to be taken back when it was given: nobody else is told of it
    * @throws ProviderError where that is to be tried again
    */
-  async revoke(token: string, signal: AbortSignal, at = this.revocationUrl): Promise<Revocation> {
+  async revoke(token: string, signal: AbortSignal, at: string): Promise<Revocation> {
     const oauth = await import('oauth4webapi')
     const [as, auth] = await Promise.all([this.#server(signal), this.#auth()])
-    if (as.revocation_endpoint === undefined || as.revocation_endpoint !== at)
+    if (as.revocation_endpoint !== at)
       throw new ProviderError('it is taken back elsewhere', { isLasting: true })
     await this.#ask(signal, (options) =>
       oauth.revocationRequest(as, this.#client, auth, token, {

@@ -19,10 +19,7 @@ import { readSigningKey } from './signing-key.ts'
 
 /** What an issuer is made of. */
 export interface OAuthIssuerOptions {
-  readonly source: Pick<
-    OAuthSourceDefinition,
-    'client' | 'grant' | 'scope' | 'audience' | 'resource'
-  >
+  readonly source: OAuthSourceDefinition
   readonly server: OAuthServer
   /** The secret of the client, or its key in PEM; undefined: it proves nothing. */
   readonly proof: ReadLocal | undefined
@@ -80,12 +77,18 @@ export class OAuthIssuer implements Issuer {
     return {
       material: { value: given.token },
       expiresAt: given.expiresIn === undefined ? undefined : askedAt + given.expiresIn * 1000,
-      handle: handleOf(given.token, this.#options.server.revocationUrl),
+      handle: handleOf(given.token, this.#revocationUrl),
     }
   }
 
   async revoke(handle: RevocationHandle, signal: AbortSignal): Promise<Revocation> {
     return revokeHandle(this.#options.server, handle, signal)
+  }
+
+  // Taking back what a refresh token gave may take that with it: only where the operator says so.
+  get #revocationUrl(): string | undefined {
+    const { source, server } = this.#options
+    return source.grant.kind === 'refresh' ? source.server.revoke : server.revocationUrl
   }
 
   async #ask(asked: Parameters, request: MintRequest): Promise<GivenToken> {
@@ -190,10 +193,10 @@ export class OAuthIssuer implements Issuer {
 
   // What is not used is taken back where it can be; that it was refused is what is told.
   async #giveBack(token: string, signal: AbortSignal): Promise<void> {
-    const { server } = this.#options
-    if (server.revocationUrl === undefined) return
+    const at = this.#revocationUrl
+    if (at === undefined) return
     try {
-      await server.revoke(token, signal)
+      await this.#options.server.revoke(token, signal, at)
     } catch (error) {
       if (!(error instanceof ProviderError)) throw error
     }
