@@ -111,7 +111,7 @@ export async function runRequest(
       onInformational: passInformational(prepared, client, parts),
     })
     parts.flow.noteRead(prepared)
-    const response = takeResponse(prepared, meterAnswer(prepared, answered), parts)
+    const response = await takeResponse(prepared, meterAnswer(prepared, answered), parts)
     call.noteResponse(response)
     const { inspection } = call
     await client.sendResponse(inspection ? await inspection.filterResponse(response) : response)

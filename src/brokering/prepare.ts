@@ -8,6 +8,7 @@ import { finisherOf, type Finisher } from '../inject/finish.ts'
 import { prepareHead, type PreparedHead } from '../inject/prepare.ts'
 import type { Parts } from '../stages.ts'
 import { NO_BODY } from '../wire/body.ts'
+import { narrowForCapture } from './capture.ts'
 import { guardBody, takeWhole, wholeBody } from './body.ts'
 
 interface Added {
@@ -31,8 +32,9 @@ export async function prepare<C extends Call & Received & Cleared>(
     definition,
     secret: await parts.credentials.secretFor(call.identity.task, definition.name),
   }
+  const sent = call.inspection?.rewriteHead(request.headers) ?? request.headers
   const head = prepareHead({
-    headers: call.inspection?.rewriteHead(request.headers) ?? request.headers,
+    headers: narrowForCapture(call, sent, client === undefined, parts),
     path: request.path.raw,
     query: request.query,
     endpoint: request.endpoint,

@@ -2,7 +2,7 @@
 
 import { z } from 'zod'
 
-import type { LocalSource } from '../credentials/definition.ts'
+import type { LocalSource } from '../credentials/source-definition.ts'
 import { boundedText, cidr, readBy } from '../tasks/scalars.ts'
 import { normalizeHost, type Endpoint } from '../wire/authority.ts'
 import { isOwnHost } from '../wire/own-host.ts'

@@ -6,7 +6,7 @@ import { EgressError } from '../errors.ts'
 import type { Task } from '../tasks/task.ts'
 import { asProviderError, unavailable } from './ask-problem.ts'
 import { BackOff } from './backoff.ts'
-import type { Issuer } from './issuer.ts'
+import type { Issuer, Minted } from './issuer.ts'
 import { makeLease, viewOf, type DroppedLease, type Lease, type LeaseTerms } from './lease.ts'
 import type { LeaseWatcher, RefreshCause } from './lease-watcher.ts'
 import { MintCall, type Asked } from './mint-call.ts'
@@ -98,6 +98,15 @@ export class LeaseHolder {
     }
     this.#wasUsed = true
     if (this.#isDue(lease, subject)) this.#obtainBehind()
+    return lease.secret
+  }
+
+  /** Puts in place what came by another way than minting. @throws ProviderError where it cannot be used */
+  async adopt(minted: Minted): Promise<Secret> {
+    const asked: Asked = { minted, by: 'mint' }
+    const lease = await this.#accept(asked)
+    this.#install(lease, asked, 'due')
+    this.#schedule()
     return lease.secret
   }
 
@@ -285,13 +294,15 @@ export class LeaseHolder {
     const { timing } = this.#options
     await new Promise<void>((resolve) => {
       const callOff = timing.after(LATE_WAIT_MS, resolve)
-      minting.then(
-        () => undefined,
-        () => undefined,
-      ).finally(() => {
-        callOff()
-        resolve()
-      })
+      minting
+        .then(
+          () => undefined,
+          () => undefined,
+        )
+        .finally(() => {
+          callOff()
+          resolve()
+        })
     })
     this.#call?.stop()
   }

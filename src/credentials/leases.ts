@@ -4,7 +4,7 @@
 import type { Limits } from '../limits.ts'
 import type { Task } from '../tasks/task.ts'
 import { unavailable } from './ask-problem.ts'
-import type { Issuer } from './issuer.ts'
+import type { Issuer, Minted } from './issuer.ts'
 import type { KnownSecrets } from './known-secrets.ts'
 import type { DroppedLease } from './lease.ts'
 import { LeaseHolder, type Subject } from './lease-holder.ts'
@@ -71,6 +71,13 @@ export class Leases {
     if (this.#options.activeTask(task) === undefined)
       throw unavailable(name, 'the task is not active', {})
     return this.#holderFor(task, name, credential).secret()
+  }
+
+  /** Puts in place what came to a task by another way than minting; what was there is taken back. */
+  async adopt(task: Task, name: string, minted: Minted): Promise<Secret> {
+    const credential = this.#credentials.get(name)
+    if (credential === undefined) throw unavailable(name, 'it is not defined', {})
+    return this.#holderFor(task, name, credential).adopt(minted)
   }
 
   /** Another secret than one of a task's that an upstream refused; undefined where there is none, or none yet. */

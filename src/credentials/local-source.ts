@@ -5,7 +5,7 @@ import { statSync, type Stats } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
 
 import { EgressError } from '../errors.ts'
-import type { LocalSource } from './definition.ts'
+import type { LocalSource } from './source-definition.ts'
 import type { KnownSecrets } from './known-secrets.ts'
 import type { Secret } from './secret.ts'
 import { makeSecret } from './vault.ts'

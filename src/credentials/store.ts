@@ -7,6 +7,8 @@ import { EgressError } from '../errors.ts'
 import type { Limits } from '../limits.ts'
 import type { Task } from '../tasks/task.ts'
 import type { Endpoint } from '../wire/authority.ts'
+import { capturesOf, type Capture } from './captures.ts'
+import { CapturedIssuer, type CapturedToken } from './issuers/captured.ts'
 import type { KnownSecrets } from './known-secrets.ts'
 import { derivePlaceholder, piecesOf, type HeldPlaceholder } from './placeholder.ts'
 import { revealAll } from './reveal.ts'
@@ -40,6 +42,7 @@ export interface CredentialStoreOptions {
 const NONE: readonly CredentialDefinition[] = []
 const HEAD_KINDS: ReadonlySet<string> = new Set(['bearer', 'basic', 'header', 'query'])
 const NO_SECRETS: readonly Secret[] = []
+const NO_CAPTURES: readonly Capture[] = []
 // Placeholders are derived, so one that was pushed out is made again.
 const TASKS_KEPT_MAX = 1000
 
@@ -48,6 +51,7 @@ export class CredentialStore {
   readonly #placeholderKey: Uint8Array
   readonly #definitions: ReadonlyMap<string, CredentialDefinition>
   readonly #byHost: ReadonlyMap<string, readonly CredentialDefinition[]>
+  readonly #captures: ReadonlyMap<string, readonly Capture[]>
   /** Of those that are on this machine. */
   readonly #sources: ReadonlyMap<string, SecretSource>
   readonly #issuers: ReadonlyMap<string, Issuer>
@@ -64,6 +68,7 @@ export class CredentialStore {
     this.#placeholderKey = placeholderKey
     this.#definitions = new Map(definitions.map((definition) => [definition.name, definition]))
     this.#byHost = groupByHost(definitions)
+    this.#captures = capturesOf(definitions)
     this.#sources = new Map(
       definitions.flatMap(({ name, source, inject }) => {
         if (source.kind !== 'local') return []
@@ -123,6 +128,18 @@ export class CredentialStore {
     const secret = await (source?.secret() ?? this.#leases.secretFor(task, name))
     this.#noteUsed(task, secret)
     return secret
+  }
+
+  /** Whether tokens that come back from an endpoint are captured, whatever its path. */
+  capturesAt({ host, port }: Pick<Endpoint, 'host' | 'port'>): readonly Capture[] {
+    return this.#captures.get(`${host}:${port}`) ?? NO_CAPTURES
+  }
+
+  /** Takes what a client in the sandbox was given in place of it: it is the task's from now on. */
+  async capture(task: Task, name: string, token: CapturedToken): Promise<void> {
+    const issuer = this.#issuers.get(name)
+    if (!(issuer instanceof CapturedIssuer)) throw unknown(name)
+    this.#noteUsed(task, await this.#leases.adopt(task, name, issuer.take(token)))
   }
 
   /**

@@ -1,7 +1,7 @@
 // Which files a sandbox must not see: those that the configuration keeps secrets and its own affairs in, and those that people
 // keep theirs in. Pure: names paths, whether they are there or not. Called by `places.ts`.
 
-import { localSourcesOf } from '../credentials/definition.ts'
+import { localSourcesOf } from '../credentials/source-definition.ts'
 import type { Config } from '../config/config.ts'
 import type { SinkDefinition, SinkSecret } from '../config/sink-definition.ts'
 import type { ListenAddress } from '../config/units.ts'

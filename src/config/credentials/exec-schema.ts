@@ -3,7 +3,7 @@
 
 import { z } from 'zod'
 
-import type { ExecSourceDefinition } from '../../credentials/definition.ts'
+import type { ExecSourceDefinition } from '../../credentials/source-definition.ts'
 import { boundedText } from '../../tasks/scalars.ts'
 import { flag, variableName } from './scalars.ts'
 

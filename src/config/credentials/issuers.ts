@@ -5,6 +5,7 @@ import type { Issuer } from '../../credentials/issuer.ts'
 import { ExecIssuer } from '../../credentials/issuers/exec.ts'
 import type { KnownSecrets } from '../../credentials/known-secrets.ts'
 import type { Limits } from '../../limits.ts'
+import { openCaptured, openOAuth } from './open-oauth.ts'
 import { openVault } from './open-vault.ts'
 import type { ProviderParts } from './providers.ts'
 
@@ -14,6 +15,7 @@ export interface IssuerParts extends ProviderParts {
   readonly limits: ProviderParts['limits'] & Pick<Limits, 'secretBytesMax'>
   /** Told of every text that an issuer proves itself with. */
   readonly known: KnownSecrets
+  readonly stateDir: string
 }
 
 /** Opens the issuer of each credential whose source is not on this machine. */
@@ -38,6 +40,10 @@ function openIssuer(
       return new ExecIssuer(source, { ...parts, now: Date.now })
     case 'vault':
       return openVault(name, source, parts)
+    case 'oauth':
+      return openOAuth(name, source, parts)
+    case 'captured':
+      return openCaptured(name, source, parts)
     case 'local':
     default:
       return undefined

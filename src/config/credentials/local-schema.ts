@@ -3,7 +3,7 @@
 
 import { z } from 'zod'
 
-import type { LocalSource } from '../../credentials/definition.ts'
+import type { LocalSource } from '../../credentials/source-definition.ts'
 import { boundedText } from '../../tasks/scalars.ts'
 import { exactlyOne, variableName } from './scalars.ts'
 

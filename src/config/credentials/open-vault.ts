@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs'
 
-import type { VaultSourceDefinition } from '../../credentials/definition.ts'
+import type { VaultSourceDefinition } from '../../credentials/source-definition.ts'
 import { ProviderError, type Provider } from '../../credentials/issuer.ts'
 import { VaultClient } from '../../credentials/issuers/vault-client.ts'
 import { VaultSession } from '../../credentials/issuers/vault-session.ts'
@@ -37,7 +37,11 @@ export function openVault(
   const session = new VaultSession({
     client,
     login,
-    secret: openText(name, login.secret, { environment, bytesMax: limits.secretBytesMax, known }),
+    secret: openText(name, 'login', login.secret, {
+      environment,
+      bytesMax: limits.secretBytesMax,
+      known,
+    }),
     learn: (token) => known.learn(`${name} login`, token),
     now: Date.now,
   })

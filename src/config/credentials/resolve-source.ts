@@ -1,25 +1,31 @@
 // A source as it is written becomes one whose paths are absolute. Pure; called by `resolve.ts`.
 
 import type {
-  VaultSourceDefinition,
   ExecSourceDefinition,
   LocalSource,
   SourceDefinition,
-} from '../../credentials/definition.ts'
+  VaultSourceDefinition,
+} from '../../credentials/source-definition.ts'
+import { resolveCaptured, resolveOAuth } from './resolve-oauth.ts'
 
 /** Makes the paths of a source absolute. */
 export function resolveSource(
   source: SourceDefinition,
   absolute: (written: string) => string,
 ): SourceDefinition {
+  const resolve = (local: LocalSource): LocalSource => resolveLocal(local, absolute)
   switch (source.kind) {
     case 'exec':
       return resolveExec(source, absolute)
     case 'vault':
       return resolveVault(source, absolute)
+    case 'oauth':
+      return resolveOAuth(source, resolve)
+    case 'captured':
+      return resolveCaptured(source, resolve)
     case 'local':
     default:
-      return { ...source, from: resolveLocal(source.from, absolute) }
+      return { ...source, from: resolve(source.from) }
   }
 }
 

@@ -2,9 +2,11 @@
 
 import { z } from 'zod'
 
-import type { SourceDefinition } from '../../credentials/definition.ts'
+import type { SourceDefinition } from '../../credentials/source-definition.ts'
+import { capturedSource } from './captured-schema.ts'
 import { execSource } from './exec-schema.ts'
 import { localKeys, toLocal } from './local-schema.ts'
+import { oauthSource } from './oauth-schema.ts'
 import { exactlyOne } from './scalars.ts'
 import { vaultSource } from './vault-schema.ts'
 
@@ -13,7 +15,7 @@ const localFormat = z
   .optional()
   .describe('json: an object whose members are the parts of the credential.')
 
-const KINDS = ['env', 'file', 'exec', 'vault'] as const
+const KINDS = ['env', 'file', 'exec', 'vault', 'oauth', 'captured'] as const
 
 /** Where a credential comes from. */
 export const sourceSchema: z.ZodType<SourceDefinition> = exactlyOne(
@@ -22,6 +24,8 @@ export const sourceSchema: z.ZodType<SourceDefinition> = exactlyOne(
     format: localFormat,
     exec: execSource.optional(),
     vault: vaultSource.optional(),
+    oauth: oauthSource.optional(),
+    captured: capturedSource.optional(),
   }),
   `expected one source: ${KINDS.join(', ')}`,
   KINDS,
@@ -31,7 +35,7 @@ export const sourceSchema: z.ZodType<SourceDefinition> = exactlyOne(
     path: ['format'],
   })
   .transform((written): SourceDefinition => {
-    const elsewhere = written.exec ?? written.vault
+    const elsewhere = written.exec ?? written.vault ?? written.oauth ?? written.captured
     if (elsewhere) return elsewhere
     return { kind: 'local', from: toLocal(written), format: written.format ?? 'text' }
   })

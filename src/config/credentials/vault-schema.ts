@@ -8,7 +8,7 @@ import type {
   VaultFields,
   VaultLogin,
   VaultSourceDefinition,
-} from '../../credentials/definition.ts'
+} from '../../credentials/source-definition.ts'
 import { PART_NAMES } from '../../credentials/material.ts'
 import { boundedText, positiveInteger } from '../../tasks/scalars.ts'
 import { localSource } from './local-schema.ts'

@@ -1,7 +1,7 @@
 // Credentials that a program of the operator's prints, once for every task. Deliberately no shell, and nothing of a task in the
 // words of the command: what the task says is in variables whose names begin with SALLYPORT_. Made by `config/credentials/issuers.ts`.
 
-import type { ExecSourceDefinition } from '../definition.ts'
+import type { ExecSourceDefinition } from '../source-definition.ts'
 import {
   ProviderError,
   type Issuer,

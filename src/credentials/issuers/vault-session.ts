@@ -2,7 +2,7 @@
 // followed by another where it cannot be, and revoked when nothing depends on it any more. A Vault ends what was leased with a
 // token when the token ends, so each lease is kept with its own. Called by `vault.ts`.
 
-import type { VaultLogin } from '../definition.ts'
+import type { VaultLogin } from '../source-definition.ts'
 import { ProviderError, type ReadLocal } from '../issuer.ts'
 import type { JsonObject } from '../material.ts'
 import { memberOf, secondsOf, VaultProblem, type VaultClient } from './vault-client.ts'

@@ -2,7 +2,7 @@
 // PKI). Deliberately knows no engine by name: what is asked and which members answer is the definition's. Made by
 // `config/credentials/open-vault.ts`; logging in is `vault-session.ts`.
 
-import type { VaultAsk, VaultFields } from '../definition.ts'
+import type { VaultAsk, VaultFields } from '../source-definition.ts'
 import {
   ProviderError,
   type Issuer,

@@ -5,7 +5,7 @@ import { X509Certificate } from 'node:crypto'
 import { accessSync, constants, readFileSync, statfsSync, statSync } from 'node:fs'
 import path from 'node:path'
 
-import { localSourcesOf } from '../../credentials/definition.ts'
+import { localSourcesOf } from '../../credentials/source-definition.ts'
 import type { Config } from '../../config/config.ts'
 import { findHolder } from '../../record/journal/lock.ts'
 import { listSegments } from '../../record/journal/segments.ts'

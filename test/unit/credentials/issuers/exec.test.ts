@@ -5,7 +5,7 @@ import t, { type Test } from 'tap'
 
 import { ProviderError, type Minted, type MintRequest } from '../../../../src/credentials/issuer.ts'
 import { ExecIssuer } from '../../../../src/credentials/issuers/exec.ts'
-import type { ExecSourceDefinition } from '../../../../src/credentials/definition.ts'
+import type { ExecSourceDefinition } from '../../../../src/credentials/source-definition.ts'
 import type { Task } from '../../../../src/tasks/task.ts'
 import { until } from '../../../fixtures/scenario.ts'
 import { taskFor } from '../support.ts'
