@@ -230,8 +230,16 @@ export const credentialsAnswer: AnswerSchema<{ credentials: CredentialView[] }> 
       name: text,
       hosts: texts,
       inject: text,
-      state: z.enum(['available', 'unavailable']),
-      static: z.literal(true),
+      source: text.describe('Kind of what it comes from.'),
+      static: z.boolean().describe('The same value for all tasks, valid beyond them.'),
+      state: z
+        .enum(['available', 'idle', 'unavailable', 'backing-off'])
+        .describe('idle: no task has it. backing-off: its provider is asked again by itself.'),
+      leases: count.describe('Valid ones that are held, all tasks together.'),
+      expires: text.optional().describe('When the next of them ends.'),
+      ageSeconds: count.optional().describe('Of a static value: since it was seen to change.'),
+      problem: text.optional().describe('What is wrong, in words of the sidecar.'),
+      retry: text.optional().describe('When its provider is asked again at the soonest.'),
     }),
   ),
 })

@@ -285,13 +285,15 @@ export class LeaseHolder {
     const { timing } = this.#options
     await new Promise<void>((resolve) => {
       const callOff = timing.after(LATE_WAIT_MS, resolve)
-      minting.then(
-        () => undefined,
-        () => undefined,
-      ).finally(() => {
-        callOff()
-        resolve()
-      })
+      minting
+        .then(
+          () => undefined,
+          () => undefined,
+        )
+        .finally(() => {
+          callOff()
+          resolve()
+        })
     })
     this.#call?.stop()
   }
