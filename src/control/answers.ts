@@ -232,9 +232,7 @@ export const credentialsAnswer: AnswerSchema<{ credentials: CredentialView[] }> 
       inject: text,
       source: text.describe('Kind of what it comes from.'),
       static: z.boolean().describe('The same value for all tasks, valid beyond them.'),
-      state: z
-        .enum(['available', 'idle', 'unavailable', 'backing-off'])
-        .describe('idle: no task has it. backing-off: its provider is asked again by itself.'),
+      state: z.enum(['available', 'idle', 'unavailable', 'backing-off']),
       leases: count.describe('Valid ones that are held, all tasks together.'),
       expires: text.optional().describe('When the next of them ends.'),
       ageSeconds: count.optional().describe('Of a static value: since it was seen to change.'),
