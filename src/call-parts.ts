@@ -38,6 +38,13 @@ export interface Outgoing {
   readonly body: Body
   /** Where the body is not the client's any more; absent: framed as the client did. */
   readonly framing?: { readonly kind: 'length'; readonly length: number }
+  /** Absent: it is sent once. */
+  readonly repeat?: {
+    /** Makes it anew with another secret; undefined: not all of it is there any more. */
+    readonly remake: (secret: Secret) => Promise<Outgoing | undefined>
+    /** It will not be sent again: nothing is kept for that. */
+    readonly forget: () => void
+  }
   /** Shown to the upstream by TLS: `certificate` and `key` are parts of it. */
   readonly certificate?: Secret
 }

@@ -17,6 +17,7 @@ import type {
   UnreadSocket,
 } from './call.ts'
 import { prepare } from './brokering/prepare.ts'
+import { sendWithCredential } from './brokering/resend.ts'
 import { takeResponse } from './brokering/response.ts'
 import { EgressError, type Reason } from './errors.ts'
 import { sendRequest } from './forward/request.ts'
@@ -102,13 +103,12 @@ export async function runRequest(
     const { request } = prepared
     if (request.expectsContinue) client.sendContinue()
     parts.flow.noteLeaving(prepared)
-    const answered = await sendRequest(prepared, {
-      pool: parts.pool,
-      limits: parts.limits,
-      permit: permitRequest(prepared),
-      request,
-      body: prepared.outgoing.body,
-      onInformational: passInformational(prepared, client, parts),
+    const { pool, limits } = parts
+    const onInformational = passInformational(prepared, client, parts)
+    const answered = await sendWithCredential(prepared, parts, () => {
+      const { body } = prepared.outgoing
+      const permit = permitRequest(prepared)
+      return sendRequest(prepared, { pool, limits, permit, request, body, onInformational })
     })
     parts.flow.noteRead(prepared)
     const response = await takeResponse(prepared, meterAnswer(prepared, answered), parts)

@@ -83,7 +83,7 @@ export class Sidecar {
   }
 
   private constructor(options: SidecarOptions) {
-    const { config, ca, environment, renew, handed = false, log, guard, version } = options
+    const { config, ca, environment, renew, handed = false, log, version } = options
     this.#options = options
     const { limits, stateDir } = config
     const now = Date.now
@@ -91,7 +91,7 @@ export class Sidecar {
     mkdirSync(stateDir, { recursive: true, mode: 0o700 })
     this.#ca = new CaWatch(ca, config, log)
     this.#authorities = makeTaskAuthorities(config, () => this.ca, log)
-    this.#secrets = openSecrets(config, environment, guard, () => ({ dialer, room: this.#room }))
+    this.#secrets = openSecrets(options, () => ({ dialer, room: this.#room, records }))
     const { credentials, redactor } = this.#secrets
     this.#records = openRecords(
       config,
@@ -174,6 +174,7 @@ export class Sidecar {
       listeners: this.#listeners,
       records: this.#records,
       ...this.#ledger,
+      ages: () => this.#oversight.secrets,
       agents: this.#agents,
       proxyAddress: () => reachableAddress(this.#doors.proxy.address()),
     }

@@ -7,9 +7,10 @@ import { EgressError } from '../errors.ts'
 import { finisherOf, type Finisher } from '../inject/finish.ts'
 import { prepareHead, type PreparedHead } from '../inject/prepare.ts'
 import type { Parts } from '../stages.ts'
-import { NO_BODY } from '../wire/body.ts'
+import { NO_BODY, type Body } from '../wire/body.ts'
 import { narrowForCapture } from './capture.ts'
 import { guardBody, takeWhole, wholeBody } from './body.ts'
+import { keepBody } from './kept-body.ts'
 
 interface Added {
   readonly definition: CredentialDefinition
@@ -22,8 +23,7 @@ export async function prepare<C extends Call & Received & Cleared>(
   client: ClientSide | undefined,
   parts: Parts,
 ): Promise<C & Prepared> {
-  const { request, decision } = call
-  const { credential: name } = decision.obligations
+  const { credential: name } = call.decision.obligations
   const definition = name === undefined ? undefined : parts.credentials.definition(name)
   if (name !== undefined && definition === undefined)
     throw new EgressError('credential-unavailable', { credential: name })
@@ -32,6 +32,34 @@ export async function prepare<C extends Call & Received & Cleared>(
     definition,
     secret: await parts.credentials.secretFor(call.identity.task, definition.name),
   }
+  const body = client ? guardBody(call, client, parts, placedInBody(added)) : NO_BODY
+  if (added === undefined || client === undefined)
+    call.prepare(await writeOutgoing(call, added, body, client, parts))
+  else {
+    const kept = keepBody(call, body, parts)
+    const remake = async (secret: Secret): Promise<Outgoing | undefined> => {
+      const again = kept.again()
+      return again && writeOutgoing(call, { ...added, secret }, again, client, parts)
+    }
+    const outgoing = await writeOutgoing(call, added, kept.body, client, parts)
+    call.prepare({ ...outgoing, repeat: { remake, forget: kept.forget } })
+  }
+  return call
+}
+
+// A placeholder in a body is alright where its own credential goes into one.
+function placedInBody(added: Added | undefined): string | undefined {
+  return added && finisherOf(added.definition.inject) && added.definition.name
+}
+
+async function writeOutgoing(
+  call: Call & Received & Cleared,
+  added: Added | undefined,
+  body: Body,
+  client: ClientSide | undefined,
+  parts: Parts,
+): Promise<Outgoing> {
+  const { request, decision } = call
   const sent = call.inspection?.rewriteHead(request.headers) ?? request.headers
   const head = prepareHead({
     headers: narrowForCapture(call, sent, client === undefined, parts),
@@ -47,18 +75,16 @@ export async function prepare<C extends Call & Received & Cleared>(
   if (head.used) call.credential = head.used
   const finisher = added && finisherOf(added.definition.inject)
   const { headers, path } = head
-  if (added === undefined || finisher === undefined) {
-    const body = client ? guardBody(call, client, parts) : NO_BODY
-    call.prepare({ headers, path, body, ...(added && { secret: added.secret }) })
-  } else call.prepare(await finish(call, head, added, finisher, client, parts))
-  return call
+  if (added === undefined || finisher === undefined)
+    return { headers, path, body, ...(added && { secret: added.secret }) }
+  return finish(call, head, added, { finisher, body }, client, parts)
 }
 
 async function finish(
   call: Call & Received & Cleared,
   { headers, path }: PreparedHead,
   { definition, secret }: Added,
-  finisher: Finisher,
+  { finisher, body }: { readonly finisher: Finisher; readonly body: Body },
   client: ClientSide | undefined,
   parts: Parts,
 ): Promise<Outgoing> {
@@ -75,7 +101,6 @@ async function finish(
     placeholderOf: (part: string) => parts.credentials.placeholder(identity.task.id, name, part),
     now: Date.now(),
   }
-  const body = client ? guardBody(call, client, parts, name) : NO_BODY
   const isWhole = finisher.needsBody(inject, unfinished)
   if (isWhole && request.expectsContinue) client?.sendContinue()
   const bytes = isWhole ? await takeWhole(body, parts.limits.signedBodyBytesMax) : undefined

@@ -6,7 +6,6 @@ import path from 'node:path'
 
 import type {
   ControlParts,
-  CredentialView,
   Inventory,
   SignedAnswers,
   TaskEnvironment,
@@ -23,6 +22,7 @@ import type { RuleSet } from '../policy/rule-set.ts'
 import type { Log } from '../record/log.ts'
 import type * as tail from '../record/read/tail.ts'
 import { clientVariables } from './client-variables.ts'
+import { credentialViews, type CredentialViewParts } from './credential-views.ts'
 import type { Config } from './config.ts'
 import { readKeptRules } from './kept-rules.ts'
 import { readSetText } from './pinned-rules.ts'
@@ -42,6 +42,7 @@ interface ControlPartsOptions {
   readonly agents: Pick<EnvelopeParts, 'requests'>
   readonly records: Pick<Records, 'recorder' | 'checkpoints' | 'overrides'>
   readonly holds: Holds
+  readonly ages: CredentialViewParts['ages']
   readonly signedAnswers: SignedAnswers
   /** Where the explicit proxy listens, a port that the system chose included; undefined on a unix socket. */
   readonly proxyAddress: () => { readonly host: string; readonly port: number } | undefined
@@ -84,7 +85,7 @@ function makeControlParts(options: ControlPartsOptions): ControlParts {
     requests: options.agents.requests,
     environmentFor: (taskId, token) => environmentOf(taskId, token, options),
     rules: rulesOf(options),
-    credentials: () => credentialsOf(options),
+    credentials: () => credentialViews({ ...options, definitions: config.credentials }),
     inventory: () => inventoryOf(options),
     calls: {
       recent: async (limit, wanted) => (await loadTail()).latestRecords(dir, limit, wanted),
@@ -195,22 +196,6 @@ function viewOf({ name, version, description, owner, for: whom }: RuleSet): Rule
     ...(owner !== undefined && { owner }),
     ...(whom && { for: whom }),
   }
-}
-
-async function credentialsOf({
-  config,
-  credentials,
-}: ControlPartsOptions): Promise<CredentialView[]> {
-  const views = config.credentials.map(
-    async ({ name, hosts, inject }): Promise<CredentialView> => ({
-      name,
-      hosts: hosts.map(({ host, port }) => `${host}:${port}`),
-      inject: inject.kind,
-      state: (await credentials.isAvailable(name)) ? 'available' : 'unavailable',
-      static: true,
-    }),
-  )
-  return Promise.all(views)
 }
 
 // Regular expressions come with it, and few sidecars are ever asked.

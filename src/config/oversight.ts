@@ -29,7 +29,7 @@ export class Oversight {
       stateDir,
       key: placeholderKey(stateDir),
       names: credentials.staticNames(),
-      secretOf: (name) => credentials.secret(name),
+      secretOf: (name) => credentials.staticSecret(name),
       onProblem: (error) => log.error({ err: error }, 'ages of credentials are not remembered'),
       now: Date.now,
     })
@@ -40,8 +40,17 @@ export class Oversight {
     })
   }
 
+  /** Of each credential that is minted, how many leases are held. */
+  get leases(): { readonly credential: string; readonly leases: number }[] {
+    const { credentials } = this.#parts
+    return credentials.names().flatMap((credential) => {
+      const standing = credentials.standing(credential)
+      return standing === undefined ? [] : [{ credential, leases: standing.leases }]
+    })
+  }
+
   /** How many static credentials there are, and how old. */
-  get secrets(): Pick<SecretAges, 'count' | 'oldestSeconds'> {
+  get secrets(): Pick<SecretAges, 'count' | 'oldestSeconds' | 'secondsOf'> {
     return this.#ages
   }
 

@@ -28,6 +28,7 @@ export interface Counted {
   readonly sinks: readonly SinkFeed[]
   readonly own: {
     readonly secrets: ReturnType<MetricSources['secrets']>
+    readonly leases: ReturnType<MetricSources['leases']>
     readonly selfChecks: SelfCheckState
   }
   readonly holds: { readonly numbers: ReturnType<MetricSources['holds']> }
@@ -82,6 +83,7 @@ export function openRecords(
     tasks: () => counted().room.numbers(),
     sinks: () => counted().sinks.map(({ stats }) => stats),
     secrets: () => counted().own.secrets,
+    leases: () => counted().own.leases,
     selfChecks: () => counted().own.selfChecks,
     journal: () => journal.stats,
     overrides: () => overrides.unreviewed,

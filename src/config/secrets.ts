@@ -7,10 +7,14 @@ import { CredentialStore } from '../credentials/store.ts'
 import { Redactor } from '../inspect/redactor.ts'
 import { compileRe2 } from '../policy/re2.ts'
 import type { Dialer } from '../net/dial.ts'
+import type { Log } from '../record/log.ts'
 import type { TaskRegistry } from '../tasks/registry.ts'
+import type { Task } from '../tasks/task.ts'
 import type { Config } from './config.ts'
 import { openIssuers } from './credentials/issuers.ts'
+import { recordLeases } from './lease-records.ts'
 import { placeholderKey } from './placeholder-key.ts'
+import type { Records } from './records.ts'
 import { ownSecrets, type SecretOwners } from './own-secrets.ts'
 
 /** Credentials, and what masks them. */
@@ -26,7 +30,8 @@ export interface Secrets {
 /** What is made after the secrets and needed once a task uses one. */
 export interface SecretsAround {
   readonly dialer: Dialer
-  readonly room: { readonly registry: Pick<TaskRegistry, 'ancestors'> }
+  readonly room: { readonly registry: Pick<TaskRegistry, 'ancestors' | 'entries' | 'weakest'> }
+  readonly records: Pick<Records, 'recorder' | 'metrics'>
 }
 
 /** Takes secrets out of the texts of the log, once there are any. */
@@ -34,12 +39,18 @@ export interface LogGuard {
   mask: (text: string) => string
 }
 
+/** What secrets are opened with. */
+export interface SecretsOptions {
+  readonly config: Pick<Config, 'credentials' | 'limits' | 'redact' | 'stateDir' | 'upstream'> &
+    SecretOwners
+  readonly environment: Readonly<Record<string, string | undefined>>
+  readonly guard: LogGuard
+  readonly log: Log
+}
+
 /** Makes both; values are known once they are read. */
 export function openSecrets(
-  config: Pick<Config, 'credentials' | 'limits' | 'redact' | 'stateDir' | 'upstream'> &
-    SecretOwners,
-  environment: Readonly<Record<string, string | undefined>>,
-  guard: LogGuard,
+  { config, environment, guard, log }: SecretsOptions,
   around: () => SecretsAround,
 ): Secrets {
   const known = new KnownSecrets()
@@ -59,6 +70,13 @@ export function openSecrets(
       around()
         .room.registry.ancestors(task)
         ?.map((entry) => entry.task) ?? [],
+    activeTask: ({ id }) => activeTask(around().room.registry, id),
+    watcher: recordLeases({
+      credentials: config.credentials,
+      records: () => around().records,
+      taskOf: (id) => around().room.registry.entries.get(id)?.task,
+      log,
+    }),
   })
   for (const [name, value] of ownSecrets(config, environment)) known.learn(name, value)
   const injected = config.credentials.flatMap(({ inject }) =>
@@ -79,6 +97,13 @@ export function openSecrets(
       await Promise.all([credentials.readAll(), proxyPassword?.secret().catch(() => undefined)])
     },
   }
+}
+
+// I9: a task goes on only where those above it do.
+function activeTask(registry: SecretsAround['room']['registry'], id: string): Task | undefined {
+  const entry = registry.entries.get(id)
+  const isActive = entry !== undefined && registry.weakest(entry)?.state === 'active'
+  return isActive ? entry.task : undefined
 }
 
 function openProxyPassword(

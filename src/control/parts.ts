@@ -175,8 +175,22 @@ export interface CredentialView {
   readonly name: string
   readonly hosts: readonly string[]
   readonly inject: string
-  readonly state: 'available' | 'unavailable'
-  readonly static: true
+  /** Kind of what it comes from. */
+  readonly source: string
+  /** Whether its value is the same for all tasks and valid beyond them. */
+  readonly static: boolean
+  /** `idle`: no task has it. */
+  readonly state: 'available' | 'idle' | 'unavailable' | 'backing-off'
+  /** Valid ones that are held, all tasks together. */
+  readonly leases: number
+  /** When the next of them ends. */
+  readonly expires?: string
+  /** Of a static value: since when it is what it is, as far as was seen. */
+  readonly ageSeconds?: number
+  /** What is wrong, in words of the sidecar. */
+  readonly problem?: string
+  /** When its provider is asked again at the soonest. */
+  readonly retry?: string
 }
 
 /** The public key that receipts are signed with, as a JWK. */

@@ -5,7 +5,7 @@ import { createHmac } from 'node:crypto'
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 
-import { reveal } from './reveal.ts'
+import { revealAll } from './reveal.ts'
 import type { Secret } from './secret.ts'
 
 /** What looking needs. */
@@ -14,8 +14,8 @@ export interface SecretAgeOptions {
   /** 32 bytes, of the installation. */
   readonly key: Uint8Array
   readonly names: readonly string[]
-  /** @throws credential-unavailable as a rejection */
-  readonly secretOf: (name: string) => Promise<Secret>
+  /** Undefined: no task has it just now, and it is not asked for. @throws credential-unavailable as a rejection */
+  readonly secretOf: (name: string) => Promise<Secret | undefined>
   /** Told where the file cannot be read or written. */
   readonly onProblem: (error: unknown) => void
   /** Epoch milliseconds. */
@@ -55,6 +55,14 @@ export class SecretAges {
     return since.length === 0 ? 0 : Math.max(0, now - Math.min(...since)) / 1000
   }
 
+  /** Whole seconds since a value is what it is; undefined where it was not seen yet. */
+  secondsOf(name: string): number | undefined {
+    const since = this.#seen.get(name)?.since
+    return since === undefined
+      ? undefined
+      : Math.max(0, Math.floor((this.#options.now() - since) / 1000))
+  }
+
   /** Looks at the values as they are now. @returns names of those that have none */
   async look(): Promise<string[]> {
     const { names, secretOf, now, onProblem } = this.#options
@@ -63,7 +71,7 @@ export class SecretAges {
     for (const name of names) {
       const known = this.#seen.get(name)
       const digest = await secretOf(name).then(
-        (secret) => this.#digestOf(name, secret),
+        (secret) => (secret === undefined ? known?.digest : this.#digestOf(name, secret)),
         // One that is not there just now is not another one.
         () => {
           absent.push(name)
@@ -86,7 +94,7 @@ export class SecretAges {
   #digestOf(name: string, secret: Secret): string {
     return createHmac('sha256', this.#options.key)
       .update(`${PURPOSE}${name}\0`)
-      .update(reveal(secret, 'telling whether it changed'))
+      .update(revealAll(secret, 'telling whether it changed').join('\0'))
       .digest('base64url')
   }
 

@@ -3,7 +3,7 @@
 import type { HolderStanding } from './lease-holder.ts'
 
 /** `idle`: nobody has it, and nobody was refused it. */
-export type CredentialState = 'available' | 'idle' | 'unavailable' | 'backing-off'
+type CredentialState = 'available' | 'idle' | 'unavailable' | 'backing-off'
 
 /** How a credential stands. */
 export interface LeaseStanding {

@@ -71,7 +71,7 @@ export class CredentialStore {
     this.#captures = capturesOf(definitions)
     this.#sources = new Map(
       definitions.flatMap(({ name, source, inject }) => {
-        if (source.kind !== 'local') return []
+        if (source.kind !== 'local' || options.issuers?.has(name) === true) return []
         const form = formOf(source.format, inject)
         const bytesMax = limits.secretBytesMax
         return [[name, openSource(name, source.from, { environment, bytesMax, form, known })]]

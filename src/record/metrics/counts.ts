@@ -14,6 +14,8 @@ export interface MetricSources {
   /** Calls that wait for a person, and what became of them, by action. */
   readonly holds: () => { readonly open: number; readonly actions: ReadonlyMap<string, number> }
   readonly secrets: () => { readonly count: number; readonly oldestSeconds: number }
+  /** Of each credential that is minted, how many leases are held. */
+  readonly leases: () => readonly { readonly credential: string; readonly leases: number }[]
   readonly selfChecks: () => SelfCheckState
   readonly journal: () => {
     readonly available: boolean
@@ -52,6 +54,9 @@ export interface TaskNumbers {
   readonly endings: Durations
 }
 
+/** What came of asking for a credential. */
+export type LeaseOutcome = 'minted' | 'renewed' | 'failed'
+
 /** How a dial ended. */
 export type DialOutcome = 'connected' | 'failed'
 
@@ -69,6 +74,8 @@ export interface Counts {
   /** Refusals by a limit's name, of which there are few. */
   readonly quotas: ReadonlyMap<string, number>
   readonly mints: number
+  /** What came of asking the providers of credentials, by the credential's name. */
+  readonly leases: ReadonlyMap<string, Readonly<Record<LeaseOutcome, number>>>
   readonly dialsConnected: number
   readonly dialsFailed: number
   readonly assertions: number

@@ -13,7 +13,17 @@ import {
 import { DETECTIONS } from '../detect/detections.ts'
 
 /** prom-client wants to know the label names beforehand. */
-const LABEL_NAMES = ['verdict', 'reason', 'outcome', 'sink', 'state', 'type', 'name', 'limit']
+const LABEL_NAMES = [
+  'verdict',
+  'reason',
+  'outcome',
+  'sink',
+  'state',
+  'type',
+  'name',
+  'limit',
+  'credential',
+]
 
 const HOLD_OUTCOMES = ['opened', 'approved', 'denied', 'timed-out', 'used', 'withdrawn'] as const
 
@@ -119,6 +129,15 @@ function registerCounters(registry: Registry, counts: Counts): void {
   counter(registry, 'sallyport_tls_mints_total', 'Leaf certificates made.', (add) => {
     add({}, counts.mints)
   })
+  counter(
+    registry,
+    'sallyport_credential_requests_total',
+    'What came of asking for a credential.',
+    (add) => {
+      for (const [credential, outcomes] of counts.leases)
+        for (const [outcome, count] of Object.entries(outcomes)) add({ credential, outcome }, count)
+    },
+  )
   counter(registry, 'sallyport_assertions_total', 'Errors of the proxy itself.', (add) => {
     add({}, counts.assertions)
   })
@@ -222,6 +241,9 @@ function registerOversight(registry: Registry, sources: MetricSources): void {
     'Since the oldest value of a static credential is what it is.',
     (add) => add({}, secrets().oldestSeconds),
   )
+  gauge(registry, 'sallyport_credential_leases', 'Leases held, by credential.', (add) => {
+    for (const { credential, leases } of sources.leases()) add({ credential }, leases)
+  })
   gauge(
     registry,
     'sallyport_overrides_unreviewed',

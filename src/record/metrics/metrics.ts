@@ -1,10 +1,16 @@
 // What `/metrics` shows, counted: the hot path only adds to plain numbers, and prom-client is loaded by the first who asks
-// (`exposition.ts`). Label values come from closed sets only (verdicts, reasons, names of configured sinks): never a task,
+// (`exposition.ts`). Label values come from closed sets only (verdicts, reasons, names of configured sinks and credentials): never a task,
 // a host or a rule, which a sandbox could see or grow without bound.
 // Made by `config/records.ts`, counted by `recorder.ts`, shown by the health listener.
 
 import type { Reason } from '../../errors.ts'
-import { DECISION_SECONDS, DurationCounts, type DialOutcome, type MetricSources } from './counts.ts'
+import {
+  DECISION_SECONDS,
+  DurationCounts,
+  type DialOutcome,
+  type LeaseOutcome,
+  type MetricSources,
+} from './counts.ts'
 import type { DetectionName } from '../detect/detections.ts'
 import type { Exposition } from './exposition.ts'
 
@@ -21,6 +27,7 @@ export class Metrics {
     detections: new Map<DetectionName, number>(),
     quotas: new Map<string, number>(),
     mints: 0,
+    leases: new Map<string, Record<LeaseOutcome, number>>(),
     dialsConnected: 0,
     dialsFailed: 0,
     assertions: 0,
@@ -62,6 +69,14 @@ export class Metrics {
   /** Counts a leaf certificate made. */
   countMint(): void {
     this.#counts.mints += 1
+  }
+
+  /** Counts what came of asking for a credential, by its name in the configuration. */
+  countLease(credential: string, outcome: LeaseOutcome): void {
+    const { leases } = this.#counts
+    const counts = leases.get(credential) ?? { minted: 0, renewed: 0, failed: 0 }
+    counts[outcome] += 1
+    leases.set(credential, counts)
   }
 
   /** Counts an attempt to connect to an upstream. */

@@ -120,6 +120,7 @@ const CHANGES: Readonly<Record<string, Activity>> = {
   'kill-switch-thrown': 9,
   'kill-switch-lifted': 8,
   'credential-leased': 1,
+  'credential-refreshed': 3,
   'credential-revoked': 4,
   'rules-loaded': 3,
   'rules-refused': 3,

@@ -7,6 +7,7 @@ import path from 'node:path'
 import t from 'tap'
 
 import { loadConfig } from '../../../src/config/load.ts'
+import { makeLog } from '../../../src/record/log.ts'
 import { openSecrets } from '../../../src/config/secrets.ts'
 import type { Redactor } from '../../../src/inspect/redactor.ts'
 import { eventRecord } from '../../../src/record/ecs.ts'
@@ -30,7 +31,8 @@ function redactorOf(text: string, environment: Record<string, string> = {}): Red
   if (config === undefined) throw new Error(JSON.stringify(problems))
   const stateDir = directory
   const guard = { mask: (line: string): string => line }
-  return openSecrets({ ...config, stateDir }, environment, guard, () => {
+  const log = makeLog({ level: 'silent' })
+  return openSecrets({ config: { ...config, stateDir }, environment, guard, log }, () => {
     throw new Error('nothing is dialed')
   }).redactor
 }

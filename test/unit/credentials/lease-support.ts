@@ -80,7 +80,7 @@ export function taskOf(id: string, more: Partial<Task> = {}): Task {
 }
 
 /** Everything that was told, in order. */
-export class Told implements LeaseWatcher {
+class Told implements LeaseWatcher {
   readonly minted: LeaseView[] = []
   readonly leased: LeaseView[] = []
   readonly refreshed: Refresh[] = []
@@ -113,7 +113,7 @@ export class Told implements LeaseWatcher {
 }
 
 /** An issuer that numbers what it gives, with a life of an hour. */
-export class FakeIssuer implements Issuer {
+class FakeIssuer implements Issuer {
   isStatic = false
   requests: MintRequest[] = []
   lifeMs: number | undefined = HOUR

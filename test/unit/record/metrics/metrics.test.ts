@@ -36,6 +36,7 @@ void t.test(
       holds: () => ({ open: 2, actions: new Map([['hold-opened', 3]]) }),
       overrides: () => 4,
       secrets: () => ({ count: 3, oldestSeconds: 60 }),
+      leases: () => [{ credential: 'api', leases: 2 }],
       selfChecks: () => ({
         at: 5000,
         results: [

@@ -241,6 +241,8 @@ function events(): RecordBody[] {
       'override-reviewed',
       'self-check',
       'credential-leased',
+      'credential-refreshed',
+      'credential-unavailable',
       'credential-revoked',
       'an-action-of-tomorrow',
     ].map((action) => eventRecord(action, { now: NOW, detail: { principal: 'ci', count: 3 } })),
