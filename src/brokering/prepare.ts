@@ -4,18 +4,34 @@ import type { Call, Cleared, ClientSide, Outgoing, Prepared, Received } from '..
 import type { CredentialDefinition } from '../credentials/definition.ts'
 import type { Secret } from '../credentials/secret.ts'
 import { EgressError } from '../errors.ts'
-import { finisherOf, type Finisher } from '../inject/finish.ts'
+import { bodyPlacesOf, dropFromBody, isInBody } from '../inject/drop-from-body.ts'
+import { finisherOf, type Finished, type Finisher, type Unfinished } from '../inject/finish.ts'
 import { prepareHead, type PreparedHead } from '../inject/prepare.ts'
 import type { Parts } from '../stages.ts'
-import { NO_BODY } from '../wire/body.ts'
-import { guardBody, takeWhole, wholeBody } from './body.ts'
+import { NO_BODY, type Body } from '../wire/body.ts'
+import type { CanonicalRequest } from '../wire/receive.ts'
+import { guardBody, holdsText, takeWhole, tellPlaceholder, wholeBody } from './body.ts'
 
 interface Added {
   readonly definition: CredentialDefinition
   readonly secret: Secret
+  readonly placeholder: string
 }
 
-/** Writes what leaves. @param client undefined: no body leaves @throws credential-unavailable, body-too-large */
+/** What is done once the head is written. */
+interface Last {
+  readonly head: PreparedHead
+  readonly added: Added | undefined
+  readonly finisher: Finisher | undefined
+  /** Places in the body that the client must not fill. */
+  readonly dropped: ReturnType<typeof bodyPlacesOf>
+  /** The credential on record where something was dropped. */
+  readonly whose: string | undefined
+}
+
+const NO_PLACES: Last['dropped'] = []
+
+/** Writes what leaves. @param client undefined: no body leaves @throws credential-unavailable, body-too-large, malformed-body */
 export async function prepare<C extends Call & Received & Cleared>(
   call: C,
   client: ClientSide | undefined,
@@ -30,7 +46,9 @@ export async function prepare<C extends Call & Received & Cleared>(
   const added = definition && {
     definition,
     secret: await parts.credentials.secretFor(call.identity.task, definition.name),
+    placeholder: parts.credentials.placeholder(call.identity.task.id, definition.name),
   }
+  const brokered = parts.credentials.definitionsFor(request.endpoint)
   const head = prepareHead({
     headers: call.inspection?.rewriteHead(request.headers) ?? request.headers,
     path: request.path.raw,
@@ -39,54 +57,93 @@ export async function prepare<C extends Call & Received & Cleared>(
     scheme: request.scheme,
     obligations: decision.obligations,
     addresses: decision.addresses,
-    brokered: parts.credentials.definitionsFor(request.endpoint),
+    brokered,
     ...(added && { credential: added }),
   })
   if (head.used) call.credential = head.used
   const finisher = added && finisherOf(added.definition.inject)
+  const dropped =
+    decision.obligations.clientAuth === 'pass'
+      ? NO_PLACES
+      : bodyPlacesOf(brokered, head.headers, definition)
+  if (finisher !== undefined || dropped.length > 0) {
+    const whose = added?.definition.name ?? brokered[0]?.name
+    call.prepare(await finish(call, { head, added, finisher, dropped, whose }, client, parts))
+    return call
+  }
   const { headers, path } = head
-  if (added === undefined || finisher === undefined) {
-    const body = client ? guardBody(call, client, parts) : NO_BODY
-    call.prepare({ headers, path, body, ...(added && { secret: added.secret }) })
-  } else call.prepare(await finish(call, head, added, finisher, client, parts))
+  const body = client ? guardBody(call, client, parts) : NO_BODY
+  call.prepare({ headers, path, body, ...(added && { secret: added.secret }) })
   return call
 }
 
 async function finish(
   call: Call & Received & Cleared,
-  { headers, path }: PreparedHead,
-  { definition, secret }: Added,
-  finisher: Finisher,
+  { head, added, finisher, dropped, whose }: Last,
   client: ClientSide | undefined,
   parts: Parts,
 ): Promise<Outgoing> {
-  const { request, identity } = call
-  const { inject, name } = definition
-  const unfinished = {
+  const { request } = call
+  const { secret } = added ?? {}
+  const unfinished = unfinishedOf(call, head, added)
+  const own = added && isInBody(added.definition.inject) ? added.definition.name : undefined
+  const body = client ? guardBody(call, client, parts, own) : NO_BODY
+  const isAsked = added !== undefined && finisher?.needsBody(added.definition.inject, unfinished)
+  const isWhole = isAsked === true || (dropped.length > 0 && body.length !== 0)
+  if (isWhole && request.expectsContinue) client?.sendContinue()
+  let bytes = isWhole ? await takeWhole(call, body, parts) : undefined
+  if (bytes !== undefined && dropped.length > 0) {
+    const edited = dropFromBody(dropped, head.headers, bytes)
+    ;({ bytes } = edited)
+    if (edited.stood && whose !== undefined) call.credential ??= { name: whose, action: 'dropped' }
+  }
+  const onGiven = (count: number): void => parts.shares.letGo(call, count)
+  const source = bytes === undefined ? body : wholeBody(bytes, body.trailers, onGiven)
+  if (added === undefined || finisher === undefined || secret === undefined)
+    return {
+      ...outgoing(request, head, source, bytes?.length),
+      ...(secret && { secret }),
+    }
+  const { inject, name } = added.definition
+  const finished = finisher.finish(inject, unfinished, isAsked === true ? bytes : undefined, secret)
+  const { through, certificate, body: sent } = finished
+  call.credential = { name, action: finished.isReplaced ? 'replaced' : 'injected' }
+  if (own !== undefined && sent && holdsText(sent, added.placeholder))
+    tellPlaceholder(call, parts, own)
+  const leaving =
+    sent === undefined ? (through?.wrap(source) ?? source) : wholeBody(sent, body.trailers, onGiven)
+  const length = sent?.length ?? (through ? through.length : bytes?.length)
+  return {
+    ...outgoing(request, finished, leaving, length),
+    secret,
+    ...(certificate && { certificate }),
+  }
+}
+
+function unfinishedOf(
+  { request }: Call & Received,
+  { headers, path }: PreparedHead,
+  added: Added | undefined,
+): Unfinished {
+  return {
     method: request.method,
     endpoint: request.endpoint,
     scheme: request.scheme,
     headers,
     path,
     asked: { headers: request.headers, query: request.query },
-    placeholder: parts.credentials.placeholder(identity.task.id, name),
+    placeholder: added?.placeholder ?? '',
     now: Date.now(),
   }
-  const body = client ? guardBody(call, client, parts, name) : NO_BODY
-  const isWhole = finisher.needsBody(inject, unfinished)
-  if (isWhole && request.expectsContinue) client?.sendContinue()
-  const bytes = isWhole ? await takeWhole(body, parts.limits.signedBodyBytesMax) : undefined
-  const finished = finisher.finish(inject, unfinished, bytes, secret)
-  const { through, certificate } = finished
-  call.credential = { name, action: finished.isReplaced ? 'replaced' : 'injected' }
-  const sent = finished.body ?? bytes
-  const length = sent === undefined ? through?.length : sent.length
-  return {
-    headers: finished.headers,
-    path: finished.path,
-    body: sent === undefined ? (through?.wrap(body) ?? body) : wholeBody(sent, body.trailers),
-    secret,
-    ...(length !== undefined && { framing: { kind: 'length', length } }),
-    ...(certificate && { certificate }),
-  }
+}
+
+// What never had a body says nothing of its length.
+function outgoing(
+  { framing }: CanonicalRequest,
+  { headers, path }: Pick<Finished, 'headers' | 'path'>,
+  body: Body,
+  length: number | undefined,
+): Outgoing {
+  const isSaid = length !== undefined && (length > 0 || framing.kind !== 'none')
+  return { headers, path, body, ...(isSaid && { framing: { kind: 'length', length } }) }
 }

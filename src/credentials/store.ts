@@ -10,7 +10,7 @@ import type { Endpoint } from '../wire/authority.ts'
 import type { KnownSecrets } from './known-secrets.ts'
 import { derivePlaceholder } from './placeholder.ts'
 import type { Secret } from './secret.ts'
-import type { CredentialDefinition, Injection } from './definition.ts'
+import { HEAD_KINDS, type CredentialDefinition, type Injection } from './definition.ts'
 import type { Issuer } from './issuer.ts'
 import { Leases } from './leases.ts'
 import { openSource, type LocalForm, type SecretSource } from './local-source.ts'
@@ -30,7 +30,6 @@ export interface CredentialStoreOptions {
 }
 
 const NONE: readonly CredentialDefinition[] = []
-const HEAD_KINDS: ReadonlySet<string> = new Set(['bearer', 'basic', 'header', 'query'])
 const NO_SECRETS: readonly Secret[] = []
 // Placeholders are derived, so one that was pushed out is made again.
 const TASKS_KEPT_MAX = 1000
@@ -177,7 +176,7 @@ function groupByHost(
 // What stands in a head is checked for it; the rest is checked where it is used.
 function formOf(format: 'text' | 'json', { kind }: Injection): LocalForm {
   if (format === 'json') return 'parts'
-  return HEAD_KINDS.has(kind) ? 'header' : 'text'
+  return HEAD_KINDS.includes(kind) ? 'header' : 'text'
 }
 
 function unknown(name: string): EgressError {

@@ -8,6 +8,8 @@ import type { Endpoint } from '../wire/authority.ts'
 import type { RawHeaders } from '../wire/body.ts'
 import { decodePercent } from '../wire/percent.ts'
 import { base64TracesOf, TextFinder } from '../wire/text-finder.ts'
+import { splitCookies } from './cookies.ts'
+import { isOwnSegment } from './path-segment.ts'
 import { isOwnHost, placeHeader, placeText } from './places.ts'
 import { splitQuery, type QueryPart } from './query.ts'
 
@@ -43,8 +45,10 @@ export function screenPlaceholders(input: ScreenInput): readonly string[] {
   if (placeholders.size === 0) return []
   const finder = finderOf(placeholders)
   const found = new Set<string>()
-  const rest = findIn(finder, endpoint.host) ?? findIn(finder, path)
-  if (rest) throw misused(rest, 'target')
+  const inHost = findIn(finder, endpoint.host)
+  if (inHost) throw misused(inHost, 'target')
+  const inPath = findIn(finder, path)
+  if (inPath) screenPath(finder, inPath, path, found, endpoint)
   if (query !== undefined && findIn(finder, query))
     for (const part of splitQuery(query)) {
       const held = findIn(finder, part.text)
@@ -56,9 +60,51 @@ export function screenPlaceholders(input: ScreenInput): readonly string[] {
     const inName = findIn(finder, name)
     if (inName) throw misused(inName, 'header name')
     const held = findIn(finder, value)
-    if (held) take(held, isRightHeader(held, name, value), 'header', found, endpoint)
+    if (held && name.toLowerCase() === 'cookie') screenCookies(finder, held, value, found, endpoint)
+    else if (held) take(held, isRightHeader(held, name, value), 'header', found, endpoint)
   }
   return [...found]
+}
+
+// In one segment alone, exactly as it is written there; what lies across segments is in none.
+function screenPath(
+  finder: TextFinder<Held>,
+  inPath: Held,
+  path: string,
+  found: Set<string>,
+  endpoint: ScreenInput['endpoint'],
+): void {
+  let isFound = false
+  for (const [number, text] of path.split('/').entries()) {
+    const held = findIn(finder, text)
+    if (held === undefined) continue
+    const { inject } = held.definition
+    const isOwn = inject.kind === 'path' && isOwnSegment(inject, number, text, held.placeholder)
+    take(held, isOwn, 'target', found, endpoint)
+    isFound = true
+  }
+  if (!isFound) throw misused(inPath, 'target')
+}
+
+// One cookie each may hold its own.
+function screenCookies(
+  finder: TextFinder<Held>,
+  inField: Held,
+  field: string,
+  found: Set<string>,
+  endpoint: ScreenInput['endpoint'],
+): void {
+  let isFound = false
+  for (const { text, name, value } of splitCookies(field)) {
+    const held = findIn(finder, text)
+    if (held === undefined) continue
+    const { definition, placeholder } = held
+    const { inject } = definition
+    const isOwn = inject.kind === 'cookie' && name === inject.name && value === placeholder
+    take(held, isOwn, 'header', found, endpoint)
+    isFound = true
+  }
+  if (!isFound) throw misused(inField, 'header')
 }
 
 function findIn(finder: TextFinder<Held>, text: string): Held | undefined {

@@ -124,8 +124,8 @@ void t.test('keys that this version does not serve are refused by name', (t) => 
     'task.credentials': `${TASK}  credentials: []`,
     'credentials.a.source.vault':
       'credentials: { a: { source: { vault: {}, env: A }, inject: { bearer: true }, hosts: [a.test] } }',
-    'credentials.a.inject.json':
-      'credentials: { a: { source: { env: A }, inject: { json: {}, bearer: true }, hosts: [a.test] } }',
+    'credentials.a.inject.body':
+      'credentials: { a: { source: { env: A }, inject: { body: {}, bearer: true }, hosts: [a.test] } }',
   }
   for (const name of ['pdp', 'fleet', 'console']) keys[name] = `${name}: {}`
   for (const [key, text] of Object.entries(keys)) {
