@@ -46,7 +46,10 @@ export async function prepare<C extends Call & Received & Cleared>(
   const added = definition && {
     definition,
     secret: await parts.credentials.secretFor(call.identity.task, definition.name),
-    placeholder: parts.credentials.placeholder(call.identity.task.id, definition.name),
+    // Derived where it is asked for: most places have no use for it.
+    get placeholder(): string {
+      return parts.credentials.placeholder(call.identity.task.id, definition.name)
+    },
   }
   const brokered = parts.credentials.definitionsFor(request.endpoint)
   const head = prepareHead({
@@ -63,7 +66,7 @@ export async function prepare<C extends Call & Received & Cleared>(
   if (head.used) call.credential = head.used
   const finisher = added && finisherOf(added.definition.inject)
   const dropped =
-    decision.obligations.clientAuth === 'pass'
+    brokered.length === 0 || decision.obligations.clientAuth === 'pass'
       ? NO_PLACES
       : bodyPlacesOf(brokered, head.headers, definition)
   if (finisher !== undefined || dropped.length > 0) {

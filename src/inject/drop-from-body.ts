@@ -25,10 +25,13 @@ export function bodyPlacesOf(
   own: CredentialDefinition | undefined,
 ): readonly BodyInjection[] {
   return brokered
-    .filter((definition) => definition !== own)
     .map(({ inject }) => inject)
     .filter(isInBody)
-    .filter(({ kind }) => mayBeBody(kind, headers))
+    .filter((place) => mayBeBody(place.kind, headers) && !isSamePlace(place, own?.inject))
+}
+
+function isSamePlace(one: BodyInjection, other: Injection | undefined): boolean {
+  return JSON.stringify(one) === JSON.stringify(other)
 }
 
 /** Takes places out. @throws malformed-body where nobody can say what stands there */

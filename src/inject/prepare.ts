@@ -120,10 +120,8 @@ function choosePlace(
   return isAddedLast(inject) ? { text: '' } : placeValue(credential, path)
 }
 
-function placeValue(
-  { definition, secret, placeholder }: NonNullable<PrepareInput['credential']>,
-  path: string,
-): Place {
+function placeValue(credential: NonNullable<PrepareInput['credential']>, path: string): Place {
+  const { definition, secret } = credential
   const { name, inject } = definition
   const value = reveal(secret, 'inject')
   // Anything else would break the head, or be changed on the way.
@@ -136,7 +134,7 @@ function placeValue(
     return { cookie: inject.name, text }
   }
   if (inject.kind !== 'path') return { header: placeHeader(inject), text }
-  const placed = replaceSegment(inject, path, placeholder, value)
+  const placed = replaceSegment(inject, path, credential.placeholder, value)
   if (placed === undefined) throw unavailable(name, 'its place in the path is not there')
   return { path: placed, text }
 }

@@ -39,16 +39,17 @@ const jsonServer: Handler = (_request, body) => ({
 })
 
 void t.test('credentials in bodies', async (t) => {
-  const [form, json, both, other, moved] = await Promise.all([
+  const [form, json, both, other] = await Promise.all([
     startSecure(['form.test'], formServer),
     startSecure(['json.test'], jsonServer),
     startSecure(['both.test'], () => ({ body: 'ok' })),
     startSecure(['other.test'], () => ({ body: 'ok' })),
-    startSecure(['moved.test'], () => ({
-      status: 307,
-      headers: ['Location', `https://other.test:${other.port}/landed`],
-    })),
   ])
+  const landing = `https://other.test:${other.port}/landed`
+  const moved = await startSecure(['moved.test'], () => ({
+    status: 307,
+    headers: ['Location', landing],
+  }))
   const http2 = await startHttp2(pki.issue({ names: ['http2.test'] }))
   t.teardown(() =>
     Promise.all([form, json, both, other, moved, http2].map((upstream) => upstream.close())),
