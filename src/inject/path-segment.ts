@@ -5,8 +5,8 @@ import type { Injection } from '../credentials/definition.ts'
 
 type PathInjection = Extract<Injection, { readonly kind: 'path' }>
 
-/** Writes what stands there for a value: of a placeholder as the client sends it. */
-export function segmentText({ format }: PathInjection, value: string): string {
+// Of a placeholder as the client sends it.
+function segmentText({ format }: PathInjection, value: string): string {
   return format.replace('{}', () => encodeSegment(value))
 }
 

@@ -24,6 +24,8 @@ const SECRETS = {
   SHARED: 'canary-shared-4455aabbcc',
 }
 const KEY = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+// A call on a busy machine; its connection closes behind it.
+const WAIT_MS = 20_000
 const LOOPBACK = 'addresses: [127.0.0.0/8]'
 const UNAVAILABLE = /^HTTP\/1\.1 502 Sallyport: credential-unavailable/
 const MISUSED = /^HTTP\/1\.1 403 Sallyport: placeholder-misused/
@@ -105,6 +107,7 @@ void t.test('credentials in heads', async (t) => {
         headers,
         ...(body !== undefined && { body }),
       }),
+      WAIT_MS,
     )
 
   scenario(
@@ -165,7 +168,7 @@ void t.test('credentials in heads', async (t) => {
     t.notMatch(last().rawHeaders.join(' '), /mine/)
     const chunked = request('POST', '/github', at.hook, { headers: ['Transfer-Encoding: chunked'] })
     t.match(
-      await exchange(await cx.secure(at.hook), `${chunked}2\r\nab\r\n0\r\n\r\n`),
+      await exchange(await cx.secure(at.hook), `${chunked}2\r\nab\r\n0\r\n\r\n`, WAIT_MS),
       /^HTTP\/1\.1 200/,
     )
     t.equal(
@@ -243,7 +246,7 @@ void t.test('credentials in heads', async (t) => {
   scenario(t, 'TRACE would say what was sent: it is refused', options, async (cx, t) => {
     const trace = request('TRACE', '/with', at.cookie)
     t.match(
-      await exchange(await cx.secure(at.cookie), trace),
+      await exchange(await cx.secure(at.cookie), trace, WAIT_MS),
       /^HTTP\/1\.1 403 Sallyport: method-not-allowed/,
     )
     t.match(await call(cx, at.cookie, '/with'), /^HTTP\/1\.1 200/)

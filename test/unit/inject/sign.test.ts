@@ -28,8 +28,14 @@ const MESSAGE = {
   scheme: 'https',
   path: '/foo?param=Value&Pet=dog',
   headers: [
-    ...['Host', 'example.com', 'Date', 'Tue, 20 Apr 2021 02:07:55 GMT'],
-    ...['Content-Type', 'application/json', 'Content-Length', '18'],
+    'Host',
+    'example.com',
+    'Date',
+    'Tue, 20 Apr 2021 02:07:55 GMT',
+    'Content-Type',
+    'application/json',
+    'Content-Length',
+    '18',
   ],
 } as const
 const CREATED = 1_618_884_473
