@@ -7,15 +7,7 @@
 
 import type { Duplex } from 'node:stream'
 
-import type {
-  Call,
-  Cleared,
-  ClientSide,
-  Decided,
-  Prepared,
-  Received,
-  UnreadSocket,
-} from './call.ts'
+import type { Call, ClientSide, Decided, Prepared, Received, UnreadSocket } from './call.ts'
 import { prepare } from './brokering/prepare.ts'
 import { sendWithCredential } from './brokering/resend.ts'
 import { takeResponse } from './brokering/response.ts'
@@ -214,8 +206,9 @@ async function admit(
   return prepare(await clear(decided, parts), client, parts)
 }
 
-function permitRequest(call: Call & Received & Cleared): CallPermit {
-  return permitCall(call, call.request.endpoint, call.request.scheme === 'https')
+function permitRequest(call: Call & Received & Prepared): CallPermit {
+  const { request, outgoing } = call
+  return permitCall(call, request.endpoint, request.scheme === 'https', outgoing.certificate)
 }
 
 // I2: a tunnel without inspection is judged by its name, and for `tls` by what the ClientHello says, before anything is dialed.

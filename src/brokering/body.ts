@@ -19,7 +19,7 @@ export function guardBody(
   parts: Parts,
   own?: string,
 ): Body {
-  const { bodyBytesMax, placeholderInBody } = call.decision.obligations
+  const { bodyBytesMax } = call.decision.obligations
   const body = call.inspection?.body ?? client.body
   if (body.length === 0) return body
   const counted = call.charge?.countsOut === true ? meterBody(body, call.charge) : body
@@ -27,22 +27,43 @@ export function guardBody(
   const placeholders = parts.credentials.placeholders(call.identity.task.id)
   if (placeholders.size === 0) return bounded
   return watchBody(bounded, placeholders, (credential) => {
-    if (credential === own) return
-    parts.recorder.recordPlaceholderInBody(call, credential)
-    if (placeholderInBody === 'refuse')
-      throw new EgressError('placeholder-misused', { place: 'body' })
+    if (credential !== own) tellPlaceholder(call, parts, credential)
   })
 }
 
-/** Reads a body to its end. @throws body-too-large; what broke it off */
-export async function takeWhole(body: Body, bytesMax: number): Promise<Uint8Array> {
-  const { chunks, isWhole } = await readWhole(body, bytesMax, () => undefined)
+/** Tells of a placeholder in a body where it stands for nothing. @throws placeholder-misused where the rule refuses it */
+export function tellPlaceholder(call: Call & Decided, parts: Parts, credential: string): void {
+  parts.recorder.recordPlaceholderInBody(call, credential)
+  if (call.decision.obligations.placeholderInBody === 'refuse')
+    throw new EgressError('placeholder-misused', { place: 'body' })
+}
+
+/** Whether some bytes hold a text of ASCII. */
+export function holdsText(bytes: Uint8Array, text: string): boolean {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes(text, 0, 'latin1')
+}
+
+/**
+ * Reads a body to its end; its bytes count against the task's share as long as they wait.
+ * @throws body-too-large; busy; what broke it off
+ */
+export async function takeWhole(
+  call: Call,
+  body: Body,
+  { limits, shares }: Parts,
+): Promise<Uint8Array> {
+  const { signedBodyBytesMax: bytesMax } = limits
+  const { chunks, isWhole } = await readWhole(body, bytesMax, (bytes) => shares.hold(call, bytes))
   if (!isWhole) throw new EgressError('body-too-large', { bytesMax })
   return joinChunks(chunks)
 }
 
-/** A body that is all there. */
-export function wholeBody(bytes: Uint8Array, trailers: RawHeaders): Body {
+/** A body that is all there. @param onGiven told once it is not kept any more */
+export function wholeBody(
+  bytes: Uint8Array,
+  trailers: RawHeaders,
+  onGiven: (bytes: number) => void = () => undefined,
+): Body {
   if (bytes.length === 0) return NO_BODY
   let rest: Uint8Array | null = bytes
   let broken: Error | undefined
@@ -53,6 +74,7 @@ export function wholeBody(bytes: Uint8Array, trailers: RawHeaders): Body {
       if (broken) throw broken
       const chunk = rest
       rest = null
+      if (chunk) onGiven(chunk.length)
       return chunk
     },
     wait: () => Promise.resolve(),

@@ -8,7 +8,7 @@ const RESERVED_KEYS: Readonly<Record<string, readonly string[]>> = {
   task: ['parent', 'depth', 'heartbeat', 'hooks', 'require', 'credentials'],
   'task.identity': ['subject'],
   'credentials.*.source': ['github', 'gcp', 'aws', 'azure', 'kubernetes'],
-  'credentials.*.inject': ['json', 'form', 'body', 'sigv4', 'mtls', 'sign'],
+  'credentials.*.inject': ['body', 'sigv4'],
   'sinks.*': ['loki', 'kafka', 'webhook'],
 }
 

@@ -2,6 +2,7 @@
 // sandbox. Data only; made by `config/`, read by `inject/` and this room.
 
 import type { Endpoint } from '../wire/authority.ts'
+import type { HmacInjection, HttpSignatureInjection } from './signing.ts'
 import type { SourceDefinition } from './source-definition.ts'
 
 /** Where a credential stands in a request. */
@@ -11,6 +12,27 @@ export type Injection =
   /** `{}` in the format is the value. */
   | { readonly kind: 'header'; readonly name: string; readonly format: string }
   | { readonly kind: 'query'; readonly name: string }
+  | { readonly kind: 'cookie'; readonly name: string }
+  /** One segment, counted from 1; `{}` in the format is the value. */
+  | { readonly kind: 'path'; readonly segment: number; readonly format: string }
+  /** A field of a form. */
+  | { readonly kind: 'form'; readonly field: string }
+  /** A member of a JSON body, by the names on the way to it. @see RFC 6901 */
+  | { readonly kind: 'json'; readonly pointer: readonly string[] }
+  /** A certificate, shown by TLS. */
+  | { readonly kind: 'mtls' }
+  | HmacInjection
+  | HttpSignatureInjection
+
+/** The kinds that stand in a head, as they are written once the call is judged; the others are added last. */
+export const HEAD_KINDS: readonly Injection['kind'][] = [
+  'bearer',
+  'basic',
+  'header',
+  'query',
+  'cookie',
+  'path',
+]
 
 /** The name of some characters. */
 export type Alphabet = 'alphanumeric' | 'lower' | 'upper' | 'base32' | 'hex' | 'digits'

@@ -4,6 +4,9 @@
 import type { Secret } from './secret.ts'
 import { partsOf, valueOf } from './vault.ts'
 
+const CERTIFICATES = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
+const KEY = /-----BEGIN ((?:[A-Z]+ )?PRIVATE KEY)-----[^-]+-----END \1-----/
+
 /**
  * Reveals the value of a secret; empty where it has only parts.
  * @param _use what for, in a word: makes every call site say so
@@ -21,4 +24,19 @@ export function revealPart(secret: Secret, part: string, _use: string): string |
 export function revealAll(secret: Secret, _use: string): readonly string[] {
   const { value = '', ...parts } = partsOf(secret)
   return [value, ...Object.values(parts)].filter((text) => text !== '')
+}
+
+/**
+ * Reveals a certificate, the leaf first, and its key, in PEM: two parts of a secret, or both in one text as files of many programs
+ * have them; undefined where it has not both.
+ * @param use what for, in a word
+ */
+export function revealCertificate(
+  secret: Secret,
+  use: string,
+): { readonly certPem: string; readonly keyPem: string } | undefined {
+  const text = reveal(secret, use)
+  const certPem = revealPart(secret, 'certificate', use) ?? text.match(CERTIFICATES)?.join('\n')
+  const keyPem = revealPart(secret, 'key', use) ?? KEY.exec(text)?.[0]
+  return certPem === undefined || keyPem === undefined ? undefined : { certPem, keyPem }
 }

@@ -13,7 +13,12 @@ import type { KnownSecrets } from './known-secrets.ts'
 import { derivePlaceholder, piecesOf, type HeldPlaceholder } from './placeholder.ts'
 import { revealAll } from './reveal.ts'
 import type { Secret } from './secret.ts'
-import { placeholdersOf, type CredentialDefinition, type Injection } from './definition.ts'
+import {
+  HEAD_KINDS,
+  placeholdersOf,
+  type CredentialDefinition,
+  type Injection,
+} from './definition.ts'
 import type { Issuer } from './issuer.ts'
 import type { DroppedLease } from './lease.ts'
 import type { LeaseStanding } from './lease-standing.ts'
@@ -40,7 +45,6 @@ export interface CredentialStoreOptions {
 }
 
 const NONE: readonly CredentialDefinition[] = []
-const HEAD_KINDS: ReadonlySet<string> = new Set(['bearer', 'basic', 'header', 'query'])
 const NO_SECRETS: readonly Secret[] = []
 const NO_CAPTURES: readonly Capture[] = []
 // Placeholders are derived, so one that was pushed out is made again.
@@ -279,7 +283,7 @@ function groupByHost(
 // What stands in a head is checked for it; the rest is checked where it is used.
 function formOf(format: 'text' | 'json', { kind }: Injection): LocalForm {
   if (format === 'json') return 'parts'
-  return HEAD_KINDS.has(kind) ? 'header' : 'text'
+  return HEAD_KINDS.includes(kind) ? 'header' : 'text'
 }
 
 function unknown(name: string): EgressError {

@@ -88,8 +88,8 @@ class Http2Sending {
   #begin(call: Call & Prepared, options: SendOptions, session: UpstreamSession): void {
     const { pool, request, body, limits, onInformational } = options
     call.upstream = upstreamOf(session.dialed)
-    const { method, framing, headers: received } = request
-    const { headers, path } = call.outgoing
+    const { method, headers: received } = request
+    const { headers, path, framing = request.framing } = call.outgoing
     let exchange: Http2Exchange
     try {
       exchange = new Http2Exchange(session, {

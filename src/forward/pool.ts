@@ -1,9 +1,11 @@
-// Upstream connections kept for reuse: never between tasks, never to another address policy, bounded in number and age.
+// Upstream connections kept for reuse: never between tasks, never to another address policy or
+// with another certificate, bounded in number and age.
 // Every connection is dialed by `net/dial.ts` with the permit of the call that needs it. Called by `forward/request.ts`.
 
 import { LRUCache } from 'lru-cache'
 
 import type { Call } from '../call.ts'
+import type { Secret } from '../credentials/secret.ts'
 import { DeadlineSweep, type Timed } from '../deadlines.ts'
 import { EgressError, type Reason } from '../errors.ts'
 import type { Limits } from '../limits.ts'
@@ -205,6 +207,22 @@ export class UpstreamPool {
   }
 }
 
-function keyOf({ taskId, tls, endpoint }: CallPermit): string {
-  return `${taskId} ${tls ? 'tls' : 'tcp'} ${endpoint.host} ${endpoint.port}`
+// What was opened with a certificate is for calls with that one, as it was then.
+function keyOf({ taskId, tls, endpoint, certificate }: CallPermit): string {
+  const kind = tls ? `tls${numberOf(certificate)}` : 'tcp'
+  return `${taskId} ${kind} ${endpoint.host} ${endpoint.port}`
+}
+
+const numbers = new WeakMap<Secret, number>()
+let count = 0
+
+function numberOf(certificate: Secret | undefined): string {
+  if (certificate === undefined) return ''
+  let number = numbers.get(certificate)
+  if (number === undefined) {
+    count += 1
+    number = count
+    numbers.set(certificate, number)
+  }
+  return `#${number}`
 }

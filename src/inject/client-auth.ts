@@ -3,7 +3,8 @@
 
 import type { CredentialDefinition } from '../credentials/definition.ts'
 import { decodePercent } from '../wire/percent.ts'
-import { placeHeader } from './places.ts'
+import { readHeaderName } from './header-name.ts'
+import { headersOf, parameterOf } from './places.ts'
 
 /** Header fields, lower case. */
 export const CLIENT_AUTH_HEADERS: readonly string[] = [
@@ -67,20 +68,14 @@ export function clientAuthOf(brokered: readonly CredentialDefinition[]): ClientA
     const headers = new Set(CLIENT_AUTH_HEADERS)
     const query = new Set(CLIENT_AUTH_QUERY)
     for (const { inject } of brokered) {
-      const header = placeHeader(inject)
-      if (header !== undefined) headers.add(readHeaderName(header))
-      if (inject.kind === 'query') query.add(inject.name.toLowerCase())
+      for (const header of headersOf(inject)) headers.add(readHeaderName(header))
+      const parameter = parameterOf(inject)
+      if (parameter !== undefined) query.add(parameter.toLowerCase())
     }
     places = { headers, query }
     known.set(brokered, places)
   }
   return places
-}
-
-/** Reads a header's name as upstreams do that make variables of names: `X_Api_Key` is X-Api-Key to them. */
-export function readHeaderName(name: string): string {
-  const lower = name.toLowerCase()
-  return lower.includes('_') ? lower.replaceAll('_', '-') : lower
 }
 
 /**

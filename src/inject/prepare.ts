@@ -7,21 +7,22 @@ import assert from 'node:assert'
 import { reveal } from '../credentials/reveal.ts'
 import type { Secret } from '../credentials/secret.ts'
 import type { CredentialDefinition } from '../credentials/definition.ts'
-import { EgressError } from '../errors.ts'
+import type { EgressError } from '../errors.ts'
 import type { AddressPolicy, Obligations } from '../policy/decision.ts'
 import { formatAuthority, type Endpoint } from '../wire/authority.ts'
 import type { RawHeaders } from '../wire/body.ts'
 import { stripHopByHop } from '../wire/headers.ts'
-import {
-  clientAuthOf,
-  matchParameter,
-  NO_CLIENT_AUTH,
-  readHeaderName,
-  type ClientAuth,
-} from './client-auth.ts'
-import { isOwnHost, placeHeader, placeText } from './places.ts'
+import { clientAuthOf, matchParameter, NO_CLIENT_AUTH, type ClientAuth } from './client-auth.ts'
+import { isCookie, isCookieValue, splitCookies } from './cookies.ts'
+import { readHeaderName } from './header-name.ts'
+import { replaceSegment } from './path-segment.ts'
+import { isAddedLast, isOwnHost, placeHeader, placeText } from './places.ts'
 import { splitQuery } from './query.ts'
 import { isSelfNaming } from './self-naming.ts'
+import { unavailable } from './unavailable.ts'
+
+// RFC 9110 section 5.5, without the tab and beyond-ASCII.
+const HEAD_TEXT = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/
 
 /** A judged call, and what is added to it. */
 export interface PrepareInput {
@@ -36,7 +37,12 @@ export interface PrepareInput {
   /** Every credential that is for this host, as the store gives them: with one, the destination is brokered. */
   readonly brokered: readonly CredentialDefinition[]
   /** The one the matched rule names. */
-  readonly credential?: { readonly definition: CredentialDefinition; readonly secret: Secret }
+  readonly credential?: {
+    readonly definition: CredentialDefinition
+    readonly secret: Secret
+    /** What stands for it in the task's sandbox. */
+    readonly placeholder: string
+  }
 }
 
 /** A head that may leave. */
@@ -50,10 +56,13 @@ export interface PreparedHead {
   readonly dropped: readonly string[]
 }
 
-/** What goes where. */
+/** What goes where; nothing of it where the credential is added last. */
 interface Place {
-  readonly header: string | undefined
-  readonly parameter: string | undefined
+  readonly header?: string | undefined
+  readonly parameter?: string
+  readonly cookie?: string
+  /** The path with the credential in it. */
+  readonly path?: string
   readonly text: string
 }
 
@@ -73,9 +82,11 @@ export function prepareHead(input: PrepareInput): PreparedHead {
   const headers = writeHeaders(input, unwanted, place, outcome)
   const query = writeQuery(input.query, unwanted, place, outcome)
   const dropped = [...outcome.dropped]
+  const { path = input.path } = place ?? {}
+  if (place?.path !== undefined) outcome.stood = true
   const head = {
     headers,
-    path: query === undefined ? input.path : `${input.path}?${query}`,
+    path: query === undefined ? path : `${path}?${query}`,
     dropped,
   }
   if (credential)
@@ -93,24 +104,39 @@ export function prepareHead(input: PrepareInput): PreparedHead {
 
 // I3: only to its hosts, only over verified TLS unless definition and rule both say otherwise.
 function choosePlace(
-  { definition, secret }: NonNullable<PrepareInput['credential']>,
-  { endpoint, scheme, addresses }: PrepareInput,
+  credential: NonNullable<PrepareInput['credential']>,
+  { endpoint, scheme, addresses, path }: PrepareInput,
 ): Place {
+  const { definition, secret } = credential
   const { name, inject, insecurePlaintext } = definition
   assert(secret.name === name, 'the secret of this credential')
-  const refuse = (why: string): EgressError =>
-    new EgressError('credential-unavailable', { credential: name, why })
+  const refuse = (why: string): EgressError => unavailable(name, why)
   if (!isOwnHost(definition, endpoint)) throw refuse('it is not for this host and port')
   if (scheme === 'http') {
     if (!insecurePlaintext) throw refuse('it is not sent in plaintext')
     if ([addresses, ...(addresses.also ?? [])].some(({ allowed }) => allowed.length === 0))
       throw refuse('it is sent in plaintext only where the rule lists addresses')
   }
-  return {
-    header: placeHeader(inject),
-    parameter: inject.kind === 'query' ? inject.name : undefined,
-    text: placeText(inject, reveal(secret, 'inject')),
+  return isAddedLast(inject) ? { text: '' } : placeValue(credential, path)
+}
+
+function placeValue(credential: NonNullable<PrepareInput['credential']>, path: string): Place {
+  const { definition, secret } = credential
+  const { name, inject } = definition
+  const value = reveal(secret, 'inject')
+  // Anything else would break the head, or be changed on the way.
+  if (!HEAD_TEXT.test(value)) throw unavailable(name, 'the value is no text for a head')
+  const text = placeText(inject, value)
+  if (inject.kind === 'query') return { parameter: inject.name, text }
+  if (inject.kind === 'cookie') {
+    if (!isCookieValue(value))
+      throw unavailable(name, 'the value has characters no cookie may have')
+    return { cookie: inject.name, text }
   }
+  if (inject.kind !== 'path') return { header: placeHeader(inject), text }
+  const placed = replaceSegment(inject, path, credential.placeholder, value)
+  if (placed === undefined) throw unavailable(name, 'its place in the path is not there')
+  return { path: placed, text }
 }
 
 function writeHeaders(
@@ -126,15 +152,38 @@ function writeHeaders(
     const name = stripped[at]!
     const read = readHeaderName(name)
     if (read === 'host' || read === 'content-length') continue
-    if (placed === read && place && !outcome.stood && hasName(name, place.header)) {
+    if (read === 'cookie' && place?.cookie !== undefined) {
+      const field = writeCookies(stripped[at + 1]!, place, unwanted, outcome)
+      if (field !== '') written.push(name, field)
+    } else if (placed === read && place && !outcome.stood && hasName(name, place.header)) {
       // In the client's spelling, where it stood.
       written.push(name, place.text)
       outcome.stood = true
     } else if (placed === read || unwanted.headers.has(read)) outcome.dropped.add(read)
     else if (!isSelfNaming(read)) written.push(name, stripped[at + 1]!)
   }
-  if (place?.header !== undefined && !outcome.stood) written.push(place.header, place.text)
+  if (outcome.stood || place === undefined) return written
+  if (place.header !== undefined) written.push(place.header, place.text)
+  if (place.cookie !== undefined) written.push('Cookie', `${place.cookie}=${place.text}`)
   return written
+}
+
+// The first of the name is ours, where it stood; of the others what the client may say itself.
+function writeCookies(
+  field: string,
+  { cookie = '', text }: Place,
+  unwanted: ClientAuth,
+  outcome: Outcome,
+): string {
+  const kept: string[] = []
+  for (const pair of splitCookies(field))
+    if (pair.name === cookie && !outcome.stood) {
+      kept.push(`${cookie}=${text}`)
+      outcome.stood = true
+    } else if (unwanted.headers.has('cookie') || isCookie(pair, cookie))
+      outcome.dropped.add('cookie')
+    else kept.push(pair.text)
+  return kept.join('; ')
 }
 
 function hasName(name: string, other: string | undefined): boolean {

@@ -9,6 +9,8 @@ import type { Endpoint } from '../wire/authority.ts'
 import type { RawHeaders } from '../wire/body.ts'
 import { decodePercent } from '../wire/percent.ts'
 import { TextFinder, tracesOf } from '../wire/text-finder.ts'
+import { splitCookies } from './cookies.ts'
+import { isOwnSegment } from './path-segment.ts'
 import { isOwnHost, placeHeader, placeText } from './places.ts'
 import { splitQuery, type QueryPart } from './query.ts'
 
@@ -31,6 +33,9 @@ interface Held {
   readonly part: string | undefined
 }
 
+/** Names of credentials by the placeholders that were found. */
+type Found = Map<string, string>
+
 // Twice decoded is what an upstream may do; the rest is against one more layer each of proxy and framework.
 const DECODINGS_MAX = 4
 
@@ -45,9 +50,11 @@ export function screenPlaceholders(input: ScreenInput): readonly string[] {
   const { endpoint, headers, path, query, placeholders } = input
   if (placeholders.size === 0) return []
   const finder = finderOf(placeholders)
-  const found = new Map<string, string>()
-  const rest = findIn(finder, endpoint.host) ?? findIn(finder, path)
-  if (rest) throw misused(rest, 'target')
+  const found: Found = new Map()
+  const inHost = findIn(finder, endpoint.host)
+  if (inHost) throw misused(inHost, 'target')
+  const inPath = findIn(finder, path)
+  if (inPath) screenPath(finder, inPath, path, found, endpoint)
   if (query !== undefined && findIn(finder, query))
     for (const part of splitQuery(query)) {
       const held = findIn(finder, part.text)
@@ -59,9 +66,51 @@ export function screenPlaceholders(input: ScreenInput): readonly string[] {
     const inName = findIn(finder, name)
     if (inName) throw misused(inName, 'header name')
     const held = findIn(finder, value)
-    if (held) take(held, isRightHeader(held, name, value), 'header', found, endpoint)
+    if (held && name.toLowerCase() === 'cookie') screenCookies(finder, held, value, found, endpoint)
+    else if (held) take(held, isRightHeader(held, name, value), 'header', found, endpoint)
   }
   return [...new Set(found.values())]
+}
+
+// In one segment alone, exactly as it is written there; what lies across segments is in none.
+function screenPath(
+  finder: TextFinder<Held>,
+  inPath: Held,
+  path: string,
+  found: Found,
+  endpoint: ScreenInput['endpoint'],
+): void {
+  let isFound = false
+  for (const [number, text] of path.split('/').entries()) {
+    const held = findIn(finder, text)
+    if (held === undefined) continue
+    const { inject } = held.definition
+    const isOwn = inject.kind === 'path' && isOwnSegment(inject, number, text, held.placeholder)
+    take(held, isOwn, 'target', found, endpoint)
+    isFound = true
+  }
+  if (!isFound) throw misused(inPath, 'target')
+}
+
+// One cookie each may hold its own.
+function screenCookies(
+  finder: TextFinder<Held>,
+  inField: Held,
+  field: string,
+  found: Found,
+  endpoint: ScreenInput['endpoint'],
+): void {
+  let isFound = false
+  for (const { text, name, value } of splitCookies(field)) {
+    const held = findIn(finder, text)
+    if (held === undefined) continue
+    const { definition, placeholder } = held
+    const { inject } = definition
+    const isOwn = inject.kind === 'cookie' && name === inject.name && value === placeholder
+    take(held, isOwn, 'header', found, endpoint)
+    isFound = true
+  }
+  if (!isFound) throw misused(inField, 'header')
 }
 
 function findIn(finder: TextFinder<Held>, text: string): Held | undefined {
@@ -80,7 +129,7 @@ function take(
   held: Held,
   rightly: boolean,
   place: string,
-  found: Map<string, string>,
+  found: Found,
   endpoint: Pick<Endpoint, 'host' | 'port'>,
 ): void {
   const { definition, placeholder } = held

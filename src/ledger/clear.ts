@@ -2,6 +2,7 @@
 // The one importer of `net/issue-call.ts`. Called by `pipeline.ts` and `stages.ts`.
 
 import type { Call, Cleared, Decided, UpstreamResponse } from '../call.ts'
+import type { Secret } from '../credentials/secret.ts'
 import { EgressError } from '../errors.ts'
 import { issueCallPermit } from '../net/issue-call.ts'
 import type { CallPermit } from '../net/permit.ts'
@@ -43,8 +44,17 @@ export function meetObligations(
   return recorder.recordStart(call)
 }
 
-/** Makes the permit of a cleared call. @param tls whether the connection to `endpoint` is verified TLS */
-export function permitCall(call: Call & Cleared, endpoint: Endpoint, tls: boolean): CallPermit {
+/**
+ * Makes the permit of a cleared call.
+ * @param tls whether the connection to `endpoint` is verified TLS
+ * @param certificate shown on that connection
+ */
+export function permitCall(
+  call: Call & Cleared,
+  endpoint: Endpoint,
+  tls: boolean,
+  certificate?: Secret,
+): CallPermit {
   const { task, policies } = call.identity
   return issueCallPermit({
     callId: call.id,
@@ -54,6 +64,7 @@ export function permitCall(call: Call & Cleared, endpoint: Endpoint, tls: boolea
     addresses: call.decision.addresses,
     tls,
     isNameWritten: () => isNameWritten(policies, endpoint.host),
+    certificate,
   })
 }
 

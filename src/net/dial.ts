@@ -11,6 +11,7 @@ import type { Endpoint } from '../wire/authority.ts'
 import type { Cidr } from '../wire/address.ts'
 import { isOwnHost } from '../wire/own-host.ts'
 import { checkAddresses, isDialable, type AddressQuestion, type OwnListener } from './classify.ts'
+import { showCertificate } from './client-certificate.ts'
 import { describe, explainDialFailure } from './dial-outcome.ts'
 import type { Dialed } from './dialed.ts'
 import { CallPermit, isPermit, type OperatorPermit } from './permit.ts'
@@ -236,16 +237,16 @@ export class Dialer {
 
   // `tunnel`: connected already, and what goes through it goes to the address.
   #connect(attempt: Attempt, tunnel: net.Socket | undefined): Promise<Dialed> {
-    const { permit, address, signal, client } = attempt
+    const { permit, address, signal } = attempt
     const { endpoint } = permit
-    const { port } = endpoint
+    const client = showCertificate(permit, attempt.client)
     const holder = CallPermit.is(permit) ? permit.taskId : permit.purpose
     return new Promise((resolve, reject) => {
       const raw =
         tunnel ??
         net.connect({
           host: address,
-          port,
+          port: endpoint.port,
           noDelay: true,
           autoSelectFamily: false,
           allowHalfOpen: attempt.halfOpen,
@@ -260,7 +261,7 @@ export class Dialer {
           socket.destroy()
           raw.destroy()
           reject(error)
-        } else resolve(describe(socket, address, port))
+        } else resolve(describe(socket, address, endpoint.port))
       }
       const onAbort = (): void => finish(new EgressError('client-gone'))
       const onClose = (): void =>

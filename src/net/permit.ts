@@ -1,6 +1,7 @@
 // Permits: nothing is dialed without one (I1). Nominal at compile time by their private fields and proved at run time by
 // `isPermit`. Deliberately not made here: `issue-call.ts` is the ledger's, `issue-operator.ts` the configuration's.
 
+import type { Secret } from '../credentials/secret.ts'
 import type { AddressPolicy } from '../policy/decision.ts'
 import type { Endpoint } from '../wire/authority.ts'
 
@@ -16,6 +17,8 @@ export interface CallPermitFields {
   readonly tls: boolean
   /** Whether rules write the endpoint's name out; asked only where it is new. */
   readonly isNameWritten: () => boolean
+  /** Shown to the upstream by TLS, and to nobody else. */
+  readonly certificate?: Secret | undefined
 }
 
 /** What an operator's permit allows. */
@@ -37,6 +40,7 @@ export class CallPermit implements CallPermitFields {
   readonly addresses: AddressPolicy
   readonly tls: boolean
   readonly isNameWritten: () => boolean
+  readonly certificate: Secret | undefined
   readonly #nominal = true
 
   constructor(fields: CallPermitFields) {
@@ -48,6 +52,7 @@ export class CallPermit implements CallPermitFields {
     this.addresses = fields.addresses
     this.tls = fields.tls
     this.isNameWritten = fields.isNameWritten
+    this.certificate = fields.certificate
   }
 
   static is(value: unknown): value is CallPermit {

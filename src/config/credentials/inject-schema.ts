@@ -3,14 +3,12 @@
 import { z } from 'zod'
 
 import type { Injection } from '../../credentials/definition.ts'
+import { formatText, headerName } from './head-scalars.ts'
 import { exactlyOne, flag } from './scalars.ts'
+import { signSchema } from './sign-schema.ts'
 
-const headerName = z
-  .string()
-  .regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$/, { error: 'expected the name of a header field' })
-  .refine((name) => !isFramingName(name.toLowerCase()), {
-    error: 'this field routes or frames the message and cannot carry a credential',
-  })
+const SEGMENT_MAX = 64
+const POINTER_TOKENS_MAX = 16
 
 const written = z.strictObject({
   bearer: flag.optional().describe('Authorization: Bearer VALUE'),
@@ -22,18 +20,7 @@ const written = z.strictObject({
     })
     .optional()
     .describe('Authorization: Basic, with the value as the password'),
-  header: z
-    .strictObject({
-      name: headerName,
-      format: z
-        .string()
-        .regex(/^[\x20-\x7e]*$/, { error: 'expected printable ASCII' })
-        .refine((format) => format.split('{}').length === 2, {
-          error: 'expected {} once, where the value goes',
-        })
-        .default('{}'),
-    })
-    .optional(),
+  header: z.strictObject({ name: headerName, format: formatText }).optional(),
   query: z
     .strictObject({
       name: z
@@ -41,6 +28,45 @@ const written = z.strictObject({
         .regex(/^[\w.~-]{1,128}$/, { error: 'expected the name of a query parameter' }),
     })
     .optional(),
+  cookie: z
+    .strictObject({
+      name: z
+        .string()
+        .regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$/, { error: 'expected the name of a cookie' }),
+    })
+    .optional(),
+  path: z
+    .strictObject({
+      segment: z.int().min(1).max(SEGMENT_MAX).describe('Counted from 1'),
+      format: z
+        .string()
+        .regex(/^[\w.~!$&'()*+,=:@-]*\{\}[\w.~!$&'()*+,=:@-]*$/, {
+          error: 'expected text of a path segment with {} once, where the value goes',
+        })
+        .default('{}'),
+    })
+    .optional(),
+  form: z
+    .strictObject({
+      field: z.string().regex(/^[\w.~-]{1,128}$/, { error: 'expected the name of a field' }),
+    })
+    .optional()
+    .describe('A field of an application/x-www-form-urlencoded body'),
+  json: z
+    .strictObject({
+      pointer: z
+        .string()
+        .regex(/^(?:\/(?:[^/~\p{Cc}]|~[01])*)+$/u, {
+          error: 'expected a JSON pointer, such as /auth/token',
+        })
+        .refine((pointer) => tokensOf(pointer).length <= POINTER_TOKENS_MAX, {
+          error: `expected at most ${POINTER_TOKENS_MAX} names`,
+        }),
+    })
+    .optional()
+    .describe('A member of a JSON body'),
+  mtls: flag.optional().describe('A certificate and its key, shown by TLS'),
+  sign: signSchema.optional(),
 })
 
 /** Where a credential stands in a request. */
@@ -49,15 +75,23 @@ export const injectSchema: z.ZodType<Injection> = exactlyOne(
   `expected one place: ${Object.keys(written.shape).join(', ')}`,
 ).transform(toInjection)
 
-function toInjection({ basic, header, query }: z.output<typeof written>): Injection {
+function toInjection(given: z.output<typeof written>): Injection {
+  const { basic, header, query, cookie, path, form, json, mtls, sign } = given
   if (basic) return { kind: 'basic', user: basic.user }
   if (header) return { kind: 'header', name: header.name, format: header.format }
   if (query) return { kind: 'query', name: query.name }
-  return { kind: 'bearer' }
+  if (cookie) return { kind: 'cookie', name: cookie.name }
+  if (path) return { kind: 'path', segment: path.segment, format: path.format }
+  if (form) return { kind: 'form', field: form.field }
+  if (json) return { kind: 'json', pointer: tokensOf(json.pointer) }
+  if (mtls) return { kind: 'mtls' }
+  return sign ?? { kind: 'bearer' }
 }
 
-function isFramingName(lowerName: string): boolean {
-  return /^(?:host|connection|content-length|transfer-encoding|te|trailer|upgrade|keep-alive|expect|proxy-.*|content-type|http2-settings)$/.test(
-    lowerName,
-  )
+// RFC 6901 section 4.
+function tokensOf(pointer: string): string[] {
+  return pointer
+    .slice(1)
+    .split('/')
+    .map((token) => token.replaceAll('~1', '/').replaceAll('~0', '~'))
 }

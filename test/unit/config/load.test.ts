@@ -124,8 +124,8 @@ void t.test('keys that this version does not serve are refused by name', (t) => 
     'task.credentials': `${TASK}  credentials: []`,
     'credentials.a.source.vault':
       'credentials: { a: { source: { vault: {}, env: A }, inject: { bearer: true }, hosts: [a.test] } }',
-    'credentials.a.inject.json':
-      'credentials: { a: { source: { env: A }, inject: { json: {}, bearer: true }, hosts: [a.test] } }',
+    'credentials.a.inject.body':
+      'credentials: { a: { source: { env: A }, inject: { body: {}, bearer: true }, hosts: [a.test] } }',
   }
   for (const name of ['pdp', 'fleet', 'console']) keys[name] = `${name}: {}`
   for (const [key, text] of Object.entries(keys)) {
@@ -437,6 +437,58 @@ void t.test('a credential has one source, one place and hosts of its own', (t) =
   a_b: { source: { env: A }, inject: { bearer: true }, hosts: [b.test] }`),
     [/conflict .*A_B_TOKEN/],
   )
+  t.end()
+})
+
+void t.test('places beyond a header are read as they are written', (t) => {
+  const read = (inject: string): unknown =>
+    loaded(`credentials: { a: { source: { env: A }, inject: ${inject}, hosts: [a.test] } }`)
+      .credentials[0]?.inject
+  t.strictSame(read('{ cookie: { name: sid } }'), { kind: 'cookie', name: 'sid' })
+  t.strictSame(read('{ path: { segment: 2 } }'), { kind: 'path', segment: 2, format: '{}' })
+  t.strictSame(read('{ form: { field: key } }'), { kind: 'form', field: 'key' })
+  t.strictSame(read('{ json: { pointer: /a~1b/~0 } }'), { kind: 'json', pointer: ['a/b', '~'] })
+  t.strictSame(read('{ mtls: true }'), { kind: 'mtls' })
+  t.match(read(`{ sign: { hmac: { text: "{method}\\n{header:X-A}", header: X-S } } }`), {
+    kind: 'hmac',
+    algorithm: 'sha256',
+    text: [{ field: 'method' }, { text: '\n' }, { field: 'header:X-A' }],
+    encoding: 'hex',
+    format: '{}',
+  })
+  t.match(
+    read(
+      '{ sign: { message: { algorithm: ed25519, keyId: k, components: ["@method", date], expires: 1m } } }',
+    ),
+    { kind: 'http-signature', components: ['@method', 'date'], expiresMs: 60_000, nonce: false },
+  )
+  const wrong = [
+    '{ cookie: { name: "a b" } }',
+    '{ path: { segment: 0 } }',
+    '{ path: { segment: 1, format: a/{} } }',
+    '{ path: { segment: 1, format: bot } }',
+    '{ form: { field: "a[b]" } }',
+    '{ json: { pointer: a } }',
+    '{ json: { pointer: /~2 } }',
+    '{ mtls: false }',
+    '{ sign: {} }',
+    '{ sign: { hmac: { text: "{none}", header: X-S } } }',
+    '{ sign: { hmac: { text: "{timestamp}", header: X-S } } }',
+    '{ sign: { hmac: { text: "{nonce}", header: X-S } } }',
+    String.raw`{ sign: { hmac: { text: '{method}\n', header: X-S } } }`,
+    '{ sign: { hmac: { text: "{header:host}", header: X-S } } }',
+    '{ sign: { hmac: { text: "a", header: X-S, nonce: { header: x_s } } } }',
+    '{ sign: { message: { algorithm: rsa, keyId: k, components: ["@method"] } } }',
+    '{ sign: { message: { algorithm: ed25519, keyId: k, components: ["@status"] } } }',
+    '{ sign: { message: { algorithm: ed25519, keyId: k, components: [Date] } } }',
+    '{ sign: { message: { algorithm: ed25519, keyId: k, components: [date, date] } } }',
+  ]
+  for (const inject of wrong)
+    t.match(
+      found(`credentials: { a: { source: { env: A }, inject: ${inject}, hosts: [a.test] } }`),
+      [/^1:\d+ /],
+      inject,
+    )
   t.end()
 })
 

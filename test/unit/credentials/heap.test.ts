@@ -66,7 +66,7 @@ void t.test('R13: no snapshot of the heap after its task holds what was minted',
       obligations: { clientAuth: 'drop' },
       addresses: { allowed: [] },
       brokered: [BEARER],
-      credential: { definition: BEARER, secret },
+      credential: { definition: BEARER, secret, placeholder: '' },
     })
     return redactor.text(head.headers.join(' '), 't_1').length
   }

@@ -51,7 +51,7 @@ void t.test('R18: every kind of credential goes to its place', (t) => {
 void t.test('a value is text, never a pattern of the format', (t) => {
   const definition = define({ kind: 'header', name: 'X-Key', format: '<{}>' })
   const secret = makeSecret('header', "$& $1 $$ $' {}")
-  t.strictSame(prepare({ credential: { definition, secret } }).headers, [
+  t.strictSame(prepare({ credential: { definition, secret, placeholder: '' } }).headers, [
     ...HOST,
     'X-Key',
     "<$& $1 $$ $' {}>",
@@ -222,7 +222,7 @@ void t.test(
 )
 
 void t.test('a secret of another credential is never sent for this one', (t) => {
-  const credential = { definition: BEARER, secret: makeSecret('other', CANARY) }
+  const credential = { definition: BEARER, secret: makeSecret('other', CANARY), placeholder: '' }
   t.throws(() => prepare({ credential }), { code: 'ERR_ASSERTION' })
   t.end()
 })

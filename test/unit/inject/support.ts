@@ -40,6 +40,8 @@ export const HEADER: CredentialDefinition = define({
   format: 'key {};v=1',
 })
 export const QUERY: CredentialDefinition = define({ kind: 'query', name: 'access_token' })
+export const COOKIE: CredentialDefinition = define({ kind: 'cookie', name: 'session' })
+export const PATH: CredentialDefinition = define({ kind: 'path', segment: 1, format: 'bot{}' })
 export const ALL: readonly CredentialDefinition[] = [BEARER, BASIC, HEADER, QUERY]
 
 export function makeStore(
@@ -53,10 +55,14 @@ export function makeStore(
   })
 }
 
-export const PLACEHOLDERS: ReadonlyMap<string, HeldPlaceholder> = makeStore().placeholders(TASK)
+export const PLACEHOLDERS: ReadonlyMap<string, HeldPlaceholder> = makeStore([
+  ...ALL,
+  COOKIE,
+  PATH,
+]).placeholders(TASK)
 
-export function placeholderOf({ name }: CredentialDefinition): string {
-  return makeStore().placeholder(TASK, name)
+export function placeholderOf(definition: CredentialDefinition): string {
+  return makeStore([definition]).placeholder(TASK, definition.name)
 }
 
 export function base64(text: string): string {
@@ -94,7 +100,13 @@ export function prepare(
     obligations: { clientAuth: 'drop' },
     addresses: { allowed: [] },
     brokered: definition ? [definition] : [],
-    ...(definition && { credential: { definition, secret: makeSecret(definition.name, CANARY) } }),
+    ...(definition && {
+      credential: {
+        definition,
+        secret: makeSecret(definition.name, CANARY),
+        placeholder: placeholderOf(definition),
+      },
+    }),
     ...head,
   })
 }
