@@ -8,6 +8,11 @@ export interface CredentialLimits {
   readonly providerAnswerBytesMax: number
   /** Bytes of a request body that has to be whole because a credential goes into it or signs it; beyond: `body-too-large`. */
   readonly signedBodyBytesMax: number
+  /**
+   * Bytes that may come of one of a compressed response that is looked through for credentials, beyond the first MiB; beyond:
+   * `response-malformed`.
+   */
+  readonly decodedRatioMax: number
 }
 
 /** What they are unless written. */
@@ -15,4 +20,5 @@ export const DEFAULT_CREDENTIAL_LIMITS: CredentialLimits = {
   providerTimeoutMs: 5000,
   providerAnswerBytesMax: 1024 * 1024,
   signedBodyBytesMax: 8 * 1024 * 1024,
+  decodedRatioMax: 100,
 }

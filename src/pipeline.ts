@@ -17,7 +17,8 @@ import type {
   UnreadSocket,
 } from './call.ts'
 import { prepare } from './brokering/prepare.ts'
-import { takeResponse } from './brokering/response.ts'
+import { takeFields, takeResponse } from './brokering/response.ts'
+import { scrubUpgrade } from './brokering/upgrade.ts'
 import { EgressError, type Reason } from './errors.ts'
 import { sendRequest } from './forward/request.ts'
 import { relayTunnel } from './forward/tunnel.ts'
@@ -108,10 +109,12 @@ export async function runRequest(
       permit: permitRequest(prepared),
       request,
       body: prepared.outgoing.body,
-      onInformational: passInformational(prepared, client, parts),
+      onInformational: passInformational(prepared, client, parts, (fields) =>
+        takeFields(prepared, fields, parts),
+      ),
     })
     parts.flow.noteRead(prepared)
-    const response = takeResponse(prepared, meterAnswer(prepared, answered), parts)
+    const response = await takeResponse(prepared, meterAnswer(prepared, answered), parts)
     call.noteResponse(response)
     const { inspection } = call
     await client.sendResponse(inspection ? await inspection.filterResponse(response) : response)
@@ -137,7 +140,7 @@ export async function runUpgrade(
     const received = receive(call, head, scope, parts)
     if (isOwnHost(received.request.endpoint.host)) await refuseOwnUpgrade(received, scope, parts)
     const prepared = await admit(received, scope, undefined, parts, client)
-    // What comes back is looked at by nobody: it counts as read before the first byte of it can come.
+    // What comes back counts as read before the first byte of it can come.
     parts.flow.noteRead(prepared)
     call.reason = await relayUpgrade(prepared, {
       ...client.detach(),
@@ -146,6 +149,7 @@ export async function runUpgrade(
       onStatus: (status) => {
         call.response = { status }
       },
+      scrub: scrubUpgrade(prepared, parts),
     })
   } catch (error) {
     fail(call, error, parts)

@@ -9,6 +9,7 @@ import { prepareHead, type PreparedHead } from '../inject/prepare.ts'
 import type { Parts } from '../stages.ts'
 import { NO_BODY } from '../wire/body.ts'
 import { guardBody, takeWhole, wholeBody } from './body.ts'
+import { askReadably } from './readable.ts'
 
 interface Added {
   readonly definition: CredentialDefinition
@@ -31,8 +32,9 @@ export async function prepare<C extends Call & Received & Cleared>(
     definition,
     secret: await parts.credentials.secretFor(call.identity.task, definition.name),
   }
+  const asked = call.inspection?.rewriteHead(request.headers) ?? request.headers
   const head = prepareHead({
-    headers: call.inspection?.rewriteHead(request.headers) ?? request.headers,
+    headers: askReadably(call, asked, added !== undefined, parts),
     path: request.path.raw,
     query: request.query,
     endpoint: request.endpoint,
