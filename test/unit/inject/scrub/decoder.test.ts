@@ -45,8 +45,11 @@ void t.test('every coding, in one piece and in small ones', async (t) => {
   }
   t.strictSame(await decode(['gzip'], []), Buffer.alloc(0), 'nothing')
   t.equal(await decode(['gzip'], [Buffer.from('no gzip at all')]), 'response-malformed')
-  const behind = Buffer.concat([zlib.gzipSync('whole'), Buffer.from('something else')])
-  t.strictSame(await decode(['gzip'], [behind]), Buffer.from('whole'), 'what follows is nothing')
+  const whole = zlib.gzipSync('whole')
+  const padded = Buffer.concat([whole, Buffer.alloc(9)])
+  t.strictSame(await decode(['gzip'], [padded]), Buffer.from('whole'), 'padding is nothing')
+  const behind = Buffer.concat([whole, Buffer.from('something else')])
+  t.equal(await decode(['gzip'], [behind]), 'response-malformed', 'what else follows is refused')
 })
 
 void t.test(
