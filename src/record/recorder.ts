@@ -147,7 +147,11 @@ export class CallRecorder {
   }
 
   /** An upstream sends a credential of the task back. */
-  recordEcho(call: Call, credential: string, place: 'header' | 'trailer' | 'body' | 'message'): void {
+  recordEcho(
+    call: Call,
+    credential: string,
+    place: 'header' | 'trailer' | 'body' | 'message',
+  ): void {
     const { task } = call
     const host = call.request?.endpoint.host ?? ''
     const detail = { credential, place, host }

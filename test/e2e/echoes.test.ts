@@ -15,7 +15,7 @@ import { startHttp2 } from '../fixtures/http2-upstream.ts'
 import {
   exchange,
   pki,
-  request,
+  request as requestOf,
   ruleSet,
   scenario,
   until,
@@ -34,8 +34,8 @@ const seen: string[][] = []
 /** A value cut at every one of its bytes, each time with something around it. */
 const cutEverywhere = (text: string): string[] => {
   const pieces: string[] = []
-  for (let at = 1; at < text.length; at += 1)
-    pieces.push(`[${text.slice(0, at)}`, `${text.slice(at)}]\n`)
+  for (let cut = 1; cut < text.length; cut += 1)
+    pieces.push(`[${text.slice(0, cut)}`, `${text.slice(cut)}]\n`)
   return pieces
 }
 const EVERYTHING = ENCODINGS.flatMap(cutEverywhere)
@@ -102,7 +102,7 @@ const PLAIN: Readonly<Record<string, RequestListener>> = {
   },
   '/fine/binary': (_request, response) => {
     response.writeHead(200, { 'Content-Type': 'image/png' })
-    response.end(Buffer.from(Array.from({ length: 4096 }, (_, at) => (at * 7) & 0xff)))
+    response.end(Buffer.from(Array.from({ length: 4096 }, (_, byte) => (byte * 7) & 0xff)))
   },
   '/events': (_request, response) => {
     response.writeHead(200, { 'Content-Type': 'text/event-stream' })
@@ -177,7 +177,11 @@ const get = async (
   headers: readonly string[] = [],
   host = at,
 ): Promise<{ head: string; body: string; all: string }> => {
-  const all = await exchange(await cx.secure(host), request('GET', path, host, { headers }), 20_000)
+  const all = await exchange(
+    await cx.secure(host),
+    requestOf('GET', path, host, { headers }),
+    20_000,
+  )
   const end = all.indexOf(
     '\r\n\r\n',
     all.startsWith('HTTP/1.1 1') ? all.indexOf('\r\n\r\n') + 4 : 0,
@@ -260,7 +264,7 @@ scenario(t, 'R17: nor over HTTP/2, in trailers, in events as they come', options
   let got = ''
   socket.on('data', (chunk: Buffer) => (got += chunk.toString('latin1')))
   socket.resume()
-  socket.write(request('GET', '/events', at))
+  socket.write(requestOf('GET', '/events', at))
   await until(() => got.includes('data: innocent\n\n'), 'an event that is over waits for no other')
   waiting.shift()?.()
   await until(() => got.endsWith('0\r\n\r\n'), 'the end')
@@ -291,7 +295,7 @@ scenario(
     const sum = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex')
     t.equal(
       sum(Buffer.from(fine.body, 'latin1')),
-      sum(Buffer.from(Array.from({ length: 4096 }, (_, at) => (at * 7) & 0xff))),
+      sum(Buffer.from(Array.from({ length: 4096 }, (_, byte) => (byte * 7) & 0xff))),
       'the twin',
     )
   },
