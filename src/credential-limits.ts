@@ -14,6 +14,11 @@ export interface CredentialLimits {
   readonly staticRefreshMs: number
   /** Bytes of a request body that are kept to send it once more where the upstream refuses the credential; beyond: it is not. */
   readonly repeatedBodyBytesMax: number
+  /**
+   * Bytes that may come of one of a compressed response that is looked through for credentials, beyond the first MiB; beyond:
+   * `response-malformed`.
+   */
+  readonly decodedRatioMax: number
 }
 
 /** What they are unless written. */
@@ -24,4 +29,5 @@ export const DEFAULT_CREDENTIAL_LIMITS: CredentialLimits = {
   mintsAtOnceMax: 8,
   staticRefreshMs: 300_000,
   repeatedBodyBytesMax: 1024 * 1024,
+  decodedRatioMax: 100,
 }

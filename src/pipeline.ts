@@ -10,7 +10,8 @@ import type { Duplex } from 'node:stream'
 import type { Call, ClientSide, Decided, Prepared, Received, UnreadSocket } from './call.ts'
 import { prepare } from './brokering/prepare.ts'
 import { sendWithCredential } from './brokering/resend.ts'
-import { takeResponse } from './brokering/response.ts'
+import { takeFields, takeResponse } from './brokering/response.ts'
+import { scrubUpgrade } from './brokering/upgrade.ts'
 import { EgressError, type Reason } from './errors.ts'
 import { sendRequest } from './forward/request.ts'
 import { relayTunnel } from './forward/tunnel.ts'
@@ -96,7 +97,7 @@ export async function runRequest(
     if (request.expectsContinue) client.sendContinue()
     parts.flow.noteLeaving(prepared)
     const { pool, limits } = parts
-    const onInformational = passInformational(prepared, client, parts)
+    const onInformational = passInformational(prepared, client, parts, takeFields)
     const answered = await sendWithCredential(prepared, parts, () => {
       const { body } = prepared.outgoing
       const permit = permitRequest(prepared)
@@ -129,7 +130,7 @@ export async function runUpgrade(
     const received = receive(call, head, scope, parts)
     if (isOwnHost(received.request.endpoint.host)) await refuseOwnUpgrade(received, scope, parts)
     const prepared = await admit(received, scope, undefined, parts, client)
-    // What comes back is looked at by nobody: it counts as read before the first byte of it can come.
+    // What comes back counts as read before the first byte of it can come.
     parts.flow.noteRead(prepared)
     call.reason = await relayUpgrade(prepared, {
       ...client.detach(),
@@ -138,6 +139,7 @@ export async function runUpgrade(
       onStatus: (status) => {
         call.response = { status }
       },
+      scrub: scrubUpgrade(prepared, parts),
     })
   } catch (error) {
     fail(call, error, parts)

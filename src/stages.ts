@@ -116,15 +116,16 @@ export async function clear(
   return call
 }
 
-/** What is done with what an upstream says before its answer: within its bound, the client is told. */
+/** What is done with what an upstream says before its answer: within its bound, the client is told what may go on of it. */
 export function passInformational(
   call: Call & Received & Prepared,
   client: ClientSide,
-  { flow, limits }: Parts,
+  parts: Parts,
+  take: (call: Call & Prepared, headers: RawHeaders, parts: Parts) => RawHeaders,
 ): (status: number, headers: RawHeaders) => void {
-  return boundInformational(limits.responseHeadBytesMax, (status, headers) => {
+  return boundInformational(parts.limits.responseHeadBytesMax, (status, headers) => {
     // It carries the upstream's bytes as any answer does.
-    if (flow.noteReadOrCut(call)) client.sendInformational(status, headers)
+    if (parts.flow.noteReadOrCut(call)) client.sendInformational(status, take(call, headers, parts))
   })
 }
 

@@ -13,6 +13,7 @@ import type { CanonicalRequest } from '../wire/receive.ts'
 import { guardBody, holdsText, takeWhole, tellPlaceholder, wholeBody } from './body.ts'
 import { narrowForCapture } from './capture.ts'
 import { keepBody } from './kept-body.ts'
+import { askReadably } from './readable.ts'
 
 interface Added {
   readonly definition: CredentialDefinition
@@ -89,9 +90,10 @@ async function writeOutgoing(
 ): Promise<Outgoing> {
   const { request, decision } = call
   const brokered = parts.credentials.definitionsFor(request.endpoint)
-  const asked = call.inspection?.rewriteHead(request.headers) ?? request.headers
+  const judged = call.inspection?.rewriteHead(request.headers) ?? request.headers
+  const asked = narrowForCapture(call, judged, client === undefined, parts)
   const head = prepareHead({
-    headers: narrowForCapture(call, asked, client === undefined, parts),
+    headers: askReadably(call, asked, added !== undefined, parts),
     path: request.path.raw,
     query: request.query,
     endpoint: request.endpoint,

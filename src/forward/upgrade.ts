@@ -16,9 +16,10 @@ import type { Call, Prepared } from '../call.ts'
 import { EgressError, type Reason } from '../errors.ts'
 import { resetSocket } from '../net/reset.ts'
 import type { RawHeaders } from '../wire/body.ts'
-import { firstValue, responseFraming, stripResponseHead } from '../wire/headers.ts'
-import { fieldLines } from '../wire/http1-write.ts'
+import { firstValue, responseFraming } from '../wire/headers.ts'
+import { ScrubbedSocket } from './scrubbed-socket.ts'
 import { takes } from './takes.ts'
+import { passAnswer, type UpgradeScrub } from './upgrade-answer.ts'
 
 /** One upgrade to carry out. */
 export interface UpgradeOptions {
@@ -29,12 +30,15 @@ export interface UpgradeOptions {
   readonly upstream: Socket
   readonly responseTimeoutMs: number
   readonly onStatus: (status: number) => void
+  /** Looks through what comes back; absent: nobody does. */
+  readonly scrub?: UpgradeScrub | undefined
 }
 
 const require = createRequire(import.meta.url)
 // An import would read every export, and node answers some of those by loading a whole HTTP client.
 const http = process.getBuiltinModule('node:http')
 
+const NOTHING = Buffer.alloc(0)
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
 
 class DialedAgent extends http.Agent {
@@ -60,6 +64,8 @@ export function relayUpgrade(call: Call & Prepared, options: UpgradeOptions): Pr
   return new Promise<Reason>((resolve, reject) => {
     let state: 'waiting' | 'answered' | 'upgraded' = 'waiting'
     let over = false
+    let isHeadSent = false
+    let joined: Duplex = upstream
     const finish = (reason: Reason): void => {
       if (over) return
       over = true
@@ -67,7 +73,7 @@ export function relayUpgrade(call: Call & Prepared, options: UpgradeOptions): Pr
       proxy.removeAllListeners()
       upstream.destroy()
       const ended = call.cutReason ?? reason
-      if (state !== 'waiting' || ended === 'client-gone') {
+      if (isHeadSent || ended === 'client-gone') {
         client.destroy()
         resolve(ended)
       } else reject(new EgressError(ended))
@@ -85,7 +91,7 @@ export function relayUpgrade(call: Call & Prepared, options: UpgradeOptions): Pr
       if (state !== 'answered') finish(state === 'upgraded' ? 'upstream-gone' : 'upgrade-failed')
     })
     upstream.on('close', () => {
-      if (state === 'upgraded') endAfterLastByte(client, upstream, () => finish('allowed'))
+      if (state === 'upgraded') endAfterLastByte(client, joined, () => finish('allowed'))
       else if (state === 'waiting') finish('upgrade-failed')
     })
     call.onCut(() => {
@@ -94,54 +100,98 @@ export function relayUpgrade(call: Call & Prepared, options: UpgradeOptions): Pr
     })
     proxy.on('error', () => finish(state === 'waiting' ? 'upgrade-failed' : 'upstream-gone'))
     const outgoing = sendUpgrade(call, options, proxy)
-    const onJoined = (): void => {
+    const onJoined = (socket: Duplex): void => {
       begin('upgraded', 101)
-      countBytes(call, client, upstream)
+      isHeadSent = true
+      joined = socket
+      countBytes(call, client, upstream, joined)
     }
-    if (outgoing) joinWhere(outgoing, call, onJoined, () => finish('upgrade-failed'))
+    const refuse = (): void => finish('upgrade-failed')
+    if (outgoing) joinWhere(outgoing, call, options, onJoined, refuse)
     // What http-proxy does in these two cases ends the client's side: unchunked bytes under a chunked head, no answer at all.
     outgoing?.removeAllListeners('error').on('error', (error) => {
       if (state !== 'answered') finish(nameFailure(error, state === 'upgraded'))
     })
     outgoing?.removeAllListeners('response').once('response', (response) => {
-      const status = response.statusCode ?? 0
-      try {
-        responseFraming(response.rawHeaders, status, 'GET', response.httpVersion)
-      } catch {
-        finish('response-malformed')
-        return
+      const onBegin = (status: number): void => begin('answered', status)
+      const onHead = (): void => {
+        isHeadSent = true
       }
-      begin('answered', status)
-      const count = (bytes: number): void => {
-        if (takes(call, () => call.charge?.takeIn(bytes))) call.bytesIn += bytes
-      }
-      passAnswer(response, client, count).then(
-        () => finish('allowed'),
-        () => finish('upstream-gone'),
-      )
+      void relayAnswer(call, response, options, { onBegin, onHead }).then(finish)
     })
   })
+}
+
+async function relayAnswer(
+  call: Call,
+  response: IncomingMessage,
+  { client, scrub }: UpgradeOptions,
+  { onBegin, onHead }: { onBegin: (status: number) => void; onHead: () => void },
+): Promise<Reason> {
+  const status = response.statusCode ?? 0
+  try {
+    responseFraming(response.rawHeaders, status, 'GET', response.httpVersion)
+  } catch {
+    return 'response-malformed'
+  }
+  onBegin(status)
+  const count = (bytes: number): void => {
+    if (takes(call, () => call.charge?.takeIn(bytes))) call.bytesIn += bytes
+  }
+  try {
+    await passAnswer(response, client, { count, onHead, scrub })
+    return 'allowed'
+  } catch (error) {
+    return error instanceof EgressError ? error.reason : 'upstream-gone'
+  }
 }
 
 // Lets http-proxy join the two where the answer is the one that was asked for; it would look at nothing.
 function joinWhere(
   outgoing: ClientRequest,
-  call: Prepared,
-  onJoined: () => void,
+  call: Call & Prepared,
+  { upstream, scrub }: UpgradeOptions,
+  onJoined: (socket: Duplex) => void,
   onRefused: () => void,
 ): void {
   const [join] = outgoing.listeners('upgrade')
-  outgoing.removeAllListeners('upgrade').once('upgrade', (response, ...rest) => {
+  outgoing.removeAllListeners('upgrade').once('upgrade', (response, socket, head) => {
     if (!acceptsUpgrade(response, call)) {
       onRefused()
       return
     }
     // http-proxy writes the fields to the client as they are.
     delete response.headers['alt-svc']
-    // A listener of ours before that would take the first bytes away.
-    join?.call(outgoing, response, ...rest)
-    onJoined()
+    if (scrub === undefined) {
+      // A listener of ours before that would take the first bytes away.
+      join?.call(outgoing, response, socket, head)
+      onJoined(upstream)
+      return
+    }
+    Object.assign(response, { headers: scrubHead(response.headers, scrub) })
+    if (head.length > 0) upstream.unshift(head)
+    const scrubbed = new ScrubbedSocket(upstream, (bytes) => {
+      let out: Uint8Array | undefined
+      takes(call, () => {
+        out = scrub.frames(bytes)
+      })
+      return out
+    })
+    join?.call(outgoing, response, scrubbed, NOTHING)
+    onJoined(scrubbed)
+    scrubbed.begin()
   })
+}
+
+// As http-proxy writes it: each name with all its values.
+function scrubHead(headers: IncomingHttpHeaders, scrub: UpgradeScrub): NodeJS.Dict<string[]> {
+  const flat = Object.entries(headers).flatMap(([name, value = '']) =>
+    [value].flat().flatMap((one) => [name, one]),
+  )
+  const scrubbed: NodeJS.Dict<string[]> = {}
+  const fields = scrub.fields(flat)
+  for (let at = 0; at < fields.length; at += 2) (scrubbed[fields[at]!] ??= []).push(fields[at + 1]!)
+  return scrubbed
 }
 
 // RFC 6455 section 4.1: whoever does not know the key has not read the handshake; a cache, another protocol's server.
@@ -189,8 +239,10 @@ function nameFailure(error: Error, upgraded: boolean): Reason {
 }
 
 // What the upstream said last is still on its way to the client when the upstream is closed.
-function endAfterLastByte(client: Socket, upstream: Socket, done: () => void): void {
-  if (!upstream.readableEnded || client.destroyed || client.writableFinished) done()
+function endAfterLastByte(client: Socket, upstream: Duplex, done: () => void): void {
+  if (upstream instanceof ScrubbedSocket && upstream.isEnding && !client.destroyed)
+    upstream.once('close', () => endAfterLastByte(client, upstream, done))
+  else if (!upstream.readableEnded || client.destroyed || client.writableFinished) done()
   else {
     client.once('finish', done)
     client.end()
@@ -218,7 +270,7 @@ function toObject(headers: RawHeaders): IncomingHttpHeaders {
 }
 
 // In front of http-proxy's own listeners: what may not pass has cut both sockets before they would write it.
-function countBytes(call: Call, client: Socket, upstream: Socket): void {
+function countBytes(call: Call, client: Socket, upstream: Socket, joined: Duplex): void {
   const { charge } = call
   const frames = call.inspection?.frames
   client.prependListener('data', (chunk: Buffer) => {
@@ -229,26 +281,7 @@ function countBytes(call: Call, client: Socket, upstream: Socket): void {
   upstream.prependListener('data', (chunk: Buffer) => {
     if (!takes(call, () => charge?.takeIn(chunk.length))) return
     call.bytesIn += chunk.length
-    frames?.received(chunk)
   })
-}
-
-// An answer that is no upgrade is passed on with a framing of our own: until close.
-async function passAnswer(
-  response: IncomingMessage,
-  client: Socket,
-  count: (bytes: number) => void,
-): Promise<void> {
-  const status = response.statusCode ?? 502
-  const headers = stripResponseHead(response.rawHeaders)
-  let head = `HTTP/1.1 ${status} ${/^[\t\x20-\x7e]*$/.test(response.statusMessage ?? '') ? response.statusMessage : ''}\r\n`
-  head += fieldLines(headers)
-  client.write(`${head}Connection: close\r\n\r\n`, 'latin1')
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    count(chunk.length)
-    if (client.destroyed) return
-    if (!client.write(chunk))
-      await new Promise((resolve) => client.once('drain', resolve).once('close', resolve))
-  }
-  await new Promise<void>((resolve) => client.end(resolve))
+  // What is recorded of it is what the client gets.
+  if (frames) joined.prependListener('data', (chunk: Buffer) => frames.received(chunk))
 }

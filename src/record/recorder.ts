@@ -146,8 +146,12 @@ export class CallRecorder {
     this.#options.alerts.raise({ ...placeholderMisused(call, credential), detail })
   }
 
-  /** An upstream sends the credential back that it was sent. */
-  recordEcho(call: Call, credential: string, place: 'header' | 'body'): void {
+  /** An upstream sends a credential of the task back. */
+  recordEcho(
+    call: Call,
+    credential: string,
+    place: 'header' | 'trailer' | 'body' | 'message',
+  ): void {
     const { task } = call
     const host = call.request?.endpoint.host ?? ''
     const detail = { credential, place, host }

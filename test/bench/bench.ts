@@ -5,6 +5,7 @@
 // `npm run bench -- record [--records N]`: what the record costs, how fast it is at a sink, and what a dead sink holds up.
 // `npm run bench -- inside [--seconds N] [--rounds N]`: what it costs to look inside MCP calls and streamed completions.
 // `npm run bench -- doors [--seconds N] [--rounds N]`: HTTP/2, the transparent door, and what `run` adds to a command.
+// `npm run bench -- scrub [--seconds N]`: what it costs to look for credentials in what comes back.
 // `npm run bench -- decide [--seconds N] [--rounds N]`: decisions a second by sets of rules of many sizes, and what of a call they are.
 
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -23,6 +24,7 @@ import {
   startParties,
 } from './parties.ts'
 import { measureRecord, printRecord } from './record.ts'
+import { measureResponses, measureScrub, printResponses, printScrub } from './scrub.ts'
 import { measureStarts, printStarts } from './start.ts'
 import { measureTasks, printTasks } from './tasks.ts'
 
@@ -155,6 +157,14 @@ try {
     const shares = await measureShare(seconds)
     if (values.json) console.log(JSON.stringify({ costs, shares }))
     else printDecisions(costs, shares)
+  } else if (positionals[0] === 'scrub') {
+    const costs = measureScrub(Number(values.seconds ?? 0.5))
+    const responses = await measureResponses(Number(values.seconds ?? 0.5))
+    if (values.json) console.log(JSON.stringify({ costs, responses }))
+    else {
+      printScrub(costs)
+      printResponses(responses)
+    }
   } else if (positionals[0] === 'record') {
     const costs = await measureRecord(Number(values.records ?? 1_000_000), seconds)
     if (values.json) console.log(JSON.stringify(costs))

@@ -1,0 +1,151 @@
+// The escapes in which text says its bytes: percent, JSON's and a script's backslash, HTML's entities. Each reads one escape and
+// says what it stands for, how long it is, or that its end has not come. Pure; called by `unescape.ts`.
+
+/** Added to what an escape means where that is a byte and no character. */
+export const BYTE = 0x200000
+
+/** What stands at a place: `size` bytes that mean `code`; size 0: no escape, -1: one whose end has not come. */
+export interface Escape {
+  code: number
+  size: number
+}
+
+/** A way to escape. */
+export interface Escaping {
+  /** The byte that begins every escape. */
+  readonly marker: number
+  /** Reads what begins at a marker. */
+  read(bytes: Uint8Array, at: number, to: number, escape: Escape): void
+}
+
+const NONE = 0
+const CUT = -1
+const NUMBER_DIGITS_MAX = 8
+const SEMICOLON = 0x3b
+const HASH = 0x23
+const LETTER_U = 0x75
+const LETTER_X = 0x78
+// By their bytes as one number.
+const NAMES: ReadonlyMap<number, number> = new Map(
+  ['&amp;', '<lt;', '>gt;', '"quot;', "'apos;"].map((pair) => [
+    Number(`0x${Buffer.from(pair.slice(1)).toString('hex')}`),
+    pair.charCodeAt(0),
+  ]),
+)
+const NAME_LENGTH_MAX = 5
+// What a letter behind a backslash means; 0 where nothing.
+const BEHIND_BACKSLASH = new Uint8Array(256)
+for (const [letter, meant] of ['""', "''", '//', '\\\\', 'b\b', 'f\f', 'n\n', 'r\r', 't\t'].map(
+  (pair) => [pair.charCodeAt(0), pair.charCodeAt(1)] as const,
+))
+  BEHIND_BACKSLASH[letter] = meant
+
+/** `%41`. */
+const PERCENT: Escaping = {
+  marker: 0x25,
+  read: (bytes, at, to, escape) => readDigits(bytes, at, at + 1, 2, to, escape),
+}
+
+/** `\u0041`, `\x41`, `\/`. */
+const BACKSLASH: Escaping = {
+  marker: 0x5c,
+  read(bytes, at, to, escape) {
+    escape.size = at + 1 === to ? CUT : NONE
+    if (escape.size === CUT) return
+    const letter = bytes[at + 1]!
+    if (letter === LETTER_U) readDigits(bytes, at, at + 2, 4, to, escape)
+    else if (letter === LETTER_X) readDigits(bytes, at, at + 2, 2, to, escape)
+    else {
+      escape.code = BEHIND_BACKSLASH[letter]!
+      escape.size = escape.code === 0 ? NONE : 2
+    }
+  },
+}
+
+/** `&quot;`, `&#65;`, `&#x41;`. */
+const ENTITY: Escaping = {
+  marker: 0x26,
+  read(bytes, at, to, escape) {
+    escape.size = at + 1 === to ? CUT : NONE
+    if (escape.size === CUT) return
+    if (bytes[at + 1] === HASH) readNumber(bytes, at, to, escape)
+    else readName(bytes, at, to, escape)
+  },
+}
+
+/** All of them. */
+export const ESCAPINGS: readonly Escaping[] = [PERCENT, BACKSLASH, ENTITY]
+
+function readDigits(
+  bytes: Uint8Array,
+  at: number,
+  from: number,
+  digits: number,
+  to: number,
+  escape: Escape,
+): void {
+  let code = 0
+  for (let digit = from; digit < from + digits; digit += 1) {
+    if (digit >= to) {
+      escape.size = CUT
+      return
+    }
+    const value = digitOf(bytes[digit]!)
+    if (value < 0) {
+      escape.size = NONE
+      return
+    }
+    code = code * 16 + value
+  }
+  escape.code = digits === 2 ? BYTE + code : code
+  escape.size = from + digits - at
+}
+
+function readNumber(bytes: Uint8Array, at: number, to: number, escape: Escape): void {
+  const isHex = at + 2 < to && (bytes[at + 2]! | 0x20) === LETTER_X
+  const from = at + (isHex ? 3 : 2)
+  let code = 0
+  for (let digit = from; digit <= from + NUMBER_DIGITS_MAX; digit += 1) {
+    if (digit >= to) {
+      escape.size = CUT
+      return
+    }
+    const byte = bytes[digit]!
+    const value = byte === SEMICOLON ? -1 : digitOf(byte)
+    if (value < 0 || value > (isHex ? 15 : 9)) {
+      const isWhole = byte === SEMICOLON && digit > from && code <= 0x10ffff
+      escape.code = code
+      escape.size = isWhole ? digit + 1 - at : NONE
+      return
+    }
+    code = code * (isHex ? 16 : 10) + value
+  }
+  escape.size = NONE
+}
+
+function readName(bytes: Uint8Array, at: number, to: number, escape: Escape): void {
+  let name = 0
+  for (let letter = at + 1; letter <= at + NAME_LENGTH_MAX; letter += 1) {
+    if (letter >= to) {
+      escape.size = CUT
+      return
+    }
+    const byte = bytes[letter]!
+    const lower = byte | 0x20
+    if (byte === SEMICOLON) {
+      const code = NAMES.get(name * 256 + byte)
+      escape.code = code ?? 0
+      escape.size = code === undefined ? NONE : letter + 1 - at
+      return
+    }
+    if (lower < 0x61 || lower > 0x7a) break
+    name = name * 256 + lower
+  }
+  escape.size = NONE
+}
+
+function digitOf(byte: number): number {
+  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30
+  const letter = byte | 0x20
+  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1
+}
