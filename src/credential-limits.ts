@@ -8,6 +8,8 @@ export interface CredentialLimits {
   readonly providerAnswerBytesMax: number
   /** Bytes of a request body that has to be whole because a credential goes into it or signs it; beyond: `body-too-large`. */
   readonly signedBodyBytesMax: number
+  /** Minted credentials in use or to be taken back, of all tasks; beyond: `credential-unavailable`. */
+  readonly owedLeasesMax: number
 }
 
 /** What they are unless written. */
@@ -15,4 +17,5 @@ export const DEFAULT_CREDENTIAL_LIMITS: CredentialLimits = {
   providerTimeoutMs: 5000,
   providerAnswerBytesMax: 1024 * 1024,
   signedBodyBytesMax: 8 * 1024 * 1024,
+  owedLeasesMax: 10_000,
 }

@@ -10,7 +10,7 @@ import { makeIdentifier } from './config/identifier.ts'
 import { openEnvelope, type EnvelopeParts } from './config/envelope.ts'
 import { openRules } from './config/open-rules.ts'
 import type { RuleWatch } from './config/rule-watch.ts'
-import { openSecrets, type Secrets } from './config/secrets.ts'
+import { openSecrets, type Secrets, type SecretsAround } from './config/secrets.ts'
 import { startSinks } from './config/sinks.ts'
 import type { SidecarOptions } from './config/sidecar-options.ts'
 import { makeTaskAuthorities } from './config/task-authorities.ts'
@@ -25,7 +25,6 @@ import { makeDoors } from './config/doors.ts'
 import { HealthServer } from './control/health.ts'
 import type { ControlServer } from './control/server.ts'
 import { Oversight, type OversightParts } from './config/oversight.ts'
-import type { CredentialStore } from './credentials/store.ts'
 import { UpstreamPool } from './forward/pool.ts'
 import { Strangers } from './identify/strangers.ts'
 import { OpenCalls } from './listen/open-calls.ts'
@@ -91,7 +90,8 @@ export class Sidecar {
     mkdirSync(stateDir, { recursive: true, mode: 0o700 })
     this.#ca = new CaWatch(ca, config, log)
     this.#authorities = makeTaskAuthorities(config, () => this.ca, log)
-    this.#secrets = openSecrets(config, environment, guard, () => ({ dialer, room: this.#room }))
+    const later = (): SecretsAround => ({ dialer, room: this.#room, records, log })
+    this.#secrets = openSecrets(config, environment, guard, later)
     const { credentials, redactor } = this.#secrets
     this.#records = openRecords(
       config,
@@ -128,7 +128,7 @@ export class Sidecar {
     })
     const strangers = new Strangers(now)
     this.#listeners = this.#makeListeners()
-    this.#room = this.#openRoom(renew, dialer, credentials, leafServers)
+    this.#room = this.#openRoom(renew, dialer, leafServers)
     const { holds } = this.#ledger
     this.#agents = openEnvelope({ config, room: this.#room, records, holds, redactor, log })
     const identifier = makeIdentifier({ config, room: this.#room, dialer, strangers })
@@ -139,8 +139,9 @@ export class Sidecar {
       now,
     })
     this.#room.begin()
+    this.#secrets.takeBack.begin()
     this.#control = this.#makeControl({ credentials, strangers, version })
-    this.#oversight = this.#watchOver({ identifier, credentials, dialer })
+    this.#oversight = this.#watchOver({ identifier, dialer })
     this.#health = new HealthServer({
       connectionsMax: limits.healthConnectionsMax,
       readiness: () => this.#oversight.readiness(),
@@ -148,8 +149,14 @@ export class Sidecar {
     })
   }
 
-  #watchOver(asked: Pick<OversightParts, 'identifier' | 'credentials' | 'dialer'>): Oversight {
-    const parts = { ...asked, config: this.#config, log: this.#options.log, records: this.#records }
+  #watchOver(asked: Pick<OversightParts, 'identifier' | 'dialer'>): Oversight {
+    const parts = {
+      ...asked,
+      ...this.#secrets,
+      config: this.#config,
+      log: this.#options.log,
+      records: this.#records,
+    }
     const [room, rules, ca, sinks] = [this.#room, this.#rules, this.#ca, this.#sinks]
     return new Oversight({ ...parts, room, rules, ca, sinks, proxy: this.#doors })
   }
@@ -180,12 +187,7 @@ export class Sidecar {
     return makeControlServer(options, version, this.#options.log)
   }
 
-  #openRoom(
-    renew: boolean,
-    dialer: Dialer,
-    credentials: CredentialStore,
-    leafServers: LeafServers,
-  ): TaskRoom {
+  #openRoom(renew: boolean, dialer: Dialer, leafServers: LeafServers): TaskRoom {
     const config = this.#config
     const openCalls = this.#openCalls
     const held = {
@@ -195,7 +197,7 @@ export class Sidecar {
       pool: this.#pool,
       leafServers,
       authorities: this.#authorities,
-      credentials,
+      ...this.#secrets,
       ...this.#ledger,
     }
     return new TaskRoom({
@@ -271,6 +273,7 @@ export class Sidecar {
     this.#health.close()
     // What was cut writes its records before the journal closes.
     await this.#openCalls.drained(CUT_TIMEOUT_MS)
+    await this.#secrets.takeBack.stop(CUT_TIMEOUT_MS)
     this.#pool.stop()
     this.#oversight.close()
     this.#rules.close()

@@ -26,6 +26,13 @@ export async function prepare<C extends Call & Received & Cleared>(
   const definition = name === undefined ? undefined : parts.credentials.definition(name)
   if (name !== undefined && definition === undefined)
     throw new EgressError('credential-unavailable', { credential: name })
+  // I3: what is valid beyond the task is not for this call, whoever's rule gives it.
+  if (
+    name !== undefined &&
+    decision.obligations.static === false &&
+    parts.credentials.isStatic(name)
+  )
+    throw new EgressError('credential-unavailable', { credential: name, why: 'static' })
   if (definition !== undefined) parts.onCredential(call.identity.standing, definition.name)
   const added = definition && {
     definition,

@@ -28,6 +28,7 @@ export interface Counted {
   readonly sinks: readonly SinkFeed[]
   readonly own: {
     readonly secrets: ReturnType<MetricSources['secrets']>
+    readonly revocations: ReturnType<MetricSources['revocations']>
     readonly selfChecks: SelfCheckState
   }
   readonly holds: { readonly numbers: ReturnType<MetricSources['holds']> }
@@ -82,6 +83,7 @@ export function openRecords(
     tasks: () => counted().room.numbers(),
     sinks: () => counted().sinks.map(({ stats }) => stats),
     secrets: () => counted().own.secrets,
+    revocations: () => counted().own.revocations,
     selfChecks: () => counted().own.selfChecks,
     journal: () => journal.stats,
     overrides: () => overrides.unreviewed,

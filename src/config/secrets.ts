@@ -4,6 +4,7 @@
 import { KnownSecrets } from '../credentials/known-secrets.ts'
 import { openSource, type SecretSource } from '../credentials/local-source.ts'
 import { CredentialStore } from '../credentials/store.ts'
+import type { TakeBack } from '../credentials/take-back.ts'
 import { Redactor } from '../inspect/redactor.ts'
 import { compileRe2 } from '../policy/re2.ts'
 import type { Dialer } from '../net/dial.ts'
@@ -11,11 +12,14 @@ import type { TaskRegistry } from '../tasks/registry.ts'
 import type { Config } from './config.ts'
 import { openIssuers } from './credentials/issuers.ts'
 import { placeholderKey } from './placeholder-key.ts'
+import { openTakeBack, trackAll, type RevocationsAround } from './revocations.ts'
 import { ownSecrets, type SecretOwners } from './own-secrets.ts'
 
 /** Credentials, and what masks them. */
 export interface Secrets {
   readonly credentials: CredentialStore
+  /** Takes back what is minted. */
+  readonly takeBack: TakeBack
   readonly redactor: Redactor
   /** What this side proves itself to the proxy above with. */
   readonly proxyPassword: SecretSource | undefined
@@ -24,9 +28,11 @@ export interface Secrets {
 }
 
 /** What is made after the secrets and needed once a task uses one. */
-export interface SecretsAround {
+export interface SecretsAround extends RevocationsAround {
   readonly dialer: Dialer
-  readonly room: { readonly registry: Pick<TaskRegistry, 'ancestors'> }
+  readonly room: RevocationsAround['room'] & {
+    readonly registry: Pick<TaskRegistry, 'ancestors' | 'entries'>
+  }
 }
 
 /** Takes secrets out of the texts of the log, once there are any. */
@@ -43,16 +49,18 @@ export function openSecrets(
   around: () => SecretsAround,
 ): Secrets {
   const known = new KnownSecrets()
+  const takeBack = openTakeBack(config, around)
+  const issuers = openIssuers(config.credentials, {
+    environment,
+    limits: config.limits,
+    dialer: () => around().dialer,
+  })
   const credentials = new CredentialStore(config.credentials, {
     environment,
     limits: config.limits,
     placeholderKey: placeholderKey(config.stateDir),
     known,
-    issuers: openIssuers(config.credentials, {
-      environment,
-      limits: config.limits,
-      dialer: () => around().dialer,
-    }),
+    issuers: trackAll(config.credentials, issuers, takeBack),
     above: (task) =>
       around()
         .room.registry.ancestors(task)
@@ -70,6 +78,7 @@ export function openSecrets(
   const proxyPassword = openProxyPassword(config, environment, known)
   return {
     credentials,
+    takeBack,
     redactor,
     proxyPassword,
     // What is not there is told by the call that needs it.

@@ -17,6 +17,11 @@ export interface LocalSourceDefinition {
 /** Where a credential comes from. */
 export type SourceDefinition = LocalSourceDefinition
 
+/** Whether what a source gives is the same for all tasks and valid beyond them, as far as its definition says. */
+export function isStaticSource(source: SourceDefinition): boolean {
+  return source.kind === 'local'
+}
+
 /** Where a credential stands in a request. */
 export type Injection =
   | { readonly kind: 'bearer' }

@@ -23,6 +23,12 @@ interface Lease {
   readonly secret: Secret
 }
 
+/** A lease that a task does not have any more. */
+export interface DroppedLease {
+  readonly credential: string
+  readonly minted: Omit<Minted, 'material'>
+}
+
 /** The leases of all tasks. */
 export class Leases {
   readonly #options: LeasesOptions
@@ -48,15 +54,22 @@ export class Leases {
     return this.secretFor(task, name)
   }
 
-  /** Takes back all that a task has. */
-  async endTask(taskId: string): Promise<void> {
-    const leases = this.#byTask.get(taskId) ?? new Map<string, Promise<Lease>>()
+  /** Forgets all that a task has. @returns what it had; what is being minted for it is not among them */
+  async drop(taskId: string): Promise<DroppedLease[]> {
+    const leases = [...(this.#byTask.get(taskId) ?? [])]
     this.#byTask.delete(taskId)
-    const signal = AbortSignal.timeout(this.#options.limits.providerTimeoutMs)
-    for (const [name, lease] of leases) {
-      const { minted } = await lease
-      if (minted.handle) await this.#options.issuers.get(name)?.revoke?.(minted.handle, signal)
-    }
+    const dropped = await Promise.allSettled(
+      leases.map(async ([credential, lease]): Promise<DroppedLease> => {
+        const { material: _, ...minted } = (await lease).minted
+        return { credential, minted }
+      }),
+    )
+    return dropped.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
+  }
+
+  /** Forgets what all tasks have of one credential. */
+  dropCredential(name: string): void {
+    for (const leases of this.#byTask.values()) leases.delete(name)
   }
 
   async #mint(task: Task, name: string): Promise<Lease> {

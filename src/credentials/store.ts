@@ -144,11 +144,21 @@ export class CredentialStore {
     return derivePlaceholder(this.#placeholderKey, taskId, name, definition.placeholder)
   }
 
-  /** Takes back what was minted for a task, and forgets what stands for credentials in its sandbox. */
+  /** Forgets what was minted for a task, and what stands for credentials in its sandbox. */
   async endTask(taskId: string): Promise<void> {
     this.#placeholders.delete(taskId)
     this.#used.delete(taskId)
-    await this.#leases.endTask(taskId)
+    await this.#leases.drop(taskId)
+  }
+
+  /** Forgets what was minted of one credential, for whichever task: it is minted anew where it may be used again. */
+  dropLeases(name: string): void {
+    this.#leases.dropCredential(name)
+    for (const [taskId, secrets] of this.#issuers.has(name) ? this.#used : [])
+      this.#used.set(
+        taskId,
+        secrets.filter((secret) => secret.name !== name),
+      )
   }
 
   /** Gives all placeholders of a task by their text; the same map every time, while it is kept. */

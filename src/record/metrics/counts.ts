@@ -14,6 +14,8 @@ export interface MetricSources {
   /** Calls that wait for a person, and what became of them, by action. */
   readonly holds: () => { readonly open: number; readonly actions: ReadonlyMap<string, number> }
   readonly secrets: () => { readonly count: number; readonly oldestSeconds: number }
+  /** Minted credentials that are to be taken back, and attempts at that which came to nothing. */
+  readonly revocations: () => { readonly pending: number; readonly failures: number }
   readonly selfChecks: () => SelfCheckState
   readonly journal: () => {
     readonly available: boolean

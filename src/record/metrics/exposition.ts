@@ -212,7 +212,7 @@ const SINK_COUNTERS: typeof SINK_GAUGES = [
   ['skipped_records_total', 'Records a sink was not given.', (sink) => sink.skippedRecords],
 ]
 function registerOversight(registry: Registry, sources: MetricSources): void {
-  const { overrides, secrets, selfChecks } = sources
+  const { overrides, secrets, revocations, selfChecks } = sources
   gauge(registry, 'sallyport_static_secrets', 'Credentials whose value nobody mints.', (add) => {
     add({}, secrets().count)
   })
@@ -221,6 +221,18 @@ function registerOversight(registry: Registry, sources: MetricSources): void {
     'sallyport_static_secret_age_seconds',
     'Since the oldest value of a static credential is what it is.',
     (add) => add({}, secrets().oldestSeconds),
+  )
+  gauge(
+    registry,
+    'sallyport_revocations_pending',
+    'Minted credentials that are to be taken back and may still work.',
+    (add) => add({}, revocations().pending),
+  )
+  counter(
+    registry,
+    'sallyport_revocation_failures_total',
+    'Attempts to take back a minted credential that came to nothing.',
+    (add) => add({}, revocations().failures),
   )
   gauge(
     registry,

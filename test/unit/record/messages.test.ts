@@ -39,6 +39,7 @@ function openRecorder(dir: string, messageRecordsPerSecond = 50, recordsQueuedMa
     holds: () => ({ open: 0, actions: new Map() }),
     overrides: () => 4,
     secrets: () => ({ count: 3, oldestSeconds: 60 }),
+    revocations: () => ({ pending: 2, failures: 5 }),
     selfChecks: () => ({
       at: 5000,
       results: [

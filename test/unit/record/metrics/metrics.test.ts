@@ -36,6 +36,7 @@ void t.test(
       holds: () => ({ open: 2, actions: new Map([['hold-opened', 3]]) }),
       overrides: () => 4,
       secrets: () => ({ count: 3, oldestSeconds: 60 }),
+      revocations: () => ({ pending: 2, failures: 5 }),
       selfChecks: () => ({
         at: 5000,
         results: [
@@ -91,6 +92,8 @@ void t.test(
         'sallyport_journal_available 1',
         'sallyport_static_secrets 3',
         'sallyport_static_secret_age_seconds 60',
+        'sallyport_revocations_pending 2',
+        'sallyport_revocation_failures_total 5',
         'sallyport_holds_open 2',
         'sallyport_holds_total{outcome="opened"} 3',
         'sallyport_holds_total{outcome="timed-out"} 0',
