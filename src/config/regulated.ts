@@ -2,6 +2,7 @@
 // changed file and by `check`. Pure; called by `rules.ts` and `check-installation.ts`.
 
 import { isStaticSource, type CredentialDefinition } from '../credentials/definition.ts'
+import type { Decision } from '../policy/decision.ts'
 import type { Problem } from '../policy/problem.ts'
 import {
   checkProfiledRules,
@@ -23,6 +24,17 @@ export function surroundingsOf(
   const isStatic = credentials.filter(({ source }) => isStaticSource(source))
   const staticCredentials = new Set(isStatic.map(({ name }) => name))
   return { profiles, sinks, journal, staticCredentials }
+}
+
+/** The decision as a call gets it: refused where it is given a credential that its rules refuse. */
+export function refuseStatic(
+  decision: Decision,
+  { staticCredentials }: Pick<Surroundings, 'staticCredentials'>,
+): Decision {
+  const { credential, static: allowed } = decision.obligations
+  if (decision.verdict === 'deny' || allowed !== false || credential === undefined) return decision
+  if (!staticCredentials.has(credential)) return decision
+  return { ...decision, verdict: 'deny', reason: 'credential-unavailable' }
 }
 
 /** Whose rules are looked over. */
