@@ -150,13 +150,8 @@ export class Sidecar {
   }
 
   #watchOver(asked: Pick<OversightParts, 'identifier' | 'dialer'>): Oversight {
-    const parts = {
-      ...asked,
-      ...this.#secrets,
-      config: this.#config,
-      log: this.#options.log,
-      records: this.#records,
-    }
+    const [config, log, records] = [this.#config, this.#options.log, this.#records]
+    const parts = { ...asked, ...this.#secrets, config, log, records }
     const [room, rules, ca, sinks] = [this.#room, this.#rules, this.#ca, this.#sinks]
     return new Oversight({ ...parts, room, rules, ca, sinks, proxy: this.#doors })
   }

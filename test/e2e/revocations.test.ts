@@ -155,7 +155,7 @@ void t.test('leases end with their tasks', async (t) => {
     await gone(cx)
     t.match(await use(cx, one), /403 Sallyport: killed/)
     t.equal(live(cx).length, 0, 'none is minted')
-    await api(cx, 'DELETE', `/v1/kill/${body.id}`)
+    await api(cx, 'DELETE', `/v1/kill/${body.kill.id}`)
     t.match(await use(cx, one), /^HTTP\/1\.1 200/)
     t.equal(live(cx).length, 1)
     await revoke(cx, one.id)
