@@ -15,7 +15,7 @@ import { ProviderError, type Minted, type RevocationHandle } from './issuer.ts'
 type Phase = 'minting' | 'held' | 'settled'
 
 /** How nothing was left to be done. */
-export type Settlement = 'confirmed' | 'expired'
+type Settlement = 'confirmed' | 'expired'
 
 /** A lease as it is kept. */
 export interface OwedLease {
