@@ -19,6 +19,8 @@ export interface CredentialLimits {
    * `response-malformed`.
    */
   readonly decodedRatioMax: number
+  /** Minted credentials in use or to be taken back, of all tasks; beyond: `credential-unavailable`. */
+  readonly owedLeasesMax: number
 }
 
 /** What they are unless written. */
@@ -30,4 +32,5 @@ export const DEFAULT_CREDENTIAL_LIMITS: CredentialLimits = {
   staticRefreshMs: 300_000,
   repeatedBodyBytesMax: 1024 * 1024,
   decodedRatioMax: 100,
+  owedLeasesMax: 10_000,
 }

@@ -25,7 +25,6 @@ import { makeDoors } from './config/doors.ts'
 import { HealthServer } from './control/health.ts'
 import type { ControlServer } from './control/server.ts'
 import { Oversight, type OversightParts } from './config/oversight.ts'
-import type { CredentialStore } from './credentials/store.ts'
 import { UpstreamPool } from './forward/pool.ts'
 import { Strangers } from './identify/strangers.ts'
 import { OpenCalls } from './listen/open-calls.ts'
@@ -91,7 +90,7 @@ export class Sidecar {
     mkdirSync(stateDir, { recursive: true, mode: 0o700 })
     this.#ca = new CaWatch(ca, config, log)
     this.#authorities = makeTaskAuthorities(config, () => this.ca, log)
-    this.#secrets = openSecrets(options, () => ({ dialer, room: this.#room, records }))
+    this.#secrets = openSecrets(options, () => ({ dialer, room: this.#room, records, log }))
     const { credentials, redactor } = this.#secrets
     this.#records = openRecords(
       config,
@@ -128,7 +127,7 @@ export class Sidecar {
     })
     const strangers = new Strangers(now)
     this.#listeners = this.#makeListeners()
-    this.#room = this.#openRoom(renew, dialer, credentials, leafServers)
+    this.#room = this.#openRoom(renew, dialer, leafServers)
     const { holds } = this.#ledger
     this.#agents = openEnvelope({ config, room: this.#room, records, holds, redactor, log })
     const identifier = makeIdentifier({ config, room: this.#room, dialer, strangers })
@@ -139,8 +138,9 @@ export class Sidecar {
       now,
     })
     this.#room.begin()
+    this.#secrets.takeBack.begin()
     this.#control = this.#makeControl({ credentials, strangers, version })
-    this.#oversight = this.#watchOver({ identifier, credentials, dialer })
+    this.#oversight = this.#watchOver({ identifier, dialer })
     this.#health = new HealthServer({
       connectionsMax: limits.healthConnectionsMax,
       readiness: () => this.#oversight.readiness(),
@@ -148,8 +148,9 @@ export class Sidecar {
     })
   }
 
-  #watchOver(asked: Pick<OversightParts, 'identifier' | 'credentials' | 'dialer'>): Oversight {
-    const parts = { ...asked, config: this.#config, log: this.#options.log, records: this.#records }
+  #watchOver(asked: Pick<OversightParts, 'identifier' | 'dialer'>): Oversight {
+    const [config, log, records] = [this.#config, this.#options.log, this.#records]
+    const parts = { ...asked, ...this.#secrets, config, log, records }
     const [room, rules, ca, sinks] = [this.#room, this.#rules, this.#ca, this.#sinks]
     return new Oversight({ ...parts, room, rules, ca, sinks, proxy: this.#doors })
   }
@@ -181,12 +182,7 @@ export class Sidecar {
     return makeControlServer(options, version, this.#options.log)
   }
 
-  #openRoom(
-    renew: boolean,
-    dialer: Dialer,
-    credentials: CredentialStore,
-    leafServers: LeafServers,
-  ): TaskRoom {
+  #openRoom(renew: boolean, dialer: Dialer, leafServers: LeafServers): TaskRoom {
     const config = this.#config
     const openCalls = this.#openCalls
     const held = {
@@ -196,7 +192,7 @@ export class Sidecar {
       pool: this.#pool,
       leafServers,
       authorities: this.#authorities,
-      credentials,
+      ...this.#secrets,
       ...this.#ledger,
     }
     return new TaskRoom({
@@ -272,6 +268,7 @@ export class Sidecar {
     this.#health.close()
     // What was cut writes its records before the journal closes.
     await this.#openCalls.drained(CUT_TIMEOUT_MS)
+    await this.#secrets.takeBack.stop(CUT_TIMEOUT_MS)
     this.#pool.stop()
     this.#oversight.close()
     this.#rules.close()

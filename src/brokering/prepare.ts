@@ -65,6 +65,9 @@ async function addedTo(
   const definition = parts.credentials.definition(name)
   if (definition === undefined)
     throw new EgressError('credential-unavailable', { credential: name })
+  // I3: what is valid beyond the task is not for this call, whoever's rule gives it.
+  if (decision.obligations.static === false && parts.credentials.isStatic(name))
+    throw new EgressError('credential-unavailable', { credential: name, why: 'static' })
   parts.onCredential(identity.standing, name)
   return {
     definition,

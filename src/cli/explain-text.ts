@@ -40,7 +40,8 @@ function printReviewers({ reviewers, separate }: HoldTerms, io: CommandIo): void
 
 function printObligations(owed: Obligations, io: CommandIo): void {
   const { credential, data, regulation, category, accepts, quotas = [] } = owed
-  if (credential !== undefined) io.out(`credential: ${credential}\n`)
+  const only = owed.static === false ? ' (a static one is refused: credential-unavailable)' : ''
+  if (credential !== undefined) io.out(`credential: ${credential}${only}\n`)
   if (data !== undefined) io.out(`data: ${data}\n`)
   if (regulation) io.out(`regulation: ${regulation.join(', ')}\n`)
   if (category) io.out(`category: ${category.join(', ')}\n`)

@@ -5,6 +5,7 @@ import { Option, type Command } from 'commander'
 
 import type { Config } from '../config/config.ts'
 import { pinnedFinderFor } from '../config/pinned-rules.ts'
+import { refuseStatic, surroundingsOf } from '../config/regulated.ts'
 import { compileTaskPolicy, loadRuleSets, type TaskRules } from '../config/rules.ts'
 import { EgressError } from '../errors.ts'
 import type { Policy } from '../policy/compile.ts'
@@ -96,11 +97,10 @@ export function registerExplain(
           )
         const config = configFor(options, io, true)
         const { task: taskId } = options
-        const bytesMax = config.limits.inspectBytesMax
         const isHeld = taskId !== undefined && taskId !== staticTaskOf(config)?.id
         if (!isHeld) {
           const policy = policyFor(config, rulesFor(config, options), io)
-          exit(explainCall([policy], method, url, options, io, bytesMax))
+          exit(explainCall([policy], method, url, options, io, config))
           return
         }
         if (options.rules !== undefined)
@@ -110,7 +110,7 @@ export function registerExplain(
           const policies = [own, ...above].map((task) => policyFor(config, rulesOf(task), io))
           const chain: PolicyChain = [policies[0]!, ...policies.slice(1)]
           const asked = { ...options, after: options.after ?? own.read }
-          return explainCall(chain, method, url, asked, io, bytesMax)
+          return explainCall(chain, method, url, asked, io, config)
         }
         exit(await callControl(options, io, run))
       },
@@ -186,8 +186,9 @@ function explainCall(
   url: string,
   options: ExplainFlags & { readonly json?: boolean },
   io: CommandIo,
-  bytesMax: number,
+  config: Config,
 ): number {
+  const bytesMax = config.limits.inspectBytesMax
   let explained: Explained
   try {
     explained = explainAsked(policies, questionOf(method, url, options), options, bytesMax)
@@ -197,7 +198,8 @@ function explainCall(
     printRefusal(error, options.json === true, io)
     return EXIT_CODES.no
   }
-  const { decision, trace } = explained
+  const { trace } = explained
+  const decision = refuseStatic(explained.decision, surroundingsOf(config))
   if (options.json === true) printJson(io, { ...writable(decision), trace })
   else printDecision(decision, trace, io)
   return EXIT_OF[decision.verdict]

@@ -11,7 +11,7 @@ import type { Destination, Rule, RuleSet } from '../policy/rule-set.ts'
 import { suggestName } from '../policy/suggest.ts'
 import type { Config } from './config.ts'
 import type { Loaded } from './load.ts'
-import { checkAround } from './regulated.ts'
+import { checkAround, surroundingsOf } from './regulated.ts'
 import { checkUnseenAddresses } from './check-proxy.ts'
 import { checkReviewers } from './check-reviewers.ts'
 import { pinnedFinderFor } from './pinned-rules.ts'
@@ -85,7 +85,7 @@ export function checkInstallation(
     ...(task === undefined ? [...sets.values()] : [...used, ...binding]).flatMap((set) =>
       checkReviewers(set, config),
     ),
-    ...checkAround(sets, { around: config, always: rules.always, task }),
+    ...checkAround(sets, { around: surroundingsOf(config), always: rules.always, task }),
   ])
 }
 

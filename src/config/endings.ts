@@ -5,6 +5,7 @@ import type { Call } from '../call.ts'
 import { EgressError, type Reason } from '../errors.ts'
 import type { Holds } from '../ledger/holds/holds.ts'
 import type { CredentialStore } from '../credentials/store.ts'
+import type { TakeBack } from '../credentials/take-back.ts'
 import type { UpstreamPool } from '../forward/pool.ts'
 import type { GivenNames } from '../listen/given-names.ts'
 import type { OpenCalls } from '../listen/open-calls.ts'
@@ -13,6 +14,7 @@ import type { TaskListeners } from '../listen/task-listeners.ts'
 import type { Dialer } from '../net/dial.ts'
 import { KilledTools } from '../tasks/tool-kill.ts'
 import type { CallKillScope } from '../tasks/switches.ts'
+import { leaseItem } from './revocations.ts'
 import type { TaskTools } from './task-tools.ts'
 import type { EndingTask, EndsWithTask } from '../tasks/ending.ts'
 import type { ReceiptItem } from '../tasks/view.ts'
@@ -30,6 +32,7 @@ export interface EndingParts {
   readonly leafServers: LeafServers
   readonly authorities: TaskAuthorities
   readonly credentials: CredentialStore
+  readonly takeBack: Pick<TakeBack, 'endTask' | 'standingsOf'>
   readonly tools: Pick<TaskTools, 'forget'>
   readonly holds: Pick<Holds, 'withdrawWhere'>
   /** Epoch milliseconds. */
@@ -58,6 +61,8 @@ export function endsWithTask(parts: EndingParts): readonly EndsWithTask[] {
     end: (ending) => Promise.resolve([counted(kind, name, end(ending.task.id))]),
   })
   return [
+    // Providers answer while the rest ends.
+    { kind: 'credential', end: dropCredentials },
     ...(parts.endSandbox === undefined ? [] : [endsSandbox(parts.endSandbox, at)]),
     simple('listener', 'own listener', (id) => Number(listeners.close(id))),
     simple('holds', 'held calls', (id) =>
@@ -82,23 +87,48 @@ export function endsWithTask(parts: EndingParts): readonly EndsWithTask[] {
       return servers + Number(authorities.drop(id))
     }),
     simple('tools', 'definitions of tools', (id) => parts.tools.forget(id)),
-    { kind: 'credential', end: forgetCredentials },
+    { kind: 'credential', end: reportCredentials },
   ]
 
-  // A secret that no issuer mints for a task is as good after it: what stood for it in the sandbox is worthless, and who
-  // was sent it, still has it.
-  async function forgetCredentials({ task, credentialsUsed }: EndingTask): Promise<ReceiptItem[]> {
-    await credentials.endTask(task.id)
-    return [...credentialsUsed].map((name) => ({
-      kind: 'credential',
-      name,
-      outcome: 'forgotten',
-      at: at(),
-      detail:
-        'the placeholder is worthless; the static secret was sent to its hosts and is valid until rotated',
-      residualExposureUntil: null,
-    }))
+  function dropCredentials({ task }: EndingTask): Promise<ReceiptItem[]> {
+    parts.takeBack.endTask(task.id)
+    // What is being minted is taken back when it is there.
+    void credentials.endTask(task.id)
+    return Promise.resolve([])
   }
+
+  async function reportCredentials(
+    { task, credentialsUsed }: EndingTask,
+    deadline: number,
+  ): Promise<ReceiptItem[]> {
+    const timeoutMs = Math.max(0, deadline - performance.now())
+    const leases = await parts.takeBack.standingsOf(task.id, timeoutMs)
+    const leased = new Set(leases.map(({ credential }) => credential))
+    const others = [...credentialsUsed].filter((name) => !leased.has(name))
+    return [
+      ...leases.map((standing) => leaseItem(standing, at())),
+      ...others.map((name) => (credentials.isStatic(name) ? forgottenItem : goneItem)(name, at())),
+    ]
+  }
+}
+
+// A secret that no issuer mints for a task is as good after it: what stood for it in the sandbox is worthless, and who was
+// sent it, still has it.
+function forgottenItem(name: string, at: string): ReceiptItem {
+  return {
+    kind: 'credential',
+    name,
+    outcome: 'forgotten',
+    at,
+    detail:
+      'the placeholder is worthless; the static secret was sent to its hosts and is valid until rotated',
+    residualExposureUntil: null,
+  }
+}
+
+function goneItem(name: string, at: string): ReceiptItem {
+  const detail = 'every lease of it was over before, or none was minted'
+  return { kind: 'credential', name, outcome: 'ended', at, detail }
 }
 
 /** What runs in the sandbox ends first: it brings all the rest in. A hook of the definition is told after it. */

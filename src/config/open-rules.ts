@@ -7,6 +7,7 @@ import type { Task } from '../tasks/task.ts'
 import type { Config } from './config.ts'
 import { KeptRules } from './kept-rules.ts'
 import { pinnedFinderFor, pinsOf } from './pinned-rules.ts'
+import { surroundingsOf } from './regulated.ts'
 import { RuleWatch } from './rule-watch.ts'
 import type { Records } from './records.ts'
 import type { LoadedRules } from './rules.ts'
@@ -15,7 +16,7 @@ import type { LoadedRules } from './rules.ts'
 export interface OpenRulesOptions {
   readonly config: Pick<
     Config,
-    'rules' | 'limits' | 'task' | 'stateDir' | 'journal' | 'profiles' | 'sinks'
+    'credentials' | 'rules' | 'limits' | 'task' | 'stateDir' | 'journal' | 'profiles' | 'sinks'
   >
   readonly log: Log
   readonly records: Pick<Records, 'recorder' | 'overrides'>
@@ -46,7 +47,7 @@ export function openRules({ config, log, records, room }: OpenRulesOptions): Rul
     limits,
     always: rules.always,
     task,
-    around: config,
+    around: surroundingsOf(config),
     findPinned: pinnedFinderFor(config),
     onLoaded: (loaded, before) => {
       // First, so that no record names rules that are not kept.

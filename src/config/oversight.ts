@@ -4,6 +4,7 @@
 import { readinessOf, type Readiness } from '../control/readiness.ts'
 import { SecretAges } from '../credentials/ages.ts'
 import type { CredentialStore } from '../credentials/store.ts'
+import type { TakeBack } from '../credentials/take-back.ts'
 import type { SelfChecks, SelfCheckState } from '../record/detect/self-check.ts'
 import { placeholderKey } from './placeholder-key.ts'
 import { startSelfChecks, type SelfCheckParts } from './self-checks.ts'
@@ -12,6 +13,7 @@ import type { TaskRoom } from './task-room.ts'
 /** What there is to look at. */
 export interface OversightParts extends Omit<SelfCheckParts, 'ages' | 'clock'> {
   readonly credentials: CredentialStore
+  readonly takeBack: Pick<TakeBack, 'pending' | 'failures' | 'late'>
   readonly room: SelfCheckParts['room'] & Pick<TaskRoom, 'numbers'>
 }
 
@@ -52,6 +54,11 @@ export class Oversight {
   /** How many static credentials there are, and how old. */
   get secrets(): Pick<SecretAges, 'count' | 'oldestSeconds' | 'secondsOf'> {
     return this.#ages
+  }
+
+  /** What is to be taken back of minted credentials. */
+  get revocations(): Pick<TakeBack, 'pending' | 'failures'> {
+    return this.#parts.takeBack
   }
 
   /** How the controls stood when they were last looked at. */

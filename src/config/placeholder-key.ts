@@ -1,5 +1,6 @@
-// The key that placeholders are derived with: made once for an installation and kept in the state directory, so that a
-// placeholder is the same over restarts and in `sallyport env`. Called by `secrets.ts`, `oversight.ts` and `cli/env.ts`.
+// The keys that are made once for an installation and kept in the state directory: the one that placeholders are derived with, so
+// that a placeholder is the same over restarts and in `sallyport env`, and others. Called by `secrets.ts`, `revocations.ts`,
+// `oversight.ts` and `cli/env.ts`.
 
 import { randomBytes } from 'node:crypto'
 import {
@@ -16,12 +17,17 @@ import path from 'node:path'
 const KEY_FILE = 'placeholder.key'
 const KEY_BYTES = 32
 
+/** Reads the key of placeholders, or makes it. @throws Error as `installationKey` */
+export function placeholderKey(stateDir: string): Buffer {
+  return installationKey(stateDir, KEY_FILE)
+}
+
 /**
- * Reads the key, or makes it where there is none: 32 random bytes, readable by the owner alone.
+ * Reads a key, or makes it where there is none: 32 random bytes, readable by the owner alone.
  * @throws Error where the directory cannot be written, or the file is not such a key
  */
-export function placeholderKey(stateDir: string): Buffer {
-  const file = path.join(stateDir, KEY_FILE)
+export function installationKey(stateDir: string, name: string): Buffer {
+  const file = path.join(stateDir, name)
   return readKey(file) ?? makeKey(file)
 }
 
@@ -33,7 +39,8 @@ function readKey(file: string): Buffer | undefined {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
     throw error
   }
-  if (key.length !== KEY_BYTES) throw new Error(`${file} is not a placeholder key: remove it`)
+  if (key.length !== KEY_BYTES)
+    throw new Error(`${file} is not a key of 32 bytes: restore it, or move it away`)
   return key
 }
 

@@ -29,6 +29,7 @@ export interface Counted {
   readonly own: {
     readonly secrets: ReturnType<MetricSources['secrets']>
     readonly leases: ReturnType<MetricSources['leases']>
+    readonly revocations: ReturnType<MetricSources['revocations']>
     readonly selfChecks: SelfCheckState
   }
   readonly holds: { readonly numbers: ReturnType<MetricSources['holds']> }
@@ -84,6 +85,7 @@ export function openRecords(
     sinks: () => counted().sinks.map(({ stats }) => stats),
     secrets: () => counted().own.secrets,
     leases: () => counted().own.leases,
+    revocations: () => counted().own.revocations,
     selfChecks: () => counted().own.selfChecks,
     journal: () => journal.stats,
     overrides: () => overrides.unreviewed,

@@ -1,6 +1,8 @@
 // What a configuration and the rules with a profile demand of each other, of all sets together: said alike by a start, by a
 // changed file and by `check`. Pure; called by `rules.ts` and `check-installation.ts`.
 
+import { isStaticSource, type CredentialDefinition } from '../credentials/definition.ts'
+import type { Decision } from '../policy/decision.ts'
 import type { Problem } from '../policy/problem.ts'
 import {
   checkProfiledRules,
@@ -11,6 +13,29 @@ import {
 import type { RuleSet } from '../policy/rule-set.ts'
 import { formatDuration } from '../wire/units.ts'
 import { splitReference, type FindPinned } from './pinned-rules.ts'
+
+/** What a configuration has around its rules. */
+export function surroundingsOf(
+  config: Omit<Surroundings, 'staticCredentials'> & {
+    readonly credentials: readonly Pick<CredentialDefinition, 'name' | 'source'>[]
+  },
+): Surroundings {
+  const { profiles, sinks, journal, credentials } = config
+  const isStatic = credentials.filter(({ source }) => isStaticSource(source))
+  const staticCredentials = new Set(isStatic.map(({ name }) => name))
+  return { profiles, sinks, journal, staticCredentials }
+}
+
+/** The decision as a call gets it: refused where it is given a credential that its rules refuse. */
+export function refuseStatic(
+  decision: Decision,
+  { staticCredentials }: Pick<Surroundings, 'staticCredentials'>,
+): Decision {
+  const { credential, static: allowed } = decision.obligations
+  if (decision.verdict === 'deny' || allowed !== false || credential === undefined) return decision
+  if (!staticCredentials.has(credential)) return decision
+  return { ...decision, verdict: 'deny', reason: 'credential-unavailable' }
+}
 
 /** Whose rules are looked over. */
 export interface RegulatedDemands {

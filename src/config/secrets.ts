@@ -4,6 +4,7 @@
 import { KnownSecrets } from '../credentials/known-secrets.ts'
 import { openSource, type SecretSource } from '../credentials/local-source.ts'
 import { CredentialStore } from '../credentials/store.ts'
+import type { TakeBack } from '../credentials/take-back.ts'
 import { Redactor } from '../inspect/redactor.ts'
 import { compileRe2 } from '../policy/re2.ts'
 import type { Dialer } from '../net/dial.ts'
@@ -15,11 +16,14 @@ import { openIssuers } from './credentials/issuers.ts'
 import { recordLeases } from './lease-records.ts'
 import { placeholderKey } from './placeholder-key.ts'
 import type { Records } from './records.ts'
+import { openTakeBack, takesBack, trackAll, type RevocationsAround } from './revocations.ts'
 import { ownSecrets, type SecretOwners } from './own-secrets.ts'
 
 /** Credentials, and what masks them. */
 export interface Secrets {
   readonly credentials: CredentialStore
+  /** Takes back what is minted. */
+  readonly takeBack: TakeBack
   readonly redactor: Redactor
   /** What this side proves itself to the proxy above with. */
   readonly proxyPassword: SecretSource | undefined
@@ -28,9 +32,11 @@ export interface Secrets {
 }
 
 /** What is made after the secrets and needed once a task uses one. */
-export interface SecretsAround {
+export interface SecretsAround extends RevocationsAround {
   readonly dialer: Dialer
-  readonly room: { readonly registry: Pick<TaskRegistry, 'ancestors' | 'entries' | 'weakest'> }
+  readonly room: RevocationsAround['room'] & {
+    readonly registry: Pick<TaskRegistry, 'ancestors' | 'entries' | 'weakest'>
+  }
   readonly records: Pick<Records, 'recorder' | 'metrics'>
 }
 
@@ -54,29 +60,35 @@ export function openSecrets(
   around: () => SecretsAround,
 ): Secrets {
   const known = new KnownSecrets()
+  const takeBack = openTakeBack(config, around)
+  const opened = openIssuers(config.credentials, {
+    environment,
+    limits: config.limits,
+    known,
+    stateDir: config.stateDir,
+    dialer: () => around().dialer,
+  })
+  const issuers = trackAll(config.credentials, opened, takeBack)
   const credentials = new CredentialStore(config.credentials, {
     environment,
     limits: config.limits,
     placeholderKey: placeholderKey(config.stateDir),
     known,
-    issuers: openIssuers(config.credentials, {
-      environment,
-      limits: config.limits,
-      known,
-      stateDir: config.stateDir,
-      dialer: () => around().dialer,
-    }),
+    issuers,
     above: (task) =>
       around()
         .room.registry.ancestors(task)
         ?.map((entry) => entry.task) ?? [],
     activeTask: ({ id }) => activeTask(around().room.registry, id),
-    watcher: recordLeases({
-      credentials: config.credentials,
-      records: () => around().records,
-      taskOf: (id) => around().room.registry.entries.get(id)?.task,
-      log,
-    }),
+    watcher: {
+      ...recordLeases({
+        credentials: config.credentials,
+        records: () => around().records,
+        taskOf: (id) => around().room.registry.entries.get(id)?.task,
+        log,
+      }),
+      ...takesBack(issuers, config.limits),
+    },
   })
   for (const [name, value] of ownSecrets(config, environment)) known.learn(name, value)
   const injected = config.credentials.flatMap(({ inject }) =>
@@ -90,6 +102,7 @@ export function openSecrets(
   const proxyPassword = openProxyPassword(config, environment, known)
   return {
     credentials,
+    takeBack,
     redactor,
     proxyPassword,
     // What is not there is told by the call that needs it.

@@ -7,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 import type { Arrival } from '../call.ts'
 import type { SecretAges } from '../credentials/ages.ts'
+import type { TakeBack } from '../credentials/take-back.ts'
 import { EgressError } from '../errors.ts'
 import { TaskRefusal, type Identifier } from '../identify/identify.ts'
 import type { Doors } from '../listen/doors.ts'
@@ -44,6 +45,7 @@ export interface SelfCheckParts {
   readonly identifier: Pick<Identifier, 'identify'>
   readonly dialer: Pick<Dialer, 'wouldDial'>
   readonly ages: Pick<SecretAges, 'look'>
+  readonly takeBack: Pick<TakeBack, 'late'>
   readonly ca: Pick<CaWatch, 'current'>
   readonly sinks: readonly Pick<SinkFeed, 'stats'>[]
   /** Its address is null while it does not listen. */
@@ -88,7 +90,7 @@ export function startSelfChecks(parts: SelfCheckParts): SelfChecks {
 }
 
 function selfChecksOf(parts: SelfCheckParts): readonly SelfCheck[] {
-  const { config, records, ca, sinks, ages } = parts
+  const { config, records, ca, sinks, ages, takeBack } = parts
   return [
     { name: 'journal-tail', find: () => findTailTampering(records.journal) },
     { name: 'deny-by-default', find: () => findAllowedByDefault(parts) },
@@ -102,6 +104,7 @@ function selfChecksOf(parts: SelfCheckParts): readonly SelfCheck[] {
     { name: 'clock', find: makeClockCheck(parts.clock) },
     { name: 'sinks', isAdvisory: true, find: makeSinkCheck(sinks) },
     { name: 'credentials', isAdvisory: true, find: () => findAbsentCredential(ages) },
+    { name: 'revocations', isAdvisory: true, find: () => findLateRevocation(takeBack) },
   ]
 }
 
@@ -255,6 +258,11 @@ function makeSinkCheck(sinks: SelfCheckParts['sinks']): SelfCheck['find'] {
     }
     return stuck.length === 0 ? undefined : `no progress: ${stuck.join(', ')}`
   }
+}
+
+function findLateRevocation(takeBack: SelfCheckParts['takeBack']): string | undefined {
+  const late = takeBack.late()
+  return late.length === 0 ? undefined : `not taken back for minutes: ${late.join(', ')}`
 }
 
 async function findAbsentCredential(ages: SelfCheckParts['ages']): Promise<string | undefined> {

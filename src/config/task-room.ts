@@ -2,7 +2,9 @@
 // listener, its records. Made by `sidecar.ts`, which hands in what calls run through.
 
 import type { Call, Identity } from '../call.ts'
+import type { LeaseStanding } from '../credentials/debt.ts'
 import type { CredentialStore } from '../credentials/store.ts'
+import type { TakeBack } from '../credentials/take-back.ts'
 import type { FlowMarks, FlowMarksOptions } from '../ledger/flow-marks.ts'
 import type { KnownTasks } from '../identify/identify.ts'
 import type { TaskListeners } from '../listen/task-listeners.ts'
@@ -17,7 +19,6 @@ import { ReceiptSigner } from '../tasks/receipt.ts'
 import { SIDECAR, TaskRegistry, type Move } from '../tasks/registry.ts'
 import type { EndHook } from '../tasks/sandbox.ts'
 import { Switches } from '../tasks/switches.ts'
-import type { Receipt } from '../tasks/view.ts'
 import { TaskWatch } from '../tasks/watch.ts'
 import type { LeafServers } from '../tls/contexts.ts'
 import type { TaskAuthorities } from '../tls/task-ca.ts'
@@ -26,7 +27,9 @@ import { isKilled, pauseTask, type PauseParts } from './endings.ts'
 import { openFlow } from './flow.ts'
 import { knownTasks } from './known-tasks.ts'
 import type { Records } from './records.ts'
+import { leaseItem } from './revocations.ts'
 import { pinnedFinderFor } from './pinned-rules.ts'
+import { surroundingsOf } from './regulated.ts'
 import type { LoadedRules } from './rules.ts'
 import { TaskCertificates } from './task-certificates.ts'
 import { countTasks } from './task-numbers.ts'
@@ -34,6 +37,7 @@ import { TaskPolicies } from './task-policies.ts'
 import type { TaskTools } from './task-tools.ts'
 import { definitionAt, proofsOf } from './recorded-definition.ts'
 import { tellObserving, warnObserving } from './observing.ts'
+import { tellReceipt } from './task-receipts.ts'
 import { recordWidenings } from './widenings.ts'
 import { buildStaticTask } from './task.ts'
 
@@ -50,6 +54,7 @@ export interface TaskRoomOptions {
   readonly authorities: TaskAuthorities
   readonly leafServers: LeafServers
   readonly credentials: CredentialStore
+  readonly takeBack: Pick<TakeBack, 'releaseCredential' | 'receiptKept'>
   readonly tools: Pick<TaskTools, 'quotas'>
   readonly holds: PauseParts['holds']
   readonly openCalls: (taskId: string) => number
@@ -94,7 +99,8 @@ export class TaskRoom {
       saga: this.#saga,
       isBarred: (task) => this.switches.barred(task) !== undefined,
       onMove: (move) => this.#onMove(move),
-      onReceipt: (entry, receipt) => this.#onReceipt(entry, receipt),
+      onReceipt: (entry, receipt) =>
+        tellReceipt(entry, receipt, { log, records, endings: this.#endings }),
       // Taking a file away needs no room on the disk.
       onUnsavedEnd: ({ id }) => options.authorities.drop(id),
       onForgotten: (id) => flow.forget(id),
@@ -104,7 +110,7 @@ export class TaskRoom {
     this.policies = new TaskPolicies({
       rules: options.rules,
       always: config.rules.always,
-      around: config,
+      around: surroundingsOf(config),
       findPinned: pinnedFinderFor(config),
       above: (task) => registry.ancestors(task)?.map((entry) => entry.task),
     })
@@ -119,7 +125,13 @@ export class TaskRoom {
       stateDir,
       now,
       registry,
-      cut: (scope, value) => cutCalls(isKilled(scope, value), 'killed'),
+      cut: (scope, value) => {
+        if (scope === 'credential') {
+          options.credentials.dropLeases(value)
+          options.takeBack.releaseCredential(value)
+        }
+        return cutCalls(isKilled(scope, value), 'killed')
+      },
       credentials: config.credentials.map(({ name }) => name),
       onEvent: (action, detail) => recorder.recordEvent(action, { kind: 'alert', detail }),
       onProblem,
@@ -170,6 +182,15 @@ export class TaskRoom {
     if (entry === undefined || entry.credentialsUsed.has(name)) return
     entry.credentialsUsed.add(name)
     this.registry.update(entry, { credentialsUsed: [...entry.credentialsUsed] })
+  }
+
+  /** Has the receipt of a task that has ended say what became of a lease since. */
+  amendLease(standing: LeaseStanding): void {
+    const entry = this.registry.entries.get(standing.task)
+    const receipt = entry?.kept.receipt
+    if (entry === undefined || receipt === undefined) return
+    const item = leaseItem(standing, new Date(this.clock.now()).toISOString())
+    this.registry.amend(entry, this.#saga.amend(receipt, item))
   }
 
   /** Counts a call that is over. */
@@ -271,28 +292,9 @@ export class TaskRoom {
     })
     tellObserving({ entry, transition, cause, actor }, records.recorder)
     // The last of its records: its receipt is there by now.
-    if (to === 'ended') records.checkpoints.seal(task)
-  }
-
-  #onReceipt({ task, ending }: TaskEntry, receipt: Receipt): void {
-    const { log, records } = this.#options
-    const { recorder, checkpoints } = records
-    this.#endings.add((Date.parse(receipt.endedAt) - Date.parse(receipt.startedAt)) / 1000)
-    recorder.recordEvent('task-receipt', {
-      task,
-      outcome: receipt.complete ? 'success' : 'failure',
-      detail: { receipt },
-    })
-    // One that comes after the end.
-    if (ending === undefined) checkpoints.seal(task)
-    const sandbox = receipt.items.find(({ kind }) => kind === 'sandbox')
-    if (sandbox?.outcome !== 'unconfirmed') return
-    log.error({ task: task.id, sandbox: sandbox.name }, "a sandbox's end is not confirmed")
-    recorder.recordEvent('teardown-unconfirmed', {
-      task,
-      kind: 'alert',
-      outcome: 'failure',
-      detail: { sandbox: sandbox.name, why: sandbox.detail ?? '' },
-    })
+    if (to !== 'ended') return
+    records.checkpoints.seal(task)
+    // Not before the ending itself is over: what has changed meanwhile is a receipt of its own.
+    setImmediate(() => this.#options.takeBack.receiptKept(task.id))
   }
 }

@@ -59,6 +59,7 @@ const receiptItem = z.object({
     'sandbox',
   ]),
   name: text,
+  lease: text.optional().describe('Of a minted credential: which of its leases.'),
   outcome: z.enum(['ended', 'none', 'forgotten', 'unconfirmed', 'failed']),
   count: count.optional(),
   at: time,

@@ -5,6 +5,11 @@ import type { Endpoint } from '../wire/authority.ts'
 import type { HmacInjection, HttpSignatureInjection } from './signing.ts'
 import type { SourceDefinition } from './source-definition.ts'
 
+/** Whether what a source gives is the same for all tasks and valid beyond them, as far as its definition says. */
+export function isStaticSource(source: SourceDefinition): boolean {
+  return source.kind === 'local'
+}
+
 /** Where a credential stands in a request. */
 export type Injection =
   | { readonly kind: 'bearer' }

@@ -36,6 +36,13 @@ export interface MintRequest {
 /** `confirmed`: it was seen not to work any more; `accepted`: the provider said so and nothing proved it. */
 export type Revocation = 'confirmed' | 'accepted'
 
+/** A token that came back from a token endpoint. */
+export interface CapturedToken {
+  readonly token: string
+  /** Epoch milliseconds; undefined: it was not said. */
+  readonly expiresAt: number | undefined
+}
+
 /** Mints the credentials of one definition. */
 export interface Issuer {
   /** Whether what it gives is the same for all tasks and valid beyond them. */
@@ -44,6 +51,8 @@ export interface Issuer {
   mint(request: MintRequest): Promise<Minted>
   /** Prolongs what was minted, in place of minting anew. @throws ProviderError */
   renew?(minted: Minted, request: MintRequest): Promise<Minted>
+  /** What was captured for a task, as what is minted for it is. @throws ProviderError where it cannot be kept */
+  take?(token: CapturedToken, task: Task): Minted
   /** Takes back what was minted; asked again for what is gone, it says so. @throws ProviderError where it has to be tried again */
   revoke?(handle: RevocationHandle, signal: AbortSignal): Promise<Revocation>
 }

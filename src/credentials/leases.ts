@@ -6,7 +6,7 @@ import type { Task } from '../tasks/task.ts'
 import { unavailable } from './ask-problem.ts'
 import type { Issuer, Minted } from './issuer.ts'
 import type { KnownSecrets } from './known-secrets.ts'
-import type { DroppedLease } from './lease.ts'
+import { viewOf, type DroppedLease } from './lease.ts'
 import { LeaseHolder, type Subject } from './lease-holder.ts'
 import type { LeaseWatcher } from './lease-watcher.ts'
 import { joinStandings, type LeaseStanding } from './lease-standing.ts'
@@ -77,6 +77,10 @@ export class Leases {
   async adopt(task: Task, name: string, minted: Minted): Promise<Secret> {
     const credential = this.#credentials.get(name)
     if (credential === undefined) throw unavailable(name, 'it is not defined', {})
+    if (this.#options.activeTask(task) === undefined) {
+      this.#options.watcher?.onOrphan?.(viewOf(name, task.id, minted))
+      throw unavailable(name, 'the task is not active', {})
+    }
     return this.#holderFor(task, name, credential).adopt(minted)
   }
 
@@ -101,6 +105,18 @@ export class Leases {
     }
     if (holders.length === 0) return NO_LEASES
     return (await Promise.all(holders.map((holder) => holder.drop()))).flat()
+  }
+
+  /** Takes what all tasks have of one credential out of use. */
+  async dropCredential(name: string): Promise<void> {
+    const shared = this.#shared.get(name)
+    this.#shared.delete(name)
+    const holders = [...this.#byTask.values()].flatMap((byName) => {
+      const holder = byName.get(name)
+      byName.delete(name)
+      return holder ?? []
+    })
+    await Promise.all([...holders, ...(shared ? [shared.holder] : [])].map((one) => one.drop()))
   }
 
   /** How a credential stands over all tasks; undefined where nothing mints it. */

@@ -8,7 +8,6 @@ import type { Limits } from '../limits.ts'
 import type { Task } from '../tasks/task.ts'
 import type { Endpoint } from '../wire/authority.ts'
 import { capturesOf, type Capture } from './captures.ts'
-import { CapturedIssuer, type CapturedToken } from './issuers/captured.ts'
 import type { KnownSecrets } from './known-secrets.ts'
 import { derivePlaceholder, piecesOf, type HeldPlaceholder } from './placeholder.ts'
 import { revealAll } from './reveal.ts'
@@ -19,8 +18,7 @@ import {
   type CredentialDefinition,
   type Injection,
 } from './definition.ts'
-import type { Issuer } from './issuer.ts'
-import type { DroppedLease } from './lease.ts'
+import type { CapturedToken, Issuer } from './issuer.ts'
 import type { LeaseStanding } from './lease-standing.ts'
 import type { LeaseWatcher } from './lease-watcher.ts'
 import { Leases, type LeasesOptions } from './leases.ts'
@@ -141,9 +139,9 @@ export class CredentialStore {
 
   /** Takes what a client in the sandbox was given in place of it: it is the task's from now on. */
   async capture(task: Task, name: string, token: CapturedToken): Promise<void> {
-    const issuer = this.#issuers.get(name)
-    if (!(issuer instanceof CapturedIssuer)) throw unknown(name)
-    this.#noteUsed(task, await this.#leases.adopt(task, name, issuer.take(token)))
+    const minted = this.#issuers.get(name)?.take?.(token, task)
+    if (minted === undefined) throw unknown(name)
+    this.#noteUsed(task, await this.#leases.adopt(task, name, minted))
   }
 
   /**
@@ -220,14 +218,21 @@ export class CredentialStore {
     )
   }
 
-  /**
-   * Takes what was minted for a task out of use, and forgets what stands for credentials in its sandbox.
-   * @returns what is to be taken back
-   */
-  async endTask(taskId: string): Promise<readonly DroppedLease[]> {
+  /** Takes what was minted for a task out of use, and forgets what stands for credentials in its sandbox. */
+  async endTask(taskId: string): Promise<void> {
     this.#placeholders.delete(taskId)
     this.#used.delete(taskId)
-    return this.#leases.drop(taskId)
+    await this.#leases.drop(taskId)
+  }
+
+  /** Forgets what was minted of one credential, for whichever task: it is minted anew where it may be used again. */
+  dropLeases(name: string): void {
+    void this.#leases.dropCredential(name)
+    for (const [taskId, secrets] of this.#issuers.has(name) ? this.#used : [])
+      this.#used.set(
+        taskId,
+        secrets.filter((secret) => secret.name !== name),
+      )
   }
 
   // A call that was still under way as its task ended brings nothing back.

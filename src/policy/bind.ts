@@ -7,6 +7,7 @@ import type { Obligations } from './decision.ts'
 import { bindInside } from './inside.ts'
 import type { BoundHost, BoundRule, Dues, Entry } from './bound-rule.ts'
 import { oweStrictest } from './owe.ts'
+import { refusesStatic } from './profiles.ts'
 import { bindPath } from './path-pattern.ts'
 import type { HostPattern, Rule, RuleSet } from './rule-set.ts'
 import type { ParamValues } from './template.ts'
@@ -31,6 +32,7 @@ export function bindRule(
   const ref = { id: rule.id, ruleset: set.name, version: set.version }
   const dues: Dues = {
     credential: rule.credential,
+    static: refusesStatic(rule) ? false : undefined,
     bodyBytesMax: rule.bodyBytesMax,
     data: rule.data,
     regulation: rule.regulation,

@@ -47,6 +47,8 @@ export interface BoundRule {
 /** What an allow says beyond allowing; undefined where it says nothing. */
 export interface Dues {
   readonly credential: string | undefined
+  /** `false`: a static credential is refused. */
+  readonly static: false | undefined
   readonly bodyBytesMax: number | undefined
   readonly data: Obligations['data'] | undefined
   readonly regulation: readonly string[] | undefined

@@ -54,6 +54,8 @@ export interface HoldTerms {
 export interface Obligations {
   /** Name of the credential to inject. */
   readonly credential?: string
+  /** There where one of the matching rules refuses a credential that is the same for all tasks. */
+  readonly static?: false
   /** Bytes of request body at the most, the smallest of all matching rules. */
   readonly bodyBytesMax?: number
   /** Class of what comes back, the highest of all matching rules; absent where none of them names one. */

@@ -64,6 +64,7 @@ export interface RuleSection extends SharedKeys {
   readonly ports?: readonly number[] | undefined
   readonly addresses?: readonly Cidr[] | undefined
   readonly credential?: string | undefined
+  readonly static?: false | undefined
   readonly data?: DataClass | undefined
   readonly regulation?: readonly string[] | undefined
   readonly category?: readonly string[] | undefined
@@ -162,6 +163,12 @@ const passing = {
     .optional()
     .describe('Special-purpose addresses that the name may resolve to.'),
   credential: identifier("a credential's name").optional().describe('Added to the call.'),
+  static: z
+    .literal(false, { error: 'expected false' })
+    .optional()
+    .describe(
+      'false: a credential that is the same for all tasks is not added, and the call refused.',
+    ),
   data: oneOf(DATA_CLASSES).optional().describe('Class of what comes back.'),
   regulation: names
     .optional()

@@ -237,6 +237,8 @@ function compareGains(
         'credential',
         `${text}: with ${credential}, the parent with ${others.credential ?? 'none'}`,
       )
+  if (credential !== undefined && others.static === false && mine.static !== false)
+    add('credential', `${text}: with ${credential}, the parent with none that is static`)
   const told = addresses.filter((range) => endpoint.kind === 'name' || isDialedBy(range, endpoint))
   const wider = told.find((range) => isWiderThan(theirs.addresses.allowed, range))
   if (wider) add('addresses', `${text}: may be at an address of ${wider.text}`)

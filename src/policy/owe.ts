@@ -76,7 +76,14 @@ export function limitTogether(all: readonly (Quota | undefined)[]): Pick<Obligat
 type Bounds = Partial<
   Pick<
     Dues,
-    'bodyBytesMax' | 'data' | 'regulation' | 'category' | 'maxPackBytes' | 'record' | 'pins'
+    | 'static'
+    | 'bodyBytesMax'
+    | 'data'
+    | 'regulation'
+    | 'category'
+    | 'maxPackBytes'
+    | 'record'
+    | 'pins'
   >
 >
 
@@ -85,6 +92,7 @@ type Bounds = Partial<
  * one tool the first.
  */
 export function oweStrictest(all: readonly Bounds[]): Pick<Obligations, keyof Bounds> {
+  const refusesStatic = all.some((each) => each.static === false)
   const bodyBytesMax = smallest(all.map((each) => each.bodyBytesMax))
   const maxPackBytes = smallest(all.map((each) => each.maxPackBytes))
   const data = DATA_CLASSES.findLast((name) => all.some((each) => each.data === name))
@@ -93,6 +101,7 @@ export function oweStrictest(all: readonly Bounds[]): Pick<Obligations, keyof Bo
   const record = fullest(all.map((each) => each.record))
   const pins = all.map((each) => each.pins).filter((each) => each !== undefined)
   return {
+    ...(refusesStatic && { static: false }),
     ...(bodyBytesMax !== undefined && { bodyBytesMax }),
     ...(data !== undefined && { data }),
     ...(regulation && { regulation }),

@@ -12,7 +12,8 @@ import { isMapping, valueAt, type KeyPath, type RawMapping } from './yaml-text.t
 
 // prettier-ignore
 const KEYS_OF_INSPECTED_CALLS = [
-  'methods', 'paths', 'query', 'headers', 'credential', 'clientAuth', 'placeholderInBody', 'record',
+  'methods', 'paths', 'query', 'headers', 'credential', 'static', 'clientAuth', 'placeholderInBody',
+  'record',
   ...Object.values(KEYS_BY_KIND).flat(),
 ]
 // prettier-ignore

@@ -227,6 +227,7 @@ function makeRule(
     ticket: read.ticket,
     addresses: read.addresses ?? [],
     credential: read.credential,
+    static: read.static,
     data: read.data,
     regulation: read.regulation && [...new Set(read.regulation)].toSorted(),
     category: read.category && [...new Set(read.category)].toSorted(),

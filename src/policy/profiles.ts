@@ -30,6 +30,8 @@ export interface Surroundings {
   readonly profiles: Profiles
   readonly sinks: readonly { readonly name: string; readonly onBacklogFull: string }[]
   readonly journal: { readonly sync: 'process' | 'disk' }
+  /** Names of the credentials that are the same for all tasks. */
+  readonly staticCredentials: ReadonlySet<string>
 }
 
 /** The longest life that a task's rules let it have. */
@@ -73,13 +75,19 @@ export function checkProfiledRules({ file, rules }: RuleSet, profiles: Profiles)
   )
 }
 
-/** Looks over what is around the rules of a set that have a profile. */
+/** Looks over what is around the rules of a set: those that have a profile, and those that refuse static credentials. */
 export function checkSurroundings({ file, rules }: RuleSet, around: Surroundings): Problem[] {
-  return rules
-    .filter(({ profile: name }) => name !== undefined)
-    .flatMap((rule) =>
-      reviewSurroundings(rule, around).map((finding) => ({ ...finding, file, ...rule.place })),
-    )
+  return rules.flatMap((rule) =>
+    [
+      ...(rule.profile === undefined ? [] : reviewSurroundings(rule, around)),
+      ...reviewCredential(rule, around),
+    ].map((finding) => ({ ...finding, file, ...rule.place })),
+  )
+}
+
+/** Whether a rule refuses a credential that is the same for all tasks: it says so, or its data is regulated. */
+export function refusesStatic(rule: Pick<Rule, 'static' | 'profile' | 'regulation'>): boolean {
+  return rule.static === false || (rule.profile ?? rule.regulation) !== undefined
 }
 
 /** The shortest of the lives that the rules of some sets allow; undefined where none of them has a profile. */
@@ -109,7 +117,6 @@ function reviewProfiled(rule: Rule, profiles: Profiles): Finding[] {
   return [
     ...reviewDestinations(rule),
     ...reviewWrites(rule),
-    ...reviewCredential(rule),
     ...reviewObserving(rule),
     ...reviewClass(rule, known),
     ...reviewNames(rule, known),
@@ -160,13 +167,16 @@ function reviewWrites(rule: Rule): Finding[] {
   return [error('profile-write', message, 'write `hold:` instead of `allow:`')]
 }
 
-function reviewCredential(rule: Rule): Finding[] {
-  if (rule.credential === undefined) return []
+function reviewCredential(rule: Rule, { staticCredentials }: Surroundings): Finding[] {
+  const { credential, profile: name, id } = rule
+  if (credential === undefined || !refusesStatic(rule) || !staticCredentials.has(credential))
+    return []
+  const why = rule.static === false ? 'says `static: false`' : 'has regulated data'
   return [
     error(
-      'profile-credential',
-      `${title(rule)} names the credential \`${rule.credential}\`, and a static secret (from env or file) is worth the same after the task as during it`,
-      'sources that lease a secret to one task are missing in this version: leave `credential` out until there are some',
+      name === undefined ? 'static-credential' : 'profile-credential',
+      `rule \`${id}\` ${why} and names the credential \`${credential}\`: a static secret is worth the same after the task as during it`,
+      'have it minted for each task, see docs/credentials.md, or leave `credential` out',
     ),
   ]
 }

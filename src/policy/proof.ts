@@ -163,6 +163,7 @@ function findUnowed(claim: Claim, entry: Entry, meeting: readonly Entry[]): Axis
   const all = [entry, ...enforced].map(({ rule }) => rule)
   const tasks = all.filter(({ binding }) => binding === 'task').map((rule) => rule.dues)
   if (!isCredentialOf(dues, entry, tasks)) return 'credential'
+  if (all.some((rule) => takesStatic(dues, rule.dues))) return 'credential'
   if (!claim.addresses.every((range) => includesRange(entry.addresses, range))) return 'addresses'
   if (all.some((rule) => exceeds(dues, rule.dues, 'bodyBytesMax'))) return 'limit'
   const mayPush = claim.rule.inside === undefined || claim.rule.inside.git?.push !== undefined
@@ -177,6 +178,11 @@ function findUnowed(claim: Claim, entry: Entry, meeting: readonly Entry[]): Axis
 
 function exceeds(mine: Dues, theirs: Dues, limit: 'bodyBytesMax' | 'maxPackBytes'): boolean {
   return (mine[limit] ?? Infinity) > (theirs[limit] ?? Infinity)
+}
+
+// A static one, where the parent refuses it.
+function takesStatic(mine: Dues, theirs: Dues): boolean {
+  return theirs.static === false && mine.static !== false && mine.credential !== undefined
 }
 
 function acceptsMore({ accepts = 'public' }: Dues, rule: BoundRule): boolean {

@@ -21,18 +21,15 @@ export type Section =
   | 'git'
   | 'record'
 
-// prettier-ignore
-const RULE_KEYS = ['static']
-
 // Of a task's definition: a test of a rule file says none of it.
 const TASK_KEYS = ['identity', 'sandbox', 'rules', 'params', 'expires', 'parent']
 
 /** Keys of the grammar that a later version gives a meaning. */
 export const NOT_SERVED: Readonly<Record<Section, readonly string[]>> = {
   file: [],
-  allow: RULE_KEYS,
-  deny: RULE_KEYS,
-  hold: RULE_KEYS,
+  allow: [],
+  deny: [],
+  hold: [],
   limit: [],
   test: [],
   task: TASK_KEYS,

@@ -97,6 +97,8 @@ export interface Rule {
   readonly separate: boolean
   /** On a hold: who may approve, `team:NAME` for a team; undefined: any approver. */
   readonly reviewers: readonly string[] | undefined
+  /** `false`: no credential that is the same for all tasks; undefined: any. */
+  readonly static: false | undefined
   readonly clientAuth: 'drop' | 'pass' | undefined
   readonly placeholderInBody: 'pass' | 'refuse' | undefined
   /** Keys that look inside the call; undefined where the rule has none. */

@@ -106,14 +106,23 @@ export class EndingSaga {
 
   /** Tells a sandbox to end once more. @returns the receipt that says so; undefined where it still has not */
   async retryTeardown(entry: TaskEntry): Promise<Receipt | undefined> {
-    const { hooks, now, signer } = this.#options
+    const { hooks, now } = this.#options
     const before = entry.kept.receipt
     if (before === undefined) return undefined
     const item = await tearDown(entry, hooks, () => isoTime(now()))
-    if (item.outcome === 'unconfirmed') return undefined
+    return item.outcome === 'unconfirmed' ? undefined : this.amend(before, item)
+  }
+
+  /** Signs a receipt anew in which an item says what became of it since. */
+  amend(before: Receipt, item: ReceiptItem): Receipt {
     const { signature: _, ...receipt } = before
-    const items = receipt.items.map((one) => (one.kind === 'sandbox' ? item : one))
-    return signer.sign({ ...receipt, endedAt: item.at, complete: items.every(isDone), items })
+    const others = receipt.items.filter((one) => keyOf(one) !== keyOf(item))
+    const isKnown = others.length < receipt.items.length
+    const items = isKnown
+      ? receipt.items.map((one) => (keyOf(one) === keyOf(item) ? item : one))
+      : [...others, item]
+    const complete = items.every(isDone)
+    return this.#options.signer.sign({ ...receipt, endedAt: item.at, complete, items })
   }
 
   /** Forgets the journal of an ending whose receipt is kept. */
@@ -199,8 +208,8 @@ class Steps {
   }
 }
 
-function keyOf({ kind, name }: ReceiptItem): string {
-  return `${kind} ${name}`
+function keyOf({ kind, name, lease = '' }: ReceiptItem): string {
+  return `${kind} ${name} ${lease}`
 }
 
 function isDone({ outcome }: ReceiptItem): boolean {

@@ -12,7 +12,7 @@ import {
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 
-import type { Receipt } from './view.ts'
+import type { Receipt, ReceiptItem } from './view.ts'
 
 /** A receipt before it is signed. */
 export type UnsignedReceipt = Omit<Receipt, 'signature'>
@@ -78,4 +78,11 @@ export function teardownOf({ items }: Receipt): 'none' | 'confirmed' | 'unconfir
   const outcome = items.find(({ kind }) => kind === 'sandbox')?.outcome ?? 'none'
   if (outcome === 'none') return 'none'
   return outcome === 'ended' ? 'confirmed' : 'unconfirmed'
+}
+
+/** What a receipt has to say anew of a stage whose own receipt is complete by now; undefined: nothing. */
+export function endedChildOf({ items }: Receipt, child: Receipt): ReceiptItem | undefined {
+  const said = items.find(({ kind, name }) => kind === 'child' && name === child.task)
+  if (said?.outcome !== 'unconfirmed' || !child.complete) return undefined
+  return { ...said, outcome: 'ended', at: child.endedAt }
 }

@@ -10,7 +10,7 @@ import { endAll } from './end-all.ts'
 import type { EndingSaga } from './ending.ts'
 import { hashToken, TaskEntry, type KeptTask } from './entry.ts'
 import { isKeptTask } from './kept.ts'
-import { teardownOf } from './receipt.ts'
+import { endedChildOf, teardownOf } from './receipt.ts'
 import { StateLog } from './state-log.ts'
 import { isOver, transitionFor, type Cause, type Transition } from './states.ts'
 import type { Task, TaskStanding } from './task.ts'
@@ -210,10 +210,14 @@ export class TaskRegistry {
     })
   }
 
-  /** Replaces the receipt of a task whose sandbox is gone at last, or still not. */
+  /** Replaces the receipt of a task of which something is gone at last; the receipts of those above say so too. */
   amend(entry: TaskEntry, receipt: Receipt): void {
-    this.update(entry, { receipt, teardown: receipt.complete ? 'confirmed' : 'unconfirmed' })
+    this.update(entry, { receipt, teardown: teardownOf(receipt) })
     this.#options.onReceipt(entry, receipt)
+    const parent = this.#index.get(entry.task.path.at(-2) ?? '')
+    const above = parent?.kept.receipt
+    const said = above && endedChildOf(above, receipt)
+    if (parent && above && said) this.amend(parent, this.#options.saga.amend(above, said))
   }
 
   /** Writes down what could not be written before. */

@@ -74,6 +74,11 @@ export class Switches {
       throw new EgressError('killed', { scope: 'credential', credential })
   }
 
+  /** Whether a credential is switched off. */
+  isCredentialKilled(name: string): boolean {
+    return !this.#isIdle && this.#killed.credential.has(name)
+  }
+
   /** @throws EgressError killed where the tool is switched off, everywhere or at this host */
   checkTool(host: string, name: string): void {
     if (this.isToolKilled(host, name)) throw new EgressError('killed', { scope: 'tool' })

@@ -96,6 +96,8 @@ export interface ReceiptItem {
     | 'child'
     | 'sandbox'
   readonly name: string
+  /** Of a minted credential: which of its leases. */
+  readonly lease?: string
   readonly outcome: 'ended' | 'none' | 'forgotten' | 'unconfirmed' | 'failed'
   readonly count?: number
   readonly at: string

@@ -3,6 +3,7 @@
 
 import {
   ProviderError,
+  type CapturedToken,
   type Issuer,
   type Minted,
   type Revocation,
@@ -10,13 +11,6 @@ import {
 } from '../issuer.ts'
 import { handleOf, revokeHandle } from './oauth.ts'
 import type { OAuthServer } from './oauth-server.ts'
-
-/** A token as it came back from a token endpoint. */
-export interface CapturedToken {
-  readonly token: string
-  /** Epoch milliseconds; undefined: it was not said. */
-  readonly expiresAt: number | undefined
-}
 
 /** Takes back what was captured. */
 export class CapturedIssuer implements Issuer {

@@ -16,6 +16,8 @@ export interface MetricSources {
   readonly secrets: () => { readonly count: number; readonly oldestSeconds: number }
   /** Of each credential that is minted, how many leases are held. */
   readonly leases: () => readonly { readonly credential: string; readonly leases: number }[]
+  /** Minted credentials that are to be taken back, and attempts at that which came to nothing. */
+  readonly revocations: () => { readonly pending: number; readonly failures: number }
   readonly selfChecks: () => SelfCheckState
   readonly journal: () => {
     readonly available: boolean

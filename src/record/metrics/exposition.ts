@@ -231,7 +231,7 @@ const SINK_COUNTERS: typeof SINK_GAUGES = [
   ['skipped_records_total', 'Records a sink was not given.', (sink) => sink.skippedRecords],
 ]
 function registerOversight(registry: Registry, sources: MetricSources): void {
-  const { overrides, secrets, selfChecks } = sources
+  const { overrides, secrets, revocations, selfChecks } = sources
   gauge(registry, 'sallyport_static_secrets', 'Credentials whose value nobody mints.', (add) => {
     add({}, secrets().count)
   })
@@ -244,6 +244,18 @@ function registerOversight(registry: Registry, sources: MetricSources): void {
   gauge(registry, 'sallyport_credential_leases', 'Leases held, by credential.', (add) => {
     for (const { credential, leases } of sources.leases()) add({ credential }, leases)
   })
+  gauge(
+    registry,
+    'sallyport_revocations_pending',
+    'Minted credentials that are to be taken back and may still work.',
+    (add) => add({}, revocations().pending),
+  )
+  counter(
+    registry,
+    'sallyport_revocation_failures_total',
+    'Attempts to take back a minted credential that came to nothing.',
+    (add) => add({}, revocations().failures),
+  )
   gauge(
     registry,
     'sallyport_overrides_unreviewed',

@@ -30,6 +30,7 @@ const DEMANDS: RuleDemands = {
     profiles: BUILT_IN_PROFILES,
     sinks: [{ name: 's', onBacklogFull: 'deny' }],
     journal: { sync: 'disk' },
+    staticCredentials: new Set(),
   },
 }
 const root = path.join(import.meta.dirname, '../../..')

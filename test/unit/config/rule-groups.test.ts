@@ -151,7 +151,12 @@ void t.test(
       dir,
       limits,
       always: [],
-      around: { profiles: BUILT_IN_PROFILES, sinks: [], journal: { sync: 'process' } },
+      around: {
+        profiles: BUILT_IN_PROFILES,
+        sinks: [],
+        journal: { sync: 'process' },
+        staticCredentials: new Set(),
+      },
       task: { rules: ['user'], params: {}, environment: undefined },
       onLoaded: (rules) => loaded.push(rules),
       onRefused: (problems) => refused.push(problems),

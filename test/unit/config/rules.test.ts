@@ -104,7 +104,12 @@ function startWatch(
     dir,
     limits: DEFAULT_LIMITS,
     always: demands.always ?? [],
-    around: { profiles: BUILT_IN_PROFILES, sinks: [], journal: { sync: 'process' } },
+    around: {
+      profiles: BUILT_IN_PROFILES,
+      sinks: [],
+      journal: { sync: 'process' },
+      staticCredentials: new Set(),
+    },
     task: { rules: demands.rules ?? ['a'], params: {}, environment: undefined },
     onLoaded: (rules) => void loaded.push(rules),
     onRefused: (problems) => void refused.push(problems),

@@ -27,7 +27,12 @@ void t.test('the names of credentials are worked out once for the rules in force
     rules: () => inForce,
     always: [],
     findPinned: () => undefined,
-    around: { profiles: BUILT_IN_PROFILES, sinks: [], journal: { sync: 'process' } },
+    around: {
+      profiles: BUILT_IN_PROFILES,
+      sinks: [],
+      journal: { sync: 'process' },
+      staticCredentials: new Set(),
+    },
     above: () => [],
   })
   const task = makeTask(definition(), 0, undefined)

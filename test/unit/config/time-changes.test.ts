@@ -22,7 +22,12 @@ import { readRequest } from '../../../src/wire/receive.ts'
 import { definition } from '../../fixtures/task-desk.ts'
 
 const MINUTE_MS = 60_000
-const around = { profiles: BUILT_IN_PROFILES, sinks: [], journal: { sync: 'process' as const } }
+const around = {
+  profiles: BUILT_IN_PROFILES,
+  sinks: [],
+  journal: { sync: 'process' as const },
+  staticCredentials: new Set<string>(),
+}
 const START = Date.parse('2027-03-28T00:58:00Z')
 const RULES = `
   - { id: early, allow: https://window.test, between: { from: '00:00', to: '02:30', zone: Europe/Berlin } }

@@ -113,12 +113,14 @@ rules:
   t.end()
 })
 
-void t.test('`static` is refused by name and not ignored', (t) => {
-  for (const verdict of ['allow', 'deny', 'hold'])
-    t.match(
-      problems(`ruleset: x\nrules:\n  - id: r\n    ${verdict}: https://a.test\n    static: x\n`),
-      [/^5:5 not-served: `static` is not served by this version/],
-    )
+void t.test('`static: false` stands where something is let through, and `true` nowhere', (t) => {
+  const read = (verdict: string, value: string, url = 'https://a.test'): string[] =>
+    problems(`ruleset: x\nrules:\n  - id: r\n    ${verdict}: ${url}\n    static: ${value}\n`)
+  t.same(read('allow', 'false'), [])
+  t.same(read('hold', 'false'), [])
+  t.match(read('allow', 'true'), [/^5:13 .*expected false/])
+  t.match(read('deny', 'false'), [/^5:5 /], 'nothing is added to what is denied')
+  t.match(read('allow', 'false', 'tls://a.test'), [/^5:5 opaque-key/])
   t.end()
 })
 

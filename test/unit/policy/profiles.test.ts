@@ -33,6 +33,7 @@ const bare: Surroundings = {
   profiles: BUILT_IN_PROFILES,
   sinks: [],
   journal: { sync: 'process' },
+  staticCredentials: new Set(['crm']),
 }
 
 const codesOf = (rule: object, profiles: Profiles = BUILT_IN_PROFILES): string[] =>
@@ -55,7 +56,6 @@ void t.test('R74: a regulated rule is sound by itself, or each fault of it is to
     ['held writes', { ...held, methods: ['POST', 'DELETE'] }, []],
     ['any method, held', { ...held, methods: undefined }, []],
     ['preflight', { ...GOOD, methods: ['OPTIONS'] }, []],
-    ['a static secret', { ...GOOD, credential: 'crm' }, ['profile-credential']],
     ['no class', classless, ['profile-class']],
     ['a low class', { ...GOOD, data: 'internal' }, ['profile-class']],
     ['a higher class', { ...GOOD, data: 'restricted' }, []],
@@ -100,6 +100,29 @@ void t.test('R74: a regulated rule is sound by itself, or each fault of it is to
   }
   t.end()
 })
+
+void t.test(
+  'a static credential is refused where the data is regulated or the rule says so',
+  (t) => {
+    const around: Surroundings = {
+      ...bare,
+      sinks: [{ name: 's', onBacklogFull: 'deny' }],
+      journal: { sync: 'disk' },
+    }
+    const codesFor = (rule: object): string[] =>
+      checkSurroundings(setOf(rule), around).map(({ code }) => code)
+    t.strictSame(codesFor({ ...GOOD, credential: 'crm' }), ['profile-credential'])
+    t.strictSame(codesFor({ ...GOOD, credential: 'minted' }), [], 'one that is minted is not')
+    const plain = { id: 'read', allow: 'https://crm.test', credential: 'crm' }
+    t.strictSame(codesFor(plain), [])
+    t.strictSame(codesFor({ ...plain, static: false }), ['static-credential'])
+    t.strictSame(codesFor({ ...plain, static: false, credential: 'minted' }), [])
+    t.strictSame(codesFor({ ...plain, regulation: 'gdpr' }), ['static-credential'])
+    const [problem] = checkSurroundings(setOf({ ...plain, static: false }), around)
+    t.match(problem, { file: 'set.yaml', line: 1, severity: 'error' })
+    t.end()
+  },
+)
 
 void t.test('a rule without a profile is asked for none of it', (t) => {
   const set = setOf({ id: 'any', allow: 'tcp://any.test:1', data: 'restricted' })

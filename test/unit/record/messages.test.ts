@@ -40,6 +40,7 @@ function openRecorder(dir: string, messageRecordsPerSecond = 50, recordsQueuedMa
     overrides: () => 4,
     secrets: () => ({ count: 3, oldestSeconds: 60 }),
     leases: () => [{ credential: 'api', leases: 2 }],
+    revocations: () => ({ pending: 2, failures: 5 }),
     selfChecks: () => ({
       at: 5000,
       results: [

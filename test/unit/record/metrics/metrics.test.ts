@@ -37,6 +37,7 @@ void t.test(
       overrides: () => 4,
       secrets: () => ({ count: 3, oldestSeconds: 60 }),
       leases: () => [{ credential: 'api', leases: 2 }],
+      revocations: () => ({ pending: 2, failures: 5 }),
       selfChecks: () => ({
         at: 5000,
         results: [
@@ -92,6 +93,8 @@ void t.test(
         'sallyport_journal_available 1',
         'sallyport_static_secrets 3',
         'sallyport_static_secret_age_seconds 60',
+        'sallyport_revocations_pending 2',
+        'sallyport_revocation_failures_total 5',
         'sallyport_holds_open 2',
         'sallyport_holds_total{outcome="opened"} 3',
         'sallyport_holds_total{outcome="timed-out"} 0',
