@@ -126,9 +126,9 @@ void t.test(
     await one.mint(request())
     t.ok(vault.log.some((line) => line.includes('renew-self 200')))
     t.equal(vault.tokens.size, 1)
-  vault.skewMs = 650_000
-  await one.mint(request())
-  t.equal(vault.tokens.size, 2, 'what the first one made goes on with it')
+    vault.skewMs = 650_000
+    await one.mint(request())
+    t.equal(vault.tokens.size, 2, 'what the first one made goes on with it')
   },
 )
 
