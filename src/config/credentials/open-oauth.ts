@@ -16,7 +16,7 @@ import { OAuthServer } from '../../credentials/issuers/oauth-server.ts'
 import { OAuthIssuer } from '../../credentials/issuers/oauth.ts'
 import { openText } from '../../credentials/local-text.ts'
 import { placeholderKey } from '../placeholder-key.ts'
-import type { IssuerParts } from './issuers.ts'
+import type { IssuerParts } from './issuer-parts.ts'
 import { providersOf } from './providers.ts'
 
 const DIRECTORY = 'refresh-tokens'

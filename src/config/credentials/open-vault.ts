@@ -8,7 +8,7 @@ import { VaultClient } from '../../credentials/issuers/vault-client.ts'
 import { VaultSession } from '../../credentials/issuers/vault-session.ts'
 import { VaultIssuer } from '../../credentials/issuers/vault.ts'
 import { openText } from '../../credentials/local-text.ts'
-import type { IssuerParts } from './issuers.ts'
+import type { IssuerParts } from './issuer-parts.ts'
 import { providersOf } from './providers.ts'
 
 /** Opens what mints the credentials of one definition. */

@@ -2,7 +2,7 @@ import t from 'tap'
 
 import { credentialSchema } from '../../../../src/config/credentials/credential-schema.ts'
 import { resolveSource } from '../../../../src/config/credentials/resolve-source.ts'
-import { localSourcesOf } from '../../../../src/credentials/definition.ts'
+import { localSourcesOf } from '../../../../src/credentials/source-definition.ts'
 
 const address = 'https://vault.test:8200/'
 const login = { appRole: { roleId: 'r', secretId: { file: 'id' } } }

@@ -5,7 +5,7 @@ import {
   type MintRequest,
   type Provider,
 } from '../../../../src/credentials/issuer.ts'
-import type { VaultAsk } from '../../../../src/credentials/definition.ts'
+import type { VaultAsk } from '../../../../src/credentials/source-definition.ts'
 import { VaultClient } from '../../../../src/credentials/issuers/vault-client.ts'
 import { VaultSession } from '../../../../src/credentials/issuers/vault-session.ts'
 import { VaultIssuer } from '../../../../src/credentials/issuers/vault.ts'
