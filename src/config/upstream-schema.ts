@@ -6,7 +6,7 @@ import type { LocalSource } from '../credentials/definition.ts'
 import { boundedText, cidr, readBy } from '../tasks/scalars.ts'
 import { normalizeHost, type Endpoint } from '../wire/authority.ts'
 import { isOwnHost } from '../wire/own-host.ts'
-import { localSource } from './credentials/source-schema.ts'
+import { localSource } from './credentials/local-schema.ts'
 import { address, hostName, resolverAddress } from './scalars.ts'
 
 /** The proxy above us. */

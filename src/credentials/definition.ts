@@ -14,8 +14,27 @@ export interface LocalSourceDefinition {
   readonly format: 'text' | 'json'
 }
 
+/** How far a permission of a GitHub App goes. */
+export type GithubAccess = 'read' | 'write' | 'admin'
+
+/** Tokens of an installation of a GitHub App, for some of its repositories. */
+export interface GithubSourceDefinition {
+  readonly kind: 'github'
+  /** The app's id, or its client id. */
+  readonly app: string
+  /** Its private key, PEM. */
+  readonly key: LocalSource
+  /** Undefined: that of the repositories' owner. */
+  readonly installation: string | undefined
+  /** `owner/name`, or the name alone; with the task's params. */
+  readonly repositories: readonly string[]
+  readonly permissions: Readonly<Record<string, GithubAccess>>
+  /** The root of the API. */
+  readonly api: string
+}
+
 /** Where a credential comes from. */
-export type SourceDefinition = LocalSourceDefinition
+export type SourceDefinition = LocalSourceDefinition | GithubSourceDefinition
 
 /** Where a credential stands in a request. */
 export type Injection =
@@ -69,7 +88,7 @@ export interface CredentialDefinition {
 
 /** Lists every text on this machine that a source reads: itself, or what it proves itself to its provider with. */
 export function localSourcesOf(source: SourceDefinition): readonly LocalSource[] {
-  return [source.from]
+  return source.kind === 'github' ? [source.key] : [source.from]
 }
 
 /** Lists all that stands for a credential in a sandbox, one a part. */

@@ -7,7 +7,13 @@ export function resolveSource(
   source: SourceDefinition,
   absolute: (written: string) => string,
 ): SourceDefinition {
-  return { ...source, from: resolveLocal(source.from, absolute) }
+  switch (source.kind) {
+    case 'github':
+      return { ...source, key: resolveLocal(source.key, absolute) }
+    case 'local':
+    default:
+      return { ...source, from: resolveLocal(source.from, absolute) }
+  }
 }
 
 /** Makes the path of a text absolute that is kept outside the configuration. */

@@ -24,3 +24,16 @@ export function exactlyOne<Shape extends z.ZodObject>(
     })
     .meta(isWhole ? { minProperties: 1, maxProperties: 1 } : { minProperties: 1 })
 }
+
+/** The URL of a provider: what goes over a network in the clear is whoever's, and so is a name that ought to be loopback. */
+export const providerUrl: z.ZodType<string, string> = z
+  .string()
+  .max(2048, { error: 'expected at most 2048 characters' })
+  .refine(isProviderUrl, { error: 'expected https://…, or http://… at a loopback address' })
+
+function isProviderUrl(written: string): boolean {
+  if (!/^https?:\/\/[^\s/@#\\]+(?:\/[^\s@#\\]*)?$/.test(written) || !URL.canParse(written))
+    return false
+  const { protocol, hostname } = new URL(written)
+  return protocol === 'https:' || hostname === '[::1]' || /^127(?:\.\d+){3}$/.test(hostname)
+}

@@ -2,43 +2,36 @@
 
 import { z } from 'zod'
 
-import type { LocalSource, SourceDefinition } from '../../credentials/definition.ts'
-import { boundedText } from '../../tasks/scalars.ts'
-import { exactlyOne, variableName } from './scalars.ts'
+import type { SourceDefinition } from '../../credentials/definition.ts'
+import { githubSource } from './github-schema.ts'
+import { localKeys, toLocal } from './local-schema.ts'
+import { exactlyOne } from './scalars.ts'
 
 const format = z
   .enum(['text', 'json'], { error: 'expected text or json' })
   .optional()
   .describe('json: an object whose members are the parts of the credential.')
 
-const LOCAL_EXPECTED = 'expected { env: NAME } or { file: PATH }'
+const KINDS = ['env', 'file', 'github'] as const
 
-/** A text that is kept outside the configuration: `{ env: NAME }` or `{ file: PATH }`. */
-export const localSource: z.ZodType<LocalSource> = exactlyOne(
-  z.strictObject(
-    { env: variableName.optional(), file: boundedText(4096).optional() },
-    { error: LOCAL_EXPECTED },
-  ),
-  LOCAL_EXPECTED,
-).transform(toLocal)
-
-const KINDS = ['env', 'file'] as const
+const written = z.strictObject({
+  ...localKeys,
+  format,
+  github: githubSource.optional(),
+})
 
 /** Where a credential comes from. */
 export const sourceSchema: z.ZodType<SourceDefinition> = exactlyOne(
-  z.strictObject({ env: variableName.optional(), file: boundedText(4096).optional(), format }),
+  written,
   `expected one source: ${KINDS.join(', ')}`,
   KINDS,
-).transform((written): SourceDefinition => {
-  return { kind: 'local', from: toLocal(written), format: written.format ?? 'text' }
-})
-
-function toLocal({
-  env,
-  file = '',
-}: {
-  readonly env?: string | undefined
-  readonly file?: string | undefined
-}): LocalSource {
-  return env === undefined ? { file } : { env }
-}
+)
+  .refine(({ env, file, format: shape }) => shape === undefined || (env ?? file) !== undefined, {
+    error: '`format` is that of `env` or `file`',
+    path: ['format'],
+  })
+  .transform((source): SourceDefinition => {
+    return (
+      source.github ?? { kind: 'local', from: toLocal(source), format: source.format ?? 'text' }
+    )
+  })
