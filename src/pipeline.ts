@@ -18,6 +18,7 @@ import type {
 } from './call.ts'
 import { prepare } from './brokering/prepare.ts'
 import { takeResponse } from './brokering/response.ts'
+import { answerInstead } from './brokering/stand-in.ts'
 import { EgressError, type Reason } from './errors.ts'
 import { sendRequest } from './forward/request.ts'
 import { relayTunnel } from './forward/tunnel.ts'
@@ -98,6 +99,7 @@ export async function runRequest(
       await answerOwn(received, scope, client, parts)
       return
     }
+    if (await answerInstead(received, scope, client, parts)) return
     const prepared = await admit(received, scope, client, parts)
     const { request } = prepared
     if (request.expectsContinue) client.sendContinue()

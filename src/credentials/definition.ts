@@ -72,6 +72,16 @@ export interface PlaceholderDefinition {
   readonly part?: string
 }
 
+/** Where clients first ask for a credential, answered by this sidecar with placeholders. */
+export interface Answers {
+  /** The metadata service of AWS. */
+  readonly imds?: true | undefined
+  /** What AWS has for containers. */
+  readonly ecs?: true | undefined
+  /** A token URL of OAuth. */
+  readonly oauth?: string | undefined
+}
+
 /** A credential as the configuration defines it. */
 export interface CredentialDefinition {
   readonly name: string
@@ -82,6 +92,7 @@ export interface CredentialDefinition {
   readonly placeholder: PlaceholderDefinition
   /** Where clients need several texts: those of its other parts. */
   readonly otherPlaceholders?: readonly PlaceholderDefinition[]
+  readonly answers?: Answers | undefined
   /** May be sent over `http://`, where the rule lists the addresses. */
   readonly insecurePlaintext: boolean
 }

@@ -8,14 +8,7 @@ import path from 'node:path'
 import t, { type Test } from 'tap'
 
 import { startGithub, type GithubUpstream } from '../fixtures/github-upstream.ts'
-import {
-  pki,
-  ruleSet,
-  scenario,
-  until,
-  type ClientRun,
-  type Scenario,
-} from '../fixtures/scenario.ts'
+import { pki, scenario, until, type ClientRun, type Scenario } from '../fixtures/scenario.ts'
 import { makeTask, revoke, type MadeTask } from '../fixtures/tasks.ts'
 
 const LOOPBACK = 'addresses: [127.0.0.0/8]'
@@ -48,10 +41,15 @@ function github(
   api: { source: ${source('issues: write')}, inject: { header: { name: Authorization, format: 'token {}' } }, hosts: ['${host}'], placeholder: { env: GH_ENTERPRISE_TOKEN, prefix: ghs_, length: 40 } }
   git: { source: ${source('contents: write')}, inject: { basic: { user: x-access-token } }, hosts: ['${host}'], placeholder: { env: GIT_TOKEN, prefix: ghs_, length: 40 } }
 `,
-        rules: ruleSet(
-          `id: api, allow: 'https://${host}', paths: ['/api/**'], credential: api, ${LOOPBACK}`,
-          `id: git, allow: 'https://${host}', paths: ['/acme/**'], credential: git, ${LOOPBACK}`,
-        ),
+        rules: {
+          set: `ruleset: set
+owner: a@example.com
+params: { repo: { pattern: '.*' } }
+rules:
+  - { id: api, allow: 'https://${host}', paths: ['/api/**'], credential: api, ${LOOPBACK} }
+  - { id: git, allow: 'https://${host}', paths: ['/acme/**'], credential: git, ${LOOPBACK} }
+`,
+        },
       },
       (cx, t) => body(cx, t, server, host),
     )
