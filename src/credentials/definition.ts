@@ -15,7 +15,7 @@ export interface LocalSourceDefinition {
 }
 
 /** How far a permission of a GitHub App goes. */
-export type GithubAccess = 'read' | 'write' | 'admin'
+type GithubAccess = 'read' | 'write' | 'admin'
 
 /** Tokens of an installation of a GitHub App, for some of its repositories. */
 export interface GithubSourceDefinition {

@@ -15,7 +15,7 @@ export interface StandInPlace {
 }
 
 /** The variable that names the path for containers. */
-export const RELATIVE_URI = 'AWS_CONTAINER_CREDENTIALS_RELATIVE_URI'
+const RELATIVE_URI = 'AWS_CONTAINER_CREDENTIALS_RELATIVE_URI'
 
 /** The path that a container asks for a credential. */
 export function relativeUriOf({ name }: Pick<CredentialDefinition, 'name'>): string {

@@ -108,7 +108,7 @@ prove(
       server.tokens
         .slice(-2)
         .map(({ repositories }) => repositories.join())
-        .toSorted((one, two) => one.localeCompare(two)),
+        .toSorted((left, right) => left.localeCompare(right)),
       ['other', 'widgets'],
     )
     const several = issuer({ repositories: ['acme/widgets', 'other', '{repo}'] })
