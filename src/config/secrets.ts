@@ -52,6 +52,7 @@ export function openSecrets(
       environment,
       limits: config.limits,
       known,
+      stateDir: config.stateDir,
       dialer: () => around().dialer,
     }),
     above: (task) =>

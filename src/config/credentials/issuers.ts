@@ -2,18 +2,8 @@
 
 import type { CredentialDefinition } from '../../credentials/definition.ts'
 import type { Issuer } from '../../credentials/issuer.ts'
-import type { KnownSecrets } from '../../credentials/known-secrets.ts'
-import type { Limits } from '../../limits.ts'
 import { openGithub } from './open-github.ts'
-import type { ProviderParts } from './providers.ts'
-
-/** What issuers are made of. */
-export interface IssuerParts extends ProviderParts {
-  readonly environment: Readonly<Record<string, string | undefined>>
-  readonly limits: ProviderParts['limits'] & Pick<Limits, 'secretBytesMax'>
-  /** Told of every text that an issuer proves itself with. */
-  readonly known: KnownSecrets
-}
+import type { IssuerParts } from './issuer-parts.ts'
 
 /** Opens the issuer of each credential whose source is not on this machine. */
 export function openIssuers(

@@ -3,7 +3,7 @@
 import type { GithubSourceDefinition } from '../../credentials/definition.ts'
 import { GithubIssuer } from '../../credentials/issuers/github.ts'
 import { openText } from '../../credentials/local-text.ts'
-import type { IssuerParts } from './issuers.ts'
+import type { IssuerParts } from './issuer-parts.ts'
 import { providersOf } from './providers.ts'
 
 /** Opens what mints the tokens of a credential. */
