@@ -127,7 +127,10 @@ export class Call {
   hold?: CallHold
   cleared?: true
   outgoing?: Outgoing
-  credential?: { readonly name: string; readonly action: 'injected' | 'replaced' | 'dropped' }
+  credential?: {
+    readonly name: string
+    readonly action: 'injected' | 'replaced' | 'dropped' | 'answered'
+  }
   /** Known once it is dialed. */
   upstream?: {
     /** Absent where a proxy above was asked for the name. */

@@ -11,6 +11,7 @@ import type { Call, ClientSide, Decided, Prepared, Received, UnreadSocket } from
 import { prepare } from './brokering/prepare.ts'
 import { sendWithCredential } from './brokering/resend.ts'
 import { takeFields, takeResponse } from './brokering/response.ts'
+import { answerInstead } from './brokering/stand-in.ts'
 import { scrubUpgrade } from './brokering/upgrade.ts'
 import { EgressError, type Reason } from './errors.ts'
 import { sendRequest } from './forward/request.ts'
@@ -92,6 +93,7 @@ export async function runRequest(
       await answerOwn(received, scope, client, parts)
       return
     }
+    if (await answerInstead(received, scope, client, parts)) return
     const prepared = await admit(received, scope, client, parts)
     const { request } = prepared
     if (request.expectsContinue) client.sendContinue()

@@ -111,6 +111,7 @@ function checkPrincipals({ principals, tls }: Sections['control'], report: Repor
 }
 
 function checkCredentials(credentials: Sections['credentials'], report: ReportProblem): void {
+  checkContainers(credentials, report)
   const variables = new Map<string, string>()
   for (const [name, { placeholder, inject }] of Object.entries(credentials))
     for (const { env, part } of placeholdersOf(
@@ -127,6 +128,17 @@ function checkCredentials(credentials: Sections['credentials'], report: ReportPr
         )
       variables.set(env, name)
     }
+}
+
+// A sandbox has one variable, and asks for one.
+function checkContainers(credentials: Sections['credentials'], report: ReportProblem): void {
+  const [first, ...others] = Object.entries(credentials).filter(([, { answers }]) => answers?.ecs)
+  for (const [name] of others)
+    report(
+      ['credentials', name, 'answers', 'ecs'],
+      'conflict',
+      `containers ask for \`${first?.[0] ?? ''}\` already`,
+    )
 }
 
 /** A sink's cursor is kept under its name; two that write one file would cut off what the other wrote when one fails. */

@@ -1,7 +1,8 @@
 // What a configuration and the rules with a profile demand of each other, of all sets together: said alike by a start, by a
 // changed file and by `check`. Pure; called by `rules.ts` and `check-installation.ts`.
 
-import { isStaticSource, type CredentialDefinition } from '../credentials/definition.ts'
+import { type CredentialDefinition } from '../credentials/definition.ts'
+import { isStaticSource } from '../credentials/source-definition.ts'
 import type { Decision } from '../policy/decision.ts'
 import type { Problem } from '../policy/problem.ts'
 import {

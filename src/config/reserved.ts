@@ -7,7 +7,7 @@ const RESERVED_KEYS: Readonly<Record<string, readonly string[]>> = {
   'control.principals.*': ['oidc'],
   task: ['parent', 'depth', 'heartbeat', 'hooks', 'require', 'credentials'],
   'task.identity': ['subject'],
-  'credentials.*.source': ['github', 'gcp', 'aws', 'azure', 'kubernetes'],
+  'credentials.*.source': ['gcp', 'aws', 'azure', 'kubernetes'],
   'credentials.*.inject': ['body', 'sigv4'],
   'sinks.*': ['loki', 'kafka', 'webhook'],
 }

@@ -5,11 +5,6 @@ import type { Endpoint } from '../wire/authority.ts'
 import type { HmacInjection, HttpSignatureInjection } from './signing.ts'
 import type { SourceDefinition } from './source-definition.ts'
 
-/** Whether what a source gives is the same for all tasks and valid beyond them, as far as its definition says. */
-export function isStaticSource(source: SourceDefinition): boolean {
-  return source.kind === 'local'
-}
-
 /** Where a credential stands in a request. */
 export type Injection =
   | { readonly kind: 'bearer' }
@@ -67,6 +62,16 @@ export interface PlaceholderDefinition {
   readonly part?: string
 }
 
+/** Where clients first ask for a credential, answered by this sidecar with placeholders. */
+export interface Answers {
+  /** The metadata service of AWS. */
+  readonly imds?: true | undefined
+  /** What AWS has for containers. */
+  readonly ecs?: true | undefined
+  /** A token URL of OAuth. */
+  readonly oauth?: string | undefined
+}
+
 /** A credential as the configuration defines it. */
 export interface CredentialDefinition {
   readonly name: string
@@ -77,6 +82,7 @@ export interface CredentialDefinition {
   readonly placeholder: PlaceholderDefinition
   /** Where clients need several texts: those of its other parts. */
   readonly otherPlaceholders?: readonly PlaceholderDefinition[]
+  readonly answers?: Answers | undefined
   /** May be sent over `http://`, where the rule lists the addresses. */
   readonly insecurePlaintext: boolean
 }

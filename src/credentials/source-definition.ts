@@ -146,6 +146,25 @@ export interface CapturedSourceDefinition {
   }
 }
 
+/** How far a permission of a GitHub App goes. */
+type GithubAccess = 'read' | 'write' | 'admin'
+
+/** Tokens of an installation of a GitHub App, for some of its repositories. */
+export interface GithubSourceDefinition {
+  readonly kind: 'github'
+  /** The app's id, or its client id. */
+  readonly app: string
+  /** Its private key, PEM. */
+  readonly key: LocalSource
+  /** Undefined: that of the repositories' owner. */
+  readonly installation: string | undefined
+  /** `owner/name`, or the name alone; with the task's params. */
+  readonly repositories: readonly string[]
+  readonly permissions: Readonly<Record<string, GithubAccess>>
+  /** The root of the API. */
+  readonly api: string
+}
+
 /** Where a credential comes from. */
 export type SourceDefinition =
   | LocalSourceDefinition
@@ -153,6 +172,7 @@ export type SourceDefinition =
   | VaultSourceDefinition
   | OAuthSourceDefinition
   | CapturedSourceDefinition
+  | GithubSourceDefinition
 
 /** Lists every text on this machine that a source reads: itself, or what it proves itself to its provider with. */
 export function localSourcesOf(source: SourceDefinition): readonly LocalSource[] {
@@ -166,6 +186,8 @@ export function localSourcesOf(source: SourceDefinition): readonly LocalSource[]
       return [...localsOfClient(source.client), ...localsOfGrant(source.grant)]
     case 'captured':
       return source.revocation ? localsOfClient(source.revocation.client) : []
+    case 'github':
+      return [source.key]
     case 'local':
     default:
       return [source.from]
@@ -184,4 +206,18 @@ function localsOfGrant(grant: OAuthGrant): LocalSource[] {
   return [subject, actor].flatMap((one) =>
     one === undefined || one.from === 'task' ? [] : [one.from],
   )
+}
+
+/** Whether what a source gives is the same for all tasks and valid beyond them. */
+export function isStaticSource(source: SourceDefinition): boolean {
+  switch (source.kind) {
+    case 'local':
+      return true
+    case 'exec':
+      return source.isStatic
+    case 'vault':
+      return source.ask.kind === 'kv'
+    default:
+      return false
+  }
 }

@@ -22,6 +22,7 @@ import type { CapturedToken, Issuer } from './issuer.ts'
 import type { LeaseStanding } from './lease-standing.ts'
 import type { LeaseWatcher } from './lease-watcher.ts'
 import { Leases, type LeasesOptions } from './leases.ts'
+import { standInVariables } from './stand-ins.ts'
 import { openSource, type LocalForm, type SecretSource } from './local-source.ts'
 
 /** What a store needs. */
@@ -52,6 +53,7 @@ const TASKS_KEPT_MAX = 1000
 export class CredentialStore {
   readonly #placeholderKey: Uint8Array
   readonly #definitions: ReadonlyMap<string, CredentialDefinition>
+  readonly #standIns: readonly CredentialDefinition[]
   readonly #byHost: ReadonlyMap<string, readonly CredentialDefinition[]>
   readonly #captures: ReadonlyMap<string, readonly Capture[]>
   /** Of those that are on this machine. */
@@ -69,6 +71,7 @@ export class CredentialStore {
     const { environment, limits, placeholderKey, known } = options
     this.#placeholderKey = placeholderKey
     this.#definitions = new Map(definitions.map((definition) => [definition.name, definition]))
+    this.#standIns = definitions.filter(({ answers }) => answers !== undefined)
     this.#byHost = groupByHost(definitions)
     this.#captures = capturesOf(definitions)
     this.#sources = new Map(
@@ -206,16 +209,22 @@ export class CredentialStore {
     return derivePlaceholder(this.#placeholderKey, taskId, name, shape)
   }
 
-  /** Gives the variables of a task's sandbox that hold placeholders, in the order of the configuration. */
+  /** Gives the variables of a task's sandbox that hold placeholders or lead to them, in the order of the configuration. */
   placeholderVariables(taskId: string): Record<string, string> {
     return Object.fromEntries(
-      [...this.#definitions.values()].flatMap((definition) =>
-        placeholdersOf(definition).map((shape) => [
+      [...this.#definitions.values()].flatMap((definition) => [
+        ...placeholdersOf(definition).map((shape) => [
           shape.env,
           derivePlaceholder(this.#placeholderKey, taskId, definition.name, shape),
         ]),
-      ),
+        ...Object.entries(standInVariables(definition)),
+      ]),
     )
+  }
+
+  /** Lists the credentials that clients ask others for, and are answered here. */
+  standIns(): readonly CredentialDefinition[] {
+    return this.#standIns
   }
 
   /** Takes what was minted for a task out of use, and forgets what stands for credentials in its sandbox. */

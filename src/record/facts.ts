@@ -89,7 +89,7 @@ export interface CallFacts {
   readonly credential?:
     | {
         readonly name: string
-        readonly action: 'injected' | 'replaced' | 'dropped'
+        readonly action: 'injected' | 'replaced' | 'dropped' | 'answered'
       }
     | undefined
   /** `full`: calls are judged one by one; `connect`: the tunnel around them; `none`: opaque. */

@@ -5,8 +5,10 @@ import { z } from 'zod'
 
 import type { CredentialDefinition } from '../../credentials/definition.ts'
 import { hostPort } from '../scalars.ts'
+import { flag, providerUrl } from './scalars.ts'
 import { injectSchema } from './inject-schema.ts'
 import {
+  hasParts,
   placeholderFault,
   placeholderSchema,
   type PlaceholderSection,
@@ -28,15 +30,29 @@ export const credentialSchema: z.ZodType<CredentialSection> = z
     inject: injectSchema,
     hosts: z.array(hostPort).min(1, { error: 'expected at least one host' }),
     placeholder: placeholderSchema,
+    answers: z
+      .strictObject({
+        imds: flag.optional(),
+        ecs: flag.optional(),
+        oauth: providerUrl.optional(),
+      })
+      .optional()
+      .describe('Endpoints of which clients ask for it, answered here with placeholders.'),
     insecurePlaintext: z
       .boolean()
       .default(false)
       .describe('Send it without TLS too, where the rule lists the addresses.'),
   })
   .check((context) => {
-    const { inject, placeholder } = context.value
+    const { inject, placeholder, answers } = context.value
+    const report = (path: string[], message: string): void => {
+      context.issues.push({ code: 'custom', message, path, input: context.value })
+    }
     const fault = placeholderFault(inject.kind, placeholder)
-    if (fault === undefined) return
-    const path = ['placeholder', ...fault.path]
-    context.issues.push({ code: 'custom', message: fault.message, path, input: context.value })
+    if (fault !== undefined) report(['placeholder', ...fault.path], fault.message)
+    const isOfAws = (answers?.imds ?? answers?.ecs) !== undefined
+    if (isOfAws && !hasParts(inject.kind))
+      report(['answers'], '`imds` and `ecs` are for a credential that signs for AWS')
+    if (answers?.oauth !== undefined && hasParts(inject.kind))
+      report(['answers', 'oauth'], '`oauth` is for a credential that is one text')
   })

@@ -4,9 +4,9 @@ import type { CredentialDefinition } from '../../credentials/definition.ts'
 import type { Issuer } from '../../credentials/issuer.ts'
 import { ExecIssuer } from '../../credentials/issuers/exec.ts'
 import type { IssuerParts } from './issuer-parts.ts'
+import { openGithub } from './open-github.ts'
 import { openCaptured, openOAuth } from './open-oauth.ts'
 import { openVault } from './open-vault.ts'
-
 
 /** Opens the issuer of each credential whose source is not on this machine. */
 export function openIssuers(
@@ -34,6 +34,8 @@ function openIssuer(
       return openOAuth(name, source, parts)
     case 'captured':
       return openCaptured(name, source, parts)
+    case 'github':
+      return openGithub(name, source, parts)
     case 'local':
     default:
       return undefined

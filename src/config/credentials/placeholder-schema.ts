@@ -90,6 +90,11 @@ const PARTS_BY_KIND: Readonly<Record<string, Readonly<Record<string, Placeholder
   },
 }
 
+/** Whether a kind of injection has several texts. */
+export function hasParts(kind: string): boolean {
+  return Object.hasOwn(PARTS_BY_KIND, kind)
+}
+
 /** Says what is wrong with a placeholder of a kind of injection; undefined where nothing is. */
 export function placeholderFault(
   kind: string,

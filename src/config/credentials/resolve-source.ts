@@ -23,6 +23,8 @@ export function resolveSource(
       return resolveOAuth(source, resolve)
     case 'captured':
       return resolveCaptured(source, resolve)
+    case 'github':
+      return { ...source, key: resolve(source.key) }
     case 'local':
     default:
       return { ...source, from: resolve(source.from) }

@@ -5,6 +5,7 @@ import { z } from 'zod'
 import type { SourceDefinition } from '../../credentials/source-definition.ts'
 import { capturedSource } from './captured-schema.ts'
 import { execSource } from './exec-schema.ts'
+import { githubSource } from './github-schema.ts'
 import { localKeys, toLocal } from './local-schema.ts'
 import { oauthSource } from './oauth-schema.ts'
 import { exactlyOne } from './scalars.ts'
@@ -15,7 +16,7 @@ const localFormat = z
   .optional()
   .describe('json: an object whose members are the parts of the credential.')
 
-const KINDS = ['env', 'file', 'exec', 'vault', 'oauth', 'captured'] as const
+const KINDS = ['env', 'file', 'exec', 'vault', 'oauth', 'captured', 'github'] as const
 
 /** Where a credential comes from. */
 export const sourceSchema: z.ZodType<SourceDefinition> = exactlyOne(
@@ -26,6 +27,7 @@ export const sourceSchema: z.ZodType<SourceDefinition> = exactlyOne(
     vault: vaultSource.optional(),
     oauth: oauthSource.optional(),
     captured: capturedSource.optional(),
+    github: githubSource.optional(),
   }),
   `expected one source: ${KINDS.join(', ')}`,
   KINDS,
@@ -35,7 +37,8 @@ export const sourceSchema: z.ZodType<SourceDefinition> = exactlyOne(
     path: ['format'],
   })
   .transform((written): SourceDefinition => {
-    const elsewhere = written.exec ?? written.vault ?? written.oauth ?? written.captured
+    const elsewhere =
+      written.exec ?? written.vault ?? written.oauth ?? written.captured ?? written.github
     if (elsewhere) return elsewhere
     return { kind: 'local', from: toLocal(written), format: written.format ?? 'text' }
   })

@@ -187,8 +187,13 @@ function overrideIn({ sallyport: { decision, detail } }: RecordBody): string[] {
   return [`the method that its ${name} asks for`]
 }
 
-function asideOf({ event, url, sallyport: { decision, detail } }: RecordBody): string | undefined {
+function asideOf({
+  event,
+  url,
+  sallyport: { decision, detail, credential },
+}: RecordBody): string | undefined {
   if (url !== undefined && isOwnHost(url.domain)) return 'it asked the proxy itself'
+  if (credential?.action === 'answered') return 'the proxy itself answered it'
   if (decision === undefined) {
     const { reason = '' } = event
     const rows: Readonly<Record<string, { readonly title: string }>> = REASONS
