@@ -70,7 +70,9 @@ async function finish(
     path,
     asked: { headers: request.headers, query: request.query },
     placeholder: parts.credentials.placeholder(identity.task.id, name),
+    credential: name,
     now: Date.now(),
+    notAfter: identity.task.expiresAt,
   }
   const body = client ? guardBody(call, client, parts, name) : NO_BODY
   const isWhole = finisher.needsBody(inject, unfinished)

@@ -7,8 +7,8 @@ const RESERVED_KEYS: Readonly<Record<string, readonly string[]>> = {
   'control.principals.*': ['oidc'],
   task: ['parent', 'depth', 'heartbeat', 'hooks', 'require', 'credentials'],
   'task.identity': ['subject'],
-  'credentials.*.source': ['vault', 'oauth', 'github', 'gcp', 'aws', 'azure', 'exec', 'kubernetes'],
-  'credentials.*.inject': ['json', 'form', 'body', 'sigv4', 'mtls', 'sign'],
+  'credentials.*.source': ['vault', 'oauth', 'github', 'gcp', 'azure', 'exec', 'kubernetes'],
+  'credentials.*.inject': ['json', 'form', 'body', 'mtls', 'sign'],
   'sinks.*': ['loki', 'kafka', 'webhook'],
 }
 

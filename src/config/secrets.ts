@@ -51,6 +51,7 @@ export function openSecrets(
     issuers: openIssuers(config.credentials, {
       environment,
       limits: config.limits,
+      known,
       dialer: () => around().dialer,
     }),
     above: (task) =>

@@ -14,8 +14,34 @@ export interface LocalSourceDefinition {
   readonly format: 'text' | 'json'
 }
 
+/** An object of JSON. */
+export type JsonObject = Readonly<Record<string, unknown>>
+
+/** A role of AWS that a session is of; `{param}` in its texts is the task's. */
+export interface AwsRole {
+  readonly roleArn: string
+  /** `{task}` is the task's id. */
+  readonly sessionName: string
+  /** What a session may do at most; undefined: what its role may. */
+  readonly policy: JsonObject | undefined
+  readonly policyArns: readonly string[]
+  readonly externalId: string | undefined
+  readonly durationMs: number
+}
+
+/** A credential that is a session of a role of AWS, one a task. */
+export interface AwsSourceDefinition {
+  readonly kind: 'aws'
+  /** Of STS. */
+  readonly endpoint: string
+  readonly region: string
+  readonly role: AwsRole
+  /** What STS is asked with: keys in JSON, or a token. */
+  readonly login: { readonly kind: 'keys' | 'web-identity'; readonly from: LocalSource }
+}
+
 /** Where a credential comes from. */
-export type SourceDefinition = LocalSourceDefinition
+export type SourceDefinition = LocalSourceDefinition | AwsSourceDefinition
 
 /** Where a credential stands in a request. */
 export type Injection =
@@ -24,6 +50,12 @@ export type Injection =
   /** `{}` in the format is the value. */
   | { readonly kind: 'header'; readonly name: string; readonly format: string }
   | { readonly kind: 'query'; readonly name: string }
+  /** Signs as AWS has it; service and region are the client's own where they are not named. */
+  | {
+      readonly kind: 'sigv4'
+      readonly service: string | undefined
+      readonly region: string | undefined
+    }
 
 /** What stands for a credential in a sandbox. */
 export interface PlaceholderDefinition {
@@ -48,5 +80,5 @@ export interface CredentialDefinition {
 
 /** Lists every text on this machine that a source reads: itself, or what it proves itself to its provider with. */
 export function localSourcesOf(source: SourceDefinition): readonly LocalSource[] {
-  return [source.from]
+  return [source.kind === 'aws' ? source.login.from : source.from]
 }

@@ -19,6 +19,7 @@ import {
   readHeaderName,
   type ClientAuth,
 } from './client-auth.ts'
+import { finisherOf } from './finish.ts'
 import { isOwnHost, placeHeader, placeText } from './places.ts'
 import { splitQuery } from './query.ts'
 import { isSelfNaming } from './self-naming.ts'
@@ -95,7 +96,7 @@ export function prepareHead(input: PrepareInput): PreparedHead {
 function choosePlace(
   { definition, secret }: NonNullable<PrepareInput['credential']>,
   { endpoint, scheme, addresses }: PrepareInput,
-): Place {
+): Place | undefined {
   const { name, inject, insecurePlaintext } = definition
   assert(secret.name === name, 'the secret of this credential')
   const refuse = (why: string): EgressError =>
@@ -106,6 +107,7 @@ function choosePlace(
     if ([addresses, ...(addresses.also ?? [])].some(({ allowed }) => allowed.length === 0))
       throw refuse('it is sent in plaintext only where the rule lists addresses')
   }
+  if (finisherOf(inject)) return undefined
   return {
     header: placeHeader(inject),
     parameter: inject.kind === 'query' ? inject.name : undefined,

@@ -8,6 +8,7 @@ import type { Endpoint } from '../wire/authority.ts'
 import type { RawHeaders } from '../wire/body.ts'
 import { decodePercent } from '../wire/percent.ts'
 import { base64TracesOf, TextFinder } from '../wire/text-finder.ts'
+import { isRightAwsHeader, isRightAwsParameter } from './aws-places.ts'
 import { isOwnHost, placeHeader, placeText } from './places.ts'
 import { splitQuery, type QueryPart } from './query.ts'
 
@@ -88,11 +89,13 @@ function take(
 
 function isRightParameter({ definition, placeholder }: Held, part: QueryPart): boolean {
   const { inject } = definition
+  if (inject.kind === 'sigv4') return isRightAwsParameter('accessKeyId', placeholder, part)
   return inject.kind === 'query' && part.name === inject.name && part.value === placeholder
 }
 
 function isRightHeader({ definition, placeholder }: Held, name: string, value: string): boolean {
   const { inject } = definition
+  if (inject.kind === 'sigv4') return isRightAwsHeader('accessKeyId', placeholder, name, value)
   if (name.toLowerCase() !== placeHeader(inject)?.toLowerCase()) return false
   const expected = placeText(inject, placeholder)
   if (inject.kind === 'header') return value === expected

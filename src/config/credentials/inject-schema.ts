@@ -4,6 +4,7 @@ import { z } from 'zod'
 
 import type { Injection } from '../../credentials/definition.ts'
 import { exactlyOne, flag } from './scalars.ts'
+import { sigv4Schema, toSigv4 } from './sigv4-schema.ts'
 
 const headerName = z
   .string()
@@ -41,6 +42,7 @@ const written = z.strictObject({
         .regex(/^[\w.~-]{1,128}$/, { error: 'expected the name of a query parameter' }),
     })
     .optional(),
+  sigv4: sigv4Schema.optional(),
 })
 
 /** Where a credential stands in a request. */
@@ -49,10 +51,11 @@ export const injectSchema: z.ZodType<Injection> = exactlyOne(
   `expected one place: ${Object.keys(written.shape).join(', ')}`,
 ).transform(toInjection)
 
-function toInjection({ basic, header, query }: z.output<typeof written>): Injection {
+function toInjection({ basic, header, query, sigv4 }: z.output<typeof written>): Injection {
   if (basic) return { kind: 'basic', user: basic.user }
   if (header) return { kind: 'header', name: header.name, format: header.format }
   if (query) return { kind: 'query', name: query.name }
+  if (sigv4) return toSigv4(sigv4)
   return { kind: 'bearer' }
 }
 

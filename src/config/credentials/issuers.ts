@@ -2,12 +2,8 @@
 
 import type { CredentialDefinition } from '../../credentials/definition.ts'
 import type { Issuer } from '../../credentials/issuer.ts'
-import type { ProviderParts } from './providers.ts'
-
-/** What issuers are made of. */
-export interface IssuerParts extends ProviderParts {
-  readonly environment: Readonly<Record<string, string | undefined>>
-}
+import { openAws } from './open-aws.ts'
+import type { IssuerParts } from './issuer-parts.ts'
 
 /** Opens the issuer of each credential whose source is not on this machine. */
 export function openIssuers(
@@ -23,12 +19,13 @@ export function openIssuers(
 }
 
 function openIssuer(
-  { source: { kind } }: CredentialDefinition,
-  _parts: IssuerParts,
+  { name, source }: CredentialDefinition,
+  parts: IssuerParts,
 ): Issuer | undefined {
-  switch (kind) {
+  switch (source.kind) {
+    case 'aws':
+      return openAws(name, source, parts)
     case 'local':
-      return undefined
     default:
       return undefined
   }

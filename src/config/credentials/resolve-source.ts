@@ -7,6 +7,10 @@ export function resolveSource(
   source: SourceDefinition,
   absolute: (written: string) => string,
 ): SourceDefinition {
+  if (source.kind === 'aws') {
+    const from = resolveLocal(source.login.from, absolute)
+    return { ...source, login: { ...source.login, from } }
+  }
   return { ...source, from: resolveLocal(source.from, absolute) }
 }
 

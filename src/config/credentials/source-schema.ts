@@ -4,6 +4,7 @@ import { z } from 'zod'
 
 import type { LocalSource, SourceDefinition } from '../../credentials/definition.ts'
 import { boundedText } from '../../tasks/scalars.ts'
+import { awsSourceSchema } from './aws-schema.ts'
 import { exactlyOne, variableName } from './scalars.ts'
 
 const format = z
@@ -22,16 +23,28 @@ export const localSource: z.ZodType<LocalSource> = exactlyOne(
   LOCAL_EXPECTED,
 ).transform(toLocal)
 
-const KINDS = ['env', 'file'] as const
+const KINDS = ['env', 'file', 'aws'] as const
 
 /** Where a credential comes from. */
 export const sourceSchema: z.ZodType<SourceDefinition> = exactlyOne(
-  z.strictObject({ env: variableName.optional(), file: boundedText(4096).optional(), format }),
+  z.strictObject({
+    env: variableName.optional(),
+    file: boundedText(4096).optional(),
+    format,
+    aws: awsSourceSchema(localSource).optional(),
+  }),
   `expected one source: ${KINDS.join(', ')}`,
   KINDS,
-).transform((written): SourceDefinition => {
-  return { kind: 'local', from: toLocal(written), format: written.format ?? 'text' }
-})
+)
+  .refine(({ env, file, format: shape }) => shape === undefined || (env ?? file) !== undefined, {
+    error: '`format` is that of `env` or `file`',
+    path: ['format'],
+  })
+  .transform((written): SourceDefinition => {
+    return (
+      written.aws ?? { kind: 'local', from: toLocal(written), format: written.format ?? 'text' }
+    )
+  })
 
 function toLocal({
   env,
