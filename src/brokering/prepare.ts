@@ -96,7 +96,7 @@ async function writeOutgoing(
   const judged = call.inspection?.rewriteHead(request.headers) ?? request.headers
   const asked = narrowForCapture(call, judged, client === undefined, parts)
   const head = prepareHead({
-    headers: askReadably(call, asked, added !== undefined, parts),
+    headers: askReadably(call, asked, added?.definition.inject, parts),
     path: request.path.raw,
     query: request.query,
     endpoint: request.endpoint,
@@ -179,7 +179,9 @@ function unfinishedOf(
     asked: { headers: request.headers, query: request.query },
     placeholder: added?.placeholder ?? '',
     placeholderOf: (part) => credentials.placeholder(identity.task.id, name, part),
+    credential: name,
     now: Date.now(),
+    notAfter: identity.task.expiresAt,
   }
 }
 

@@ -7,8 +7,8 @@ const RESERVED_KEYS: Readonly<Record<string, readonly string[]>> = {
   'control.principals.*': ['oidc'],
   task: ['parent', 'depth', 'heartbeat', 'hooks', 'require', 'credentials'],
   'task.identity': ['subject'],
-  'credentials.*.source': ['gcp', 'aws', 'azure', 'kubernetes'],
-  'credentials.*.inject': ['body', 'sigv4'],
+  'credentials.*.source': ['gcp', 'azure', 'kubernetes'],
+  'credentials.*.inject': ['body'],
   'sinks.*': ['loki', 'kafka', 'webhook'],
 }
 

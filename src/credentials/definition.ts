@@ -23,6 +23,12 @@ export type Injection =
   | { readonly kind: 'mtls' }
   | HmacInjection
   | HttpSignatureInjection
+  /** Signs as AWS has it; service and region are the client's own where they are not named. */
+  | {
+      readonly kind: 'sigv4'
+      readonly service: string | undefined
+      readonly region: string | undefined
+    }
 
 /** The kinds that stand in a head, as they are written once the call is judged; the others are added last. */
 export const HEAD_KINDS: readonly Injection['kind'][] = [

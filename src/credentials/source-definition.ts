@@ -165,6 +165,32 @@ export interface GithubSourceDefinition {
   readonly api: string
 }
 
+/** An object of JSON. */
+export type JsonObject = Readonly<Record<string, unknown>>
+
+/** A role of AWS that a session is of; `{param}` in its texts is the task's. */
+export interface AwsRole {
+  readonly roleArn: string
+  /** `{task}` is the task's id. */
+  readonly sessionName: string
+  /** What a session may do at most; undefined: what its role may. */
+  readonly policy: JsonObject | undefined
+  readonly policyArns: readonly string[]
+  readonly externalId: string | undefined
+  readonly durationMs: number
+}
+
+/** A credential that is a session of a role of AWS, one a task. */
+export interface AwsSourceDefinition {
+  readonly kind: 'aws'
+  /** Of STS. */
+  readonly endpoint: string
+  readonly region: string
+  readonly role: AwsRole
+  /** What STS is asked with: keys in JSON, or a token. */
+  readonly login: { readonly kind: 'keys' | 'web-identity'; readonly from: LocalSource }
+}
+
 /** Where a credential comes from. */
 export type SourceDefinition =
   | LocalSourceDefinition
@@ -173,6 +199,7 @@ export type SourceDefinition =
   | OAuthSourceDefinition
   | CapturedSourceDefinition
   | GithubSourceDefinition
+  | AwsSourceDefinition
 
 /** Lists every text on this machine that a source reads: itself, or what it proves itself to its provider with. */
 export function localSourcesOf(source: SourceDefinition): readonly LocalSource[] {
@@ -188,6 +215,8 @@ export function localSourcesOf(source: SourceDefinition): readonly LocalSource[]
       return source.revocation ? localsOfClient(source.revocation.client) : []
     case 'github':
       return [source.key]
+    case 'aws':
+      return [source.login.from]
     case 'local':
     default:
       return [source.from]

@@ -7,6 +7,7 @@ import { hmacFinisher } from './hmac.ts'
 import { httpSignatureFinisher } from './http-signature.ts'
 import { jsonFinisher } from './json-member.ts'
 import { mtlsFinisher } from './mtls.ts'
+import { awsSigner } from './sign-aws.ts'
 
 export type { Finished, Finisher, Unfinished } from './finisher.ts'
 
@@ -16,6 +17,7 @@ const FINISHERS: Readonly<Partial<Record<Injection['kind'], Finisher>>> = {
   mtls: mtlsFinisher,
   hmac: hmacFinisher,
   'http-signature': httpSignatureFinisher,
+  sigv4: awsSigner,
 }
 
 /** The finisher of a kind of injection; undefined where the head is all there is to it. */

@@ -21,8 +21,12 @@ export interface Unfinished {
   readonly placeholder: string
   /** What stands for a part of it. @throws EgressError credential-unavailable where there is none such */
   readonly placeholderOf: (part: string) => string
+  /** The credential's name. */
+  readonly credential: string
   /** Epoch milliseconds. */
   readonly now: number
+  /** When the task ends, in epoch milliseconds. */
+  readonly notAfter: number
 }
 
 /** A request as it leaves. */

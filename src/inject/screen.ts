@@ -9,6 +9,7 @@ import type { Endpoint } from '../wire/authority.ts'
 import type { RawHeaders } from '../wire/body.ts'
 import { decodePercent } from '../wire/percent.ts'
 import { TextFinder, tracesOf } from '../wire/text-finder.ts'
+import { isRightAwsHeader, isRightAwsParameter } from './aws-places.ts'
 import { splitCookies } from './cookies.ts'
 import { isOwnSegment } from './path-segment.ts'
 import { isOwnHost, placeHeader, placeText } from './places.ts'
@@ -32,6 +33,9 @@ interface Held {
   /** The part of the credential that it stands for; undefined: its value. */
   readonly part: string | undefined
 }
+
+// What a single placeholder of a signing key stands for.
+const AWS_FIRST_PART = 'accessKeyId'
 
 /** Names of credentials by the placeholders that were found. */
 type Found = Map<string, string>
@@ -138,13 +142,19 @@ function take(
   found.set(placeholder, definition.name)
 }
 
-function isRightParameter({ definition, placeholder }: Held, part: QueryPart): boolean {
+function isRightParameter(held: Held, part: QueryPart): boolean {
+  const { definition, placeholder } = held
   const { inject } = definition
+  if (inject.kind === 'sigv4')
+    return isRightAwsParameter(held.part ?? AWS_FIRST_PART, placeholder, part)
   return inject.kind === 'query' && part.name === inject.name && part.value === placeholder
 }
 
-function isRightHeader({ definition, placeholder }: Held, name: string, value: string): boolean {
+function isRightHeader(held: Held, name: string, value: string): boolean {
+  const { definition, placeholder } = held
   const { inject } = definition
+  if (inject.kind === 'sigv4')
+    return isRightAwsHeader(held.part ?? AWS_FIRST_PART, placeholder, name, value)
   if (name.toLowerCase() !== placeHeader(inject)?.toLowerCase()) return false
   const expected = placeText(inject, placeholder)
   if (inject.kind === 'header') return value === expected

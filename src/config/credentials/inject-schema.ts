@@ -6,6 +6,7 @@ import type { Injection } from '../../credentials/definition.ts'
 import { formatText, headerName } from './head-scalars.ts'
 import { exactlyOne, flag } from './scalars.ts'
 import { signSchema } from './sign-schema.ts'
+import { sigv4Schema, toSigv4 } from './sigv4-schema.ts'
 
 const SEGMENT_MAX = 64
 const POINTER_TOKENS_MAX = 16
@@ -67,6 +68,7 @@ const written = z.strictObject({
     .describe('A member of a JSON body'),
   mtls: flag.optional().describe('A certificate and its key, shown by TLS'),
   sign: signSchema.optional(),
+  sigv4: sigv4Schema.optional(),
 })
 
 /** Where a credential stands in a request. */
@@ -76,7 +78,7 @@ export const injectSchema: z.ZodType<Injection> = exactlyOne(
 ).transform(toInjection)
 
 function toInjection(given: z.output<typeof written>): Injection {
-  const { basic, header, query, cookie, path, form, json, mtls, sign } = given
+  const { basic, header, query, cookie, path, form, json, mtls, sigv4, sign } = given
   if (basic) return { kind: 'basic', user: basic.user }
   if (header) return { kind: 'header', name: header.name, format: header.format }
   if (query) return { kind: 'query', name: query.name }
@@ -84,6 +86,7 @@ function toInjection(given: z.output<typeof written>): Injection {
   if (path) return { kind: 'path', segment: path.segment, format: path.format }
   if (form) return { kind: 'form', field: form.field }
   if (json) return { kind: 'json', pointer: tokensOf(json.pointer) }
+  if (sigv4) return toSigv4(sigv4)
   if (mtls) return { kind: 'mtls' }
   return sign ?? { kind: 'bearer' }
 }

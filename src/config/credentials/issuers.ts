@@ -4,6 +4,7 @@ import type { CredentialDefinition } from '../../credentials/definition.ts'
 import type { Issuer } from '../../credentials/issuer.ts'
 import { ExecIssuer } from '../../credentials/issuers/exec.ts'
 import type { IssuerParts } from './issuer-parts.ts'
+import { openAws } from './open-aws.ts'
 import { openGithub } from './open-github.ts'
 import { openCaptured, openOAuth } from './open-oauth.ts'
 import { openVault } from './open-vault.ts'
@@ -36,6 +37,8 @@ function openIssuer(
       return openCaptured(name, source, parts)
     case 'github':
       return openGithub(name, source, parts)
+    case 'aws':
+      return openAws(name, source, parts)
     case 'local':
     default:
       return undefined

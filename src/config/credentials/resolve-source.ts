@@ -25,6 +25,8 @@ export function resolveSource(
       return resolveCaptured(source, resolve)
     case 'github':
       return { ...source, key: resolve(source.key) }
+    case 'aws':
+      return { ...source, login: { ...source.login, from: resolve(source.login.from) } }
     case 'local':
     default:
       return { ...source, from: resolve(source.from) }

@@ -3,10 +3,11 @@
 import { z } from 'zod'
 
 import type { SourceDefinition } from '../../credentials/source-definition.ts'
+import { awsSourceSchema } from './aws-schema.ts'
 import { capturedSource } from './captured-schema.ts'
 import { execSource } from './exec-schema.ts'
 import { githubSource } from './github-schema.ts'
-import { localKeys, toLocal } from './local-schema.ts'
+import { localKeys, localSource, toLocal } from './local-schema.ts'
 import { oauthSource } from './oauth-schema.ts'
 import { exactlyOne } from './scalars.ts'
 import { vaultSource } from './vault-schema.ts'
@@ -16,7 +17,7 @@ const localFormat = z
   .optional()
   .describe('json: an object whose members are the parts of the credential.')
 
-const KINDS = ['env', 'file', 'exec', 'vault', 'oauth', 'captured', 'github'] as const
+const KINDS = ['env', 'file', 'exec', 'vault', 'oauth', 'captured', 'github', 'aws'] as const
 
 /** Where a credential comes from. */
 export const sourceSchema: z.ZodType<SourceDefinition> = exactlyOne(
@@ -28,6 +29,7 @@ export const sourceSchema: z.ZodType<SourceDefinition> = exactlyOne(
     oauth: oauthSource.optional(),
     captured: capturedSource.optional(),
     github: githubSource.optional(),
+    aws: awsSourceSchema(localSource).optional(),
   }),
   `expected one source: ${KINDS.join(', ')}`,
   KINDS,
@@ -38,7 +40,12 @@ export const sourceSchema: z.ZodType<SourceDefinition> = exactlyOne(
   })
   .transform((written): SourceDefinition => {
     const elsewhere =
-      written.exec ?? written.vault ?? written.oauth ?? written.captured ?? written.github
+      written.exec ??
+      written.vault ??
+      written.oauth ??
+      written.captured ??
+      written.github ??
+      written.aws
     if (elsewhere) return elsewhere
     return { kind: 'local', from: toLocal(written), format: written.format ?? 'text' }
   })

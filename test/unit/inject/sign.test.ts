@@ -46,6 +46,8 @@ const request = (more: Partial<Unfinished> = {}): Unfinished => ({
   asked: { headers: MESSAGE.headers, query: undefined },
   placeholder: '',
   placeholderOf: () => '',
+  credential: 'signed',
+  notAfter: Infinity,
   now: CREATED * 1000,
   ...more,
 })
