@@ -144,7 +144,7 @@ async function finish(
   const source = bytes === undefined ? body : wholeBody(bytes, body.trailers, onGiven)
   if (added === undefined || finisher === undefined || secret === undefined)
     return {
-      ...outgoing(request, head, source, bytes?.length),
+      ...outgoingOf(request, head, source, bytes?.length),
       ...(secret && { secret }),
     }
   const { inject, name } = added.definition
@@ -157,7 +157,7 @@ async function finish(
     sent === undefined ? (through?.wrap(source) ?? source) : wholeBody(sent, body.trailers, onGiven)
   const length = sent?.length ?? (through ? through.length : bytes?.length)
   return {
-    ...outgoing(request, finished, leaving, length),
+    ...outgoingOf(request, finished, leaving, length),
     secret,
     ...(certificate && { certificate }),
   }
@@ -186,7 +186,7 @@ function unfinishedOf(
 }
 
 // What never had a body says nothing of its length.
-function outgoing(
+function outgoingOf(
   { framing }: CanonicalRequest,
   { headers, path }: Pick<Finished, 'headers' | 'path'>,
   body: Body,

@@ -6,7 +6,6 @@ import { z } from '@hono/zod-openapi'
 import { DATA_CLASSES } from '../tasks/task.ts'
 import type { Kill, Receipt, TaskView } from '../tasks/view.ts'
 import type {
-  CredentialView,
   Inventory,
   ReceiptKey,
   RuleSetView,
@@ -222,25 +221,6 @@ export const reloadAnswer: AnswerSchema<RulesReload> = z.object({
   inForce: z.boolean().describe('Whether the rules as they are now are in force.'),
   problems: z.array(z.object({ file: text, line: count, column: count, message: text })),
   changed: z.boolean(),
-})
-
-/** Credentials, never their values. */
-export const credentialsAnswer: AnswerSchema<{ credentials: CredentialView[] }> = z.object({
-  credentials: z.array(
-    z.object({
-      name: text,
-      hosts: texts,
-      inject: text,
-      source: text.describe('Kind of what it comes from.'),
-      static: z.boolean().describe('The same value for all tasks, valid beyond them.'),
-      state: z.enum(['available', 'idle', 'unavailable', 'backing-off']),
-      leases: count.describe('Valid ones that are held, all tasks together.'),
-      expires: text.optional().describe('When the next of them ends.'),
-      ageSeconds: count.optional().describe('Of a static value: since it was seen to change.'),
-      problem: text.optional().describe('What is wrong, in words of the sidecar.'),
-      retry: text.optional().describe('When its provider is asked again at the soonest.'),
-    }),
-  ),
 })
 
 /** What is known of the sandboxes. */

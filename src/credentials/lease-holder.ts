@@ -13,6 +13,7 @@ import { MintCall, type Asked } from './mint-call.ts'
 import type { MintGate } from './mint-gate.ts'
 import { RetiredLeases } from './retired-leases.ts'
 import type { Secret } from './secret.ts'
+import { settledWithin } from './timing.ts'
 
 /** Whom a lease is for, as things are now. */
 export interface Subject {
@@ -288,22 +289,9 @@ export class LeaseHolder {
   }
 
   async #awaitLate(): Promise<void> {
-    const minting = this.#minting
-    if (minting === undefined) return
+    if (this.#minting === undefined) return
     if (this.#call?.hasAsked !== true) this.#call?.stop()
-    const { timing } = this.#options
-    await new Promise<void>((resolve) => {
-      const callOff = timing.after(LATE_WAIT_MS, resolve)
-      minting
-        .then(
-          () => undefined,
-          () => undefined,
-        )
-        .finally(() => {
-          callOff()
-          resolve()
-        })
-    })
+    await settledWithin(LATE_WAIT_MS, this.#minting, this.#options.timing)
     this.#call?.stop()
   }
 }

@@ -5,9 +5,11 @@ import { statSync, type Stats } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
 
 import { EgressError } from '../errors.ts'
-import type { LocalSource } from './source-definition.ts'
+import { HEAD_KINDS, type Injection } from './definition.ts'
 import type { KnownSecrets } from './known-secrets.ts'
+import { revealAll } from './reveal.ts'
 import type { Secret } from './secret.ts'
+import type { LocalSource } from './source-definition.ts'
 import { makeSecret } from './vault.ts'
 
 /** Where the value of one credential comes from. */
@@ -174,4 +176,28 @@ function unavailable(name: string, why: string, cause?: unknown): EgressError {
     { credential: name, why },
     cause === undefined ? {} : { cause },
   )
+}
+
+/** The form of a text that an injection puts somewhere: what stands in a head is checked for it, the rest where it is used. */
+export function formFor(format: 'text' | 'json', { kind }: Injection): LocalForm {
+  if (format === 'json') return 'parts'
+  return HEAD_KINDS.includes(kind) ? 'header' : 'text'
+}
+
+/** Reads a source again; undefined where it has nothing, or still what an upstream refused. */
+export async function readOther(
+  source: SecretSource,
+  refused: Secret,
+): Promise<Secret | undefined> {
+  try {
+    // A file that was written anew with what was in it gives another Secret of the same value.
+    const secret = await source.secret()
+    const before = revealAll(refused, 'telling whether it changed')
+    const now = revealAll(secret, 'telling whether it changed')
+    const isUnchanged = now.length === before.length && now.every((text, at) => text === before[at])
+    return isUnchanged ? undefined : secret
+  } catch (error) {
+    if (error instanceof EgressError) return undefined
+    throw error
+  }
 }

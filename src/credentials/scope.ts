@@ -23,11 +23,6 @@ export function scopeOf(
   return texts
 }
 
-/** One text of a scope. @throws ProviderError as `scopeOf` does */
-export function scopeTextOf(written: string, request: Pick<MintRequest, 'task' | 'above'>): string {
-  return scopeOf([written], request)[0] ?? ''
-}
-
 /** The params that a scope is made with, each once. */
 export function paramsOf(written: readonly string[]): string[] {
   const names = written.flatMap((text) => [...text.matchAll(PARAM)].map(([, name = '']) => name))

@@ -7,7 +7,7 @@ import type { PartName } from './material.ts'
 export type LocalSource = { readonly env: string } | { readonly file: string }
 
 /** A credential that is such a text itself, the same for all tasks. */
-export interface LocalSourceDefinition {
+interface LocalSourceDefinition {
   readonly kind: 'local'
   readonly from: LocalSource
   /** `json`: an object whose members are the parts of the credential. */
@@ -246,6 +246,10 @@ export function isStaticSource(source: SourceDefinition): boolean {
       return source.isStatic
     case 'vault':
       return source.ask.kind === 'kv'
+    case 'oauth':
+    case 'captured':
+    case 'github':
+    case 'aws':
     default:
       return false
   }

@@ -10,20 +10,14 @@ import type { Endpoint } from '../wire/authority.ts'
 import { capturesOf, type Capture } from './captures.ts'
 import type { KnownSecrets } from './known-secrets.ts'
 import { derivePlaceholder, piecesOf, type HeldPlaceholder } from './placeholder.ts'
-import { revealAll } from './reveal.ts'
 import type { Secret } from './secret.ts'
-import {
-  HEAD_KINDS,
-  placeholdersOf,
-  type CredentialDefinition,
-  type Injection,
-} from './definition.ts'
+import { placeholdersOf, type CredentialDefinition } from './definition.ts'
 import type { CapturedToken, Issuer } from './issuer.ts'
 import type { LeaseStanding } from './lease-standing.ts'
 import type { LeaseWatcher } from './lease-watcher.ts'
 import { Leases, type LeasesOptions } from './leases.ts'
 import { standInVariables } from './stand-ins.ts'
-import { openSource, type LocalForm, type SecretSource } from './local-source.ts'
+import { formFor, openSource, readOther, type SecretSource } from './local-source.ts'
 
 /** What a store needs. */
 export interface CredentialStoreOptions {
@@ -77,7 +71,7 @@ export class CredentialStore {
     this.#sources = new Map(
       definitions.flatMap(({ name, source, inject }) => {
         if (source.kind !== 'local' || options.issuers?.has(name) === true) return []
-        const form = formOf(source.format, inject)
+        const form = formFor(source.format, inject)
         const bytesMax = limits.secretBytesMax
         return [[name, openSource(name, source.from, { environment, bytesMax, form, known })]]
       }),
@@ -154,7 +148,7 @@ export class CredentialStore {
   async secretInPlaceOf(task: Task, refused: Secret): Promise<Secret | undefined> {
     const source = this.#sources.get(refused.name)
     const secret = source
-      ? await otherOf(source, refused)
+      ? await readOther(source, refused)
       : await this.#leases.inPlaceOf(task, refused)
     if (secret !== undefined) this.#noteUsed(task, secret)
     return secret
@@ -270,20 +264,6 @@ export class CredentialStore {
   }
 }
 
-// A file that was written anew with what was in it gives another Secret of the same value.
-async function otherOf(source: SecretSource, refused: Secret): Promise<Secret | undefined> {
-  try {
-    const secret = await source.secret()
-    const before = revealAll(refused, 'telling whether it changed')
-    const now = revealAll(secret, 'telling whether it changed')
-    const isSame = now.length === before.length && now.every((text, at) => text === before[at])
-    return isSame ? undefined : secret
-  } catch (error) {
-    if (error instanceof EgressError) return undefined
-    throw error
-  }
-}
-
 function groupByHost(
   definitions: readonly CredentialDefinition[],
 ): Map<string, readonly CredentialDefinition[]> {
@@ -292,12 +272,6 @@ function groupByHost(
     for (const key of new Set(definition.hosts.map(({ host, port }) => `${host}:${port}`)))
       groups.set(key, [...(groups.get(key) ?? []), definition])
   return groups
-}
-
-// What stands in a head is checked for it; the rest is checked where it is used.
-function formOf(format: 'text' | 'json', { kind }: Injection): LocalForm {
-  if (format === 'json') return 'parts'
-  return HEAD_KINDS.includes(kind) ? 'header' : 'text'
 }
 
 function unknown(name: string): EgressError {

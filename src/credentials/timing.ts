@@ -24,3 +24,23 @@ export const MACHINE_TIMING: Timing = {
   },
   random: Math.random,
 }
+
+/** Waits until something is over, however it ends, and no longer than so many milliseconds. */
+export async function settledWithin(
+  ms: number,
+  awaited: Promise<unknown>,
+  timing: Pick<Timing, 'after'>,
+): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const callOff = timing.after(ms, resolve)
+    awaited
+      .then(
+        () => undefined,
+        () => undefined,
+      )
+      .finally(() => {
+        callOff()
+        resolve()
+      })
+  })
+}

@@ -3,7 +3,8 @@
 
 import { createRoute } from '@hono/zod-openapi'
 
-import { credentialsAnswer, inventoryAnswer, keysAnswer, REFUSALS } from '../answers.ts'
+import { inventoryAnswer, keysAnswer, REFUSALS } from '../answers.ts'
+import { credentialsAnswer } from '../credential-answers.ts'
 import { answers, type RouteApp } from '../context.ts'
 import type { ControlParts } from '../parts.ts'
 import { requireRole, requireUnlimited } from '../roles.ts'

@@ -231,36 +231,36 @@ const SINK_COUNTERS: typeof SINK_GAUGES = [
   ['skipped_records_total', 'Records a sink was not given.', (sink) => sink.skippedRecords],
 ]
 function registerOversight(registry: Registry, sources: MetricSources): void {
-  const { overrides, secrets, revocations, selfChecks } = sources
-  gauge(registry, 'sallyport_static_secrets', 'Credentials whose value nobody mints.', (add) => {
-    add({}, secrets().count)
-  })
-  gauge(
-    registry,
-    'sallyport_static_secret_age_seconds',
-    'Since the oldest value of a static credential is what it is.',
-    (add) => add({}, secrets().oldestSeconds),
-  )
+  const { overrides, secrets, revocations, selfChecks, leases } = sources
+  const numbers: readonly [name: string, help: string, value: () => number][] = [
+    ['static_secrets', 'Credentials whose value nobody mints.', () => secrets().count],
+    [
+      'static_secret_age_seconds',
+      'Since the oldest value of a static credential is what it is.',
+      () => secrets().oldestSeconds,
+    ],
+    [
+      'revocations_pending',
+      'Minted credentials that are to be taken back and may still work.',
+      () => revocations().pending,
+    ],
+    ['overrides_unreviewed', 'What lets something through and was not reviewed.', overrides],
+    [
+      'self_check_timestamp_seconds',
+      'When the controls were looked at last; 0 before the first time.',
+      () => (selfChecks().at ?? 0) / 1000,
+    ],
+  ]
+  for (const [name, help, value] of numbers)
+    gauge(registry, `sallyport_${name}`, help, (add) => add({}, value()))
   gauge(registry, 'sallyport_credential_leases', 'Leases held, by credential.', (add) => {
-    for (const { credential, leases } of sources.leases()) add({ credential }, leases)
+    for (const { credential, leases: held } of leases()) add({ credential }, held)
   })
-  gauge(
-    registry,
-    'sallyport_revocations_pending',
-    'Minted credentials that are to be taken back and may still work.',
-    (add) => add({}, revocations().pending),
-  )
   counter(
     registry,
     'sallyport_revocation_failures_total',
     'Attempts to take back a minted credential that came to nothing.',
     (add) => add({}, revocations().failures),
-  )
-  gauge(
-    registry,
-    'sallyport_overrides_unreviewed',
-    'What lets something through beyond the rules and was not reviewed.',
-    (add) => add({}, overrides()),
   )
   gauge(
     registry,
@@ -270,12 +270,6 @@ function registerOversight(registry: Registry, sources: MetricSources): void {
       for (const { name, outcome } of selfChecks().results)
         add({ name }, Number(outcome === 'pass'))
     },
-  )
-  gauge(
-    registry,
-    'sallyport_self_check_timestamp_seconds',
-    'When the controls were looked at last; 0 before the first time.',
-    (add) => add({}, (selfChecks().at ?? 0) / 1000),
   )
 }
 
