@@ -33,20 +33,23 @@ void t.test('aws', async (t) => {
   const sts = await startSts(['sts.test'], keys)
   t.teardown(() => Promise.all([s3.close(), sts.close()]))
   const at = { s3: `s3.test:${s3.port}`, sts: `sts.test:${sts.port}` }
+  const partsOf = (name: string): string =>
+    `{ accessKeyId: { env: ${name}_ID }, secretAccessKey: { env: ${name}_SECRET }, sessionToken: { env: ${name}_SESSION } }`
   const config = `credentials:
   aws:
     source: { env: AWS_KEYS, format: json }
     inject: { sigv4: {} }
     hosts: ['${at.s3}', '${at.sts}']
-    placeholder: { env: AWS_ACCESS_KEY_ID, prefix: AKIA, length: 20 }
   bound:
     source: { env: AWS_KEYS, format: json }
     inject: { sigv4: { service: s3, region: eu-central-1 } }
     hosts: ['${at.s3}']
+    placeholder: { parts: ${partsOf('BOUND')} }
   wrong:
     source: { env: WRONG_KEYS, format: json }
     inject: { sigv4: {} }
     hosts: ['${at.s3}']
+    placeholder: { parts: ${partsOf('WRONG')} }
 `
   const rules = ruleSet(
     `id: bound, allow: 'https://${at.s3}', paths: ['/bucket/bound/**'], credential: bound, ${LOOPBACK}`,

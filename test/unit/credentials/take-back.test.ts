@@ -338,6 +338,7 @@ void t.test(
   'where nothing can be written, nothing is minted, and what was is not used',
   async (t) => {
     const provider = new Provider()
+    // `owedLeasesMax`.
     const full = open(t, { provider, leasesMax: 1 })
     await full.issuer.mint(request(aTask()))
     await t.rejects(full.issuer.mint(request(aTask())), { message: /too many leases/ })
