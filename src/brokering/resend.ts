@@ -18,13 +18,29 @@ export async function sendWithCredential(
 ): Promise<UpstreamResponse> {
   const answered = await send()
   const { repeat } = call.outgoing
-  const again = answered.status === REFUSED ? await remake(call, parts) : undefined
+  const again =
+    answered.status === REFUSED ? await remakeUnlessRefused(call, answered, parts) : undefined
   repeat?.forget()
   if (again === undefined || call.cutReason !== undefined) return answered
   // Nobody wants the rest of it; what it says is nothing that a request is repeated for.
   answered.body.abort(new EgressError('upstream-gone', { code: 'refused-credential' }))
   call.prepare(again)
   return send()
+}
+
+// Without another one the refusal is the answer.
+async function remakeUnlessRefused(
+  call: Call & Prepared,
+  answered: UpstreamResponse,
+  parts: Pick<Parts, 'credentials'>,
+): Promise<Outgoing | undefined> {
+  try {
+    return await remake(call, parts)
+  } catch (error) {
+    if (error instanceof EgressError) return undefined
+    answered.body.abort(new EgressError('internal'))
+    throw error
+  }
 }
 
 async function remake(

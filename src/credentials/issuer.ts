@@ -63,15 +63,22 @@ export class ProviderError extends Error {
   readonly retryAfterMs: number | undefined
   /** Asking again changes nothing until somebody mends it. */
   readonly isLasting: boolean
+  /** It was asked and nobody knows what it did. */
+  readonly isUnanswered: boolean
 
   constructor(
     message: string,
-    options: { readonly retryAfterMs?: number; readonly isLasting?: boolean } & ErrorOptions = {},
+    options: {
+      readonly retryAfterMs?: number
+      readonly isLasting?: boolean
+      readonly isUnanswered?: boolean
+    } & ErrorOptions = {},
   ) {
     super(message, options)
     this.name = 'ProviderError'
     this.retryAfterMs = options.retryAfterMs
     this.isLasting = options.isLasting ?? false
+    this.isUnanswered = options.isUnanswered ?? false
   }
 }
 

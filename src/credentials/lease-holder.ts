@@ -113,13 +113,17 @@ export class LeaseHolder {
 
   /** Another secret than one that an upstream refused; undefined where there is none, or asking for one is not yet due. */
   async inPlaceOf(refused: Secret): Promise<Secret | undefined> {
-    const { subject, timing, mayReplace } = this.#options
+    const { subject, timing, mayReplace, issuer } = this.#options
     const lease = this.#usable(subject())
     if (lease !== undefined && lease.secret !== refused) return lease.secret
-    if (timing.now() < this.#replaceableAt || !mayReplace()) return undefined
-    const waitMs = Math.min(REFUSED_LONGEST_MS, REFUSED_FIRST_MS * 2 ** this.#refusals)
-    this.#refusals = Math.min(this.#refusals + 1, 16)
-    this.#replaceableAt = timing.now() + waitMs
+    if (issuer.take !== undefined) return undefined
+    // Calls that were refused together wait for the same other one.
+    if (this.#minting === undefined) {
+      if (timing.now() < this.#replaceableAt || !mayReplace()) return undefined
+      const waitMs = Math.min(REFUSED_LONGEST_MS, REFUSED_FIRST_MS * 2 ** this.#refusals)
+      this.#refusals = Math.min(this.#refusals + 1, 16)
+      this.#replaceableAt = timing.now() + waitMs
+    }
     try {
       const { secret } = await this.#obtain('refused')
       return secret === refused ? undefined : secret
@@ -160,7 +164,9 @@ export class LeaseHolder {
 
   // One that lasts as long as its task needs no other, unless the task is extended.
   #isDue({ refreshAt, endsAt }: Lease, subject: Subject | undefined): boolean {
-    const { timing, taskId } = this.#options
+    const { timing, taskId, issuer } = this.#options
+    // Only its client can have the next one of what was captured.
+    if (issuer.take !== undefined) return false
     if (subject === undefined || timing.now() < refreshAt || this.#backOff.waitMs > 0) return false
     return taskId === undefined || endsAt < subject.task.expiresAt
   }
@@ -280,6 +286,7 @@ export class LeaseHolder {
     if (timing.now() >= lease.endsAt) {
       this.#lease = undefined
       this.#retired.forget(lease)
+      this.#options.watcher.onReplaced?.(lease.view)
     } else if (timing.now() < at) this.#wakeAt(at)
     else if (this.#wasUsed && this.#isDue(lease, subject())) {
       // What nobody uses any more is not refreshed twice; who uses it then has it minted.
@@ -292,6 +299,5 @@ export class LeaseHolder {
     if (this.#minting === undefined) return
     if (this.#call?.hasAsked !== true) this.#call?.stop()
     await settledWithin(LATE_WAIT_MS, this.#minting, this.#options.timing)
-    this.#call?.stop()
   }
 }

@@ -86,6 +86,7 @@ export class Leases {
 
   /** Another secret than one of a task's that an upstream refused; undefined where there is none, or none yet. */
   async inPlaceOf(task: Task, refused: Secret): Promise<Secret | undefined> {
+    if (this.#options.activeTask(task) === undefined) return undefined
     return this.#holderOf(task.id, refused.name)?.inPlaceOf(refused)
   }
 

@@ -34,7 +34,7 @@ export class RetiredLeases {
     }
     const end = (): void => {
       this.#leases.delete(lease)
-      lease.forget()
+      this.forget(lease)
       this.#watcher.onReplaced?.(lease.view)
     }
     this.#leases.set(lease, this.#timing.after(GRACE_MS, end))

@@ -7,12 +7,13 @@ import { EgressError } from '../errors.ts'
 import type { Limits } from '../limits.ts'
 import type { Task } from '../tasks/task.ts'
 import type { Endpoint } from '../wire/authority.ts'
+import { unavailable } from './ask-problem.ts'
 import { capturesOf, type Capture } from './captures.ts'
 import type { KnownSecrets } from './known-secrets.ts'
 import { derivePlaceholder, piecesOf, type HeldPlaceholder } from './placeholder.ts'
 import type { Secret } from './secret.ts'
 import { placeholdersOf, type CredentialDefinition } from './definition.ts'
-import type { CapturedToken, Issuer } from './issuer.ts'
+import { ProviderError, type CapturedToken, type Issuer } from './issuer.ts'
 import type { LeaseStanding } from './lease-standing.ts'
 import type { LeaseWatcher } from './lease-watcher.ts'
 import { Leases, type LeasesOptions } from './leases.ts'
@@ -38,6 +39,8 @@ export interface CredentialStoreOptions {
 }
 
 const NONE: readonly CredentialDefinition[] = []
+/** Values of one credential that are looked for in what comes back to a task, the latest. */
+const USED_EACH_MAX = 8
 const NO_SECRETS: readonly Secret[] = []
 const NO_CAPTURES: readonly Capture[] = []
 // Placeholders are derived, so one that was pushed out is made again.
@@ -136,9 +139,14 @@ export class CredentialStore {
 
   /** Takes what a client in the sandbox was given in place of it: it is the task's from now on. */
   async capture(task: Task, name: string, token: CapturedToken): Promise<void> {
-    const minted = this.#issuers.get(name)?.take?.(token, task)
-    if (minted === undefined) throw unknown(name)
-    this.#noteUsed(task, await this.#leases.adopt(task, name, minted))
+    try {
+      const minted = this.#issuers.get(name)?.take?.(token, task)
+      if (minted === undefined) throw unknown(name)
+      this.#noteUsed(task, await this.#leases.adopt(task, name, minted))
+    } catch (error) {
+      if (error instanceof ProviderError) throw unavailable(name, error.message, { cause: error })
+      throw error
+    }
   }
 
   /**
@@ -231,11 +239,6 @@ export class CredentialStore {
   /** Forgets what was minted of one credential, for whichever task: it is minted anew where it may be used again. */
   dropLeases(name: string): void {
     void this.#leases.dropCredential(name)
-    for (const [taskId, secrets] of this.#issuers.has(name) ? this.#used : [])
-      this.#used.set(
-        taskId,
-        secrets.filter((secret) => secret.name !== name),
-      )
   }
 
   // A call that was still under way as its task ended brings nothing back.
@@ -243,7 +246,9 @@ export class CredentialStore {
     if (this.#activeTask(task) === undefined) return
     const used = this.#used.get(task.id) ?? NO_SECRETS
     if (used.includes(secret)) return
-    this.#used.set(task.id, [...used.filter(({ name }) => name !== secret.name), secret])
+    // What it follows was sent, and may come back and work for a while.
+    const before = used.filter(({ name }) => name === secret.name).slice(1 - USED_EACH_MAX)
+    this.#used.set(task.id, [...used.filter(({ name }) => name !== secret.name), ...before, secret])
   }
 
   /** Gives all placeholders of a task by their text; the same map every time, while it is kept. */

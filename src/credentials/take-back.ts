@@ -82,6 +82,11 @@ export class TakeBack {
   /** Writes down that something is about to be minted. @throws ProviderError where it must not be */
   beginMint(credential: string, task: string): Debt {
     this.#checkMayHold(credential, task)
+    return this.begunMint(credential, task)
+  }
+
+  /** Writes down that something has come by another way: `keep` says whether it may be used. @throws ProviderError as it is full */
+  begunMint(credential: string, task: string): Debt {
     const source = this.#revoker.sourceOf(credential)
     const debt = new Debt(this.#options.owed.begin({ task, credential, source }))
     debt.minting = Promise.withResolvers()
@@ -95,6 +100,21 @@ export class TakeBack {
     debt.minting = undefined
     debt.note('absent')
     this.#finish(debt)
+  }
+
+  /** It was asked for and nobody knows whether it was minted: one of them says so for all. */
+  doubtMint(debt: Debt): void {
+    const { task, credential } = debt.owed
+    const isTold = this.#ofTask(task).some(
+      (one) => one !== debt && one.isHopeless && one.owed.credential === credential,
+    )
+    if (isTold) {
+      this.cancelMint(debt)
+      return
+    }
+    debt.minting?.resolve()
+    debt.minting = undefined
+    void this.#want(debt)
   }
 
   /** Writes down what was minted or prolonged. @throws ProviderError where it must not be used: it is taken back then */
@@ -125,7 +145,8 @@ export class TakeBack {
   /** A lease that may be used. @throws ProviderError where there is none */
   held(id: unknown): { readonly debt: Debt; readonly handle: RevocationHandle | undefined } {
     const debt = this.#find(id)
-    if (debt === undefined || debt.isWanted) throw new ProviderError('it is taken back')
+    if (debt === undefined || debt.isWanted)
+      throw new ProviderError('it is taken back', { isLasting: true })
     return { debt, handle: this.#options.owed.handleOf(debt.owed) }
   }
 

@@ -28,8 +28,8 @@ export function trackLeases(
     }),
     ...(issuer.take && {
       take: (token, task) => {
-        const debt = takeBack.beginMint(credential, task.id)
-        return keep(debt, issuer.take!(token, task), takeBack)
+        const minted = issuer.take!(token, task)
+        return keep(takeBack.begunMint(credential, task.id), minted, takeBack)
       },
     }),
     revoke: (handle) => revoke(handle['lease'], takeBack),
@@ -47,7 +47,9 @@ async function mint(
   try {
     minted = await issuer.mint(request)
   } catch (error) {
-    takeBack.cancelMint(debt)
+    const isUnanswered = error instanceof ProviderError && error.isUnanswered
+    if (isUnanswered || request.signal.aborted) takeBack.doubtMint(debt)
+    else takeBack.cancelMint(debt)
     throw error
   }
   return keep(debt, minted, takeBack)

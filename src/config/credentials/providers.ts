@@ -48,6 +48,7 @@ async function ask(asker: HttpAsker, request: ProviderRequest): ReturnType<Provi
       error instanceof EgressError
         ? `the provider: ${error.reason}`
         : 'the provider does not answer'
-    throw new ProviderError(why, { cause: error })
+    // Where dialing failed nothing was sent.
+    throw new ProviderError(why, { cause: error, isUnanswered: !(error instanceof EgressError) })
   }
 }
