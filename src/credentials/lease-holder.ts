@@ -91,15 +91,11 @@ export class LeaseHolder {
   /** The secret as it is now, minted where there is none. @throws credential-unavailable */
   async secret(): Promise<Secret> {
     const subject = this.#options.subject()
-    const lease = this.#usable(subject)
-    if (lease === undefined) {
-      const { secret } = await this.#obtain('due')
-      this.#wasUsed = true
-      return secret
-    }
+    const held = this.#usable(subject)
+    const { secret } = held ?? (await this.#obtain('due'))
     this.#wasUsed = true
-    if (this.#isDue(lease, subject)) this.#obtainBehind()
-    return lease.secret
+    if (held !== undefined && this.#isDue(held, subject)) this.#obtainBehind()
+    return secret
   }
 
   /** Puts in place what came by another way than minting. @throws ProviderError where it cannot be used */
