@@ -122,8 +122,8 @@ void t.test('keys that this version does not serve are refused by name', (t) => 
     'task.parent': `${TASK}  parent: t_1`,
     'task.identity.subject': `${TASK}  identity: { subject: spiffe://a }`,
     'task.credentials': `${TASK}  credentials: []`,
-    'credentials.a.source.vault':
-      'credentials: { a: { source: { vault: {}, env: A }, inject: { bearer: true }, hosts: [a.test] } }',
+    'credentials.a.source.gcp':
+      'credentials: { a: { source: { gcp: {}, env: A }, inject: { bearer: true }, hosts: [a.test] } }',
     'credentials.a.inject.body':
       'credentials: { a: { source: { env: A }, inject: { body: {}, bearer: true }, hosts: [a.test] } }',
   }

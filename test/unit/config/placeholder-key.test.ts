@@ -21,6 +21,6 @@ void t.test('the key is made on demand, once, for its owner alone', (t) => {
 void t.test('a file that is no key is refused, not used', (t) => {
   const stateDir = t.testdir({})
   writeFileSync(path.join(stateDir, 'placeholder.key'), 'short')
-  t.throws(() => placeholderKey(stateDir), /is not a placeholder key/)
+  t.throws(() => placeholderKey(stateDir), /is not a key of 32 bytes/)
   t.end()
 })
