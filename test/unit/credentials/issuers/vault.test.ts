@@ -175,6 +175,18 @@ void t.test(
   },
 )
 
+void t.test('what is only read and has no lease is no lease', async (t) => {
+  const { vault, issuer, request } = await open(t)
+  const answer = { lease_id: '', lease_duration: 0, data: { password: 'canary-shared' } }
+  vault.fault = (path) => (path.includes('database/') ? [200, answer] : undefined)
+  t.match(await refusal(t, issuer().mint(request())), {
+    message: 'Vault made no lease of it',
+    isLasting: true,
+  })
+  const posted = issuer({ kind: 'lease', path: 'database/creds/{role}', parameters: {} })
+  t.match(await posted.mint(request()), { material: { value: 'canary-shared' }, handle: undefined })
+})
+
 void t.test("parameters are the task's, and never wider than above it", async (t) => {
   const { vault, issuer, request } = await open(t)
   const bodies: unknown[] = []
