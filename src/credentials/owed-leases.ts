@@ -52,6 +52,8 @@ export interface OwedLeasesOptions {
 }
 
 const FILE = 'leases.ndjson'
+/** No date is further from the epoch: what a provider says beyond it is no end. */
+const TIME_MS_MAX = 8.64e15
 const HANDLE_CHARACTERS_MAX = 64 * 1024
 const PHASES: ReadonlySet<unknown> = new Set<Phase>(['minting', 'held', 'settled'])
 const TEXTS = ['id', 'task', 'credential', 'source']
@@ -103,7 +105,7 @@ export class OwedLeases {
       credential: lease.credential,
       source: lease.source,
       phase: 'held',
-      ...(expiresAt !== undefined && { expiresAt }),
+      ...(expiresAt !== undefined && Math.abs(expiresAt) <= TIME_MS_MAX && { expiresAt }),
       ...(handle && { sealed: this.#options.vault.seal(handle, aboutOf(lease)) }),
       ...(id !== undefined && { providerId: id }),
     }

@@ -95,7 +95,12 @@ export class Revoker {
         }
       }
     }
-    this.#tell(debt)
+    try {
+      this.#tell(debt)
+    } catch (error) {
+      // Who is told does not decide whether it is tried again.
+      this.#options.onProblem(error)
+    }
     if (debt.isSettled || debt.isHopeless) this.#options.onSettled(debt)
     else this.#schedule(debt, this.#waitMs(debt))
   }

@@ -30,7 +30,8 @@ export function runProgram(run: ProgramRun): Promise<string> {
     const child = start(run)
     const { stdout } = child
     const giveUp = (why: string): void => {
-      endGroup(child)
+      // Once it has ended, its number may be another's.
+      if (child.exitCode === null && child.signalCode === null) endGroup(child)
       // Who left the group may still hold it open.
       stdout?.destroy()
       finish(() => reject(new ProviderError(why)))

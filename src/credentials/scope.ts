@@ -23,6 +23,21 @@ export function scopeOf(
   return texts
 }
 
+/**
+ * Refuses what depends on whose task it is where those above are not of the same owner, team and principal.
+ * @throws ProviderError
+ */
+export function requireSameOwner({ task, above }: Pick<MintRequest, 'task' | 'above'>): void {
+  const { owner, principal } = task
+  for (const one of above)
+    if (
+      one.owner.name !== owner.name ||
+      one.owner.team !== owner.team ||
+      one.principal !== principal
+    )
+      throw new ProviderError('it would be wider than that of a task above', { isLasting: true })
+}
+
 /** The params that a scope is made with, each once. */
 export function paramsOf(written: readonly string[]): string[] {
   const names = written.flatMap((text) => [...text.matchAll(PARAM)].map(([, name = '']) => name))

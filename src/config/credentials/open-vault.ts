@@ -42,7 +42,7 @@ export function openVault(
       bytesMax: limits.secretBytesMax,
       known,
     }),
-    learn: (token) => known.learn(`${name} login`, token),
+    learn: (token) => known.learnLease([token]),
     now: Date.now,
   })
   return new VaultIssuer({

@@ -165,7 +165,9 @@ function scopeTexts(written: readonly string[], request: MintRequest): string[] 
   const { params } = request.task
   const wild = paramsOf(written).find((name) => PATTERN.test(params[name] ?? ''))
   if (wild !== undefined) throw lasting(`the param \`${wild}\` has characters of a pattern`)
-  return scopeOf(written, request)
+  // Each with its place, so that one below cannot have what another place of one above says.
+  const placed = written.map((text, at) => `${at} ${text}`)
+  return scopeOf(placed, request).map((text) => text.slice(text.indexOf(' ') + 1))
 }
 
 function sessionName(role: AwsRole, { task }: MintRequest): string {

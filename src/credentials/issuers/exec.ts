@@ -19,6 +19,7 @@ import {
   type JsonObject,
 } from '../material.ts'
 import { runProgram } from '../run-program.ts'
+import { requireSameOwner } from '../scope.ts'
 
 /** What such an issuer needs. */
 export interface ExecIssuerOptions {
@@ -56,12 +57,19 @@ export class ExecIssuer implements Issuer {
     const facts = this.isStatic
       ? {}
       : { ...factsOf(request), SALLYPORT_NOT_AFTER: new Date(notAfter).toISOString() }
-    const printed = await this.#run(this.#definition.command, facts, signal)
-    const minted = readPrinted(printed, this.#options.now(), this.#options.limits.secretBytesMax)
-    const { revoke } = this.#definition
-    return {
-      ...minted,
-      handle: revoke === undefined ? undefined : { printed, task: task.id },
+    const { command, revoke } = this.#definition
+    if (signal.aborted) throw new ProviderError('the program was given up')
+    // Whoever asks may leave; what is printed after that is taken back where it can be.
+    const until = revoke === undefined ? signal : new AbortController().signal
+    const printed = await this.#run(command, facts, until)
+    const handle = revoke === undefined ? undefined : { printed, task: task.id }
+    try {
+      const { now, limits } = this.#options
+      return { ...readPrinted(printed, now(), limits.secretBytesMax), handle }
+    } catch (error) {
+      // Nobody else would know of it.
+      if (handle !== undefined) await this.#giveBack(handle)
+      throw error
     }
   }
 
@@ -72,6 +80,15 @@ export class ExecIssuer implements Issuer {
     if (revoke === undefined) throw new ProviderError('there is no program to revoke it')
     await this.#run(revoke, { SALLYPORT_TASK: String(task) }, signal, String(printed))
     return 'confirmed'
+  }
+
+  // What is in no use; that it cannot be used is what is told.
+  async #giveBack(handle: RevocationHandle): Promise<void> {
+    try {
+      await this.revoke(handle, new AbortController().signal)
+    } catch (error) {
+      if (!(error instanceof ProviderError)) throw error
+    }
   }
 
   #run(
@@ -107,6 +124,7 @@ export class ExecIssuer implements Issuer {
  * wider for one that the task above it did not have, or had otherwise.
  */
 function factsOf({ task, above }: MintRequest): Record<string, string> {
+  requireSameOwner({ task, above })
   const facts: Record<string, string> = {
     SALLYPORT_TASK: task.id,
     SALLYPORT_OWNER: task.owner.name,

@@ -52,10 +52,13 @@ export class GithubIssuer implements Issuer {
     const { signal } = request
     const { owner, names } = this.#repositoriesOf(request)
     const installation = await this.#installationOf(owner, names, signal)
+    if (signal.aborted) throw new ProviderError('the provider does not answer')
+    // Whoever asks may leave; what comes after that is taken back.
+    const unending = new AbortController().signal
     const answer = await this.#api.askAsApp(
       'POST',
       `/app/installations/${installation}/access_tokens`,
-      signal,
+      unending,
       { repositories: names, permissions },
     )
     if (answer.status !== 201) throw refusalOf(answer)
@@ -63,7 +66,7 @@ export class GithubIssuer implements Issuer {
     if (grant === undefined) throw new ProviderError('the provider gave no token')
     const { expiresAt } = grant
     if (expiresAt === undefined || !isWithin(grant, { owner, names }, permissions)) {
-      await this.#giveBack(grant.token, signal)
+      await this.#giveBack(grant.token, unending)
       throw lasting('the provider gave more than was asked for')
     }
     return {

@@ -121,6 +121,7 @@ export class OAuthServer {
     const [as, auth] = await Promise.all([this.#server(signal), this.#auth()])
     if (as.revocation_endpoint !== at)
       throw new ProviderError('it is taken back elsewhere', { isLasting: true })
+    const wasActive = await this.#wasActive(as, auth, token, signal)
     await this.#ask(signal, (options) =>
       oauth.revocationRequest(as, this.#client, auth, token, {
         ...options,
@@ -129,13 +130,30 @@ export class OAuthServer {
     )
     if (as.introspection_endpoint === undefined) return 'accepted'
     try {
-      if (!(await this.#isActive(as, auth, token, signal))) return 'confirmed'
+      const isActive = await this.#isActive(as, auth, token, signal)
+      if (!isActive) return wasActive ? 'confirmed' : 'accepted'
     } catch (error) {
       // Who may not ask will not be told later either.
       if (error instanceof ProviderError && error.isLasting) return 'accepted'
       throw error
     }
     throw new ProviderError('the token is still active at the provider')
+  }
+
+  // Who says of every token that it is not active proves nothing by it.
+  async #wasActive(
+    as: OAuth.AuthorizationServer,
+    auth: OAuth.ClientAuth,
+    token: string,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    if (as.introspection_endpoint === undefined) return false
+    try {
+      return await this.#isActive(as, auth, token, signal)
+    } catch (error) {
+      if (error instanceof ProviderError) return false
+      throw error
+    }
   }
 
   async #isActive(
@@ -209,6 +227,8 @@ export class OAuthServer {
         })
       metadata[name] = endpoint
     }
+    if (metadata.token_endpoint === undefined)
+      throw new ProviderError('its metadata has no `token_endpoint`', { isLasting: true })
     this.#found = { at: now, metadata }
     return metadata
   }

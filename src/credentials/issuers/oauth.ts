@@ -12,7 +12,7 @@ import {
   type Revocation,
   type RevocationHandle,
 } from '../issuer.ts'
-import { scopeOf } from '../scope.ts'
+import { requireSameOwner, scopeOf } from '../scope.ts'
 import type { KeptToken } from './kept-token.ts'
 import type { GivenToken, OAuthServer } from './oauth-server.ts'
 import { readSigningKey } from './signing-key.ts'
@@ -71,7 +71,7 @@ export class OAuthIssuer implements Issuer {
     const given = await this.#ask(asked, request)
     const fault = this.#faultOf(given, scope)
     if (fault !== undefined) {
-      await this.#giveBack(given.token, request.signal)
+      await this.#giveBack(given.token)
       throw new ProviderError(fault, { isLasting: true })
     }
     return {
@@ -94,7 +94,10 @@ export class OAuthIssuer implements Issuer {
   async #ask(asked: Parameters, request: MintRequest): Promise<GivenToken> {
     const { server, source } = this.#options
     const { grant } = source
-    if (grant.kind === 'client') return server.token('client_credentials', asked, request.signal)
+    if (request.signal.aborted) throw new ProviderError('the provider does not answer')
+    // Whoever asks may leave; what comes after that is taken back.
+    const unending = new AbortController().signal
+    if (grant.kind === 'client') return server.token('client_credentials', asked, unending)
     if (grant.kind === 'refresh') return this.#refresh(asked, request.signal)
     const { subject, actor, requestedType } = grant
     const parameters: Parameters = [
@@ -108,7 +111,7 @@ export class OAuthIssuer implements Issuer {
         ['actor_token', await this.#exchanged(actor, this.#options.actor, request)],
         ['actor_token_type', actor.type],
       )
-    return server.token(EXCHANGE, parameters, request.signal)
+    return server.token(EXCHANGE, parameters, unending)
   }
 
   async #refresh(asked: Parameters, signal: AbortSignal): Promise<GivenToken> {
@@ -146,7 +149,8 @@ export class OAuthIssuer implements Issuer {
   }
 
   // RFC 7523 section 3: who says it, of whom, to whom, until when.
-  async #signFacts({ task }: MintRequest): Promise<string> {
+  async #signFacts({ task, above }: MintRequest): Promise<string> {
+    requireSameOwner({ task, above })
     const { source, server, proof, now } = this.#options
     const { key, algorithm } = readSigningKey((await proof?.()) ?? '')
     const clientProof = source.client.proof
@@ -192,11 +196,11 @@ export class OAuthIssuer implements Issuer {
   }
 
   // What is not used is taken back where it can be; that it was refused is what is told.
-  async #giveBack(token: string, signal: AbortSignal): Promise<void> {
+  async #giveBack(token: string): Promise<void> {
     const at = this.#revocationUrl
     if (at === undefined) return
     try {
-      await this.#options.server.revoke(token, signal, at)
+      await this.#options.server.revoke(token, new AbortController().signal, at)
     } catch (error) {
       if (!(error instanceof ProviderError)) throw error
     }

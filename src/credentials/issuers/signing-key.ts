@@ -10,6 +10,8 @@ export interface SigningKey {
   readonly algorithm: string
 }
 
+// RFC 7518 section 3.3.
+const RSA_BITS_MIN = 2048
 const CURVES: ReadonlyMap<string, { readonly namedCurve: string; readonly algorithm: string }> =
   new Map([
     ['prime256v1', { namedCurve: 'P-256', algorithm: 'ES256' }],
@@ -26,8 +28,11 @@ export function readSigningKey(pem: string): SigningKey {
     // Its message could quote the text.
     throw new ProviderError('the key is no private key in PEM', { isLasting: true })
   }
-  const { asymmetricKeyType: type, asymmetricKeyDetails: { namedCurve = '' } = {} } = read
+  const { asymmetricKeyType: type, asymmetricKeyDetails: details = {} } = read
+  const { namedCurve = '', modulusLength = 0 } = details
   if (type === 'rsa') {
+    if (modulusLength < RSA_BITS_MIN)
+      throw new ProviderError('the key has fewer than 2048 bits', { isLasting: true })
     const kind = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' }
     return { key: read.toCryptoKey(kind, false, ['sign']), algorithm: 'RS256' }
   }

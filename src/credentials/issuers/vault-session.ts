@@ -13,8 +13,8 @@ export interface VaultSessionOptions {
   readonly login: VaultLogin
   /** What the login is proved with. */
   readonly secret: ReadLocal
-  /** Told of every token, so that it is masked. */
-  readonly learn: (token: string) => void
+  /** Told of every token, so that it is masked. @returns what forgets it */
+  readonly learn: (token: string) => () => void
   /** Epoch milliseconds. */
   readonly now: () => number
 }
@@ -36,6 +36,8 @@ interface HeldToken extends VaultToken {
   readonly isRenewable: boolean
   readonly isRevocable: boolean
   users: number
+  /** It need not be masked any more. */
+  readonly unlearn: () => void
   /** The leases that end with it, and what forgets them at their own ends. */
   readonly leases: Map<string, NodeJS.Timeout | undefined>
 }
@@ -165,7 +167,7 @@ export class VaultSession {
   async #logIn(): Promise<HeldToken> {
     const { client, login, learn, now } = this.#options
     const secret = await this.#options.secret()
-    if (login.kind === 'token') return makeToken(secret, undefined, 0, {})
+    if (login.kind === 'token') return makeToken(secret, undefined, 0, {}, () => undefined)
     const askedAt = now()
     const body =
       login.kind === 'appRole'
@@ -181,9 +183,8 @@ export class VaultSession {
     const { client_token: text } = auth
     if (typeof text !== 'string' || !/^[\x21-\x7e]{1,4096}$/.test(text))
       throw new ProviderError('what Vault answered has no token')
-    learn(text)
     const expiresAt = endOf(auth, askedAt)
-    return makeToken(text, expiresAt, (expiresAt ?? askedAt) - askedAt, auth)
+    return makeToken(text, expiresAt, (expiresAt ?? askedAt) - askedAt, auth, learn(text))
   }
 
   // 403 means both: what it may not do, and that it has ended.
@@ -203,6 +204,7 @@ export class VaultSession {
 
   #forget(token: HeldToken): void {
     token.isGone = true
+    token.unlearn()
     this.#tokens.delete(token)
     if (this.#current === token) this.#current = undefined
     for (const [lease, timer] of token.leases) {
@@ -234,6 +236,7 @@ function makeToken(
   expiresAt: number | undefined,
   lifeMs: number,
   auth: JsonObject,
+  unlearn: () => void,
 ): HeldToken {
   // What is in a batch token is all there is of it.
   const isRevocable = auth['client_token'] !== undefined && auth['token_type'] !== 'batch'
@@ -245,6 +248,7 @@ function makeToken(
     isRevocable,
     isGone: false,
     users: 0,
+    unlearn,
     leases: new Map(),
   }
 }

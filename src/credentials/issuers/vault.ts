@@ -122,9 +122,13 @@ export class VaultIssuer implements Issuer {
   async #lease(ask: AskLease, token: VaultToken, request: MintRequest): Promise<Minted> {
     const { client, session, now, secretBytesMax } = this.#options
     const askedAt = now()
-    const answer = await client.ask({ ...questionOf(ask, request, askedAt), token: token.text })
+    const question = questionOf(ask, request, askedAt)
+    const answer = await client.ask({ ...question, token: token.text })
     const { lease_id: lease } = answer
     const id = typeof lease === 'string' && PLAIN_LEASE.test(lease) ? lease : undefined
+    // What is only read is there for all tasks, and beyond them.
+    if (id === undefined && question.method === 'GET')
+      throw new ProviderError('Vault made no lease of it', { isLasting: true })
     try {
       const data = memberOf(answer, 'data')
       const material = makeMaterial(pick(data, ask.fields), secretBytesMax)

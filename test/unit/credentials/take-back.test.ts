@@ -77,6 +77,7 @@ interface Opened {
   readonly source?: string
   readonly leasesMax?: number
   readonly timeoutMs?: number
+  readonly onOutcome?: (standing: LeaseStanding) => void
 }
 
 function open(t: Test, opened: Opened = {}): Bench {
@@ -92,7 +93,7 @@ function open(t: Test, opened: Opened = {}): Bench {
     limits: { providerTimeoutMs: opened.timeoutMs ?? 1000 },
     taskState: (id) => states.get(id) ?? 'live',
     isKilled: (name) => killed.has(name),
-    onOutcome: (standing) => told.push(standing),
+    onOutcome: opened.onOutcome ?? ((standing) => told.push(standing)),
     onLate: (standing) => late.push(standing),
     onProblem: (error) => problems.push(error),
     now,
@@ -167,6 +168,27 @@ void t.test(
       t.equal(statSync(path.join(stateDir, name)).mode & 0o077, 0, name)
   },
 )
+
+void t.test('an end that is no date is none, and telling never stops trying', async (t) => {
+  const provider = new Provider()
+  provider.expiresAt = Date.now() + 1e20
+  provider.answer = () => Promise.reject(new ProviderError('not now'))
+  const onOutcome = (): never => {
+    throw new Error('nobody listens')
+  }
+  const bench = open(t, { provider, onOutcome })
+  const task = aTask()
+  await bench.issuer.mint(request(task))
+  bench.states.set(task.id, 'ending')
+  bench.takeBack.endTask(task.id)
+  await until(() => provider.asked.length > 0)
+  provider.answer = () => Promise.resolve('confirmed')
+  await until(() => bench.takeBack.pending === 0)
+  t.equal(provider.live.size, 0)
+  t.match(bench.problems, [{ message: 'nobody listens' }])
+  const [standing] = await bench.takeBack.standingsOf(task.id, WAIT_MS)
+  t.match(standing, { state: 'confirmed', expiresAt: undefined })
+})
 
 void t.test('what a process left that died is taken back by the next one', async (t) => {
   const provider = new Provider()

@@ -198,6 +198,16 @@ void t.test(
         await refusal(t, issuer.mint(request({ repo: 'one' }, above))),
         'it would be wider than that of a task above',
       )
+    const { task, ...rest } = request({ repo: 'one' })
+    for (const other of [
+      { owner: { name: 'bob', team: 'web' } },
+      { owner: { name: 'ann', team: 'ops' } },
+      { principal: 'eve' },
+    ])
+      t.equal(
+        await refusal(t, issuer.mint({ ...rest, task, above: [{ ...task, ...other }] })),
+        'it would be wider than that of a task above',
+      )
     const twice = issuer.mint(request({ 'a-b': '1', a_b: '2' }))
     t.equal(await refusal(t, twice), 'two params have one variable')
     const nul = await refusal(t, issuer.mint(request({ repo: 'canary\0' })))
@@ -246,6 +256,24 @@ void t.test('a program that takes too long is ended with all that it started', a
   t.match(await leaving.mint(request()), { material: { value: 'x' } })
   await until(() => pids().every(isGone), 'what a program leaves behind ends with it')
 })
+
+void t.test(
+  'what cannot be used is taken back, and what was asked for is not cut off',
+  async (t) => {
+    const file = join(t.testdir({}), 'seen')
+    const revoke = ['/bin/sh', '-c', `cat > ${file}`]
+    const unusable = issuerOf(print({ value: 'two\nlines', id: 'k' }), { revoke })
+    t.match(await refusal(t, unusable.mint(request())), /characters that cannot be sent/)
+    t.match(JSON.parse(readFileSync(file, 'utf8')), { id: 'k' })
+    const leaving = new AbortController()
+    const late = issuerOf(`sleep 0.2; ${print({ value: CANARY })}`, { revoke })
+    const minted = late.mint({ ...request(), signal: leaving.signal })
+    leaving.abort()
+    t.match(await minted, { material: { value: CANARY }, handle: { task: taskFor({}).id } })
+    const never = late.mint({ ...request(), signal: leaving.signal })
+    t.equal(await refusal(t, never), 'the program was given up')
+  },
+)
 
 void t.test('what takes it back gets what was printed', async (t) => {
   const file = join(t.testdir({}), 'seen')

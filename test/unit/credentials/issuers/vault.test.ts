@@ -18,6 +18,8 @@ const CREDS: VaultAsk = { kind: 'lease', path: 'database/creds/{role}' }
 const signal = new AbortController().signal
 
 interface Desk {
+  /** Tokens that are masked. */
+  readonly known: Set<string>
   readonly vault: VaultServer
   readonly issuer: (ask?: VaultAsk, namespace?: string) => VaultIssuer
   readonly request: (ms?: number, params?: Task['params'], above?: Task['params'][]) => MintRequest
@@ -47,13 +49,17 @@ async function open(t: Test): Promise<Desk> {
     },
   }
   const now = (): number => vault.now()
+  const known = new Set<string>()
   const issuer = (ask = CREDS, namespace?: string): VaultIssuer => {
     const client = new VaultClient({ provider: () => provider, basePath: '', namespace, now })
     const session = new VaultSession({
       client,
       login: { kind: 'appRole', mount: 'approle', roleId: 'role', secret: { env: 'X' } },
       secret: async () => 'canary-secret-id',
-      learn: () => undefined,
+      learn: (token) => {
+        known.add(token)
+        return () => known.delete(token)
+      },
       now,
     })
     return new VaultIssuer({ ask, client, session, secretBytesMax: 1000, now })
@@ -64,7 +70,7 @@ async function open(t: Test): Promise<Desk> {
     notAfter: now() + ms,
     signal,
   })
-  return { vault, issuer, request }
+  return { known, vault, issuer, request }
 }
 
 async function refusal(t: Test, asked: Promise<unknown>): Promise<ProviderError> {
@@ -80,13 +86,14 @@ async function refusal(t: Test, asked: Promise<unknown>): Promise<ProviderError>
 void t.test(
   'R20: a lease ends with its task at the latest, is prolonged, and is taken back',
   async (t) => {
-    const { vault, issuer, request } = await open(t)
+    const { known, vault, issuer, request } = await open(t)
     const one = issuer()
     const short = await one.mint(request(60_000))
     t.match(short.material, { user: 'v-1', value: 'canary-made-1' })
     t.ok((short.expiresAt ?? Infinity) <= vault.now() + 60_000)
     const lease = await one.mint(request())
     t.equal(vault.tokens.size, 1)
+    t.strictSame([...known], [...vault.tokens.keys()])
     vault.skewMs = 200_000
     const longer = await one.renew(lease, request())
     t.ok((longer.expiresAt ?? 0) > (lease.expiresAt ?? 0))
@@ -96,6 +103,7 @@ void t.test(
     t.equal(await issuer().revoke(short.handle ?? {}, signal), 'confirmed', 'after a restart')
     await one.revoke(short.handle ?? {}, signal)
     await until(() => vault.liveTokens() === 0, 'no login is left')
+    t.equal(known.size, 0)
   },
 )
 
@@ -174,6 +182,18 @@ void t.test(
     t.match(await refusal(t, issuer(ask).mint(request())), { message: 'Vault refuses the login' })
   },
 )
+
+void t.test('what is only read and has no lease is no lease', async (t) => {
+  const { vault, issuer, request } = await open(t)
+  const answer = { lease_id: '', lease_duration: 0, data: { password: 'canary-shared' } }
+  vault.fault = (path) => (path.includes('database/') ? [200, answer] : undefined)
+  t.match(await refusal(t, issuer().mint(request())), {
+    message: 'Vault made no lease of it',
+    isLasting: true,
+  })
+  const posted = issuer({ kind: 'lease', path: 'database/creds/{role}', parameters: {} })
+  t.match(await posted.mint(request()), { material: { value: 'canary-shared' }, handle: undefined })
+})
 
 void t.test("parameters are the task's, and never wider than above it", async (t) => {
   const { vault, issuer, request } = await open(t)
