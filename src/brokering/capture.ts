@@ -7,7 +7,7 @@ import { EgressError } from '../errors.ts'
 import { takeTokens } from '../inspect/token-answer.ts'
 import { joinChunks, readWhole, replayBody } from '../inspect/whole-body.ts'
 import type { Parts } from '../stages.ts'
-import type { RawHeaders } from '../wire/body.ts'
+import { NO_BODY, type RawHeaders } from '../wire/body.ts'
 import { firstValue } from '../wire/headers.ts'
 import { wholeBody } from './body.ts'
 
@@ -50,7 +50,9 @@ export async function captureTokens(
 ): Promise<UpstreamResponse> {
   const captures = capturesFor(call, parts)
   const { body, headers, status } = response
-  if (captures.length === 0 || body.length === 0) return response
+  if (captures.length === 0) return response
+  // Nor are there trailers then.
+  if (body.length === 0) return { ...response, body: NO_BODY }
   const refuse = (why: string): EgressError => {
     const credential = captures[0]!.credential
     body.abort(new EgressError('credential-echoed'))
