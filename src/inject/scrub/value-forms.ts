@@ -22,10 +22,14 @@ export function basicFormsOf(user: string, password: string, owner: string): For
   return [{ bytes: Buffer.from(pair), owner }]
 }
 
-// The lines of a PEM are as telling as the whole, and found however it is joined; its armour is everybody's.
+const CERTIFICATES = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g
+
+// The lines of a PEM are as telling as the whole, and found however it is joined; its armour is everybody's,
+// and so are the certificates beside a key.
 function textsOf(value: string): string[] {
   if (!value.includes('-----BEGIN ')) return isSought(value) ? [value] : []
-  const lines = value.split(/[\r\n]+|\\[rn]/)
+  const secret = value.includes('PRIVATE KEY-----') ? value.replaceAll(CERTIFICATES, '') : value
+  const lines = secret.split(/[\r\n]+|\\[rn]/)
   return [...new Set(lines)].filter((line) => /^[0-9A-Za-z+/=]+$/.test(line) && isSought(line))
 }
 
