@@ -74,7 +74,9 @@ export function relayUpgrade(call: Call & Prepared, options: UpgradeOptions): Pr
       upstream.destroy()
       const ended = call.cutReason ?? reason
       if (isHeadSent || ended === 'client-gone') {
-        client.destroy()
+        // It has no length: a close would look like its end.
+        if (state === 'answered' && ended !== 'allowed') resetSocket(client)
+        else client.destroy()
         resolve(ended)
       } else reject(new EgressError(ended))
     }
