@@ -4,6 +4,8 @@
 import { base64TracesOf } from '../../wire/text-finder.ts'
 import { FORM_BYTES_MIN, type Form } from './form-finder.ts'
 
+const CERTIFICATES = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g
+
 /** Lists the forms of a value, or of what is secret in a PEM; none where it is too short to be told from other text. */
 export function formsOf(value: string, owner: string): Form[] {
   return textsOf(value).flatMap((text) => {
@@ -21,8 +23,6 @@ export function basicFormsOf(user: string, password: string, owner: string): For
   const pair = Buffer.from(`${user}:${password}`).toString('base64').replace(/=+$/, '')
   return [{ bytes: Buffer.from(pair), owner }]
 }
-
-const CERTIFICATES = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g
 
 // The lines of a PEM are as telling as the whole, and found however it is joined; its armour is everybody's,
 // and so are the certificates beside a key.
