@@ -5,9 +5,9 @@ import type { Call, Identified, Received, Prepared, UpstreamResponse } from '../
 import { pathKeys, type Capture } from '../credentials/captures.ts'
 import { EgressError } from '../errors.ts'
 import { takeTokens } from '../inspect/token-answer.ts'
-import { joinChunks, readWhole, replayBody } from '../inspect/whole-body.ts'
+import { joinChunks, readWhole } from '../inspect/whole-body.ts'
 import type { Parts } from '../stages.ts'
-import type { RawHeaders } from '../wire/body.ts'
+import { NO_BODY, type RawHeaders } from '../wire/body.ts'
 import { firstValue } from '../wire/headers.ts'
 import { wholeBody } from './body.ts'
 
@@ -22,6 +22,8 @@ const DROPPED: ReadonlySet<string> = new Set([
   'accept-ranges',
 ])
 const NARROWED: ReadonlySet<string> = new Set(['accept-encoding', 'range', 'if-range'])
+// What an answer that captures nothing may not say.
+const TOKEN_TEXT = /(?:access|refresh|id)_token\W{1,6}[\w.~+/-]{8}/i
 // RFC 9110 section 5.5, without the tab and beyond-ASCII.
 const HEADER_TEXT = /^[\x21-\x7e]+$/
 
@@ -49,22 +51,25 @@ export async function captureTokens(
   parts: Parts,
 ): Promise<UpstreamResponse> {
   const captures = capturesFor(call, parts)
-  const { body, headers, status } = response
-  if (captures.length === 0 || body.length === 0) return response
+  if (captures.length === 0) return response
+  const { body, status } = response
+  const headers = response.headers.filter(
+    (_, at, all) => !DROPPED.has(all[at - (at % 2)]!.toLowerCase()),
+  )
   const refuse = (why: string): EgressError => {
     const credential = captures[0]!.credential
     body.abort(new EgressError('credential-echoed'))
     return new EgressError('credential-echoed', { credential, why })
   }
   const isError = status >= 300
+  if (isError && TOKEN_TEXT.test(headers.join(': '))) throw refuse('the head has one')
+  // Nor are there trailers then.
+  if (body.length === 0) return { ...response, headers, body: NO_BODY }
   const encoding = firstValue(headers, 'content-encoding')
   if (encoding !== undefined && encoding !== 'identity') throw refuse('it is encoded')
   const bytesMax = parts.limits.providerAnswerBytesMax
   const { chunks, isWhole } = await readWhole(body, bytesMax, () => undefined)
-  if (!isWhole) {
-    if (isError) return { ...response, body: replayBody(chunks, body) }
-    throw refuse('it is too large')
-  }
+  if (!isWhole) throw refuse('it is too large')
   const bytes = joinChunks(chunks)
   const { task } = call.identity
   const standIns = new Map(
@@ -78,8 +83,9 @@ export async function captureTokens(
     answer = takeTokens(bytes, standIns)
   } catch (error) {
     if (!(error instanceof EgressError)) throw error
-    if (isError || bytes.length === 0) return { ...response, body: wholeBody(bytes, []) }
-    throw refuse('it is no JSON')
+    if (!isError && bytes.length > 0) throw refuse('it is no JSON')
+    if (TOKEN_TEXT.test(Buffer.from(bytes).toString('latin1'))) throw refuse('an error has one')
+    return { ...response, headers, body: wholeBody(bytes, []) }
   }
   const tokens = [...answer.tokens.values()]
   if (!tokens.every((token) => HEADER_TEXT.test(token))) throw refuse('it is no token')
@@ -87,10 +93,9 @@ export async function captureTokens(
     throw refuse('the head has it too')
   if (!isError && call.decision.obligations.credential !== undefined)
     await keep(call, captures, answer, parts)
-  const kept = headers.filter((_, at) => !DROPPED.has(headers[at - (at % 2)]!.toLowerCase()))
   return {
     ...response,
-    headers: kept,
+    headers,
     length: answer.body.length,
     body: wholeBody(answer.body, []),
   }

@@ -5,6 +5,8 @@ import type { Secret } from './secret.ts'
 import { partsOf, valueOf } from './vault.ts'
 
 const CERTIFICATES = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
+// What others are told anyway, and what upstreams name in their answers.
+const PUBLIC_PARTS: ReadonlySet<string> = new Set(['user', 'accessKeyId', 'certificate'])
 const KEY = /-----BEGIN ((?:[A-Z]+ )?PRIVATE KEY)-----[^-]+-----END \1-----/
 
 /**
@@ -24,6 +26,13 @@ export function revealPart(secret: Secret, part: string, _use: string): string |
 export function revealAll(secret: Secret, _use: string): readonly string[] {
   const { value = '', ...parts } = partsOf(secret)
   return [value, ...Object.values(parts)].filter((text) => text !== '')
+}
+
+/** Reveals the texts of a secret that nobody else may know: not a user's name or a certificate. */
+export function revealPrivate(secret: Secret, _use: string): readonly string[] {
+  return Object.entries(partsOf(secret))
+    .filter(([part, text]) => !PUBLIC_PARTS.has(part) && text !== '')
+    .map(([, text]) => text)
 }
 
 /**

@@ -74,7 +74,9 @@ export function relayUpgrade(call: Call & Prepared, options: UpgradeOptions): Pr
       upstream.destroy()
       const ended = call.cutReason ?? reason
       if (isHeadSent || ended === 'client-gone') {
-        client.destroy()
+        // It has no length: a close would look like its end.
+        if (state === 'answered' && ended !== 'allowed') resetSocket(client)
+        else client.destroy()
         resolve(ended)
       } else reject(new EgressError(ended))
     }
@@ -150,16 +152,22 @@ async function relayAnswer(
 function joinWhere(
   outgoing: ClientRequest,
   call: Call & Prepared,
-  { upstream, scrub }: UpgradeOptions,
+  options: UpgradeOptions,
   onJoined: (socket: Duplex) => void,
   onRefused: () => void,
 ): void {
   const [join] = outgoing.listeners('upgrade')
   outgoing.removeAllListeners('upgrade').once('upgrade', (response, socket, head) => {
-    if (!acceptsUpgrade(response, call)) {
+    // What a listener throws would end the process.
+    try {
+      if (acceptsUpgrade(response, call)) pass(response, socket, head)
+      else onRefused()
+    } catch {
       onRefused()
-      return
     }
+  })
+  const pass = (response: IncomingMessage, socket: Socket, head: Buffer): void => {
+    const { upstream, scrub } = options
     // http-proxy writes the fields to the client as they are.
     delete response.headers['alt-svc']
     if (scrub === undefined) {
@@ -180,7 +188,7 @@ function joinWhere(
     join?.call(outgoing, response, scrubbed, NOTHING)
     onJoined(scrubbed)
     scrubbed.begin()
-  })
+  }
 }
 
 // As http-proxy writes it: each name with all its values.
@@ -188,7 +196,8 @@ function scrubHead(headers: IncomingHttpHeaders, scrub: UpgradeScrub): NodeJS.Di
   const flat = Object.entries(headers).flatMap(([name, value = '']) =>
     [value].flat().flatMap((one) => [name, one]),
   )
-  const scrubbed: NodeJS.Dict<string[]> = {}
+  // Without a prototype: an upstream may name a field `constructor`.
+  const scrubbed: NodeJS.Dict<string[]> = Object.create(null)
   const fields = scrub.fields(flat)
   for (let at = 0; at < fields.length; at += 2) (scrubbed[fields[at]!] ??= []).push(fields[at + 1]!)
   return scrubbed

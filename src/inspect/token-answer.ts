@@ -9,7 +9,9 @@ import { readJson } from './json.ts'
 /** What stands where a token was that nobody declared. */
 export const WITHHELD = 'sallyport-withheld'
 
-const TOKEN_NAME = /token$|tokens$|secret|assertion|password|credential|jwt|cookie|apikey|accesskey/
+const TOKEN_NAME =
+  /token$|tokens$|secret|assertion|password|credential|jwt|cookie|apikey|accesskey|^(?:access|refresh|session|sid|bearer|ticket|code|devicecode|key)$/
+const JWT = /^[\w-]{10,}\.[\w-]{10,}\.[\w-]*$/
 // They end as tokens do and say what one is.
 const NO_TOKEN: ReadonlySet<string> = new Set(['issuedtoken', 'tokentype'])
 
@@ -39,7 +41,7 @@ export function takeTokens(bytes: Uint8Array, standIns: ReadonlyMap<string, stri
       tokens.set(name, value)
       values.set(value, standIn)
     }
-  const written = replaceIn(read, values, standIns)
+  const written = replaceIn(read, values, standIns, false)
   const expiresIn = isObject(read) && Object.hasOwn(read, 'expires_in') ? read['expires_in'] : 0
   return {
     body: Buffer.from(JSON.stringify(written)),
@@ -48,24 +50,29 @@ export function takeTokens(bytes: Uint8Array, standIns: ReadonlyMap<string, stri
   }
 }
 
-// A value that is captured stands nowhere else either, not even within another text.
+// A value that is captured stands nowhere else either, not even within another text; no text below the name of a token is kept.
 function replaceIn(
   value: JsonValue,
   values: ReadonlyMap<string, string>,
   declared: ReadonlyMap<string, string>,
+  isInToken: boolean,
 ): JsonValue {
   if (typeof value === 'string') {
+    if (isInToken) return values.get(value) ?? WITHHELD
     let text = value
     for (const [token, standIn] of values) text = text.replaceAll(token, () => standIn)
-    return text
+    return text === value && JWT.test(text) ? WITHHELD : text
   }
-  if (Array.isArray(value)) return value.map((item) => replaceIn(item, values, declared))
+  if (Array.isArray(value)) return value.map((item) => replaceIn(item, values, declared, isInToken))
   if (!isObject(value)) return value
   return Object.fromEntries(
     Object.entries(value).map(([name, item]) => {
       if (typeof item === 'string' && values.has(item)) return [name, values.get(item)!]
-      const isKept = !isTokenName(name) && !declared.has(name)
-      if (isKept || isObject(item)) return [name, replaceIn(item, values, declared)]
+      const isToken = isTokenName(name) || declared.has(name)
+      if (!isToken || isObject(item))
+        return [name, replaceIn(item, values, declared, isInToken || isToken)]
+      // Many a service numbers its outcomes so.
+      if (typeof item === 'number' && name === 'code') return [name, item]
       return [name, item === null || typeof item === 'boolean' ? item : WITHHELD]
     }),
   )

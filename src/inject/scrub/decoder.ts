@@ -24,6 +24,8 @@ const LAYERS_MAX = 2
 const FREE_BYTES = 1024 * 1024
 /** Bytes that are decoded in one go: what comes of them is in memory. */
 const PIECE_BYTES = 4096
+/** Bytes that may come of them, in all layers. */
+const PIECE_MADE_BYTES_MAX = 8 * 1024 * 1024
 // RFC 9659: what a decoder of the Web is to bear.
 const ZSTD_WINDOW_LOG = 23
 const ZLIB_METHOD = 8
@@ -45,6 +47,7 @@ export class Decoder {
   readonly #ratioMax: number
   #taken = 0
   #made = 0
+  #ofPiece = 0
 
   /** @param codings the outermost first @param ratioMax bytes that may come of one, beyond the first MiB */
   constructor(codings: readonly Coding[], ratioMax: number) {
@@ -57,12 +60,14 @@ export class Decoder {
     for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
       const piece = bytes.subarray(at, at + PIECE_BYTES)
       this.#taken += piece.length
+      this.#ofPiece = 0
       yield* await this.#through(0, [piece])
     }
   }
 
   /** What comes when no more bytes will. @throws response-malformed */
   async end(): Promise<Uint8Array[]> {
+    this.#ofPiece = 0
     let rest: Uint8Array[] = []
     for (const [at, layer] of this.#layers.entries()) {
       const outs = at === 0 ? [] : await this.#through(at, rest, at + 1)
@@ -92,6 +97,9 @@ export class Decoder {
 
   #count(bytes: number): void {
     this.#made += bytes
+    this.#ofPiece += bytes
+    if (this.#ofPiece > PIECE_MADE_BYTES_MAX)
+      throw malformed({ pieceMadeBytesMax: PIECE_MADE_BYTES_MAX })
     if (this.#made > FREE_BYTES + this.#taken * this.#ratioMax)
       throw malformed({ ratioMax: this.#ratioMax })
   }
@@ -104,8 +112,9 @@ class Layer {
   #stream: Stream | undefined
   #outs: Uint8Array[] = []
   #error: Error | undefined
-  /** What its format ends with has come: what follows means nothing. */
+  /** What its format ends with has come: nothing may follow. */
   #isOver = false
+  #written = 0
   #settle: () => void = () => undefined
 
   constructor(coding: Coding, onBytes: (bytes: number) => void) {
@@ -113,11 +122,20 @@ class Layer {
     this.#onBytes = onBytes
   }
 
-  write(bytes: Uint8Array): Promise<Uint8Array[]> {
-    if (bytes.length === 0 || this.#isOver) return Promise.resolve([])
+  async write(bytes: Uint8Array): Promise<Uint8Array[]> {
+    if (bytes.length === 0) return []
+    if (this.#isOver) {
+      this.#checkBehind(bytes)
+      return []
+    }
     this.#stream ??= this.#open(bytes[0]!)
     const stream = this.#stream
-    return this.#settled((done) => stream.write(bytes, done))
+    this.#written += bytes.length
+    const outs = await this.#settled((done) => stream.write(bytes, done))
+    // Where it ended within them, the stream has left the rest alone.
+    const left = this.#written - stream.bytesWritten
+    if (this.#isOver && left > 0) this.#checkBehind(bytes.subarray(-left))
+    return outs
   }
 
   async end(): Promise<Uint8Array[]> {
@@ -131,6 +149,11 @@ class Layer {
   close(): void {
     this.#stream?.destroy()
     this.#settle()
+  }
+
+  // Another reader may take it for more of the same. Zeros behind gzip are padding.
+  #checkBehind(bytes: Uint8Array): void {
+    if (this.#coding !== 'gzip' || bytes.some((byte) => byte !== 0)) throw malformed({ behind: 1 })
   }
 
   #open(first: number): Stream {

@@ -3,7 +3,7 @@
 
 import type { UpstreamResponse } from '../../call-parts.ts'
 import { EgressError } from '../../errors.ts'
-import type { RawHeaders } from '../../wire/body.ts'
+import { NO_BODY, type RawHeaders } from '../../wire/body.ts'
 import { contentKind, type ContentKind } from './content.ts'
 import { checkBody, decodeBody, type DecodingBounds } from './decoded-body.ts'
 import { codingsOf } from './decoder.ts'
@@ -44,7 +44,9 @@ export function scrubResponse(
     'header',
   )
   const scrubbed = { ...response, statusText, headers }
-  if (body.length === 0) return scrubbed
+  if (body === NO_BODY) return scrubbed
+  // HTTP/2 may send trailers behind it.
+  if (body.length === 0) return { ...scrubbed, body: new WatchedBody(body, watch, 'text') }
   const codings = codingsOf(response.headers)
   const kind = contentKind(response.headers)
   if (codings?.length === 0) return begin(scrubbed, new WatchedBody(body, watch, kind), kind)

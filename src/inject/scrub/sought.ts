@@ -2,7 +2,7 @@
 // with them. Called by `brokering/`.
 
 import type { CredentialDefinition } from '../../credentials/definition.ts'
-import { reveal, revealAll } from '../../credentials/reveal.ts'
+import { reveal, revealPrivate } from '../../credentials/reveal.ts'
 import type { Secret } from '../../credentials/secret.ts'
 import { FormFinder, type Form } from './form-finder.ts'
 import { basicFormsOf, formsOf } from './value-forms.ts'
@@ -29,7 +29,7 @@ export function finderOf(
 function allForms(secret: Secret, definition: CredentialDefinition | undefined): Form[] {
   const { name } = secret
   const use = 'looking for an echo'
-  const forms = [...new Set(revealAll(secret, use))].flatMap((text) => formsOf(text, name))
+  const forms = [...new Set(revealPrivate(secret, use))].flatMap((text) => formsOf(text, name))
   const inject = definition?.inject
   if (inject?.kind !== 'basic') return forms
   return [...forms, ...basicFormsOf(inject.user, reveal(secret, use), name)]

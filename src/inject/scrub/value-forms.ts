@@ -4,6 +4,8 @@
 import { base64TracesOf } from '../../wire/text-finder.ts'
 import { FORM_BYTES_MIN, type Form } from './form-finder.ts'
 
+const CERTIFICATES = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g
+
 /** Lists the forms of a value, or of what is secret in a PEM; none where it is too short to be told from other text. */
 export function formsOf(value: string, owner: string): Form[] {
   return textsOf(value).flatMap((text) => {
@@ -22,10 +24,12 @@ export function basicFormsOf(user: string, password: string, owner: string): For
   return [{ bytes: Buffer.from(pair), owner }]
 }
 
-// The lines of a PEM are as telling as the whole, and found however it is joined; its armour is everybody's.
+// The lines of a PEM are as telling as the whole, and found however it is joined; its armour is everybody's,
+// and so are the certificates beside a key.
 function textsOf(value: string): string[] {
   if (!value.includes('-----BEGIN ')) return isSought(value) ? [value] : []
-  const lines = value.split(/[\r\n]+|\\[rn]/)
+  const secret = value.includes('PRIVATE KEY-----') ? value.replaceAll(CERTIFICATES, '') : value
+  const lines = secret.split(/[\r\n]+|\\[rn]/)
   return [...new Set(lines)].filter((line) => /^[0-9A-Za-z+/=]+$/.test(line) && isSought(line))
 }
 

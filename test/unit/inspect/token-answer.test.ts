@@ -55,6 +55,22 @@ void t.test('the token is replaced, whatever else looks like one is withheld', (
   t.strictSame(read('{"tokens":{"access_token":"a","x":1}}').body, {
     tokens: { access_token: WITHHELD, x: 1 },
   })
+  t.strictSame(
+    read('{"tokens":{"api":"a","more":[{"x":"b"}],"n":1},"session":{"value":"c"}}').body,
+    {
+      tokens: { api: WITHHELD, more: [{ x: WITHHELD }], n: 1 },
+      session: { value: WITHHELD },
+    },
+  )
+  t.strictSame(read('{"sid":"a","code":"b","error":"c","token_type":"d","scope":"e"}').body, {
+    sid: WITHHELD,
+    code: WITHHELD,
+    error: 'c',
+    token_type: 'd',
+    scope: 'e',
+  })
+  t.strictSame(read('{"code":0}').body, { code: 0 })
+  t.strictSame(read('{"who":"eyJhbGciOiJI.eyJzdWIiOiIx.c2lnbmF0dXJl"}').body, { who: WITHHELD })
   for (const text of ['', 'a=b', '{"access_token":"a","access_token":"b"}', '{"a":1}{'])
     t.throws(() => read(text), /malformed-body/, text)
   t.end()

@@ -50,6 +50,28 @@ void t.test('every coding, in one piece and in small ones', async (t) => {
   t.strictSame(await decode(['gzip'], [padded]), Buffer.from('whole'), 'padding is nothing')
   const behind = Buffer.concat([whole, Buffer.from('something else')])
   t.equal(await decode(['gzip'], [behind]), 'response-malformed', 'what else follows is refused')
+  const hidden = Buffer.concat([padded, Buffer.from('something else')])
+  t.equal(await decode(['gzip'], [hidden]), 'response-malformed', 'behind padding too')
+})
+
+void t.test('bytes behind the end are refused, whatever way they are cut', async (t) => {
+  for (const [codings, bytes] of CODED) {
+    const more = Buffer.from('something else')
+    const name = codings.join()
+    t.equal(await decode(codings, [Buffer.concat([bytes, more])]), 'response-malformed', name)
+    t.equal(await decode(codings, [bytes, more]), 'response-malformed', `${name}, apart`)
+  }
+  const frame = zlib.zstdCompressSync(TEXT)
+  t.equal(await decode(['zstd'], [Buffer.concat([frame, frame])]), 'response-malformed')
+})
+
+void t.test('one piece makes no more than its bound', async (t) => {
+  const bomb = zlib.brotliCompressSync(Buffer.alloc(64 * 1024 * 1024))
+  const decoder = new Decoder(['br'], 1e9)
+  await t.rejects(async () => {
+    for await (const bytes of decoder.decode(bomb)) t.ok(bytes)
+  }, /response-malformed/)
+  decoder.close()
 })
 
 void t.test(

@@ -45,6 +45,23 @@ void t.test('PEM by its lines, its armour not', async (t) => {
   t.notMatch(Buffer.from(out.split(' ').at(-1)!, 'base64').toString(), lines[0])
 })
 
+void t.test('what is public is not looked for', async (t) => {
+  const [certificate, key] = [
+    'MIIDdzCCAl+gAwIBAgIEAgAAuTANBgkq',
+    'MIIEvQIBADANBgkqhkiG9w0BAQEFAASC',
+  ]
+  const pem = `-----BEGIN CERTIFICATE-----\n${certificate}\n-----END CERTIFICATE-----\n`
+  const both = `${pem}-----BEGIN PRIVATE KEY-----\n${key}\n-----END PRIVATE KEY-----\n`
+  t.equal(scrub(`${certificate} ${key}`, finderFor(both)), `${certificate} ${'*'.repeat(32)}`)
+  const parts = { user: 'a-user-of-some-length', accessKeyId: 'AKIAIOSFODNN7EXAMPLE' }
+  const finder = finderOf(
+    [makeSecret('api', VALUE, { ...parts, certificate: pem })],
+    () => undefined,
+  )
+  const text = [...Object.values(parts), certificate].join(' ')
+  t.equal(scrub(text, finder), text)
+})
+
 void t.test(
   'what was made of a secret and how it was sent; the same list is read once',
   async (t) => {
