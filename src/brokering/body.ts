@@ -9,6 +9,8 @@ import { limitBody, meterBody } from '../ledger/clear.ts'
 import type { Parts } from '../stages.ts'
 import { NO_BODY, type Body, type RawHeaders } from '../wire/body.ts'
 
+const PIECE_BYTES = 64 * 1024
+
 /**
  * The body as the obligations let it leave: bounded, and watched for placeholders.
  * @param own the credential whose placeholder has its place in the body
@@ -58,24 +60,25 @@ export async function takeWhole(
   return joinChunks(chunks)
 }
 
-/** A body that is all there. @param onGiven told once it is not kept any more */
+/** A body that is all there, given in pieces. @param onGiven told of each that is not kept any more */
 export function wholeBody(
   bytes: Uint8Array,
   trailers: RawHeaders,
   onGiven: (bytes: number) => void = () => undefined,
 ): Body {
   if (bytes.length === 0) return NO_BODY
-  let rest: Uint8Array | null = bytes
+  let at = 0
   let broken: Error | undefined
   return {
     length: bytes.length,
     trailers,
     read: () => {
       if (broken) throw broken
-      const chunk = rest
-      rest = null
-      if (chunk) onGiven(chunk.length)
-      return chunk
+      if (at === bytes.length) return null
+      const piece = bytes.subarray(at, at + PIECE_BYTES)
+      at += piece.length
+      onGiven(piece.length)
+      return piece
     },
     wait: () => Promise.resolve(),
     abort: (cause) => {

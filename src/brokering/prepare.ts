@@ -155,7 +155,7 @@ async function finish(
     tellPlaceholder(call, parts, own)
   const leaving =
     sent === undefined ? (through?.wrap(source) ?? source) : wholeBody(sent, body.trailers, onGiven)
-  const length = sent?.length ?? (through ? through.length : bytes?.length)
+  const length = sent?.length ?? through?.length ?? bytes?.length
   return {
     ...outgoingOf(request, finished, leaving, length),
     secret,

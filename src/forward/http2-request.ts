@@ -8,6 +8,7 @@ import { upstreamOf } from '../net/dialed.ts'
 import type { RawHeaders } from '../wire/body.ts'
 import { grpcStatusName } from '../wire/grpc.ts'
 import { firstValue } from '../wire/headers.ts'
+import { exactBody } from './exact-body.ts'
 import { Http2Exchange } from './http2-exchange.ts'
 import { formatHttp2Head } from './http2-head.ts'
 import { UpstreamSession } from './http2-session.ts'
@@ -95,7 +96,7 @@ class Http2Sending {
       exchange = new Http2Exchange(session, {
         method,
         head: formatHttp2Head({ method, path, headers, framing, received }),
-        body,
+        body: exactBody(body, framing),
         responseHeadBytesMax: limits.responseHeadBytesMax,
         trailerBytesMax: pool.body.trailerBytesMax,
         onInformational,

@@ -7,6 +7,7 @@ import { EgressError } from '../errors.ts'
 import { upstreamOf } from '../net/dialed.ts'
 import { proxyRefusal } from '../net/proxy-above.ts'
 import { formatRequestHead, LAST_CHUNK, writePiece } from '../wire/http1-write.ts'
+import { exactBody } from './exact-body.ts'
 import { joinCookies } from './http2-head.ts'
 import { sendHttp2Request } from './http2-request.ts'
 import type { SendOptions } from './send-options.ts'
@@ -139,8 +140,10 @@ class Sending {
   }
 
   async #pump(connection: UpstreamConnection, head: string): Promise<void> {
-    const { body, request } = this.#options
-    const isChunked = (this.#call.outgoing.framing ?? request.framing).kind === 'chunked'
+    const { request } = this.#options
+    const framing = this.#call.outgoing.framing ?? request.framing
+    const body = exactBody(this.#options.body, framing)
+    const isChunked = framing.kind === 'chunked'
     let chunk = body.read()
     let before = head
     for (;;) {

@@ -2,8 +2,8 @@
 // is in docs/credentials.md, and a test holds the two together. Called by `prepare.ts`.
 
 import type { CredentialDefinition } from '../credentials/definition.ts'
-import { decodePercent } from '../wire/percent.ts'
 import { readHeaderName } from './header-name.ts'
+import { readLoosely } from './loose-name.ts'
 import { headersOf, parameterOf } from './places.ts'
 
 /** Header fields, lower case. */
@@ -12,6 +12,12 @@ export const CLIENT_AUTH_HEADERS: readonly string[] = [
   'cookie',
   'x-api-key',
   'api-key',
+  'apikey',
+  'x-apikey',
+  'x-authorization',
+  'ocp-apim-subscription-key',
+  'x-functions-key',
+  'dd-api-key',
   'x-goog-api-key',
   'x-auth-token',
   'x-auth-key',
@@ -42,6 +48,12 @@ export const CLIENT_AUTH_QUERY: readonly string[] = [
   'x-amz-credential',
   'x-amz-signature',
   'x-amz-security-token',
+  'x-goog-credential',
+  'x-goog-signature',
+  'x-goog-security-token',
+  'googleaccessid',
+  'subscription-key',
+  'oauth_token',
   'awsaccesskeyid',
   'sig',
   'signature',
@@ -80,14 +92,20 @@ export function clientAuthOf(brokered: readonly CredentialDefinition[]): ClientA
   return places
 }
 
+const loosely = new WeakMap<ReadonlySet<string>, ReadonlyMap<string, string>>()
+
 /**
  * Tells which of some parameters a part of a query is, in any way an upstream may read its name: decoded once or twice,
- * in either case.
+ * in either case, as a variable, a list or an object.
+ * @param names the same set for the same names: how they are read is kept with it
  */
 export function matchParameter(name: string, names: ReadonlySet<string>): string | undefined {
   const lower = name.toLowerCase()
   if (names.has(lower)) return lower
-  if (!lower.includes('%')) return undefined
-  const again = decodePercent(lower).toLowerCase()
-  return names.has(again) ? again : undefined
+  let read = loosely.get(names)
+  if (read === undefined) {
+    read = new Map([...names].map((known) => [readLoosely(known), known]))
+    loosely.set(names, read)
+  }
+  return read.get(readLoosely(name))
 }

@@ -5,9 +5,9 @@
 import type { Injection } from '../credentials/definition.ts'
 import { reveal } from '../credentials/reveal.ts'
 import { EgressError } from '../errors.ts'
-import { decodePercent } from '../wire/percent.ts'
 import { checkBodyHead } from './body-head.ts'
 import type { Finisher } from './finisher.ts'
+import { readLoosely } from './loose-name.ts'
 import { splitQuery, type QueryPart } from './query.ts'
 import { unavailable } from './unavailable.ts'
 
@@ -85,13 +85,6 @@ function hidesField({ text }: QueryPart, field: string): boolean {
   if (!text.includes(';')) return false
   const [, ...others] = splitQuery(text, ';')
   return others.some(({ name }) => readLoosely(name) === readLoosely(field))
-}
-
-// A name as frameworks read it that make variables, lists and objects of fields: `Api.Key`, `api_key[]`, ` api_key`, `[api_key]`.
-function readLoosely(name: string): string {
-  const decoded = decodePercent(decodePercent(name))
-  const [first = ''] = decoded.replace(/^[\s[\]]+/, '').split(/[[\]\0]/)
-  return first.trim().toLowerCase().replaceAll(/[ .-]/g, '_')
 }
 
 function doubtful(why: string): EgressError {

@@ -14,10 +14,18 @@ export const SELF_NAMING_HEADERS: readonly string[] = [
   'workload-identity-token',
   'workload-proof-token',
   'x-spiffe-id',
+  'x-arr-clientcert',
 ]
 
 /** Beginnings of names, lower case. */
-export const SELF_NAMING_PREFIXES: readonly string[] = ['x-forwarded-', 'x-sallyport-']
+export const SELF_NAMING_PREFIXES: readonly string[] = [
+  'x-forwarded-',
+  'x-sallyport-',
+  'x-ssl-',
+  'ssl-client-',
+  'x-client-cert',
+  'x-amzn-mtls-',
+]
 
 const names: ReadonlySet<string> = new Set(SELF_NAMING_HEADERS)
 // A name that can be one of them begins with one of these.

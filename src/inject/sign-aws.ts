@@ -56,6 +56,7 @@ const DROPPED: ReadonlySet<string> = new Set([
   'x-amz-security-token',
   'x-amz-s3session-token',
 ])
+const COPY_SOURCE = 'x-amz-copy-source'
 const HASH_FIELD = 'x-amz-content-sha256'
 /** How long a URL that leaves at once has to be valid: as far as clocks may differ. */
 const PRESIGNED_MS_MAX = 900_000
@@ -88,7 +89,11 @@ function plan(inject: Signing, request: Unfinished): Plan {
       name.toLowerCase() === HASH_FIELD ? [value] : [],
     ),
   ]
-  const payload = choosePayload(said, service)
+  if (isObjectStore(service) && namesSource(headers, query))
+    throw refuse('it copies from a place that no rule has judged')
+  const payload = mayBeAnyService(request)
+    ? { kind: 'whole' as const }
+    : choosePayload(said, service)
   if (payload === undefined) throw refuse('the client signs its body in a way that is not served')
   return { client, service, region, payload, path: at < 0 ? path : path.slice(0, at), query }
 }
@@ -101,7 +106,8 @@ function finish(
 ): Finished {
   const { client, service, region, payload } = planned
   const refuse = refusalOf(request)
-  if (givesKeys(service, planned, body)) throw refuse('the answer would be keys of its own')
+  if (givesKeys(service, { ...planned, headers: request.headers }, body))
+    throw refuse('the answer would be keys of its own')
   const keys = keysOf(secret, refuse)
   const scope = { time: formatSigningTime(request.now), region, service }
   const payloadHash = payload.kind === 'whole' ? hashPayload(body ?? Buffer.alloc(0)) : payload.text
@@ -241,6 +247,18 @@ function suitsHost(host: string, service: string, region: string): boolean {
   if (hasRegion && last !== region) return false
   const names = (hasRegion ? labels.slice(0, -1) : labels).filter((label) => label !== 'dualstack')
   return isObjectStore(service) === /^s3(?:$|-|express)/.test(names.at(-1) ?? '')
+}
+
+// A host of another name may serve everything, and look for what is asked in the body of whatever is posted to its root.
+function mayBeAnyService({ method, endpoint, path }: Unfinished): boolean {
+  return method === 'POST' && /^\/?(?:\?|$)/.test(path) && !HOST_OF_AWS.test(endpoint.host)
+}
+
+function namesSource(headers: readonly string[], query: string | undefined): boolean {
+  return (
+    pairsOf(headers).some(([name]) => readHeaderName(name) === COPY_SOURCE) ||
+    splitQuery(query ?? '').some(({ name }) => name.toLowerCase() === COPY_SOURCE)
+  )
 }
 
 function refusalOf({ credential }: Unfinished): (why: string) => EgressError {

@@ -41,3 +41,10 @@ void t.test(
     t.end()
   },
 )
+
+void t.test('R22: names of parameters are matched as frameworks read them', (t) => {
+  for (const name of ['api.key', 'api_key[]', '+api_key', '%2561pi_key', 'x_amz_signature'])
+    t.equal(prepare({ query: `a=1&${name}=own`, brokered: [BEARER] }).path, '/?a=1', name)
+  t.equal(prepare({ query: 'apikeys=1', brokered: [BEARER] }).path, '/?apikeys=1')
+  t.end()
+})
