@@ -104,7 +104,7 @@ export function matchParameter(name: string, names: ReadonlySet<string>): string
   if (names.has(lower)) return lower
   let read = loosely.get(names)
   if (read === undefined) {
-    read = new Map([...names].map((known) => [readLoosely(known), known]))
+    read = new Map([...names].map((one) => [readLoosely(one), one]))
     loosely.set(names, read)
   }
   return read.get(readLoosely(name))
