@@ -73,6 +73,9 @@ interface Outcome {
   readonly dropped: Set<string>
 }
 
+const SUBPROTOCOL = 'sec-websocket-protocol'
+const TOKEN_PROTOCOL = /api-?key|bearer|authoriz|token|secret|jwt/i
+
 /** Writes the outgoing head. @throws credential-unavailable where the credential is not for this destination */
 export function prepareHead(input: PrepareInput): PreparedHead {
   const { credential, brokered, obligations } = input
@@ -160,7 +163,10 @@ function writeHeaders(
       written.push(name, place.text)
       outcome.stood = true
     } else if (placed === read || unwanted.headers.has(read)) outcome.dropped.add(read)
-    else if (!isSelfNaming(read)) written.push(name, stripped[at + 1]!)
+    else if (read === SUBPROTOCOL && unwanted !== NO_CLIENT_AUTH) {
+      const offered = writeProtocols(stripped[at + 1]!, outcome)
+      if (offered !== '') written.push(name, offered)
+    } else if (!isSelfNaming(read)) written.push(name, stripped[at + 1]!)
   }
   if (outcome.stood || place === undefined) return written
   if (place.header !== undefined) written.push(place.header, place.text)
@@ -184,6 +190,14 @@ function writeCookies(
       outcome.dropped.add('cookie')
     else kept.push(pair.text)
   return kept.join('; ')
+}
+
+// Browsers can say a token nowhere else, so some servers take one from a name of a subprotocol.
+function writeProtocols(field: string, { dropped }: Outcome): string {
+  const offered = field.split(',')
+  const kept = offered.filter((one) => !TOKEN_PROTOCOL.test(one))
+  if (kept.length < offered.length) dropped.add(SUBPROTOCOL)
+  return kept.join(',').trim()
 }
 
 function hasName(name: string, other: string | undefined): boolean {

@@ -48,6 +48,15 @@ void t.test('R18: every kind of credential goes to its place', (t) => {
   t.end()
 })
 
+void t.test('R22: a token in the name of a subprotocol does not leave, the others do', (t) => {
+  const headers = [...HOST, 'Sec-WebSocket-Protocol', 'realtime, openai-insecure-api-key.sk-own']
+  const { headers: written, dropped } = prepare({ headers }, BEARER)
+  t.strictSame(written.slice(2, 4), ['Sec-WebSocket-Protocol', 'realtime'])
+  t.strictSame(dropped, ['sec-websocket-protocol'])
+  t.strictSame(prepare({ headers }).headers, headers, 'where no credential is')
+  t.end()
+})
+
 void t.test('a value is text, never a pattern of the format', (t) => {
   const definition = define({ kind: 'header', name: 'X-Key', format: '<{}>' })
   const secret = makeSecret('header', "$& $1 $$ $' {}")
