@@ -4,8 +4,6 @@
 
 import { createPrivateKey, type KeyObject } from 'node:crypto'
 
-import { SignJWT } from 'jose'
-
 import { parseJson } from '../../wire/parse-json.ts'
 import type { GithubSourceDefinition } from '../source-definition.ts'
 import {
@@ -120,6 +118,8 @@ export class GithubApi {
   async #makeJwt(): Promise<string> {
     const { app } = this.#options.source
     const key = readKey(await this.#options.key())
+    // Few sidecars have an app.
+    const { SignJWT } = await import('jose')
     const now = Math.floor((this.#options.now() + this.#skewMs) / 1000)
     return new SignJWT()
       .setProtectedHeader({ alg: 'RS256', typ: 'JWT' })
