@@ -146,17 +146,17 @@ void t.test(
     const dir = t.testdir({ opened: CANARY })
     const file = join(dir, 'seen')
     const opened = openSync(join(dir, 'opened'), 'r')
-    const script = `env > ${file}; ls -l /proc/$$/fd > ${file}.fd; cat > ${file}.in; echo '{"value":"x"}'`
+    const script = `env -0 > ${file}; ls -l /proc/$$/fd > ${file}.fd; cat > ${file}.in; echo '{"value":"x"}'`
     const environment = { PASSED: 'passed', OWN: CANARY, SALLYPORT_STATE: CANARY, HOME: '/x' }
     const issuer = issuerOf(script, { env: ['PASSED'], environment })
     await issuer.mint(request({ repo: 'acme/web', 'a-b': "'$(id)'\n`id`" }))
     const text = readFileSync(file, 'utf8')
-    const lines = text.split('\n').filter((line) => !ADDED.test(line))
+    // By their ends: a value may have lines of its own.
+    const variables = text.split('\0').filter((one) => one !== '' && !ADDED.test(one))
     t.strictSame(
-      lines.filter((line) => line !== '').toSorted(),
+      variables.toSorted(),
       [
-        "SALLYPORT_PARAM_A_B='$(id)'",
-        '`id`',
+        "SALLYPORT_PARAM_A_B='$(id)'\n`id`",
         `PATH=${process.env['PATH']}`,
         'PASSED=passed',
         'SALLYPORT_AGENT=bot',
