@@ -8,6 +8,8 @@ import { forgetWindow, indexOf, readWindow, whereRead } from './unescape.ts'
 
 const MASK = 0x2a
 const NOTHING = new Uint8Array(0)
+/** Bytes of a beginning that may go on before it is known what they begin. */
+const FLUSHED_BYTES_MAX = 3
 
 /** Scrubs one stream of bytes. */
 export class Scrubber {
@@ -17,6 +19,8 @@ export class Scrubber {
   #held: Uint8Array = NOTHING
   /** Before where in it nothing begins a value: as it is, then by each escaping. */
   readonly #from: number[] = [0, ...ESCAPINGS.map(() => 0)]
+  /** Bytes of it that have gone on already. */
+  #flushed = 0
   /** Starts and ends of values that were found in it. */
   #marks: number[] = []
 
@@ -31,6 +35,12 @@ export class Scrubber {
     return this.#held.length
   }
 
+  /** Whether bytes wait that are few enough for `flush`. */
+  get canFlush(): boolean {
+    const few = this.#held.length
+    return few > this.#flushed && few <= FLUSHED_BYTES_MAX && this.#marks.length === 0
+  }
+
   /** Looks for other values from here on. */
   use(finder: FormFinder): void {
     this.#finder = finder
@@ -39,6 +49,14 @@ export class Scrubber {
   /** Takes the next bytes, which stay as they are. @returns what may go on */
   push(chunk: Uint8Array): Uint8Array {
     return this.#scan(this.#held.length === 0 ? chunk : join(this.#held, chunk), false)
+  }
+
+  /** Lets bytes that wait go on where they are few; they stay looked at, and a value shows no more than these of itself then. */
+  flush(): Uint8Array {
+    if (!this.canFlush) return NOTHING
+    const out = this.#held.subarray(this.#flushed)
+    this.#flushed = this.#held.length
+    return out
   }
 
   /** No more bytes will come. @returns the rest */
@@ -107,7 +125,9 @@ export class Scrubber {
     const out = this.#marks.length === 0 ? bytes.subarray(0, hold) : this.#masked(bytes, hold)
     this.#held = hold === bytes.length ? NOTHING : bytes.slice(hold)
     for (let way = 0; way < this.#from.length; way += 1) this.#from[way]! -= hold
-    return out
+    const gone = Math.min(this.#flushed, hold)
+    this.#flushed -= gone
+    return gone === 0 ? out : out.subarray(gone)
   }
 
   #masked(bytes: Uint8Array, hold: number): Uint8Array {

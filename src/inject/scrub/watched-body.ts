@@ -1,5 +1,7 @@
 // A body without values of credentials: in text they are replaced, other content is cut at the first. Pulled as it comes; only what
-// may begin a value waits. Made by `scrub-response.ts`.
+// may begin a value waits, and a little of it not for long. Made by `scrub-response.ts`.
+
+import { setTimeout as delay } from 'node:timers/promises'
 
 import { EgressError } from '../../errors.ts'
 import type { Body, RawHeaders } from '../../wire/body.ts'
@@ -7,6 +9,9 @@ import { looksLikeText, type ContentKind } from './content.ts'
 import { scrubTexts } from './head.ts'
 import { Scrubber } from './scrubber.ts'
 import type { Watch } from './watch.ts'
+
+/** After so long without a byte the other side may be waiting for what waits here. */
+const IDLE_MS = 50
 
 /** A body over another. */
 export class WatchedBody implements Body {
@@ -18,6 +23,7 @@ export class WatchedBody implements Body {
   #kind: ContentKind
   #found: string | undefined
   #isOver = false
+  #isIdle = false
   #unread: Uint8Array | undefined
   #trailers: RawHeaders | undefined
 
@@ -47,7 +53,8 @@ export class WatchedBody implements Body {
   }
 
   wait(): Promise<void> {
-    return this.#unread === undefined && !this.#isOver ? this.#body.wait() : Promise.resolve()
+    if (this.#unread !== undefined || this.#isOver) return Promise.resolve()
+    return this.#scrubber.canFlush ? this.#waitShortly() : this.#body.wait()
   }
 
   abort(cause: Error): void {
@@ -62,12 +69,25 @@ export class WatchedBody implements Body {
   #read(): Uint8Array | null | undefined {
     while (!this.#isOver) {
       const chunk = this.#body.read()
-      if (chunk === undefined) return undefined
+      if (chunk === undefined) return this.#flush()
       const out = chunk === null ? this.#end() : this.#take(chunk)
       if (this.#kind === 'other' && this.#found !== undefined) this.#cut(this.#found)
       if (out.length > 0) return out
     }
     return null
+  }
+
+  async #waitShortly(): Promise<void> {
+    const stop = new AbortController()
+    const idle = delay(IDLE_MS, true, { signal: stop.signal }).catch(() => false)
+    this.#isIdle = await Promise.race([this.#body.wait().then(() => false), idle])
+    stop.abort()
+  }
+
+  #flush(): Uint8Array | undefined {
+    const few = this.#isIdle ? this.#scrubber.flush() : undefined
+    this.#isIdle = false
+    return few !== undefined && few.length > 0 ? few : undefined
   }
 
   #take(chunk: Uint8Array): Uint8Array {

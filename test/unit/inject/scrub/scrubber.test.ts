@@ -29,6 +29,28 @@ void t.test('a value in every encoding, cut at every place', async (t) => {
   }
 })
 
+void t.test(
+  'let go on after every piece, a value shows three bytes at most, and nothing is lost',
+  async (t) => {
+    for (const [name, text] of encodingsOf(VALUE)) {
+      const bytes = Buffer.from(`{"said":"é${text}","and":1}`)
+      const masked = scrubSlowly(bytes, [VALUE])
+      for (let at = 1; at < bytes.length; at += 1) {
+        const scrubber = new Scrubber(finder, IGNORED)
+        const outs = cutAt(bytes, [at]).flatMap((piece) => [scrubber.push(piece), scrubber.flush()])
+        const out = Buffer.concat([...outs, scrubber.end()])
+        t.equal(out.length, bytes.length, name)
+        const shown = masked.filter((byte, index) => byte !== out[index]).length
+        if (shown > 3) t.fail(`${name}, cut at ${at}: ${shown} bytes`)
+      }
+    }
+    const scrubber = new Scrubber(finder, IGNORED)
+    const begun = Buffer.from(VALUE.slice(0, 4))
+    t.strictSame([...scrubber.push(begun), ...scrubber.flush()], [], 'more of one waits')
+    t.equal(scrubber.canFlush, false)
+  },
+)
+
 const VALUES = [
   VALUE,
   'abcabcabcabcabcabcabc',
