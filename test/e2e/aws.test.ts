@@ -40,6 +40,7 @@ void t.test('aws', async (t) => {
     source: { env: AWS_KEYS, format: json }
     inject: { sigv4: {} }
     hosts: ['${at.s3}', '${at.sts}']
+    answers: { imds: true }
   bound:
     source: { env: AWS_KEYS, format: json }
     inject: { sigv4: { service: s3, region: eu-central-1 } }
@@ -296,6 +297,28 @@ void t.test('aws', async (t) => {
       t.notOk(JSON.stringify(arrived).includes('AWS_ACCESS'))
       const who = await aws(cx, 'sts', 'get-caller-identity')
       t.match(who, { status: 0, stdout: /user\/robot/ })
+    },
+  )
+  scenario(
+    t,
+    'R17: the AWS CLI without keys takes placeholders from the metadata service, and is let in',
+    options,
+    async (cx, t) => {
+      if (!hasCli) {
+        t.comment('no AWS CLI here')
+        return
+      }
+      cx.guard('secret', SECRET)
+      const keyless = Object.entries(cx.env()).filter(([name]) => !name.startsWith('AWS_'))
+      const who = await cx.client('aws', ['sts', 'get-caller-identity'], {
+        variables: Object.fromEntries(keyless),
+        env: { AWS_DEFAULT_REGION: 'eu-central-1', AWS_ENDPOINT_URL_STS: `https://${at.sts}` },
+      })
+      t.match(who, { status: 0, stdout: /user\/robot/ }, who.stderr)
+      const asked = cx
+        .records()
+        .filter(({ sallyport }) => sallyport.credential?.action === 'answered')
+      t.ok(asked.length > 0, 'here, and nowhere else')
     },
   )
 })
