@@ -45,13 +45,21 @@ export function narrowForCapture(
  * The response as the sandbox may see it.
  * @throws credential-echoed where it cannot be read; what broke the body off
  */
-export async function captureTokens(
+export function captureTokens(
   call: Call & Received & Identified & Prepared,
   response: UpstreamResponse,
   parts: Parts,
-): Promise<UpstreamResponse> {
+): UpstreamResponse | Promise<UpstreamResponse> {
   const captures = capturesFor(call, parts)
-  if (captures.length === 0) return response
+  return captures.length === 0 ? response : readTokens(call, captures, response, parts)
+}
+
+async function readTokens(
+  call: Call & Received & Identified & Prepared,
+  captures: readonly Capture[],
+  response: UpstreamResponse,
+  parts: Parts,
+): Promise<UpstreamResponse> {
   const { body, status } = response
   const headers = response.headers.filter(
     (_, at, all) => !DROPPED.has(all[at - (at % 2)]!.toLowerCase()),

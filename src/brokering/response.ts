@@ -11,12 +11,16 @@ import type { RawHeaders } from '../wire/body.ts'
 import { captureTokens } from './capture.ts'
 
 /** The response as it goes on: without the tokens that are captured. @throws credential-echoed, response-malformed */
-export async function takeResponse(
+export function takeResponse(
   call: Call & Received & Identified & Prepared,
   answered: UpstreamResponse,
   parts: Parts,
-): Promise<UpstreamResponse> {
-  return scrub(call, await captureTokens(call, answered, parts), parts)
+): UpstreamResponse | Promise<UpstreamResponse> {
+  const response = captureTokens(call, answered, parts)
+  // Most calls capture nothing, and wait for nothing here.
+  return response instanceof Promise
+    ? response.then((taken) => scrub(call, taken, parts))
+    : scrub(call, response, parts)
 }
 
 /** A response looked through for the values of its task's credentials. @throws credential-echoed, response-malformed */
