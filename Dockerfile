@@ -3,8 +3,9 @@
 FROM node:24-bookworm-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-RUN npm ci --omit=optional
+RUN npm ci
 COPY tsconfig.json tsconfig.build.json ./
+COPY bin ./bin
 COPY src ./src
 RUN npm run build
 
@@ -19,7 +20,7 @@ WORKDIR /app
 COPY --from=packages /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
 COPY package.json ./
-COPY bin ./bin
+COPY bin/sallyport.js ./bin/
 COPY rules ./rules
 COPY schema ./schema
 RUN install -d -o node -g node -m 0700 /var/lib/sallyport/state /var/lib/sallyport/journal \

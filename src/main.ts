@@ -3,6 +3,7 @@
 
 import { readFileSync } from 'node:fs'
 import { flushCompileCache } from 'node:module'
+import path from 'node:path'
 import { isatty } from 'node:tty'
 
 import { runCommand } from './cli/command.ts'
@@ -10,6 +11,7 @@ import type { CommandIo } from './cli/io.ts'
 import type { StartOptions } from './cli/start.ts'
 import { openLog, startSidecar } from './cli/sidecar-process.ts'
 import { printWelcome } from './cli/welcome.ts'
+import { PROGRAM_DIR } from './program.ts'
 import type { Sidecar } from './sidecar.ts'
 
 const { env } = process
@@ -62,7 +64,7 @@ async function runSidecar({ config, renew }: StartOptions): Promise<number> {
 }
 
 function readVersion(): string {
-  const file = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
+  const file = readFileSync(path.join(PROGRAM_DIR, 'package.json'), 'utf8')
   const { version }: { version: string } = JSON.parse(file)
   return version
 }

@@ -4,7 +4,6 @@
 import { mkdirSync, writeSync } from 'node:fs'
 import { homedir } from 'node:os'
 import path from 'node:path'
-import { fileURLToPath } from 'node:url'
 
 import type { Command } from 'commander'
 
@@ -15,6 +14,7 @@ import { placeholderKey } from '../config/placeholder-key.ts'
 import { loadRuleSets } from '../config/rules.ts'
 import { CredentialStore } from '../credentials/store.ts'
 import { EgressError } from '../errors.ts'
+import { PROGRAM_DIR } from '../program.ts'
 import { sandboxEnvironment } from '../sandbox/environment.ts'
 import { MaskConflict } from '../sandbox/masks.ts'
 import { Sandbox } from '../sandbox/outer.ts'
@@ -35,8 +35,6 @@ interface RunFlags extends CommonOptions, RunTaskOptions {
 
 /** Where the explicit proxy is, seen from inside. */
 const INNER_PROXY = { host: '127.0.0.1', port: 3128 }
-
-const PROGRAM_DIR = fileURLToPath(new URL('../..', import.meta.url))
 
 /** Adds the verb. */
 export function registerRun(program: Command, io: CommandIo, exit: (code: number) => void): void {
@@ -162,7 +160,7 @@ class Run {
       environment: this.#io.environment,
       workDir: process.cwd(),
       homes: [...new Set([homedir(), osUser().home])],
-      programDir: path.resolve(PROGRAM_DIR),
+      programDir: PROGRAM_DIR,
       taskFile: this.#taskFile === undefined ? undefined : path.resolve(this.#taskFile),
     })
     for (const file of view.loose)

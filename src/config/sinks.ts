@@ -2,9 +2,8 @@
 // for exactly what the configuration names. A kind's code is loaded with the first sink of it: most sidecars have none or one.
 // Called by `sidecar.ts`.
 
-import { createRequire } from 'node:module'
-
 import type { Dialer } from '../net/dial.ts'
+import { loadNow } from '../program.ts'
 import type { Checkpoints } from '../record/proof/checkpoints.ts'
 import type { Journal, RecordLog } from '../record/journal/journal.ts'
 import { backlogBytesMax, type BacklogOptions } from '../record/sinks/backlog.ts'
@@ -33,16 +32,16 @@ interface Kinds {
   readonly elastic: typeof ElasticKind
 }
 
-const MODULES: Readonly<Record<keyof Kinds, string>> = {
-  stdout: '../record/sinks/stdout',
-  file: '../record/sinks/file',
-  http: './sinks/http',
-  syslog: './sinks/syslog',
-  nats: './sinks/nats',
-  otlp: './sinks/otlp',
-  splunk: './sinks/splunk',
-  elastic: './sinks/elastic',
-}
+const MODULES = {
+  stdout: 'record/sinks/stdout',
+  file: 'record/sinks/file',
+  http: 'config/sinks/http',
+  syslog: 'config/sinks/syslog',
+  nats: 'config/sinks/nats',
+  otlp: 'config/sinks/otlp',
+  splunk: 'config/sinks/splunk',
+  elastic: 'config/sinks/elastic',
+} as const satisfies Record<keyof Kinds, string>
 
 /** What sinks are started with. */
 export interface SinkOptions {
@@ -59,10 +58,6 @@ export interface SinkOptions {
   readonly log: RecordLog
   readonly now: () => number
 }
-
-const require = createRequire(import.meta.url)
-// As a built module it has the other ending, which nobody rewrites here.
-const ENDING = import.meta.url.slice(import.meta.url.lastIndexOf('.'))
 
 /** Starts every sink. @throws Error where a secret of one cannot be read, saying which and why */
 export function startSinks(
@@ -106,8 +101,7 @@ function startSink(definition: SinkDefinition, options: SinkOptions): SinkFeed {
 }
 
 function load<Kind extends keyof Kinds>(kind: Kind): Kinds[Kind] {
-  // oxlint-disable-next-line typescript/no-unsafe-return -- it is the module whose type this is
-  return require(`${MODULES[kind]}${ENDING}`)
+  return loadNow(MODULES[kind])
 }
 
 function backlogOf(

@@ -6,9 +6,9 @@ import { Socket as DatagramSocket } from 'node:dgram'
 import { Server } from 'node:net'
 import { constants } from 'node:os'
 import { isatty } from 'node:tty'
-import { fileURLToPath } from 'node:url'
 
 import type { HandedDoor } from '../listen/doors.ts'
+import { fileOf } from '../program.ts'
 import { isToOutside, type SandboxCommand, type ToInside, type Tools } from './messages.ts'
 import type { MountFacts } from './mount-script.ts'
 import { firstChildOf, passSignals } from './signals.ts'
@@ -147,9 +147,7 @@ export class Sandbox {
 }
 
 function namespaceWords({ unshare }: Tools): string[] {
-  // Built or in a checkout, it lies beside this file.
-  const own = fileURLToPath(import.meta.url)
-  const inner = own.replace(/outer\.(ts|js)$/, 'inner.$1')
+  const inner = fileOf('sandbox/inner')
   const who = process.getuid?.() === 0 ? '--map-root-user' : '--map-current-user'
   // Whatever happens to this process, nothing inside outlives it.
   const words = ['--pdeathsig', 'KILL', '--', unshare, '--user', who, '--keep-caps', '--net']

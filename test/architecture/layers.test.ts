@@ -6,7 +6,14 @@ import t from 'tap'
 
 // From the lowest to the highest; a module imports only from its own layer's room or below.
 const LAYERS: readonly (readonly string[])[] = [
-  ['errors.ts', 'door-limits.ts', 'credential-limits.ts', 'limits.ts', 'deadlines.ts'],
+  [
+    'errors.ts',
+    'door-limits.ts',
+    'credential-limits.ts',
+    'limits.ts',
+    'deadlines.ts',
+    'program.ts',
+  ],
   ['wire/'],
   [
     'inspect/',

@@ -75,6 +75,7 @@ doorTest(
     endless.on('error', () => undefined)
     endless.write(Buffer.from([0xff, 0xff, ...query]))
     await new Promise((resolve) => endless.once('close', resolve))
+    await until(() => door.refused().length > 0, 'it is on record')
     t.match(
       door.refused(),
       [{ event: { reason: 'malformed-header' }, sallyport: { detail: { fault: 'name' } } }],

@@ -4,7 +4,14 @@
 import t from 'tap'
 
 import { startDnsServer } from '../fixtures/dns.ts'
-import { exchange, ruleSet, scenario, type Scenario } from '../fixtures/scenario.ts'
+import {
+  exchange,
+  ruleSet,
+  scenario,
+  until,
+  type JournalRecord,
+  type Scenario,
+} from '../fixtures/scenario.ts'
 import { api, connectAs, getAs, makeTask, type MadeTask } from '../fixtures/tasks.ts'
 import { startHttp } from '../fixtures/upstreams.ts'
 
@@ -431,10 +438,10 @@ void t.test('an agent asks people, and people answer', async (t) => {
     await ask(cx, task, wanted('x'))
     await api(cx, 'POST', `/v1/tasks/${task.id}/revoke`, {})
     t.strictSame((await api(cx, 'GET', '/v1/requests')).body, { requests: [] })
-    t.match(cx.records().find(({ event }) => event.action === 'request-closed')?.sallyport.detail, {
-      answer: 'lapsed',
-      actor: 'sidecar',
-    })
+    const closed = (): JournalRecord | undefined =>
+      cx.records().find(({ event }) => event.action === 'request-closed')
+    await until(() => closed() !== undefined, 'its end is on record')
+    t.match(closed()?.sallyport.detail, { answer: 'lapsed', actor: 'sidecar' })
     t.match(await getAs(cx, task, `${OWN}/v1/task`), /^HTTP\/1\.1 403 /)
   })
 })

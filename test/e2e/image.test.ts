@@ -125,18 +125,7 @@ function layOut(app: string): void {
   const copies = [...last.matchAll(/^COPY (?:--from=(\w+) )?(.+) (\S+)$/gm)]
   for (const [, stage, from = '', to = ''] of copies) {
     const target = path.join(app, to)
-    if (stage === 'build')
-      execFileSync(
-        process.execPath,
-        [
-          path.join(ROOT, 'node_modules/typescript/bin/tsc'),
-          '-p',
-          'tsconfig.build.json',
-          '--outDir',
-          target,
-        ],
-        { cwd: ROOT },
-      )
+    if (stage === 'build') execFileSync(process.execPath, [path.join(ROOT, 'bin/build.js'), target])
     else if (stage === 'packages') copyPackages(target)
     else
       for (const name of from.split(' '))
