@@ -138,7 +138,7 @@ export class Dialer {
     dial: Dial,
     onDial: DialerOptions['onDial'],
   ): Promise<Dialed> {
-    let failure = new EgressError('connect-timeout')
+    let failure: EgressError | undefined
     for (const [at, address] of addresses.entries()) {
       const leftMs = dial.deadline - performance.now()
       if (leftMs <= 0) break
@@ -157,7 +157,7 @@ export class Dialer {
         if (isOfProxyAlone(error)) break
       }
     }
-    throw failure
+    throw failure ?? new EgressError('connect-timeout')
   }
 
   /** Forgets the addresses that a task's names had. @returns how many names */

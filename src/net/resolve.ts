@@ -8,9 +8,9 @@ import { LRUCache } from 'lru-cache'
 
 import { EgressError } from '../errors.ts'
 import type { Limits } from '../limits.ts'
-import { canonicalAddress } from '../wire/address.ts'
 import { detachText } from '../wire/authority.ts'
 import type { DnsServer } from './dns-query.ts'
+import { HostsFile } from './hosts-file.ts'
 
 /** How names are resolved. */
 export interface ResolverOptions {
@@ -35,6 +35,7 @@ const LOOPBACK: readonly string[] = ['127.0.0.1', '::1']
 export class Resolver {
   readonly #options: ResolverOptions
   readonly #cache: LRUCache<string, Kept>
+  readonly #hostsFile = new HostsFile('/etc/hosts')
   readonly #pending: Map<string, Promise<readonly string[]>> = new Map()
 
   constructor(options: ResolverOptions) {
@@ -86,7 +87,7 @@ export class Resolver {
 
   async #ask(host: string, key: string): Promise<readonly string[]> {
     const { servers: configured, limits } = this.#options
-    const local = configured === undefined ? readHostsFile(host) : []
+    const local = configured === undefined ? this.#hostsFile.addressesOf(host) : []
     if (local.length > 0) return local
     if (host === 'localhost' || host.endsWith('.localhost')) return LOOPBACK
     const servers = configured?.map(parseServer) ?? readSystemServers()
@@ -132,17 +133,6 @@ function readSystemServers(): DnsServer[] {
     .map((address) => ({ address: address!, port: DNS_PORT }))
   if (servers.length === 0) throw new EgressError('resolve-failed', { servers: 0 })
   return servers
-}
-
-function readHostsFile(host: string): string[] {
-  const addresses: string[] = []
-  for (const line of readLines('/etc/hosts')) {
-    const [address = '', ...names] = line.replace(/#.*/, '').trim().split(/\s+/)
-    const canonical = canonicalAddress(address)
-    if (canonical && names.some((name) => name.toLowerCase() === host))
-      addresses.push(canonical.host)
-  }
-  return addresses
 }
 
 function readLines(file: string): string[] {
