@@ -51,13 +51,27 @@ function derOf(pem: string): Buffer {
 }
 
 function element(tag: number, ...parts: readonly Buffer[]): Buffer {
-  const length = parts.reduce((sum, part) => sum + part.length, 0)
-  return Buffer.concat([Buffer.from([tag, ...lengthBytes(length)]), ...parts])
+  let length = 0
+  for (const part of parts) length += part.length
+  const sizeBytes = sizeOf(length)
+  const made = Buffer.allocUnsafe(1 + sizeBytes + length)
+  made[0] = tag
+  if (sizeBytes === 1) made[1] = length
+  else {
+    made[1] = 0x80 | (sizeBytes - 1)
+    made.writeUIntBE(length, 2, sizeBytes - 1)
+  }
+  let at = 1 + sizeBytes
+  for (const part of parts) {
+    made.set(part, at)
+    at += part.length
+  }
+  return made
 }
 
-function lengthBytes(length: number): number[] {
-  if (length < 0x80) return [length]
-  const bytes: number[] = []
-  for (let rest = length; rest > 0; rest >>>= 8) bytes.unshift(rest & 0xff)
-  return [0x80 | bytes.length, ...bytes]
+// Bytes that say a length: itself, or how many bytes of it follow.
+function sizeOf(length: number): number {
+  if (length < 0x80) return 1
+  if (length < 0x100) return 2
+  return length < 0x10000 ? 3 : 4
 }

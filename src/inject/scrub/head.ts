@@ -9,16 +9,17 @@ import type { EchoPlace, Watch } from './watch.ts'
 /** The same texts where no value is in them; asterisks are valid in every name and value. @param texts latin1 */
 export function scrubTexts(texts: RawHeaders, watch: Watch, place: EchoPlace): RawHeaders {
   const finder = watch.finder()
-  const found = new Set<string>()
-  const scrub = (text: string): string =>
-    Buffer.from(
-      new Scrubber(finder, (credential) => found.add(credential)).scrub(
-        Buffer.from(text, 'latin1'),
-      ),
-    ).toString('latin1')
+  let found: Set<string> | undefined
+  const scrub = (text: string): Uint8Array =>
+    new Scrubber(finder, (credential) => {
+      found ??= new Set()
+      found.add(credential)
+    }).scrub(Buffer.from(text, 'latin1'))
   // All at once first: mostly there is nothing.
   scrub(texts.join('\n'))
-  if (found.size === 0) return texts
+  if (found === undefined) return texts
   for (const credential of found) watch.onFound(credential, place)
-  return texts.map((text) => (text.length < FORM_BYTES_MIN ? text : scrub(text)))
+  return texts.map((text) =>
+    text.length < FORM_BYTES_MIN ? text : Buffer.from(scrub(text)).toString('latin1'),
+  )
 }

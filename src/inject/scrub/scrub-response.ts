@@ -38,12 +38,7 @@ export function scrubResponse(
   options: ScrubOptions,
 ): UpstreamResponse | Promise<UpstreamResponse> {
   const { body } = response
-  const [statusText = '', ...headers] = scrubTexts(
-    [response.statusText, ...response.headers],
-    watch,
-    'header',
-  )
-  const scrubbed = { ...response, statusText, headers }
+  const scrubbed = scrubHead(response, watch)
   if (body === NO_BODY) return scrubbed
   // HTTP/2 may send trailers behind it.
   if (body.length === 0) return { ...scrubbed, body: new WatchedBody(body, watch, 'text') }
@@ -63,10 +58,18 @@ export function scrubResponse(
   }
   const decoded = decodeBody(body, codings, options)
   return begin(
-    { ...scrubbed, headers: decodedHead(headers), length: undefined },
+    { ...scrubbed, headers: decodedHead(scrubbed.headers), length: undefined },
     new WatchedBody(decoded, watch, kind),
     kind,
   )
+}
+
+function scrubHead(response: UpstreamResponse, watch: Watch): UpstreamResponse {
+  const texts = [response.statusText, ...response.headers]
+  const scrubbed = scrubTexts(texts, watch, 'header')
+  if (scrubbed === texts) return response
+  const [statusText = '', ...headers] = scrubbed
+  return { ...response, statusText, headers }
 }
 
 function begin(
