@@ -93,7 +93,8 @@ export async function runRequest(
       await answerOwn(received, scope, client, parts)
       return
     }
-    if (await answerInstead(received, scope, client, parts)) return
+    const instead = answerInstead(received, scope, client, parts)
+    if (instead && (await instead)) return
     const prepared = await admit(received, scope, client, parts)
     const { request } = prepared
     if (request.expectsContinue) client.sendContinue()

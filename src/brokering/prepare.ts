@@ -51,7 +51,8 @@ export async function prepare<C extends Call & Received & Cleared>(
     const again = kept.again()
     return again && writeOutgoing(call, { ...added, secret }, again, client, parts)
   }
-  const outgoing = await writeOutgoing(call, added, kept.body, client, parts)
+  const written = writeOutgoing(call, added, kept.body, client, parts)
+  const outgoing = written instanceof Promise ? await written : written
   call.prepare({ ...outgoing, repeat: { remake, forget: kept.forget } })
   return call
 }
@@ -84,13 +85,13 @@ function placedInBody(added: Added | undefined): string | undefined {
   return added && isInBody(added.definition.inject) ? added.definition.name : undefined
 }
 
-async function writeOutgoing(
+function writeOutgoing(
   call: Call & Received & Cleared,
   added: Added | undefined,
   body: Body,
   client: ClientSide | undefined,
   parts: Parts,
-): Promise<Outgoing> {
+): Outgoing | Promise<Outgoing> {
   const { request, decision } = call
   const brokered = parts.credentials.definitionsFor(request.endpoint)
   const judged = call.inspection?.rewriteHead(request.headers) ?? request.headers

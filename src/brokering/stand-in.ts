@@ -26,17 +26,40 @@ interface StandIn {
   readonly answer: StandInAnswer
 }
 
+/** Where a credential may be asked for. */
+interface Meant {
+  readonly definition: CredentialDefinition
+  readonly place: StandInPlace
+}
+
 /**
- * Answers a call that is stood in for; says whether it was one.
+ * Answers a call that is stood in for.
+ * @returns whether it was one; undefined where it goes to no place that could be
  * @throws EgressError of the stages identified to cleared; client-gone
  */
-export async function answerInstead(
+export function answerInstead(
   received: Call & Received,
   scope: CallScope,
   client: ClientSide,
   parts: Parts,
+): Promise<boolean> | undefined {
+  const { request } = received
+  if (scope.refusal !== undefined || request.upgrade) return undefined
+  const meant = parts.credentials.standIns().flatMap((definition): Meant[] => {
+    const place = placeOf(definition, request)
+    return place === undefined ? [] : [{ definition, place }]
+  })
+  return meant.length === 0 ? undefined : answerMeant(received, meant, scope, client, parts)
+}
+
+async function answerMeant(
+  received: Call & Received,
+  meant: readonly Meant[],
+  scope: CallScope,
+  client: ClientSide,
+  parts: Parts,
 ): Promise<boolean> {
-  const found = await findStandIn(received, scope, parts)
+  const found = await findStandIn(received, meant, parts)
   if (found === undefined) return false
   const { definition, answer } = found
   const call: Call & Received & Identified = identifyRequest(received, scope, parts)
@@ -57,15 +80,10 @@ export async function answerInstead(
 
 async function findStandIn(
   received: Call & Received,
-  scope: CallScope,
+  meant: readonly Meant[],
   parts: Parts,
 ): Promise<StandIn | undefined> {
   const { request } = received
-  const meant = parts.credentials.standIns().flatMap((definition) => {
-    const place = placeOf(definition, request)
-    return place === undefined ? [] : [{ definition, place }]
-  })
-  if (meant.length === 0 || scope.refusal !== undefined || request.upgrade) return undefined
   const proof = parts.identifier.prove(received.arrival, request.headers)
   if (proof) await proof
   const identity = parts.identifier.identify(received.arrival, request.headers)

@@ -2,14 +2,15 @@
 // compiled and takes all of it again.
 
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process'
-import { cpSync, existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { pathToFileURL } from 'node:url'
 
 import t from 'tap'
 
 import { freePort } from '../fixtures/port.ts'
 import { controlSocket } from '../fixtures/control-socket.ts'
+import { sourcesOf } from '../fixtures/loaded-sources.ts'
 import { until } from '../fixtures/scenario.ts'
 
 const ROOT = path.join(import.meta.dirname, '../..')
@@ -118,15 +119,6 @@ void t.test('a start of the build is quick without being another', async (t) => 
     'no translations',
   )
 })
-
-// The modules of packages in a file, from their names on: its own, or those that a build put into it.
-function sourcesOf(url: string): string[] {
-  const file = fileURLToPath(url)
-  const map = `${file}.map`
-  if (!existsSync(map)) return [file.replace(/^.*\/node_modules\//, '')]
-  const { sources }: { sources: string[] } = JSON.parse(readFileSync(map, 'utf8'))
-  return sources.map((source) => source.replace(/^.*\/node_modules\//, ''))
-}
 
 /** What an installed package consists of. */
 function layOut(app: string): void {

@@ -10,6 +10,7 @@ import t from 'tap'
 
 import { freePort } from '../fixtures/port.ts'
 import { controlSocket } from '../fixtures/control-socket.ts'
+import { sourcesOf } from '../fixtures/loaded-sources.ts'
 import { until } from '../fixtures/scenario.ts'
 
 const ENTRY = path.join(import.meta.dirname, '../../bin/sallyport.js')
@@ -64,7 +65,9 @@ void t.test('a start loads no package that it does not need', async (t) => {
   const file = path.join(dir, 'loaded')
   const loaded = (): readonly string[] => readFileSync(file, 'utf8').split('\n')
   const hasLoaded = (name: string): boolean =>
-    loaded().some((url) => url.includes(`/node_modules/${name}/`))
+    loaded()
+      .filter((url) => url.startsWith('file:'))
+      .some((url) => sourcesOf(url).some((source) => source.startsWith(`${name}/`)))
 
   // The first start makes the CA, the later ones have it.
   await stop(await start())
