@@ -22,8 +22,8 @@ export function dialedBy({ localAddress, localPort }: Socket): ClientAddress['di
  * @returns whether it was one
  */
 export function dropIfGone(socket: Socket): boolean {
-  const isUnix = socket.localAddress === undefined
-  if (isUnix || socket.remoteAddress !== undefined) return false
+  // On a unix socket neither is there.
+  if (socket.remoteAddress !== undefined || socket.localAddress === undefined) return false
   socket.on('error', () => undefined)
   socket.destroy()
   return true
