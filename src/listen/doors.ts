@@ -45,6 +45,8 @@ export class Doors {
   readonly #dns: DnsDoor
   readonly #options: DoorsOptions
   readonly #handed: Server[] = []
+  /** Where they listen, once all of them do. */
+  #bound: readonly (AddressInfo | string | null)[] | undefined
   readonly #listeners: Readonly<Record<'socks' | 'http' | 'tls', DoorListener>>
 
   constructor(options: DoorsOptions) {
@@ -69,6 +71,7 @@ export class Doors {
       if (address) await this.#listeners[door].listen(address)
     }
     if (addresses.dns) await this.#dns.listen(addresses.dns)
+    this.#bound = this.addresses()
   }
 
   /** Serves what comes by a listener that was opened elsewhere. */
@@ -91,11 +94,9 @@ export class Doors {
 
   /** What is listened on here, ports that the system chose included; what was handed over may be in another network. */
   addresses(): readonly (AddressInfo | string | null)[] {
-    return [
-      this.proxy.address(),
-      this.#dns.address(),
-      ...Object.values(this.#listeners).map((listener) => listener.address()),
-    ]
+    if (this.#bound !== undefined) return this.#bound
+    const others = Object.values(this.#listeners).map((listener) => listener.address())
+    return [this.proxy.address(), this.#dns.address(), ...others]
   }
 
   /** Takes no new connection and no new call from now on. */

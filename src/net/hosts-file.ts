@@ -1,30 +1,43 @@
-// What the system's own file says of names; read again once the file is another one. Called by `resolve.ts`.
+// What the system's own file says of names; looked at once a second, and read again where it is another one. Called by
+// `resolve.ts`.
 
 import { readFileSync, statSync } from 'node:fs'
 
 import { canonicalAddress } from '../wire/address.ts'
 
+const LOOK_MS = 1000
+
 /** One file in the format of hosts(5). */
 export class HostsFile {
   readonly #file: string
+  readonly #now: () => number
+  #lookedAt = -Infinity
   #version = ''
   #addresses: ReadonlyMap<string, readonly string[]> = new Map()
 
-  constructor(file: string) {
+  /** @param now milliseconds that only grow */
+  constructor(file: string, now: () => number = () => performance.now()) {
     this.#file = file
+    this.#now = now
   }
 
   /** The addresses of a name in lower case, in the file's order; none where there is no file. */
   addressesOf(host: string): readonly string[] {
-    const version = this.#versionNow()
-    if (version !== this.#version) {
-      this.#addresses = this.#read()
-      this.#version = version
+    const now = this.#now()
+    if (now - this.#lookedAt >= LOOK_MS) {
+      this.#lookedAt = now
+      this.#look()
     }
     return this.#addresses.get(host) ?? []
   }
 
-  // A look at the file costs a tenth of reading it, and there is one for every connection.
+  #look(): void {
+    const version = this.#versionNow()
+    if (version === this.#version) return
+    this.#addresses = this.#read()
+    this.#version = version
+  }
+
   #versionNow(): string {
     const stats = statSync(this.#file, { throwIfNoEntry: false, bigint: true })
     return stats === undefined ? '' : `${stats.ino} ${stats.size} ${stats.mtimeNs} ${stats.ctimeNs}`

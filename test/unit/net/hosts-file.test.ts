@@ -34,16 +34,22 @@ void t.test('names have the addresses of all their lines, in normal form', (t) =
 void t.test('a file that is changed, replaced or gone is read as it is', (t) => {
   const dir = t.testdir({ hosts: '192.0.2.1 a.test\n' })
   const file = path.join(dir, 'hosts')
-  const hosts = new HostsFile(file)
+  let now = 0
+  const hosts = new HostsFile(file, () => now)
   t.strictSame(hosts.addressesOf('a.test'), ['192.0.2.1'])
   writeFileSync(file, '192.0.2.2 a.test\n')
+  t.strictSame(hosts.addressesOf('a.test'), ['192.0.2.1'], 'it is not looked at for every call')
+  now += 1000
   t.strictSame(hosts.addressesOf('a.test'), ['192.0.2.2'], 'of the same length')
   writeFileSync(`${file}.new`, '192.0.2.3 a.test\n')
   renameSync(`${file}.new`, file)
+  now += 1000
   t.strictSame(hosts.addressesOf('a.test'), ['192.0.2.3'])
   rmSync(file)
+  now += 1000
   t.strictSame(hosts.addressesOf('a.test'), [])
   writeFileSync(file, '192.0.2.4 a.test\n')
+  now += 1000
   t.strictSame(hosts.addressesOf('a.test'), ['192.0.2.4'])
   t.end()
 })
