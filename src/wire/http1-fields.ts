@@ -25,6 +25,10 @@ const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 // RFC 9110 section 5.5 without obs-fold: visible characters, space, tab, bytes above ASCII.
 // eslint-disable-next-line no-control-regex
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
+// Whole lines with a name and a value each, up to the empty one: what nearly every section is, seen in one look.
+const SOUND_LINES =
+  // eslint-disable-next-line no-control-regex
+  /^(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*\r\n)*\r\n$/
 // A CR or LF that is not the two together; a CR at the very end may yet become them.
 const BARE_LINE_END = /\n|\r(?!$)/
 // How long the names of the framing fields are.
@@ -133,19 +137,27 @@ export class FieldSection {
     const excess = sectionBytes - bytesMax
     const text = bytes.toString('latin1', from, excess > 0 ? Math.max(from, to - excess) : to)
     let at = 0
+    if (!this.#started) {
+      const end = text.indexOf('\r\n')
+      if (end >= 0) {
+        this.#readLine(text, 0, end)
+        at = end + 2
+      }
+    }
+    const isSound = this.#started && SOUND_LINES.test(at === 0 ? text : text.slice(at))
     for (;;) {
       const end = text.indexOf('\r\n', at)
       if (end < 0) break
-      if (end > at || !this.#started) this.#readLine(text, at, end)
+      if (end > at || !this.#started) this.#readLine(text, at, end, isSound)
       at = end + 2
     }
-    this.#checkBegun(text, at)
+    if (!isSound) this.#checkBegun(text, at)
     this.#readBytes += at
     if (excess > 0) throw new EgressError(tooLarge, { bytesMax })
   }
 
-  #readLine(text: string, at: number, end: number): void {
-    if (this.#started) this.#readField(text, at, end)
+  #readLine(text: string, at: number, end: number, isSound = false): void {
+    if (this.#started) this.#readField(text, at, end, isSound)
     else {
       const fault = this.#readStart!(text.slice(at, end))
       if (fault) throw this.#refuse(fault, at)
@@ -153,7 +165,7 @@ export class FieldSection {
     }
   }
 
-  #readField(text: string, at: number, end: number): void {
+  #readField(text: string, at: number, end: number, isSound: boolean): void {
     const colon = text.indexOf(':', at)
     if (colon <= at || colon >= end) throw this.#refuseField(at)
     const name = text.slice(at, colon)
@@ -162,7 +174,7 @@ export class FieldSection {
     while (from < to && isBlank(text.charCodeAt(from))) from += 1
     while (to > from && isBlank(text.charCodeAt(to - 1))) to -= 1
     const value = text.slice(from, to)
-    if (!TOKEN.test(name) || !VALUE.test(value)) throw this.#refuseField(at)
+    if (!isSound && (!TOKEN.test(name) || !VALUE.test(value))) throw this.#refuseField(at)
     // There are parsers to which `chunked` with a tab behind it is another coding.
     if (FRAMING.has(name.length) && text.slice(colon, end).includes('\t')) this.#refuseTab(name, at)
     this.headers.push(name, value)
