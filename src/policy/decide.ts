@@ -248,5 +248,9 @@ function owe(
     dues,
     guarding.map(({ rule }) => rule.dues),
   )
-  return question?.content?.mcp?.kind === 'session' ? oweOfSession(owed, dues) : owed
+  const isSession = question?.content?.mcp?.kind === 'session'
+  // Where no rule asks what is inside, it changes nothing.
+  return isSession && matching.some(({ rule }) => looksInside(rule))
+    ? oweOfSession(owed, dues)
+    : owed
 }

@@ -255,6 +255,14 @@ void t.test('what no rule asks to read changes nothing', (t) => {
     { numRuns: 500 },
   )
   t.ok(unread > 50, `${unread} calls`)
+  const read: Content = { mcp: { kind: 'session', method: 'ping' } }
+  const dataOf = (...keys: readonly string[]): unknown => {
+    const policy = policyOf(keys.map((each, at) => keyed(each, `r${at}`)).join('\n'))
+    const question = asked({ call: 'POST https://a.test/', headers: [], content: read })
+    return 'connect' in question ? undefined : decide(policy, question, MOMENT).obligations.data
+  }
+  t.equal(dataOf('methods: [POST]', 'data: internal'), 'internal')
+  t.equal(dataOf('tools: [a]', 'data: internal'), undefined, 'the lowest class of the session')
   t.end()
 })
 

@@ -327,7 +327,7 @@ void t.test('no text makes the reader of rule files throw', (t) => {
   t.end()
 })
 
-void t.test('a decision is quick with hundreds of rules', (t) => {
+void t.test('of hundreds of rules a decision looks at those of its host', (t) => {
   const many = Array.from(
     { length: 500 },
     (_, at) => `- id: r${at}\n  allow: https://h${at % 100}.test\n  paths: ["/a${at}/*"]`,
@@ -335,14 +335,8 @@ void t.test('a decision is quick with hundreds of rules', (t) => {
   const policy = policyOf(many.join('\n'))
   const question = ask('GET https://h7.test/a107/x')
   if ('connect' in question) throw new Error('no call')
-  const count = 20_000
-  for (let at = 0; at < count; at += 1) decide(policy, question, MOMENT)
-  const startedMs = performance.now()
-  for (let at = 0; at < count; at += 1) decide(policy, question, MOMENT)
-  const eachUs = ((performance.now() - startedMs) * 1000) / count
+  t.equal(policy.inside.index.rulesFor(question.endpoint).allows.length, 5)
   t.equal(decide(policy, question, MOMENT).verdict, 'allow')
-  // An order of magnitude above what is measured on an idle machine.
-  t.ok(eachUs < 5, `${eachUs.toFixed(2)} µs`)
   t.equal(connectTo(policy, 'h7.test:443').mode, 'inspect')
   t.end()
 })

@@ -118,7 +118,17 @@ void t.test(
       const labels = new Set([...text.matchAll(/[{,](\w+)="/g)].map((match) => match[1]))
       t.strictSame(
         labels,
-        new Set(['le', 'verdict', 'reason', 'type', 'outcome', 'name', 'state', 'sink']),
+        new Set([
+          'le',
+          'verdict',
+          'reason',
+          'type',
+          'name',
+          'outcome',
+          'state',
+          'credential',
+          'sink',
+        ]),
       )
     }
     t.match((await metrics.render()).contentType, /^text\/plain/)
