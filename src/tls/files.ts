@@ -96,6 +96,7 @@ export function besideOf(file: string): string {
 }
 
 function writeIfDifferent(file: string, content: string | Buffer): void {
-  if (existsSync(file) && readFileSync(file).equals(Buffer.from(content))) return
-  writeWhole(file, content, { mode: 0o644, isSynced: false })
+  const bytes = typeof content === 'string' ? Buffer.from(content) : content
+  if (existsSync(file) && readFileSync(file).equals(bytes)) return
+  writeWhole(file, bytes, { mode: 0o644, isSynced: false })
 }
