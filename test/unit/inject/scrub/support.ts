@@ -51,8 +51,9 @@ const READERS: readonly [RegExp, (match: readonly string[]) => Buffer | undefine
     },
   ],
   [
-    /&(?:#([0-9]{1,8})|#x([0-9a-f]{1,8})|(amp|lt|gt|quot|apos));/iy,
-    ([, decimal, hex, name]) => {
+    /&(?:#([0-9]{1,8})(?![0-9]);?|#x([0-9a-f]{1,8})(?![0-9a-f]);?|(apos);|(amp|lt|gt|quot);?)/iy,
+    ([, decimal, hex, apostrophe, bare]) => {
+      const name = apostrophe ?? bare
       if (name !== undefined) return plain(NAMED[name.toLowerCase()]!)
       return character(decimal === undefined ? parseInt(hex!, 16) : parseInt(decimal, 10))
     },
