@@ -24,6 +24,9 @@ const NUMBER_DIGITS_MAX = 8
 const SEMICOLON = 0x3b
 const HASH = 0x23
 const LETTER_U = 0x75
+const BRACE = 0x7b
+const BRACE_END = 0x7d
+const CODE_MAX = 0x10ffff
 const LETTER_X = 0x78
 // By their bytes as one number; none begins with another.
 const NAMES: ReadonlyMap<number, number> = new Map(
@@ -35,12 +38,12 @@ const NAMES: ReadonlyMap<number, number> = new Map(
 const NAME_LENGTH_MAX = 4
 /** The only one that HTML does not know without its semicolon. */
 const APOSTROPHE = 0x27
-// What a letter behind a backslash means; 0 where nothing.
-const BEHIND_BACKSLASH = new Uint8Array(256)
-for (const [letter, meant] of ['""', "''", '//', '\\\\', 'b\b', 'f\f', 'n\n', 'r\r', 't\t'].map(
-  (pair) => [pair.charCodeAt(0), pair.charCodeAt(1)] as const,
-))
-  BEHIND_BACKSLASH[letter] = meant
+// What a byte behind a backslash means, all but letters and digits itself; 0 where nothing.
+const BEHIND_BACKSLASH = Uint8Array.from({ length: 256 }, (_, byte) =>
+  /[ -/:-@[-`{-~]/.test(String.fromCharCode(byte)) ? byte : 0,
+)
+for (const pair of ['b\b', 'f\f', 'n\n', 'r\r', 't\t'])
+  BEHIND_BACKSLASH[pair.charCodeAt(0)] = pair.charCodeAt(1)
 
 /** `%41`. */
 const PERCENT: Escaping = {
@@ -48,14 +51,15 @@ const PERCENT: Escaping = {
   read: (bytes, at, to, escape) => readDigits(bytes, at, at + 1, 2, to, escape),
 }
 
-/** `\u0041`, `\x41`, `\/`. */
+/** `\u0041`, `\u{41}`, `\x41`, `\/`. */
 const BACKSLASH: Escaping = {
   marker: 0x5c,
   read(bytes, at, to, escape) {
     escape.size = at + 1 === to ? CUT : NONE
     if (escape.size === CUT) return
     const letter = bytes[at + 1]!
-    if (letter === LETTER_U) readDigits(bytes, at, at + 2, 4, to, escape)
+    if (letter === LETTER_U && bytes[at + 2] === BRACE) readBraced(bytes, at, to, escape)
+    else if (letter === LETTER_U) readDigits(bytes, at, at + 2, 4, to, escape)
     else if (letter === LETTER_X) readDigits(bytes, at, at + 2, 2, to, escape)
     else {
       escape.code = BEHIND_BACKSLASH[letter]!
@@ -103,6 +107,22 @@ function readDigits(
   escape.size = from + digits - at
 }
 
+function readBraced(bytes: Uint8Array, at: number, to: number, escape: Escape): void {
+  const from = at + 3
+  const last = Math.min(to, from + NUMBER_DIGITS_MAX)
+  let code = 0
+  let end = from
+  for (; end < last; end += 1) {
+    const value = digitOf(bytes[end]!)
+    if (value < 0) break
+    code = code * 16 + value
+  }
+  escape.code = code
+  if (end === to) escape.size = CUT
+  else if (bytes[end] === BRACE_END && end > from && code <= CODE_MAX) escape.size = end + 1 - at
+  else escape.size = NONE
+}
+
 function readNumber(
   bytes: Uint8Array,
   at: number,
@@ -126,7 +146,7 @@ function readNumber(
   }
   escape.code = code
   if (end === to && !isLast) escape.size = CUT
-  else if (end > from && code <= 0x10ffff) endEntity(bytes, at, end, to, escape, isLast)
+  else if (end > from && code <= CODE_MAX) endEntity(bytes, at, end, to, escape, isLast)
   else escape.size = NONE
 }
 
