@@ -98,7 +98,7 @@ const bodyOf = (text: string): string =>
   text
     .slice(text.indexOf('\r\n\r\n') + 4)
     .split('\r\n')
-    .filter((_, at) => at % 2 === 1)
+    .filter((_, index) => index % 2 === 1)
     .join('')
 
 scenario(
