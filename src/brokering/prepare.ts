@@ -42,7 +42,9 @@ export async function prepare<C extends Call & Received & Cleared>(
 ): Promise<C & Prepared> {
   const added = await addedTo(call, parts)
   const body = client ? guardBody(call, client, parts, placedInBody(added)) : NO_BODY
-  if (added === undefined || client === undefined) {
+  // Kept only where a refusal may have another value come of it.
+  const mayRepeat = added !== undefined && parts.credentials.mayChange(added.definition.name)
+  if (client === undefined || !mayRepeat) {
     call.prepare(await writeOutgoing(call, added, body, client, parts))
     return call
   }

@@ -14,6 +14,8 @@ import { makeSecret } from './vault.ts'
 
 /** Where the value of one credential comes from. */
 export interface SecretSource {
+  /** Whether it may have another value later. */
+  readonly mayChange: boolean
   /** Gives the value as it is now. @throws credential-unavailable */
   secret(): Promise<Secret>
 }
@@ -60,6 +62,7 @@ export function openSource(
   if (value === undefined && file !== undefined) return new SecretFile(name, file, options)
   let secret: Secret | undefined
   return {
+    mayChange: false,
     secret: async () => {
       if (value === undefined) throw unavailable(name, 'the variable is not set')
       return (secret ??= keepValue(name, value, options))
@@ -68,6 +71,7 @@ export function openSource(
 }
 
 class SecretFile implements SecretSource {
+  readonly mayChange = true
   readonly #name: string
   readonly #file: string
   readonly #options: LocalSourceOptions

@@ -162,6 +162,11 @@ export class CredentialStore {
     return secret
   }
 
+  /** Whether `secretInPlaceOf` may ever give another one. */
+  mayChange(name: string): boolean {
+    return this.#sources.get(name)?.mayChange ?? true
+  }
+
   /** How a credential that is minted stands; undefined where it is on this machine. */
   standing(name: string): LeaseStanding | undefined {
     return this.#leases.standing(name)

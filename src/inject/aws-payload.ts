@@ -45,6 +45,13 @@ export function choosePayload(said: readonly string[], service: string): Payload
   return /^[0-9a-f]{64}$/i.test(text) ? { kind: 'hashed', text } : undefined
 }
 
+/** Whether a body comes in chunks that say their own lengths. */
+export function isInChunks(payload: Payload): boolean {
+  return (
+    payload.kind === 'chunks' || (payload.kind === 'unsigned' && payload.text !== UNSIGNED_PAYLOAD)
+  )
+}
+
 /** The same body, which breaks off before its last bytes where its hash is not what was said. */
 export function proveHash(body: Body, expected: string): Body {
   const hash = createHash('sha256')

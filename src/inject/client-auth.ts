@@ -92,6 +92,19 @@ export function clientAuthOf(brokered: readonly CredentialDefinition[]): ClientA
   return places
 }
 
+const widened = new WeakMap<ReadonlySet<string>, Map<string, ReadonlySet<string>>>()
+
+/** Adds a parameter to some; the same set for the same two. @param parameter a place's: what is made of it is kept */
+export function withParameter(names: ReadonlySet<string>, parameter: string): ReadonlySet<string> {
+  const lower = parameter.toLowerCase()
+  if (names.has(lower)) return names
+  const wider = widened.get(names) ?? new Map<string, ReadonlySet<string>>()
+  widened.set(names, wider)
+  const both = wider.get(lower) ?? new Set([...names, lower])
+  wider.set(lower, both)
+  return both
+}
+
 const loosely = new WeakMap<ReadonlySet<string>, ReadonlyMap<string, string>>()
 
 /**

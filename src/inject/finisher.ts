@@ -35,7 +35,7 @@ export interface Finished {
   readonly path: string
   /** In place of the whole body that was given. */
   readonly body?: Uint8Array
-  /** What the body is sent through, where it was not asked for whole; of the same length, unless `length` says another. */
+  /** What the body is sent through, in place of `body`; of the same length, unless `length` says another. */
   readonly through?: { readonly wrap: (body: Body) => Body; readonly length: number | undefined }
   /** Shown to the upstream by TLS. */
   readonly certificate?: Secret

@@ -12,7 +12,13 @@ import type { AddressPolicy, Obligations } from '../policy/decision.ts'
 import { formatAuthority, type Endpoint } from '../wire/authority.ts'
 import type { RawHeaders } from '../wire/body.ts'
 import { stripHopByHop } from '../wire/headers.ts'
-import { clientAuthOf, matchParameter, NO_CLIENT_AUTH, type ClientAuth } from './client-auth.ts'
+import {
+  clientAuthOf,
+  matchParameter,
+  NO_CLIENT_AUTH,
+  withParameter,
+  type ClientAuth,
+} from './client-auth.ts'
 import { isCookie, isCookieValue, splitCookies } from './cookies.ts'
 import { readHeaderName } from './header-name.ts'
 import { replaceSegment } from './path-segment.ts'
@@ -211,8 +217,7 @@ function writeQuery(
   outcome: Outcome,
 ): string | undefined {
   const parameter = place?.parameter
-  const names =
-    parameter === undefined ? unwanted.query : new Set([...unwanted.query, parameter.toLowerCase()])
+  const names = parameter === undefined ? unwanted.query : withParameter(unwanted.query, parameter)
   const injected =
     place && parameter !== undefined
       ? `${encodeURIComponent(parameter)}=${encodeURIComponent(place.text)}`

@@ -22,7 +22,7 @@ import {
 } from '../wire/sigv4.ts'
 import { givesKeys } from './aws-calls.ts'
 import { signAnew } from './aws-chunked.ts'
-import { choosePayload, proveHash, type Payload } from './aws-payload.ts'
+import { choosePayload, isInChunks, proveHash, type Payload } from './aws-payload.ts'
 import { readClientSignature, SIGNING_PARAMETERS, type ClientSignature } from './aws-signature.ts'
 import { matchParameter } from './client-auth.ts'
 import { readHeaderName } from './header-name.ts'
@@ -38,6 +38,8 @@ interface Plan {
   readonly service: string
   readonly region: string
   readonly payload: Payload
+  /** Whether the body may ask for what only reading it tells, however it is signed. */
+  readonly isRead: boolean
   readonly path: string
   /** Without what the client signed it with. */
   readonly query: string | undefined
@@ -65,7 +67,10 @@ const REGION = /^[a-z]{2,4}(?:-[a-z]+)+-\d{1,2}$/
 
 /** The finisher of `sigv4`. */
 export const awsSigner: Finisher<Signing> = {
-  needsBody: (inject, request) => plan(inject, request).payload.kind === 'whole',
+  needsBody: (inject, request) => {
+    const { payload, isRead } = plan(inject, request)
+    return isRead || payload.kind === 'whole'
+  },
   finish: (inject, request, body, secret) => finish(plan(inject, request), request, body, secret),
 }
 
@@ -91,11 +96,13 @@ function plan(inject: Signing, request: Unfinished): Plan {
   ]
   if (isObjectStore(service) && namesSource(headers, query))
     throw refuse('it copies from a place that no rule has judged')
-  const payload = mayBeAnyService(request)
-    ? { kind: 'whole' as const }
-    : choosePayload(said, service)
-  if (payload === undefined) throw refuse('the client signs its body in a way that is not served')
-  return { client, service, region, payload, path: at < 0 ? path : path.slice(0, at), query }
+  const isRead = mayBeAnyService(request)
+  const payload = choosePayload(said, service)
+  // What stands in chunks is not read as a form.
+  if (payload === undefined || (isRead && isInChunks(payload)))
+    throw refuse('the client signs its body in a way that is not served')
+  const bare = at < 0 ? path : path.slice(0, at)
+  return { client, service, region, payload, isRead, path: bare, query }
 }
 
 function finish(

@@ -3,6 +3,14 @@
 
 import { Buffer } from 'node:buffer'
 
+import {
+  COMPRESSED,
+  CONTROL_BYTES_MAX,
+  FrameHeadReader,
+  OPCODE,
+  type FrameHead,
+} from '../wire/websocket-frame.ts'
+
 /** Why a reader did not read all of it: `encoded` and `malformed` are the end of reading, `too-large` left a message out. */
 export type FramesUnread = 'encoded' | 'malformed' | 'too-large'
 
@@ -19,21 +27,6 @@ export interface FrameReaderOptions {
   readonly onText: (text: string) => void
 }
 
-const HEAD_BYTES_MAX = 14
-const FIN = 0x80
-const COMPRESSED = 0x40
-const RESERVED = 0x70
-const OPCODE = 0x0f
-const MASKED = 0x80
-const LENGTH = 0x7f
-const CONTINUATION = 0x0
-const TEXT = 0x1
-const BINARY = 0x2
-const CLOSE = 0x8
-const PONG = 0xa
-const CONTROL_BYTES_MAX = 125
-const LENGTH_16 = 126
-const LENGTH_64 = 127
 const ROOM_MIN = 1024
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
@@ -41,8 +34,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 /** Reads the frames of one side. @see RFC 6455 section 5.2 */
 export class FrameReader {
   readonly #options: FrameReaderOptions
-  readonly #head: Buffer = Buffer.alloc(HEAD_BYTES_MAX)
-  #headBytes = 0
+  readonly #head = new FrameHeadReader()
   #isOver = false
   #unread: FramesUnread | undefined
   /** Of the frame's payload, yet to come; undefined between frames. */
@@ -81,42 +73,25 @@ export class FrameReader {
   }
 
   #readHead(bytes: Uint8Array, from: number): number {
-    let at = from
-    for (; at < bytes.length; at += 1) {
-      if (this.#headBytes >= this.#headLength()) break
-      this.#head[this.#headBytes] = bytes[at]!
-      this.#headBytes += 1
-    }
-    if (this.#headBytes >= this.#headLength()) this.#beginFrame()
+    const at = this.#head.take(bytes, from)
+    const head = this.#head.next()
+    if (head) this.#beginFrame(head)
     return at
   }
 
-  // As far as it is known: two bytes say the rest.
-  #headLength(): number {
-    if (this.#headBytes < 2) return 2
-    const second = this.#head[1]!
-    const short = second & LENGTH
-    const extended = short === LENGTH_16 ? 2 : short === LENGTH_64 ? 8 : 0
-    return 2 + extended + ((second & MASKED) === 0 ? 0 : 4)
-  }
-
-  #beginFrame(): void {
-    const [first, second] = [this.#head[0]!, this.#head[1]!]
-    const maskAt = this.#headLength() - 4
-    const isMasked = (second & MASKED) !== 0
-    const length = this.#payloadLength(second & LENGTH)
-    this.#headBytes = 0
-    this.#opcode = first & OPCODE
-    this.#isLast = (first & FIN) !== 0
-    if ((first & RESERVED) !== 0) {
-      this.stop((first & RESERVED) === COMPRESSED ? 'encoded' : 'malformed')
+  #beginFrame({ isLast, reserved, opcode, mask, length }: FrameHead): void {
+    this.#opcode = opcode
+    this.#isLast = isLast
+    if (reserved !== 0) {
+      this.stop(reserved === COMPRESSED ? 'encoded' : 'malformed')
       return
     }
+    const isMasked = mask !== undefined
     if (isMasked !== (this.#options.from === 'client') || length === undefined) {
       this.stop('malformed')
       return
     }
-    this.#mask = isMasked ? Buffer.from(this.#head.subarray(maskAt, maskAt + 4)) : undefined
+    this.#mask = mask
     this.#maskAt = 0
     if (!this.#mayFollow(length)) {
       this.stop('malformed')
@@ -126,24 +101,12 @@ export class FrameReader {
     if (length === 0) this.#endFrame()
   }
 
-  // Undefined where it is longer than anybody can count, or written longer than it has to be.
-  #payloadLength(short: number): number | undefined {
-    if (short < LENGTH_16) return short
-    if (short === LENGTH_16) {
-      const length = this.#head.readUInt16BE(2)
-      return length < LENGTH_16 ? undefined : length
-    }
-    const length = this.#head.readBigUInt64BE(2)
-    return length > 0xffffn && length <= BigInt(Number.MAX_SAFE_INTEGER)
-      ? Number(length)
-      : undefined
-  }
-
   #mayFollow(length: number): boolean {
     const opcode = this.#opcode
-    if (opcode >= CLOSE) return opcode <= PONG && this.#isLast && length <= CONTROL_BYTES_MAX
-    if (opcode === CONTINUATION) return this.#message !== 0
-    if (opcode > BINARY || this.#message !== 0) return false
+    if (opcode >= OPCODE.close)
+      return opcode <= OPCODE.pong && this.#isLast && length <= CONTROL_BYTES_MAX
+    if (opcode === OPCODE.continuation) return this.#message !== 0
+    if (opcode > OPCODE.binary || this.#message !== 0) return false
     this.#message = opcode
     return true
   }
@@ -151,7 +114,7 @@ export class FrameReader {
   #readPayload(bytes: Uint8Array, at: number): number {
     const left = this.#left ?? 0
     const end = Math.min(bytes.length, at + left)
-    if (this.#opcode < CLOSE && this.#message === TEXT && !this.#isLeftOut)
+    if (this.#opcode < OPCODE.close && this.#message === OPCODE.text && !this.#isLeftOut)
       this.#keep(bytes.subarray(at, end))
     this.#left = left - (end - at)
     if (this.#left === 0) this.#endFrame()
@@ -189,12 +152,12 @@ export class FrameReader {
 
   #endFrame(): void {
     this.#left = undefined
-    if (this.#opcode === CLOSE) this.stop()
-    else if (this.#opcode < CLOSE && this.#isLast) this.#endMessage()
+    if (this.#opcode === OPCODE.close) this.stop()
+    else if (this.#opcode < OPCODE.close && this.#isLast) this.#endMessage()
   }
 
   #endMessage(): void {
-    const isRead = this.#message === TEXT && !this.#isLeftOut
+    const isRead = this.#message === OPCODE.text && !this.#isLeftOut
     this.#message = 0
     this.#isLeftOut = false
     if (!isRead) return

@@ -14,8 +14,8 @@ export interface Escape {
 export interface Escaping {
   /** The byte that begins every escape. */
   readonly marker: number
-  /** Reads what begins at a marker. */
-  read(bytes: Uint8Array, at: number, to: number, escape: Escape): void
+  /** Reads what begins at a marker. @param isLast nothing comes behind `to` */
+  read(bytes: Uint8Array, at: number, to: number, escape: Escape, isLast: boolean): void
 }
 
 const NONE = 0
@@ -24,21 +24,26 @@ const NUMBER_DIGITS_MAX = 8
 const SEMICOLON = 0x3b
 const HASH = 0x23
 const LETTER_U = 0x75
+const BRACE = 0x7b
+const BRACE_END = 0x7d
+const CODE_MAX = 0x10ffff
 const LETTER_X = 0x78
-// By their bytes as one number.
+// By their bytes as one number; none begins with another.
 const NAMES: ReadonlyMap<number, number> = new Map(
-  ['&amp;', '<lt;', '>gt;', '"quot;', "'apos;"].map((pair) => [
+  ['&amp', '<lt', '>gt', '"quot', "'apos"].map((pair) => [
     Number(`0x${Buffer.from(pair.slice(1)).toString('hex')}`),
     pair.charCodeAt(0),
   ]),
 )
-const NAME_LENGTH_MAX = 5
-// What a letter behind a backslash means; 0 where nothing.
-const BEHIND_BACKSLASH = new Uint8Array(256)
-for (const [letter, meant] of ['""', "''", '//', '\\\\', 'b\b', 'f\f', 'n\n', 'r\r', 't\t'].map(
-  (pair) => [pair.charCodeAt(0), pair.charCodeAt(1)] as const,
-))
-  BEHIND_BACKSLASH[letter] = meant
+const NAME_LENGTH_MAX = 4
+/** The only one that HTML does not know without its semicolon. */
+const APOSTROPHE = 0x27
+// What a byte behind a backslash means, all but letters and digits itself; 0 where nothing.
+const BEHIND_BACKSLASH = Uint8Array.from({ length: 256 }, (_, byte) =>
+  /[ -/:-@[-`{-~]/.test(String.fromCharCode(byte)) ? byte : 0,
+)
+for (const pair of ['b\b', 'f\f', 'n\n', 'r\r', 't\t'])
+  BEHIND_BACKSLASH[pair.charCodeAt(0)] = pair.charCodeAt(1)
 
 /** `%41`. */
 const PERCENT: Escaping = {
@@ -46,14 +51,15 @@ const PERCENT: Escaping = {
   read: (bytes, at, to, escape) => readDigits(bytes, at, at + 1, 2, to, escape),
 }
 
-/** `\u0041`, `\x41`, `\/`. */
+/** `\u0041`, `\u{41}`, `\x41`, `\/`. */
 const BACKSLASH: Escaping = {
   marker: 0x5c,
   read(bytes, at, to, escape) {
     escape.size = at + 1 === to ? CUT : NONE
     if (escape.size === CUT) return
     const letter = bytes[at + 1]!
-    if (letter === LETTER_U) readDigits(bytes, at, at + 2, 4, to, escape)
+    if (letter === LETTER_U && bytes[at + 2] === BRACE) readBraced(bytes, at, to, escape)
+    else if (letter === LETTER_U) readDigits(bytes, at, at + 2, 4, to, escape)
     else if (letter === LETTER_X) readDigits(bytes, at, at + 2, 2, to, escape)
     else {
       escape.code = BEHIND_BACKSLASH[letter]!
@@ -62,14 +68,14 @@ const BACKSLASH: Escaping = {
   },
 }
 
-/** `&quot;`, `&#65;`, `&#x41;`. */
+/** `&quot;`, `&#65;`, `&#x41;`; without the semicolon, as browsers bear it, too. */
 const ENTITY: Escaping = {
   marker: 0x26,
-  read(bytes, at, to, escape) {
+  read(bytes, at, to, escape, isLast) {
     escape.size = at + 1 === to ? CUT : NONE
     if (escape.size === CUT) return
-    if (bytes[at + 1] === HASH) readNumber(bytes, at, to, escape)
-    else readName(bytes, at, to, escape)
+    if (bytes[at + 1] === HASH) readNumber(bytes, at, to, escape, isLast)
+    else readName(bytes, at, to, escape, isLast)
   },
 }
 
@@ -101,47 +107,88 @@ function readDigits(
   escape.size = from + digits - at
 }
 
-function readNumber(bytes: Uint8Array, at: number, to: number, escape: Escape): void {
-  const isHex = at + 2 < to && (bytes[at + 2]! | 0x20) === LETTER_X
-  const from = at + (isHex ? 3 : 2)
+function readBraced(bytes: Uint8Array, at: number, to: number, escape: Escape): void {
+  const from = at + 3
+  const last = Math.min(to, from + NUMBER_DIGITS_MAX)
   let code = 0
-  for (let digit = from; digit <= from + NUMBER_DIGITS_MAX; digit += 1) {
-    if (digit >= to) {
-      escape.size = CUT
-      return
-    }
-    const byte = bytes[digit]!
-    const value = byte === SEMICOLON ? -1 : digitOf(byte)
-    if (value < 0 || value > (isHex ? 15 : 9)) {
-      const isWhole = byte === SEMICOLON && digit > from && code <= 0x10ffff
-      escape.code = code
-      escape.size = isWhole ? digit + 1 - at : NONE
-      return
-    }
-    code = code * (isHex ? 16 : 10) + value
+  let end = from
+  for (; end < last; end += 1) {
+    const value = digitOf(bytes[end]!)
+    if (value < 0) break
+    code = code * 16 + value
   }
-  escape.size = NONE
+  escape.code = code
+  if (end === to) escape.size = CUT
+  else if (bytes[end] === BRACE_END && end > from && code <= CODE_MAX) escape.size = end + 1 - at
+  else escape.size = NONE
 }
 
-function readName(bytes: Uint8Array, at: number, to: number, escape: Escape): void {
+function readNumber(
+  bytes: Uint8Array,
+  at: number,
+  to: number,
+  escape: Escape,
+  isLast: boolean,
+): void {
+  const isHex = at + 2 < to && (bytes[at + 2]! | 0x20) === LETTER_X
+  const base = isHex ? 16 : 10
+  const from = at + (isHex ? 3 : 2)
+  let code = 0
+  let end = from
+  for (; end < to; end += 1) {
+    const value = digitOf(bytes[end]!)
+    if (value < 0 || value >= base) break
+    code = code * base + value
+    if (end - from === NUMBER_DIGITS_MAX) {
+      escape.size = NONE
+      return
+    }
+  }
+  escape.code = code
+  if (end === to && !isLast) escape.size = CUT
+  else if (end > from && code <= CODE_MAX) endEntity(bytes, at, end, to, escape, isLast)
+  else escape.size = NONE
+}
+
+function readName(
+  bytes: Uint8Array,
+  at: number,
+  to: number,
+  escape: Escape,
+  isLast: boolean,
+): void {
   let name = 0
   for (let letter = at + 1; letter <= at + NAME_LENGTH_MAX; letter += 1) {
     if (letter >= to) {
       escape.size = CUT
       return
     }
-    const byte = bytes[letter]!
-    const lower = byte | 0x20
-    if (byte === SEMICOLON) {
-      const code = NAMES.get(name * 256 + byte)
-      escape.code = code ?? 0
-      escape.size = code === undefined ? NONE : letter + 1 - at
-      return
-    }
+    const lower = bytes[letter]! | 0x20
     if (lower < 0x61 || lower > 0x7a) break
     name = name * 256 + lower
+    const code = NAMES.get(name)
+    if (code !== undefined) {
+      escape.code = code
+      endEntity(bytes, at, letter + 1, to, escape, isLast)
+      return
+    }
   }
   escape.size = NONE
+}
+
+// With its semicolon, where there is one.
+function endEntity(
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  to: number,
+  escape: Escape,
+  isLast: boolean,
+): void {
+  const isEnded = end < to && bytes[end] === SEMICOLON
+  if (end === to && !isLast) escape.size = CUT
+  else if (isEnded) escape.size = end + 1 - at
+  else escape.size = escape.code === APOSTROPHE && bytes[at + 1] !== HASH ? NONE : end - at
 }
 
 function digitOf(byte: number): number {

@@ -2,31 +2,25 @@
 // that has one is not passed on. Lengths stay, so frames do. Made by `brokering/upgrade.ts`, one an upgraded connection.
 
 import { EgressError } from '../../errors.ts'
+import {
+  CONTROL_BYTES_MAX,
+  FrameHeadReader,
+  OPCODE,
+  type FrameHead,
+} from '../../wire/websocket-frame.ts'
 import { Scrubber } from './scrubber.ts'
 import type { Watch } from './watch.ts'
 
-const FIN = 0x80
-const RESERVED = 0x70
-const OPCODE = 0x0f
-const MASKED = 0x80
-const LENGTH = 0x7f
-const LENGTH_16 = 126
-const LENGTH_64 = 127
-const CONTINUATION = 0x0
-const TEXT = 0x1
-const BINARY = 0x2
-const CONTROL = 0x8
-const CONTROL_BYTES_MAX = 125
-const HEAD_BYTES_MAX = 10
 /** Bytes that wait behind a text that may have begun a value. */
 const WAITING_BYTES_MAX = 64 * 1024
+/** What a piece that waits takes beside its bytes. */
+const WAITING_PIECE_BYTES = 10
 
 /** Looks through the frames of a server. @see RFC 6455 section 5.2 */
 export class FrameScrubber {
   readonly #watch: Watch
   #scrubber: Scrubber | undefined
-  readonly #head: Buffer = Buffer.alloc(HEAD_BYTES_MAX)
-  #headBytes = 0
+  readonly #head = new FrameHeadReader()
   /** Of the frame's payload, yet to come; undefined between frames. */
   #left: number | undefined
   #isLast = false
@@ -54,50 +48,29 @@ export class FrameScrubber {
   }
 
   #readHead(bytes: Uint8Array, from: number): number {
-    let at = from
-    for (; at < bytes.length && this.#headBytes < this.#headLength(); at += 1) {
-      this.#head[this.#headBytes] = bytes[at]!
-      this.#headBytes += 1
-    }
-    if (this.#headBytes >= this.#headLength()) this.#beginFrame()
+    const at = this.#head.take(bytes, from)
+    const head = this.#head.next()
+    if (head) this.#beginFrame(head)
     return at
   }
 
-  // As far as it is known: two bytes say the rest.
-  #headLength(): number {
-    if (this.#headBytes < 2) return 2
-    const short = this.#head[1]! & LENGTH
-    return short < LENGTH_16 ? 2 : short === LENGTH_64 ? 10 : 4
-  }
-
-  #beginFrame(): void {
-    const head = Buffer.from(this.#head.subarray(0, this.#headBytes))
-    const opcode = head[0]! & OPCODE
-    const short = head[1]! & LENGTH
-    const length =
-      short < LENGTH_16
-        ? short
-        : short === LENGTH_16
-          ? head.readUInt16BE(2)
-          : Number(head.readBigUInt64BE(2))
-    this.#headBytes = 0
-    this.#isLast = (head[0]! & FIN) !== 0
+  #beginFrame({ bytes, isLast, reserved, opcode, mask, length }: FrameHead): void {
+    this.#isLast = isLast
     // No extension was offered, and a server masks nothing.
-    if ((head[0]! & RESERVED) !== 0 || (head[1]! & MASKED) !== 0) throw malformed()
-    if (!Number.isSafeInteger(length)) throw malformed()
-    if (opcode >= CONTROL) {
-      if (length > CONTROL_BYTES_MAX || !this.#isLast) throw malformed()
+    if (reserved !== 0 || mask !== undefined || length === undefined) throw malformed()
+    if (opcode >= OPCODE.close) {
+      if (length > CONTROL_BYTES_MAX || !isLast) throw malformed()
       this.#control = []
     } else this.#beginData(opcode)
-    this.#enqueue(head)
+    this.#enqueue(bytes)
     this.#left = length
     if (length === 0) this.#endFrame()
   }
 
   #beginData(opcode: number): void {
-    if ((opcode === CONTINUATION) !== (this.#message !== undefined)) throw malformed()
-    if (opcode === CONTINUATION) return
-    if (opcode !== TEXT && opcode !== BINARY) throw malformed()
+    if ((opcode === OPCODE.continuation) !== (this.#message !== undefined)) throw malformed()
+    if (opcode === OPCODE.continuation) return
+    if (opcode !== OPCODE.text && opcode !== OPCODE.binary) throw malformed()
     this.#message = opcode
     this.#scrubber = new Scrubber(this.#watch.finder(), (credential) => this.#find(credential))
   }
@@ -135,7 +108,7 @@ export class FrameScrubber {
 
   #find(credential: string): void {
     this.#watch.onFound(credential, 'message')
-    if (this.#message === BINARY)
+    if (this.#message === OPCODE.binary)
       throw new EgressError('credential-echoed', { credential, place: 'message' })
   }
 
@@ -152,8 +125,7 @@ export class FrameScrubber {
       return
     }
     this.#queue.push(bytes)
-    // What an empty frame takes beside its bytes.
-    this.#waitingBytes += bytes.length + HEAD_BYTES_MAX
+    this.#waitingBytes += bytes.length + WAITING_PIECE_BYTES
     if (this.#waitingBytes > WAITING_BYTES_MAX) throw malformed()
   }
 
@@ -170,7 +142,7 @@ export class FrameScrubber {
         }
       } else {
         this.#outs.push(next)
-        this.#waitingBytes -= next.length + HEAD_BYTES_MAX
+        this.#waitingBytes -= next.length + WAITING_PIECE_BYTES
       }
       this.#queue.shift()
     }

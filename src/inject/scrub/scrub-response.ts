@@ -25,7 +25,9 @@ const OF_CODED: ReadonlySet<string> = new Set([
   'digest',
   'repr-digest',
   'accept-ranges',
+  'x-goog-hash',
 ])
+const CHECKSUM_OF_AWS = 'x-amz-checksum-'
 const PARTIAL = 206
 
 /**
@@ -108,7 +110,7 @@ function decodedHead(headers: RawHeaders): RawHeaders {
     const name = headers[at]!
     const value = headers[at + 1]!
     const lower = name.toLowerCase()
-    if (OF_CODED.has(lower)) continue
+    if (OF_CODED.has(lower) || lower.startsWith(CHECKSUM_OF_AWS)) continue
     // The same content, not the same bytes (RFC 9110 section 8.8.1).
     kept.push(name, lower === 'etag' && !value.startsWith('W/') ? `W/${value}` : value)
   }

@@ -56,7 +56,7 @@ export function readWindow(
     for (; at < end; at += 1, length += 1) out[length] = bytes[at]!
     if (isFar) return { bytes: out, length, end, isOpen: false }
     if (at === to) return { bytes: out, length, end: to, isOpen: true }
-    escaping.read(bytes, at, to, escape)
+    escaping.read(bytes, at, to, escape, isLast)
     if (escape.size < 0 && !isLast) return { bytes: out, length, end: at, isOpen: true }
     begin(length, at)
     if (escape.size > 0) {

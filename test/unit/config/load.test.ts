@@ -440,6 +440,24 @@ void t.test('a credential has one source, one place and hosts of its own', (t) =
   t.end()
 })
 
+void t.test('two credentials that sign for AWS need variables of their own', (t) => {
+  const second = (placeholder: string): string => `credentials:
+  one: { source: { env: A }, inject: { sigv4: {} }, hosts: [s3.amazonaws.com] }
+  two: { source: { env: B }, inject: { sigv4: {} }, hosts: [sqs.eu-west-1.amazonaws.com]${placeholder} }`
+  t.match(found(second('')), [
+    /^3:.*conflict .*`one` and `two` .*AWS_ACCESS_KEY_ID/,
+    /^3:.*conflict .*`one` and `two` .*AWS_SECRET_ACCESS_KEY/,
+    /^3:.*conflict .*`one` and `two` .*AWS_SESSION_TOKEN/,
+  ])
+  const parts = (...envs: readonly string[]): string =>
+    `, placeholder: { parts: { accessKeyId: { env: ${envs[0]} }, secretAccessKey: { env: ${envs[1]} }, sessionToken: { env: ${envs[2]} } } }`
+  t.match(found(second(parts('B_KEY_ID', 'B_SECRET', 'AWS_SESSION_TOKEN'))), [
+    /^3:.*conflict .*AWS_SESSION_TOKEN/,
+  ])
+  t.ok(loaded(second(parts('B_KEY_ID', 'B_SECRET', 'B_SESSION'))))
+  t.end()
+})
+
 void t.test('places beyond a header are read as they are written', (t) => {
   const read = (inject: string): unknown =>
     loaded(`credentials: { a: { source: { env: A }, inject: ${inject}, hosts: [a.test] } }`)

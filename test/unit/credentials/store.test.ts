@@ -4,6 +4,7 @@ import t from 'tap'
 
 import { derivePlaceholder } from '../../../src/credentials/placeholder.ts'
 import { reveal } from '../../../src/credentials/reveal.ts'
+import type { LocalSource } from '../../../src/credentials/source-definition.ts'
 import { CredentialStore } from '../../../src/credentials/store.ts'
 import { DEFAULT_LIMITS } from '../../../src/limits.ts'
 import { ALL, BEARER, CANARY, define, makeStore, QUERY, reasonOf, TASK } from '../inject/support.ts'
@@ -105,6 +106,20 @@ void t.test('a credential without a value refuses its calls, and the others go o
   )
   t.equal(await reasonOf(() => store.secret('query')), 'credential-unavailable')
   t.equal((await store.secret('bearer')).name, 'bearer')
+})
+
+void t.test('only a variable has the value that it had', (t) => {
+  const mayChange = (from: LocalSource, environment: Record<string, string>): boolean =>
+    makeStore(
+      [define({ kind: 'bearer' }, { source: { kind: 'local', from, format: 'text' } })],
+      environment,
+    ).mayChange('bearer')
+  t.equal(mayChange({ env: 'CANARY' }, { CANARY }), false)
+  t.equal(mayChange({ env: 'CANARY' }, {}), false, 'nor will one that is not set have any')
+  t.equal(mayChange({ env: 'CANARY' }, { CANARY_FILE: '/nowhere' }), true)
+  t.equal(mayChange({ file: '/nowhere' }, {}), true)
+  t.equal(makeStore([]).mayChange('minted'), true)
+  t.end()
 })
 
 void t.test('I3: a store that was used prints no value', async (t) => {

@@ -2,7 +2,12 @@ import { readFileSync } from 'node:fs'
 
 import t from 'tap'
 
-import { CLIENT_AUTH_HEADERS, CLIENT_AUTH_QUERY } from '../../../src/inject/client-auth.ts'
+import {
+  CLIENT_AUTH_HEADERS,
+  CLIENT_AUTH_QUERY,
+  NO_CLIENT_AUTH,
+  withParameter,
+} from '../../../src/inject/client-auth.ts'
 import { BEARER, prepare } from './support.ts'
 
 void t.test('docs/credentials.md lists what is dropped, no more and no less', (t) => {
@@ -46,5 +51,17 @@ void t.test('R22: names of parameters are matched as frameworks read them', (t) 
   for (const name of ['api.key', 'api_key[]', '+api_key', '%2561pi_key', 'x_amz_signature'])
     t.equal(prepare({ query: `a=1&${name}=own`, brokered: [BEARER] }).path, '/?a=1', name)
   t.equal(prepare({ query: 'apikeys=1', brokered: [BEARER] }).path, '/?apikeys=1')
+  t.end()
+})
+
+void t.test('the names of a place are one set, so that how they are read is kept', (t) => {
+  const names = new Set(['token'])
+  t.equal(withParameter(names, 'Token'), names)
+  const both = withParameter(names, 'Key')
+  t.strictSame([...both], ['token', 'key'])
+  t.equal(withParameter(names, 'key'), both)
+  t.not(withParameter(names, 'sig'), both)
+  t.strictSame([...withParameter(NO_CLIENT_AUTH.query, 'key')], ['key'])
+  t.equal(names.size, 1)
   t.end()
 })

@@ -91,6 +91,7 @@ void t.test('a binary message with a value, and what cannot be read, is refused'
     ['a text within a text', Buffer.concat([frame(TEXT, 'x'), frame(TEXT, 'x')])],
     ['no beginning', frame(FIN, 'x')],
     ['an unknown kind', frame(FIN | 5, 'x')],
+    ['a length longer than it has to be', Buffer.from([FIN | TEXT, 126, 0, 1, 0x78])],
     ['a long ping', frame(FIN | PING, Buffer.alloc(126))],
     [
       'pings without end behind what may be a value',

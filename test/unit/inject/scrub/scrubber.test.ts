@@ -56,6 +56,7 @@ const VALUES = [
   'abcabcabcabcabcabcabc',
   'abcabcabcabcabcabcabcabcX',
   '%41%42%43%44%45%46%47',
+  'a&b<c>d"e\'f&lt;g&',
   '\\\\u0041&amp;&quot;\\n',
   'with space + plus - and_/',
 ]
@@ -63,15 +64,24 @@ const sought = finderFor(...VALUES)
 
 // A text with each byte escaped or not as it comes.
 const mixed = (text: string): fc.Arbitrary<string> =>
-  fc.array(fc.nat(5), { minLength: text.length, maxLength: text.length }).map((ways) =>
+  fc.array(fc.nat(8), { minLength: text.length, maxLength: text.length }).map((ways) =>
     Array.from(text, (one, at) => {
       const hex = one.charCodeAt(0).toString(16).padStart(2, '0')
-      return [one, `%${hex}`, `\\u00${hex}`, `&#x${hex};`, one, one][ways[at]!]!
+      return [
+        one,
+        `%${hex}`,
+        `\\u00${hex}`,
+        `&#x${hex};`,
+        `&#x${hex}`,
+        `&#${one.charCodeAt(0)}`,
+        one,
+        one,
+      ][ways[at]!]!
     }).join(''),
   )
 const oneWay = (text: string): fc.Arbitrary<string> =>
   fc
-    .tuple(fc.nat(3), fc.array(fc.boolean(), { minLength: text.length, maxLength: text.length }))
+    .tuple(fc.nat(5), fc.array(fc.boolean(), { minLength: text.length, maxLength: text.length }))
     .map(([way, picks]) =>
       Array.from(text, (one, at) => {
         const hex = one.charCodeAt(0).toString(16).padStart(2, '0')
@@ -80,6 +90,8 @@ const oneWay = (text: string): fc.Arbitrary<string> =>
           `\\u00${hex}`,
           `&#x${hex};`,
           `&#${one.charCodeAt(0)};`,
+          `&#x${hex}`,
+          `&#${one.charCodeAt(0)}`,
         ]
         return picks[at] === true && one.charCodeAt(0) < 0x80 ? escaped[way]! : one
       }).join(''),
@@ -91,7 +103,10 @@ const piece = fc.oneof(
   fc.constantFrom(...encodings).chain((text) => fc.nat(text.length).map((at) => text.slice(at))),
   fc.constantFrom(...VALUES).chain(oneWay),
   fc.constantFrom(...VALUES, ...encodings).chain(mixed),
-  fc.string({ unit: fc.constantFrom(...Array.from('%\\&u0041x;#aAbc é')), maxLength: 12 }),
+  fc.string({
+    unit: fc.constantFrom(...Array.from('%\\&u0041x;#aAbcltgmpquo{} é')),
+    maxLength: 12,
+  }),
   fc.string({ unit: 'binary', maxLength: 200 }),
 )
 
@@ -118,5 +133,31 @@ void t.test('what the slow reading masks is masked, and nothing else, however it
     ),
     { numRuns: Number(process.env['FUZZ_RUNS'] ?? 3000) },
   )
+  t.end()
+})
+
+void t.test('entities are read without their semicolons where browsers read them so', (t) => {
+  const meant = 'a"b<c>d&e\'f-canary-5b1f0d'
+  const sees = (text: string): boolean => {
+    const bytes = Buffer.from(text)
+    const outs = Array.from({ length: bytes.length + 1 }, (_, at) =>
+      scrub(cutAt(bytes, [at]), finderFor(meant)).toString('latin1'),
+    )
+    const all = new Set([
+      ...outs,
+      scrub(cutAt(bytes, [...bytes.keys()]), finderFor(meant)).toString('latin1'),
+    ])
+    t.equal(all.size, 1, `${text}, however it is cut`)
+    return [...all][0] !== bytes.toString('latin1')
+  }
+  const written = (quot: string, lt: string, gt: string, amp: string, apos: string): string =>
+    `a${quot}b${lt}c${gt}d${amp}e${apos}f-canary-5b1f0d`
+  t.ok(sees(written('&quot', '&lt', '&gt', '&amp', '&#39;')))
+  t.ok(sees(written('&QUOT', '&LT;', '&gt', '&AMP', '&apos;')))
+  t.ok(sees(written('&#34;', '&#60', '&#62', '&#38', '&#x27;')), 'no digit stands behind them')
+  t.ok(sees(`a&#34;b<c>d&e'f-canary-5b1f0&#100`), 'at the end')
+  t.ok(sees(`a&#34;b<c>d&e'f-canary-5b1f0&#x64`))
+  t.notOk(sees(written('&quot', '&lt', '&gt', '&amp', '&apos')), '&apos needs its own')
+  t.notOk(sees(written('&#34', '&#x3c', '&#62', '&#38', '&#39')), '&#x3cc is another character')
   t.end()
 })

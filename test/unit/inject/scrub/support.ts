@@ -24,10 +24,6 @@ const LETTERS: Readonly<Record<string, string>> = {
   n: '\n',
   r: '\r',
   t: '\t',
-  '/': '/',
-  '"': '"',
-  "'": "'",
-  '\\': '\\',
 }
 const plain = (text: string): Buffer => Buffer.from(text, 'latin1')
 const character = (code: number): Buffer | undefined => {
@@ -40,19 +36,19 @@ const character = (code: number): Buffer | undefined => {
 const READERS: readonly [RegExp, (match: readonly string[]) => Buffer | undefined][] = [
   [/%([0-9a-f]{2})/iy, ([, hex]) => Buffer.from(hex!, 'hex')],
   [
-    /\\(?:u([0-9a-f]{4})|x([0-9a-f]{2})|([bfnrt/"'\\]))/iy,
-    ([, unit, byte, letter]) => {
-      if (unit !== undefined) return character(parseInt(unit, 16))
-      return byte === undefined
-        ? LETTERS[letter!] === undefined
-          ? undefined
-          : plain(LETTERS[letter!]!)
-        : Buffer.from(byte, 'hex')
+    /\\(?:u([0-9a-f]{4})|u\{([0-9a-f]{1,8})\}|x([0-9a-f]{2})|([bfnrt])|([ -/:-@[-`{-~]))/iy,
+    ([, unit, braced, byte, letter, itself]) => {
+      const code = unit ?? braced
+      if (code !== undefined) return character(parseInt(code, 16))
+      if (byte !== undefined) return Buffer.from(byte, 'hex')
+      const meant = itself ?? LETTERS[letter!]
+      return meant === undefined ? undefined : plain(meant)
     },
   ],
   [
-    /&(?:#([0-9]{1,8})|#x([0-9a-f]{1,8})|(amp|lt|gt|quot|apos));/iy,
-    ([, decimal, hex, name]) => {
+    /&(?:#([0-9]{1,8})(?![0-9]);?|#x([0-9a-f]{1,8})(?![0-9a-f]);?|(apos);|(amp|lt|gt|quot);?)/iy,
+    ([, decimal, hex, apostrophe, bare]) => {
+      const name = apostrophe ?? bare
       if (name !== undefined) return plain(NAMED[name.toLowerCase()]!)
       return character(decimal === undefined ? parseInt(hex!, 16) : parseInt(decimal, 10))
     },
