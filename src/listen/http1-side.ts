@@ -116,7 +116,6 @@ export class Http1Side implements ClientSide, PieceWriter {
     const { body } = response
     const framing = this.#framingOf(response)
     let before = formatResponseHead(this.#outgoing(response, framing))
-    this.#isHeadSent = true
     const isChunked = framing.kind === 'chunked' && body.length !== 0
     let chunk = body.read()
     for (;;) {
@@ -158,7 +157,6 @@ export class Http1Side implements ClientSide, PieceWriter {
       if (!this.#isDone) socket.destroy()
       return false
     }
-    this.#isHeadSent = true
     if (!this.endsConnection) this.#connection.readBody()
     if (!this.isBodyRead) this.endsConnection = true
     const { status, statusText, headers, body } = makeAnswer(reason, call)
@@ -235,6 +233,8 @@ export class Http1Side implements ClientSide, PieceWriter {
   /** Writes a piece of the response; text is latin1. @returns false where the next piece should wait */
   write(piece: Uint8Array | string): boolean {
     const { socket } = this.#connection
+    // What breaks off before that can still be told.
+    this.#isHeadSent = true
     return typeof piece === 'string' ? socket.write(piece, 'latin1') : socket.write(piece)
   }
 

@@ -540,6 +540,8 @@ void t.test('upstreams that speak no sound HTTP', async (t) => {
     '/length-list': 'HTTP/1.1 200 OK\r\nContent-Length: 4, 5\r\n\r\nabcde',
     '/signed-length': 'HTTP/1.1 200 OK\r\nContent-Length: +4\r\n\r\nabcd',
     '/coding': 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, gzip\r\n\r\nabcd',
+    // What is wrong with a body that comes with its head is known before anything is sent.
+    '/chunk': 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n',
     '/garbage': 'SSH-2.0-OpenSSH_9.2\r\n\r\n',
     '/no-status': 'HTTP/1.1 OK\r\n\r\n',
     '/other-version': 'HTTP/3.0 200 OK\r\nContent-Length: 0\r\n\r\n',
