@@ -111,7 +111,7 @@ export class Revoker {
 
   // What takes it back is shown to whoever gave it, and to nobody else.
   #wayBack({ owed }: Debt): Asked | string {
-    if (owed.phase === 'minting') return 'the sidecar ended while it was minted: it may exist'
+    if (owed.phase === 'minting') return 'nobody heard what came of asking for it: it may exist'
     if (owed.sealed === undefined) return 'its provider cannot take it back'
     const known = this.#known.get(owed.credential)
     if (known === undefined) return 'its credential is not configured any more'

@@ -2,7 +2,7 @@
 // opened with an operator's permit. Follows no redirect and heeds no proxy variable. Undici is loaded by the first request:
 // few sidecars have an HTTP sink. Made by `config/`.
 
-import type { Client, Dispatcher } from 'undici'
+import type { Dispatcher } from 'undici'
 
 import { EgressError } from '../errors.ts'
 import type { Limits } from '../limits.ts'
@@ -18,6 +18,8 @@ interface ClientBounds {
   readonly bodyBytesMax?: number
   /** What this side shows and trusts by TLS. */
   readonly tlsClient?: TlsClient
+  /** Requests at once, each over a connection of its own; more wait. By default one. */
+  readonly connectionsMax?: number
 }
 
 /** What one request says besides where it goes. */
@@ -33,13 +35,13 @@ interface OperatorRequest {
 /** Of a body that nobody asked for so much is read for the connection's sake. */
 const DROPPED_BYTES_MAX = 128 * 1024
 
-/** Asks one URL over a connection of its own. */
+/** Asks one URL over connections of its own. */
 class OperatorClient {
   readonly #dialer: Dialer
   readonly #permit: OperatorPermit
   readonly #path: string
   readonly #bounds: ClientBounds
-  #client: Promise<Client> | undefined
+  #client: Promise<Dispatcher> | undefined
 
   /** @param path with its query */
   constructor(dialer: Dialer, permit: OperatorPermit, path: string, bounds: ClientBounds) {
@@ -61,11 +63,12 @@ class OperatorClient {
     return client.request({ path: this.#path, ...asked, headers: { host, ...asked.headers } })
   }
 
-  async #makeClient(): Promise<Client> {
-    const { Client } = await import('undici')
+  async #makeClient(): Promise<Dispatcher> {
+    const { Pool } = await import('undici')
     const permit = this.#permit
-    const { timeoutMs, bodyBytesMax, tlsClient } = this.#bounds
-    return new Client('http://operator.invalid', {
+    const { timeoutMs, bodyBytesMax, tlsClient, connectionsMax = 1 } = this.#bounds
+    return new Pool('http://operator.invalid', {
+      connections: connectionsMax,
       allowH2: false,
       pipelining: 1,
       headersTimeout: timeoutMs,
@@ -181,7 +184,7 @@ export class HttpGetter extends OperatorClient {
     dialer: Dialer,
     permit: OperatorPermit,
     path: string,
-    bounds: Required<Omit<ClientBounds, 'tlsClient'>>,
+    bounds: Required<Pick<ClientBounds, 'timeoutMs' | 'bodyBytesMax'>>,
   ) {
     super(dialer, permit, path, bounds)
     this.#timeoutMs = bounds.timeoutMs

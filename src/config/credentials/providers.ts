@@ -10,6 +10,9 @@ import { HttpAsker } from '../../net/http-client.ts'
 import type { TlsClient } from '../../net/upstream-tls.ts'
 import { permitUrl } from '../operator-permit.ts'
 
+// Of one credential: what is minted (`mintsAtOnceMax`) beside what is taken back, so that one question holds up no other.
+const CONNECTIONS_MAX = 64
+
 /** What asking providers needs. */
 export interface ProviderParts {
   /** Asked for once something is to be dialed. */
@@ -27,7 +30,12 @@ export function providersOf(
   tlsClient?: TlsClient,
 ): OpenProvider {
   const { providerTimeoutMs: timeoutMs, providerAnswerBytesMax: bodyBytesMax } = limits
-  const bounds = { timeoutMs, bodyBytesMax, ...(tlsClient && { tlsClient }) }
+  const bounds = {
+    timeoutMs,
+    bodyBytesMax,
+    connectionsMax: CONNECTIONS_MAX,
+    ...(tlsClient && { tlsClient }),
+  }
   const opened = new Map<string, Provider>()
   return (url) => {
     let provider = opened.get(url.origin)

@@ -2,6 +2,7 @@
 // by `aws.ts`.
 
 import { ProviderError, type Material, type ProviderAnswer } from '../issuer.ts'
+import { readRetryAfter } from './provider-clock.ts'
 
 /** A session. */
 export interface ReadSession {
@@ -42,7 +43,6 @@ const FAULTS: Readonly<Record<string, { readonly why: string; readonly isLasting
 }
 const TOKEN = /^[\x21-\x25\x27-\x3b\x3d-\x7e]{16,16384}$/
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z$/
-const RETRY_AFTER_S_MAX = 3600
 
 /** Reads a session. @throws ProviderError where there is not exactly one */
 export function readSession(body: Buffer): ReadSession {
@@ -65,15 +65,14 @@ export function readSession(body: Buffer): ReadSession {
   }
 }
 
-/** Reads why there is no session. */
-export function faultOf({ status, headers, body }: ProviderAnswer): StsFault {
+/** Reads why there is no session. @param now epoch milliseconds */
+export function faultOf({ status, headers, body }: ProviderAnswer, now: number): StsFault {
   const code = onlyOne(body.toString('utf8'), 'Code')
   const known = Object.hasOwn(FAULTS, code) ? FAULTS[code] : undefined
-  const seconds = Number(headers['retry-after'])
-  const isSaid = Number.isInteger(seconds) && seconds > 0
+  const retryAfterMs = readRetryAfter(headers, now)
   const fault = new ProviderError(known?.why ?? `STS: status ${status}`, {
     isLasting: known?.isLasting ?? (status >= 400 && status < 500 && status !== 429),
-    ...(isSaid && { retryAfterMs: Math.min(seconds, RETRY_AFTER_S_MAX) * 1000 }),
+    ...(retryAfterMs !== undefined && { retryAfterMs }),
   })
   return { code, fault }
 }

@@ -16,13 +16,13 @@ import {
   type Minted,
   type MintRequest,
   type Provider,
-  type ProviderAnswer,
 } from '../issuer.ts'
 import { revealPart, reveal } from '../reveal.ts'
 import { paramsOf, scopeOf } from '../scope.ts'
 import type { Secret } from '../secret.ts'
 import { faultOf, readSession, type StsFault } from './aws-answer.ts'
 import { sessionPolicy } from './aws-policy.ts'
+import { ProviderClock } from './provider-clock.ts'
 
 /** What an issuer of sessions needs. */
 export interface AwsIssuerOptions {
@@ -35,8 +35,6 @@ export interface AwsIssuerOptions {
 }
 
 const SECONDS_MIN = 900
-/** Clocks that differ by less are the same. */
-const SAME_MS = 5000
 // STS takes what is signed within five minutes of its clock.
 const SKEW_CODES: ReadonlySet<string> = new Set([
   'RequestExpired',
@@ -51,27 +49,29 @@ const PATTERN = /[*?$]/
 export class AwsIssuer implements Issuer {
   readonly isStatic = false
   readonly #options: AwsIssuerOptions
-  /** How far the provider's clock is ahead of ours, as it said last. */
-  #aheadMs = 0
+  readonly #clock: ProviderClock
 
   constructor(options: AwsIssuerOptions) {
     this.#options = options
+    this.#clock = new ProviderClock(options.now)
   }
 
   async mint(request: MintRequest): Promise<Minted> {
-    const ahead = this.#aheadMs
+    const { aheadMs } = this.#clock
     const first = await this.#ask(request)
-    // It says itself what time it is: asked again by its clock.
-    const isSkewed = 'code' in first && SKEW_CODES.has(first.code) && this.#aheadMs !== ahead
-    const answer = isSkewed ? await this.#ask(request) : first
+    // It says itself what time it is. A session that was asked for by another would end with another time than its task: nobody
+    // has used it, and nobody will.
+    const isSkewed = this.#clock.differsFrom(aheadMs)
+    const isAgain = isSkewed && (!('code' in first) || SKEW_CODES.has(first.code))
+    const answer = isAgain ? await this.#ask(request) : first
     if ('fault' in answer) throw answer.fault
     return answer
   }
 
   async #ask(request: MintRequest): Promise<Minted | StsFault> {
     const { source, provider, now } = this.#options
-    const at = now() + this.#aheadMs
-    const denyAfter = Math.floor((request.notAfter + this.#aheadMs) / 1000) * 1000
+    const at = this.#clock.now()
+    const denyAfter = Math.floor((request.notAfter + this.#clock.aheadMs) / 1000) * 1000
     const name = sessionName(source.role, request)
     const form = formOf(source.role, request, { at, denyAfter, name })
     const answer = await provider.ask({
@@ -79,10 +79,10 @@ export class AwsIssuer implements Issuer {
       ...(await this.#prove(form, at)),
       signal: request.signal,
     })
-    this.#learnTime(answer)
-    if (answer.status !== 200) return faultOf(answer)
+    this.#clock.learn(answer)
+    if (answer.status !== 200) return faultOf(answer, now())
     const { material, expiration } = readSession(answer.body)
-    const expiresAt = Math.min(expiration, denyAfter) - this.#aheadMs
+    const expiresAt = Math.min(expiration, denyAfter) - this.#clock.aheadMs
     return { material, expiresAt, handle: undefined, id: name }
   }
 
@@ -127,11 +127,6 @@ export class AwsIssuer implements Issuer {
     )
     const authorization = `${ALGORITHM} Credential=${accessKeyId}/${formatScope(scope)}, SignedHeaders=${signedHeaders}, Signature=${signature}`
     return { path, headers: { ...headers, authorization }, body }
-  }
-
-  #learnTime({ headers: { date = '' } }: ProviderAnswer): void {
-    const ahead = Date.parse(date) - this.#options.now()
-    if (!Number.isNaN(ahead)) this.#aheadMs = Math.abs(ahead) < SAME_MS ? 0 : ahead
   }
 }
 

@@ -2,6 +2,7 @@
 // a description. Pure; called by `oauth-server.ts`.
 
 import { ProviderError } from '../issuer.ts'
+import { readRetryAfter } from './provider-clock.ts'
 
 // Whether asking again changes nothing until somebody mends it: RFC 6749 5.2, RFC 7009, RFC 8628, RFC 8693, RFC 8707.
 const CODES: ReadonlyMap<string, boolean> = new Map([
@@ -18,8 +19,6 @@ const CODES: ReadonlyMap<string, boolean> = new Map([
   ['temporarily_unavailable', false],
   ['server_error', false],
 ])
-// One that asks for longer is asked earlier: nobody else keeps a task waiting.
-const RETRY_AFTER_MS_MAX = 60 * 60_000
 const BUSY: ReadonlySet<number> = new Set([408, 425, 429])
 
 /** What of an answer says why it is none. */
@@ -31,7 +30,7 @@ export interface FailedAnswer {
 
 /** The error that an answer is. @param now epoch milliseconds */
 export function errorOf({ status, headers, body }: FailedAnswer, now: number): ProviderError {
-  const after = readRetryAfter(headers['retry-after'], now)
+  const after = readRetryAfter(headers, now)
   const retry = after === undefined ? {} : { retryAfterMs: after }
   const code = codeIn(body)
   const isLasting = code === undefined ? undefined : CODES.get(code)
@@ -53,11 +52,4 @@ function codeIn(body: Uint8Array): string | undefined {
   }
   if (typeof read !== 'object' || read === null || !('error' in read)) return undefined
   return typeof read.error === 'string' ? read.error : undefined
-}
-
-// RFC 9110 10.2.3: seconds or a date, by our clock.
-function readRetryAfter(written: string | undefined, now: number): number | undefined {
-  if (written === undefined) return undefined
-  const ms = /^\d{1,9}$/.test(written) ? Number(written) * 1000 : Date.parse(written) - now
-  return ms > 0 ? Math.min(ms, RETRY_AFTER_MS_MAX) : undefined
 }

@@ -5,14 +5,10 @@
 import type * as OAuth from 'oauth4webapi'
 
 import type { OAuthClientDefinition, OAuthServerDefinition } from '../source-definition.ts'
-import {
-  ProviderError,
-  type OpenProvider,
-  type ProviderAnswer,
-  type ReadLocal,
-  type Revocation,
-} from '../issuer.ts'
+import { ProviderError, type OpenProvider, type ReadLocal, type Revocation } from '../issuer.ts'
+import { read, responseOf, withoutIdToken } from './oauth-answer.ts'
 import { errorOf } from './oauth-errors.ts'
+import { ProviderClock } from './provider-clock.ts'
 import { readSigningKey } from './signing-key.ts'
 
 /** What talking to one needs. */
@@ -58,17 +54,21 @@ type Metadata = { -readonly [Key in (typeof ENDPOINTS)[number]]?: string } & {
 
 const ENDPOINTS = ['token_endpoint', 'revocation_endpoint', 'introspection_endpoint'] as const
 const METADATA_KEPT_MS = 60 * 60_000
-const NO_BODY_STATUS: ReadonlySet<number> = new Set([204, 205])
 
 /** An authorization server. */
 export class OAuthServer {
   readonly #options: OAuthServerOptions
-  readonly #client: OAuth.Client
+  readonly #clock: ProviderClock
   #found: { readonly at: number; readonly metadata: Metadata } | undefined
 
   constructor(options: OAuthServerOptions) {
     this.#options = options
-    this.#client = { client_id: options.client.id }
+    this.#clock = new ProviderClock(options.now)
+  }
+
+  /** How far its clock is ahead of ours, in milliseconds, as it said last: what is signed for it goes by that. */
+  get aheadMs(): number {
+    return this.#clock.aheadMs
   }
 
   /** Whom what is signed for it is for: its name where that is known, else its token endpoint. */
@@ -82,6 +82,19 @@ export class OAuthServer {
     return this.#options.server.revoke ?? this.#found?.metadata.revocation_endpoint
   }
 
+  /** Asks, and once more where it refuses what was signed by another clock than its own. @throws ProviderError */
+  async byItsClock<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
+    const { aheadMs } = this.#clock
+    try {
+      return await ask()
+    } catch (error) {
+      const isSigned = this.#options.client.proof.kind === 'key'
+      const isRefused = error instanceof ProviderError && error.isLasting
+      if (!isSigned || !isRefused || !this.#clock.differsFrom(aheadMs)) throw error
+      return ask()
+    }
+  }
+
   /** Asks for a token. @throws ProviderError */
   async token(
     grantType: string,
@@ -90,12 +103,13 @@ export class OAuthServer {
   ): Promise<GivenToken> {
     const oauth = await import('oauth4webapi')
     const [as, auth] = await Promise.all([this.#server(signal), this.#auth()])
+    const client = await this.#client()
     const pairs = parameters.map(([name, value]) => [name, value])
     const answer = await this.#ask(signal, (options) =>
-      oauth.genericTokenEndpointRequest(as, this.#client, auth, grantType, pairs, options),
+      oauth.genericTokenEndpointRequest(as, client, auth, grantType, pairs, options),
     )
     const given = await read(async () =>
-      oauth.processGenericTokenEndpointResponse(as, this.#client, await withoutIdToken(answer)),
+      oauth.processGenericTokenEndpointResponse(as, client, await withoutIdToken(answer)),
     )
     const { access_token: token, token_type: type, expires_in, refresh_token, scope } = given
     const issued = given['issued_token_type']
@@ -122,8 +136,9 @@ export class OAuthServer {
     if (as.revocation_endpoint !== at)
       throw new ProviderError('it is taken back elsewhere', { isLasting: true })
     const wasActive = await this.#wasActive(as, auth, token, signal)
+    const client = await this.#client()
     await this.#ask(signal, (options) =>
-      oauth.revocationRequest(as, this.#client, auth, token, {
+      oauth.revocationRequest(as, client, auth, token, {
         ...options,
         additionalParameters: { token_type_hint: 'access_token' },
       }),
@@ -149,7 +164,7 @@ export class OAuthServer {
   ): Promise<boolean> {
     if (as.introspection_endpoint === undefined) return false
     try {
-      return await this.#isActive(as, auth, token, signal)
+      return await this.byItsClock(() => this.#isActive(as, auth, token, signal))
     } catch (error) {
       if (error instanceof ProviderError) return false
       throw error
@@ -163,16 +178,22 @@ export class OAuthServer {
     signal: AbortSignal,
   ): Promise<boolean> {
     const oauth = await import('oauth4webapi')
+    const client = await this.#client()
     const answer = await this.#ask(signal, (options) =>
-      oauth.introspectionRequest(as, this.#client, auth, token, {
+      oauth.introspectionRequest(as, client, auth, token, {
         ...options,
         additionalParameters: { token_type_hint: 'access_token' },
       }),
     )
-    const { active } = await read(() =>
-      oauth.processIntrospectionResponse(as, this.#client, answer),
-    )
+    const { active } = await read(() => oauth.processIntrospectionResponse(as, client, answer))
     return active
+  }
+
+  // What it signs is by the clock of whom it is for, as that is known now.
+  async #client(): Promise<OAuth.Client> {
+    const { clockSkew } = await import('oauth4webapi')
+    const { client } = this.#options
+    return { client_id: client.id, [clockSkew]: Math.round(this.#clock.aheadMs / 1000) }
   }
 
   async #auth(): Promise<OAuth.ClientAuth> {
@@ -254,44 +275,10 @@ export class OAuthServer {
         const path = url.pathname + url.search
         const sent = body === undefined ? {} : { body: body.toString() }
         const answer = await provider(url).ask({ method, path, headers, ...sent, signal })
+        this.#clock.learn(answer)
         if (answer.status < 200 || answer.status > 299) throw errorOf(answer, now())
         return responseOf(answer)
       },
     })
-  }
-}
-
-function responseOf({ status, headers, body }: ProviderAnswer): Response {
-  const type = headers['content-type']
-  return new Response(NO_BODY_STATUS.has(status) ? null : new Uint8Array(body), {
-    status,
-    headers: type === undefined ? {} : { 'content-type': type },
-  })
-}
-
-// Nobody logs in here: what it says of a person is not looked at, and does not fail a token.
-async function withoutIdToken(response: Response): Promise<Response> {
-  const text = await response.text()
-  const { status, headers } = response
-  let kept = text
-  try {
-    const { id_token, ...rest }: Record<string, unknown> = JSON.parse(text)
-    if (id_token !== undefined) kept = JSON.stringify(rest)
-  } catch {
-    // What is no JSON is told by who reads it.
-  }
-  return new Response(kept, { status, headers })
-}
-
-async function read<Answer>(reading: () => Promise<Answer>): Promise<Answer> {
-  const oauth = await import('oauth4webapi')
-  try {
-    return await reading()
-  } catch (error) {
-    if (error instanceof oauth.UnsupportedOperationError)
-      throw new ProviderError('the token is of a type that is not served', { isLasting: true })
-    if (error instanceof oauth.OperationProcessingError)
-      throw new ProviderError("the provider's answer is not what it should be")
-    throw error
   }
 }

@@ -57,7 +57,7 @@ export class OAuthIssuer implements Issuer {
   }
 
   async mint(request: MintRequest): Promise<Minted> {
-    const { now, source } = this.#options
+    const { now, source, server } = this.#options
     const scope = scopeOf(source.scope, request)
     // A value of a task with a space in it would be another scope.
     if (!scope.every((one) => SCOPE_TOKEN.test(one)))
@@ -68,7 +68,7 @@ export class OAuthIssuer implements Issuer {
       ...scopeOf(source.resource, request).map((one) => ['resource', one] as const),
     ]
     const askedAt = now()
-    const given = await this.#ask(asked, request)
+    const given = await server.byItsClock(() => this.#ask(asked, request))
     const fault = this.#faultOf(given, scope)
     if (fault !== undefined) {
       await this.#giveBack(given.token)
@@ -155,7 +155,8 @@ export class OAuthIssuer implements Issuer {
     const { key, algorithm } = readSigningKey((await proof?.()) ?? '')
     const clientProof = source.client.proof
     const keyId = clientProof.kind === 'key' ? clientProof.keyId : undefined
-    const at = Math.floor(now() / 1000)
+    const at = Math.floor((now() + server.aheadMs) / 1000)
+    const endsAt = Math.ceil((task.expiresAt + server.aheadMs) / 1000)
     const { SignJWT } = await import('jose')
     return new SignJWT({
       task: task.id,
@@ -174,7 +175,7 @@ export class OAuthIssuer implements Issuer {
       .setSubject(task.agent.account)
       .setAudience(server.audience)
       .setIssuedAt(at)
-      .setExpirationTime(Math.min(at + FACTS_LIFETIME_S, Math.ceil(task.expiresAt / 1000)))
+      .setExpirationTime(Math.min(at + FACTS_LIFETIME_S, endsAt))
       .setJti(crypto.randomUUID())
       .sign(key)
   }

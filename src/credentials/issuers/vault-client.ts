@@ -3,6 +3,7 @@
 
 import { ProviderError, type Provider, type ProviderAnswer } from '../issuer.ts'
 import { isObject, readObject, type JsonObject } from '../material.ts'
+import { readRetryAfter } from './provider-clock.ts'
 
 /** What a client needs. */
 export interface VaultClientOptions {
@@ -49,7 +50,6 @@ export class VaultProblem extends ProviderError {
 }
 
 const ANSWER = 'what Vault answered'
-const RETRY_MS_MAX = 3_600_000
 /** @see https://developer.hashicorp.com/vault/api-docs#http-status-codes */
 const MEANINGS: Readonly<Record<number, string>> = {
   400: 'Vault takes it for no request',
@@ -101,7 +101,7 @@ export class VaultClient {
     const why = isRedirect
       ? 'Vault sends elsewhere: name its active node, or what leads there'
       : (MEANINGS[status] ?? 'Vault fails')
-    const retryAfterMs = readRetryAfter(headers['retry-after'], this.#options.now())
+    const retryAfterMs = readRetryAfter(headers, this.#options.now())
     return new VaultProblem(`${why} (${status})`, status, {
       isLasting: isRedirect || LASTING.has(status),
       ...(retryAfterMs !== undefined && { retryAfterMs }),
@@ -136,10 +136,4 @@ function saysLeaseGone(body: Buffer): boolean {
   } catch {
     return false
   }
-}
-
-function readRetryAfter(written: string | undefined, now: number): number | undefined {
-  if (written === undefined) return undefined
-  const ms = /^\d{1,9}$/.test(written) ? Number(written) * 1000 : Date.parse(written) - now
-  return ms > 0 ? Math.min(ms, RETRY_MS_MAX) : undefined
 }

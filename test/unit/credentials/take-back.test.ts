@@ -435,7 +435,8 @@ void t.test('a sealed handle opens for what it belongs to, and for nothing else'
   const sealed = vault.seal({ token: SECRET, n: 1 }, 'one')
   t.strictSame(vault.open(sealed, 'one'), { token: SECRET, n: 1 })
   t.equal(vault.open(sealed, 'other'), undefined)
-  t.equal(vault.open(`A${sealed.slice(1)}`, 'one'), undefined)
+  const changed = `${sealed.startsWith('A') ? 'B' : 'A'}${sealed.slice(1)}`
+  t.equal(vault.open(changed, 'one'), undefined)
   t.equal(vault.open('', 'one'), undefined)
   t.equal(new HandleVault(new Uint8Array(32)).open(sealed, 'one'), undefined)
   t.not(vault.seal({ n: 1 }, 'one'), vault.seal({ n: 1 }, 'one'))
