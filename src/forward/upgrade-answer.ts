@@ -7,7 +7,7 @@ import type { UpstreamResponse } from '../call.ts'
 import { EgressError } from '../errors.ts'
 import type { RawHeaders } from '../wire/body.ts'
 import { BodyQueue } from '../wire/body-queue.ts'
-import { stripResponseHead } from '../wire/headers.ts'
+import { stripResponseHead } from '../wire/hop-by-hop.ts'
 import { fieldLines } from '../wire/http1-write.ts'
 
 /** What comes back on an upgraded connection, or instead of an upgrade, as it may go on. */

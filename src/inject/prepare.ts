@@ -11,7 +11,7 @@ import type { EgressError } from '../errors.ts'
 import type { AddressPolicy, Obligations } from '../policy/decision.ts'
 import { formatAuthority, type Endpoint } from '../wire/authority.ts'
 import type { RawHeaders } from '../wire/body.ts'
-import { stripHopByHop } from '../wire/headers.ts'
+import { stripHopByHop } from '../wire/hop-by-hop.ts'
 import {
   clientAuthOf,
   matchParameter,

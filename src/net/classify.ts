@@ -39,14 +39,17 @@ export interface AddressQuestion {
 // Mapped addresses are IPv4 already. RFC 6052, RFC 8215 (its usual /96), RFC 3056, RFC 4291 section 2.5.5.1,
 // RFC 2765.
 const EMBEDDING = [
-  { range: parseCidr('64:ff9b::/96')!, at: 12 },
-  { range: parseCidr('64:ff9b:1::/48')!, at: 12 },
-  { range: parseCidr('2002::/16')!, at: 2 },
-  { range: parseCidr('::/96')!, at: 12 },
-  { range: parseCidr('::ffff:0:0:0/96')!, at: 12 },
+  { text: '64:ff9b::/96', at: 12 },
+  { text: '64:ff9b:1::/48', at: 12 },
+  { text: '2002::/16', at: 2 },
+  { text: '::/96', at: 12 },
+  { text: '::ffff:0:0:0/96', at: 12 },
 ]
 // RFC 4380 section 4: the client's address, each bit turned.
-const TEREDO = parseCidr('2001::/32')!
+const TEREDO = '2001::/32'
+// Read when the first address is looked at: a start has no use for them.
+let embedding: readonly { readonly range: Cidr; readonly at: number }[] | undefined
+let teredo: Cidr | undefined
 const MACHINE_ADDRESSES_MS = 5000
 let machineAddresses: ReadonlySet<string> = new Set()
 let machineAddressesAt = -Infinity
@@ -119,12 +122,14 @@ function isExact({ kind, bits }: Cidr): boolean {
 function embeddedIpv4(address: string): string | undefined {
   if (!address.includes(':')) return undefined
   const bytes = ipaddr.parse(address).toByteArray()
-  if (contains(TEREDO, address))
+  teredo ??= parseCidr(TEREDO)!
+  if (contains(teredo, address))
     return bytes
       .slice(12)
       .map((byte) => byte ^ 0xff)
       .join('.')
-  const form = EMBEDDING.find(({ range }) => contains(range, address))
+  embedding ??= EMBEDDING.map(({ text, at }) => ({ range: parseCidr(text)!, at }))
+  const form = embedding.find(({ range }) => contains(range, address))
   return form && bytes.slice(form.at, form.at + 4).join('.')
 }
 

@@ -46,16 +46,12 @@ const METADATA: ReadonlySet<string> = new Set([
 let lastHost = ''
 let lastBytes: readonly number[] = []
 
-const SPECIAL_RANGES: readonly { readonly range: Cidr; readonly name: string }[] = SPECIAL.map(
-  ([text, name]) => ({ range: tableRange(text), name }),
-)
 // Ranges whose last four bytes are an IPv4 address.
-const TRANSLATED: readonly Cidr[] = [
-  '::/96',
-  '::ffff:0:0:0/96',
-  '64:ff9b::/96',
-  '64:ff9b:1::/48',
-].map(tableRange)
+const TRANSLATED = ['::/96', '::ffff:0:0:0/96', '64:ff9b::/96', '64:ff9b:1::/48']
+
+// Read when the first address is looked at: a start has no use for them.
+let specialRanges: readonly { readonly range: Cidr; readonly name: string }[] | undefined
+let translatedRanges: readonly Cidr[] | undefined
 
 /**
  * The normal form of an address literal; undefined where the text is none. IPv4-mapped IPv6 becomes IPv4.
@@ -105,7 +101,8 @@ export function specialPurpose(address: string): string | undefined {
   // What is no address is not public either.
   if (canonical === undefined) return 'no-address'
   const bytes = bytesOf(canonical.host)
-  for (const { range, name } of SPECIAL_RANGES)
+  specialRanges ??= SPECIAL.map(([text, name]) => ({ range: tableRange(text), name }))
+  for (const { range, name } of specialRanges)
     if (range.kind === canonical.kind && isWithin(range, bytes)) return name
   return undefined
 }
@@ -120,7 +117,8 @@ export function isCloudMetadata(address: string): boolean {
   // Whoever allows a translator's range has not thereby allowed what is behind it. No public IPv6 address is lost: the
   // place of the embedded IPv4 address is looked at only within ranges that embed one.
   const is6to4 = bytes[0] === 0x20 && bytes[1] === 0x02
-  if (!is6to4 && !TRANSLATED.some((range) => isWithin(range, bytes))) return false
+  translatedRanges ??= TRANSLATED.map(tableRange)
+  if (!is6to4 && !translatedRanges.some((range) => isWithin(range, bytes))) return false
   return METADATA.has((is6to4 ? bytes.slice(2, 6) : bytes.slice(12)).join('.'))
 }
 

@@ -23,12 +23,26 @@ const NUMERIC_LABEL = /^(?:\d+|0x[0-9a-f]*)$/
 const DOT = 0x2e
 const PORT_MAX = 65535
 
+// Nearly every request of a connection names the same authority as the one before it.
+let lastText = ''
+let lastDefault: number | undefined
+let lastRead: Endpoint | undefined
+
 /**
  * Reads `host:port`, or `host` where a default port is given.
  * @param text as it came from the wire, latin1
  * @throws malformed-target, malformed-port, scoped-ip
  */
 export function parseAuthority(text: string, defaultPort?: number): Endpoint {
+  if (lastRead !== undefined && text === lastText && defaultPort === lastDefault) return lastRead
+  const endpoint = readAuthority(text, defaultPort)
+  lastText = detachText(text)
+  lastDefault = defaultPort
+  lastRead = endpoint
+  return endpoint
+}
+
+function readAuthority(text: string, defaultPort: number | undefined): Endpoint {
   const [host, portText] = split(text)
   if (host.startsWith('[') ? !host.endsWith(']') : host.includes(':')) throw malformed('brackets')
   // On the wire a name is ASCII: bytes above it are latin1 here and mean nothing.

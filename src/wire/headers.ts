@@ -18,6 +18,8 @@ const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 const PLAIN_NAME = /^[0-9A-Za-z-]+$/
 // Fields whose disguise (`Transfer_Encoding`) some servers undo, and then frame by.
 const FRAMING: ReadonlySet<string> = new Set(['transfer-encoding', 'content-length'])
+// A disguise adds to a name or puts something else in a place, and takes nothing away.
+const DISGUISED_LENGTH_MIN = 'content-length'.length
 // A field that frames or routes a message is never one hop's own: naming it in Connection hides it from somebody.
 const NEVER_NOMINATED: ReadonlySet<string> = new Set([
   'transfer-encoding',
@@ -28,20 +30,6 @@ const NEVER_NOMINATED: ReadonlySet<string> = new Set([
   'authorization',
   'cookie',
 ])
-// And every name that begins with `proxy-`.
-const HOP_BY_HOP: ReadonlySet<string> = new Set([
-  'connection',
-  'keep-alive',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-  'http2-settings',
-])
-
-const NOT_FOR_UPSTREAMS: ReadonlySet<string> = new Set(['content-length', 'expect'])
-const NOT_FOR_CLIENTS: ReadonlySet<string> = new Set(['content-length', 'alt-svc'])
-
 /** Every value of a field, in order. @param lowerName in lower case */
 export function valuesOf(headers: RawHeaders, lowerName: string): string[] {
   const values: string[] = []
@@ -64,8 +52,7 @@ export function hasHeader(headers: RawHeaders, lowerName: string): boolean {
 
 /** Whether a field is one of those that frame a message, or is taken for one by who undoes its disguise. */
 export function hasFramingField(headers: RawHeaders): boolean {
-  for (let at = 0; at < headers.length; at += 2)
-    if (FRAMING.has(withoutDisguise(headers[at]!))) return true
+  for (let at = 0; at < headers.length; at += 2) if (isDisguised(headers[at]!)) return true
   return false
 }
 
@@ -73,7 +60,7 @@ export function hasFramingField(headers: RawHeaders): boolean {
 export function checkHeaderFields(headers: RawHeaders): void {
   for (let at = 0; at < headers.length; at += 2) {
     const name = headers[at]!
-    if (!PLAIN_NAME.test(name) && FRAMING.has(withoutDisguise(name)))
+    if (name.length >= DISGUISED_LENGTH_MIN && !PLAIN_NAME.test(name) && isDisguised(name))
       throw new EgressError('malformed-header', { part: 'twin' })
     if (isNamed(name, 'connection')) checkConnection(headers[at + 1]!)
   }
@@ -180,58 +167,6 @@ export function checkHost(headers: RawHeaders, httpVersion: string): string | un
   return hosts[0]
 }
 
-/**
- * A request's fields without those that are for this hop only and those that frame its body or wait for leave to send it;
- * order and spelling kept.
- * @see RFC 9110 section 7.6.1
- */
-export function stripHopByHop(headers: RawHeaders): string[] {
-  const nominated = nominatedBy(headers)
-  const kept: string[] = []
-  for (let at = 0; at < headers.length; at += 2) {
-    const name = headers[at]!
-    const lower = name.toLowerCase()
-    if (isHopByHop(lower) || NOT_FOR_UPSTREAMS.has(lower) || nominated?.has(lower)) continue
-    kept.push(name, headers[at + 1]!)
-  }
-  return kept
-}
-
-/** A request's fields without those that `Connection` names, but for this hop's own: what is not sent on is not judged. */
-export function dropNominated(headers: RawHeaders): RawHeaders {
-  const nominated = nominatedBy(headers)
-  if (nominated === undefined) return headers
-  const kept: string[] = []
-  for (let at = 0; at < headers.length; at += 2) {
-    const name = headers[at]!
-    const lower = name.toLowerCase()
-    if (!nominated.has(lower) || isHopByHop(lower) || NOT_FOR_UPSTREAMS.has(lower))
-      kept.push(name, headers[at + 1]!)
-  }
-  return kept
-}
-
-/**
- * A response's fields as the client may see them: without this hop's and its framing, without an upstream's claim to be us,
- * and without Alt-Svc, which would lead clients past the proxy.
- */
-export function stripResponseHead(headers: RawHeaders): string[] {
-  const nominated = nominatedBy(headers)
-  const kept: string[] = []
-  for (let at = 0; at < headers.length; at += 2) {
-    const name = headers[at]!
-    const lower = name.toLowerCase()
-    if (lower === 'proxy-status') {
-      const value = withoutOurMember(headers[at + 1]!)
-      if (value !== '') kept.push(name, value)
-      continue
-    }
-    if (isHopByHop(lower) || NOT_FOR_CLIENTS.has(lower) || nominated?.has(lower)) continue
-    kept.push(name, headers[at + 1]!)
-  }
-  return kept
-}
-
 function hasConnectionOption(headers: RawHeaders, option: string): boolean {
   for (let at = 0; at < headers.length; at += 2) {
     if (!isNamed(headers[at]!, 'connection')) continue
@@ -241,20 +176,18 @@ function hasConnectionOption(headers: RawHeaders, option: string): boolean {
   return false
 }
 
-function isNamed(name: string, lowerName: string): boolean {
+/** Whether a field has a name. @param lowerName in lower case */
+export function isNamed(name: string, lowerName: string): boolean {
   return name.length === lowerName.length && name.toLowerCase() === lowerName
 }
 
 // As a CGI-like server would have it: every odd character is as good as a hyphen, those at the ends are nothing.
-function withoutDisguise(name: string): string {
-  return name
+function isDisguised(name: string): boolean {
+  const read = name
     .toLowerCase()
     .replaceAll(/[^0-9a-z]/g, '-')
     .replaceAll(/^-+|-+$/g, '')
-}
-
-function isHopByHop(lowerName: string): boolean {
-  return HOP_BY_HOP.has(lowerName) || lowerName.startsWith('proxy-')
+  return FRAMING.has(read)
 }
 
 function checkConnection(value: string): void {
@@ -264,35 +197,13 @@ function checkConnection(value: string): void {
       throw new EgressError('malformed-header', { part: 'connection' })
 }
 
-function optionsOf(value: string): string[] {
+/** The options of a Connection field, lower case. */
+export function optionsOf(value: string): string[] {
   return value.split(',').map((option) => option.trim().toLowerCase())
-}
-
-function nominatedBy(headers: RawHeaders): Set<string> | undefined {
-  let nominated: Set<string> | undefined
-  for (let at = 0; at < headers.length; at += 2) {
-    if (!isNamed(headers[at]!, 'connection')) continue
-    const value = headers[at + 1]!
-    if (value === 'keep-alive' || value === 'close') continue
-    nominated ??= new Set()
-    for (const option of optionsOf(value)) nominated.add(option)
-  }
-  return nominated
 }
 
 function readLength(text: string, reason: Reason): number {
   const length = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN
   if (!Number.isSafeInteger(length)) throw new EgressError(reason, { part: 'content-length' })
   return length
-}
-
-// A list with quoted strings is not worth a parser: one that speaks of us goes as a whole.
-function withoutOurMember(value: string): string {
-  if (!/sallyport/i.test(value)) return value
-  if (/["\\]/.test(value)) return ''
-  return value
-    .split(',')
-    .filter((member) => !/^\s*sallyport\s*(?:;|$)/i.test(member))
-    .join(',')
-    .trim()
 }

@@ -8,11 +8,11 @@ import type { RawHeaders } from './body.ts'
 import {
   checkHeaderFields,
   checkHost,
-  dropNominated,
   firstValue,
   requestFraming,
   type Framing,
 } from './headers.ts'
+import { dropNominated } from './hop-by-hop.ts'
 import { readHttp2Head } from './http2-head.ts'
 import type { PathReadings } from './path.ts'
 import { parseRequestTarget } from './target.ts'

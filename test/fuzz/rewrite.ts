@@ -4,7 +4,8 @@
 import { EgressError } from '../../src/errors.ts'
 import { prepareHead } from '../../src/inject/prepare.ts'
 import { parseAuthority } from '../../src/wire/authority.ts'
-import { responseFraming, stripResponseHead, type Framing } from '../../src/wire/headers.ts'
+import { responseFraming, type Framing } from '../../src/wire/headers.ts'
+import { stripResponseHead } from '../../src/wire/hop-by-hop.ts'
 import {
   formatLastChunk,
   formatRequestHead,

@@ -5,7 +5,7 @@ import { createHash, hash } from 'node:crypto'
 
 import type { Endpoint } from '../../wire/authority.ts'
 import type { RawHeaders } from '../../wire/body.ts'
-import { stripHopByHop } from '../../wire/headers.ts'
+import { stripHopByHop } from '../../wire/hop-by-hop.ts'
 
 /** A call, as far as an approval is for it. */
 export interface DigestedCall {

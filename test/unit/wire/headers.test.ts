@@ -12,10 +12,9 @@ import {
   keepsConnection,
   requestFraming,
   responseFraming,
-  stripHopByHop,
-  stripResponseHead,
   valuesOf,
 } from '../../../src/wire/headers.ts'
+import { stripHopByHop, stripResponseHead } from '../../../src/wire/hop-by-hop.ts'
 import { RequestHeadReader } from '../../../src/wire/http1-head.ts'
 import { reasonOf } from './support.ts'
 
