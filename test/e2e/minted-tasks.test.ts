@@ -143,7 +143,7 @@ void t.test('access tokens', async (t) => {
       await revoke(cx, task.id)
       const item = await itemOf(cx, task.id)
       // Whether the answer still came as it was called off is the network's to say.
-      if (item?.outcome === 'ended') t.notOk(await oidc.isActive(late), item.detail)
+      if (item?.outcome === 'ended') t.notOk(await oidc.isActive(late), 'taken back')
       else
         t.match(item, {
           outcome: 'unconfirmed',
