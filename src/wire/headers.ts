@@ -1,5 +1,4 @@
-// Header lists: what may stand in one, how a message is framed, what is not for the next hop. Framing that two parsers
-// could read differently is refused. Pure and on the path of every call; called by `receive.ts`, `inject/`, `forward/`.
+// Header lists: what may stand in one, how a message is framed. Framing that two parsers could read differently is refused. Pure and on the path of every call; called by `receive.ts`, `inject/`, `forward/`.
 
 import { EgressError, type Reason } from '../errors.ts'
 import type { RawHeaders } from './body.ts'

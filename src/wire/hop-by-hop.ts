@@ -4,7 +4,7 @@
 import type { RawHeaders } from './body.ts'
 import { isNamed, optionsOf } from './headers.ts'
 
-// And every name that begins with `proxy-`.
+// Besides every name that begins with `proxy-`.
 const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'connection',
   'keep-alive',
