@@ -1,4 +1,5 @@
-// Header lists: what may stand in one, how a message is framed. Framing that two parsers could read differently is refused. Pure and on the path of every call; called by `receive.ts`, `inject/`, `forward/`.
+// Header lists: what may stand in one, how a message is framed. Framing that two parsers could read differently is
+// refused. Pure and on the path of every call; called by `receive.ts`, `inject/`, `forward/`.
 
 import { EgressError, type Reason } from '../errors.ts'
 import type { RawHeaders } from './body.ts'
