@@ -1,8 +1,9 @@
-// The texts of the two records of an HTTP call that is let through, made straight from the call: byte for byte what
-// `ecs.ts` and `text.ts` make of its facts, at a fraction of the cost, as the second repeats of the first what stays.
-// Deliberately for no other record: tunnels, progress, refusals and events are rarer. Called by `recorder.ts`.
+// The texts of the two records of a call that is let through, made straight from the call: byte for byte what `ecs.ts` and
+// `text.ts` make of its facts, at a fraction of the cost. Of an HTTP call the second repeats of the first what stays.
+// Deliberately for no other record: progress, refusals and events are rarer. Called by `recorder.ts`.
 
 import type { Call, Decided, Received } from '../call.ts'
+import type { Endpoint } from '../wire/authority.ts'
 import type { TraceContext } from '../wire/trace-context.ts'
 import type { Reason } from '../errors.ts'
 import type { Redactor } from '../inspect/redactor.ts'
@@ -11,10 +12,11 @@ import { jsonText } from '../wire/json-text.ts'
 import { makeUlid } from '../wire/ulid.ts'
 import type { QueuedRecord } from './journal/batch.ts'
 import { agentOf, callEvent, ECS, isoTime, taskOf } from './ecs.ts'
-import { dialedOf, modeOf, targetOf } from './facts.ts'
+import { dialedOf, inspectionOf, modeOf, targetOf, tunnelledOf, tunnelOf } from './facts.ts'
 import type { TextParts } from './journal/open-starts.ts'
 import { redactDetail, redactTask } from './redact-record.ts'
 import {
+  destinationText,
   eventText,
   inner,
   kept,
@@ -32,11 +34,27 @@ import { urlTextOf } from './url.ts'
 /** An HTTP call that has been decided, of which nothing is kept but the usual parts of its head. */
 type DecidedRequest = Call & Received & Decided
 
-/** Tells whether a call's start or end can be made here. */
+/** The same of a tunnel. */
+type DecidedTunnel = Call & Decided & { readonly tunnel: Endpoint }
+
+/** Tells whether a call's start or end can be made by `startedRecord` and `endedRecord`. */
 export function isDecidedRequest(call: Call): call is DecidedRequest {
+  return call.arrival.kind !== 'tunnel' && call.request !== undefined && isPlainlyDecided(call)
+}
+
+/** Tells whether a call's start or end can be made by `tunnelRecord`. */
+export function isDecidedTunnel(call: Call): call is DecidedTunnel {
+  const { arrival, tunnel, request } = call
   return (
-    call.arrival.kind !== 'tunnel' &&
-    call.request !== undefined &&
+    arrival.kind === 'tunnel' &&
+    tunnel !== undefined &&
+    request === undefined &&
+    isPlainlyDecided(call)
+  )
+}
+
+function isPlainlyDecided(call: Call): boolean {
+  return (
     call.identity !== undefined &&
     call.decision !== undefined &&
     call.inspected === undefined &&
@@ -53,7 +71,7 @@ export function startedRecord(call: DecidedRequest, now: number, redactor: Redac
   const id = inner(arrival.id)
   const { task } = call.identity
   const host = redactor.text(endpoint.host, task.id)
-  let text = beginning(now) + makeUlid(now) + eventEnding('call-started', call.reason)
+  let text = beginning(now) + makeUlid(now) + eventEnding('call-started', 'forward', call.reason)
   const ruleAt = text.length
   if (decision.rule !== undefined) text += `,"rule":${kept(decision.rule)}`
   if (address !== undefined) text += sourceText({ ip: address, port })
@@ -72,9 +90,7 @@ export function startedRecord(call: DecidedRequest, now: number, redactor: Redac
   if (agent !== undefined)
     text += `,"user_agent":{"original":"${inner(redactor.text(agentOf(agent).original, task.id))}"}`
   if (call.trace !== undefined) text += redactedTraceText(call.trace, redactor, task.id)
-  text += modeOf(task, decision) === 'enforce' ? ENFORCING : OBSERVING
-  text += `${id}","kind":"${arrival.kind}"${optional('parent', arrival.parent)}${optional('door', arrival.client.door)}}`
-  text += `,"task":${kept(redactTask(taskOf(task), redactor))}${decisionText(call)}`
+  text += judgedText(call, id, redactor)
   const credentialAt = text.length
   text += ending(call, redactor)
   const parts = { ruleAt, addressAt, portAt, bytesAt, agentAt, credentialAt }
@@ -102,7 +118,7 @@ export function endedRecord(
   const text =
     beginning(now) +
     makeUlid(now) +
-    eventEnding('call-ended', call.reason) +
+    eventEnding('call-ended', 'forward', call.reason) +
     `${numeral(call.elapsedNs())}}` +
     started.slice(parts.ruleAt, parts.addressAt) +
     addressText(call) +
@@ -113,6 +129,38 @@ export function endedRecord(
   const callId = call.arrival.id
   const taskId = call.identity.task.id
   return { text, action: 'call-ended', callId, taskId, parts: undefined, late: undefined }
+}
+
+/** Makes the `call-started` or the `call-ended` of a tunnel. @param now epoch milliseconds */
+export function tunnelRecord(
+  call: DecidedTunnel,
+  action: Action,
+  now: number,
+  redactor: Redactor,
+): QueuedRecord {
+  const { arrival, decision, tunnel, upstream, clientTls, trace } = call
+  const { task } = call.identity
+  const redact = (each: string): string => redactor.text(each, task.id)
+  const { address, port } = arrival.client
+  const { bytesOut, bytesIn } = tunnelledOf(call) ?? {}
+  const host = redact(tunnel.host)
+  const isName = tunnel.kind === 'name'
+  let text = beginning(now) + makeUlid(now) + eventEnding(action, 'tunnel', call.reason)
+  if (action === 'call-ended') text += `${numeral(call.elapsedNs())}}`
+  if (decision.rule !== undefined) text += `,"rule":${kept(decision.rule)}`
+  if (address !== undefined) text += sourceText({ ip: address, port, bytes: bytesOut })
+  text += destinationText({
+    domain: isName ? host : undefined,
+    ip: upstream?.address ?? (isName ? undefined : tunnel.host),
+    port: tunnel.port,
+    bytes: bytesIn,
+  })
+  text += urlTextOf(tunnelOf(call, tunnel), host, redactor, task.id)
+  if (clientTls !== undefined) text += `,"tls":${tlsText(clientTls, redact)}`
+  if (trace !== undefined) text += redactedTraceText(trace, redactor, task.id)
+  text += judgedText(call, inner(arrival.id), redactor) + ending(call, redactor)
+  const callId = arrival.id
+  return { text, action, callId, taskId: task.id, parts: undefined, late: undefined }
 }
 
 const ENFORCING = ',"sallyport":{"schema":1,"mode":"enforce","call":{"id":"'
@@ -133,22 +181,32 @@ function beginning(now: number): string {
 }
 
 type Action = 'call-started' | 'call-ended'
+type Endings = Readonly<Record<Action, Map<Reason, string>>>
 
-const endings: Readonly<Record<Action, Map<Reason, string>>> = {
-  'call-started': new Map(),
-  'call-ended': new Map(),
-}
+const makeEndings = (): Endings => ({ 'call-started': new Map(), 'call-ended': new Map() })
+const endings = { forward: makeEndings(), tunnel: makeEndings() }
 
 // From the event's id on; where there is a duration, up to it.
-function eventEnding(action: Action, reason: Reason): string {
-  const ofAction = endings[action]
+function eventEnding(action: Action, kind: keyof typeof endings, reason: Reason): string {
+  const ofAction = endings[kind][action]
   let text = ofAction.get(reason)
   if (text === undefined) {
-    const event = callEvent('', { kind: 'forward', reason, durationNs: 0 }, action)
+    const event = callEvent('', { kind, reason, durationNs: 0 }, action)
     text = eventText(event).slice(EVENT_ID.length, event.duration === undefined ? undefined : -2)
     ofAction.set(reason, text)
   }
   return text
+}
+
+// The member `sallyport` up to the decision. @param id the call's, as it stands between quotes
+function judgedText(call: Call & Decided, id: string, redactor: Redactor): string {
+  const { arrival, decision } = call
+  const { task } = call.identity
+  const mode = modeOf(task, decision) === 'enforce' ? ENFORCING : OBSERVING
+  return (
+    `${mode}${id}","kind":"${arrival.kind}"${optional('parent', arrival.parent)}${optional('door', arrival.client.door)}}` +
+    `,"task":${kept(redactTask(taskOf(task), redactor))}${decisionText(call)}`
+  )
 }
 
 function addressText({ upstream, request: { endpoint } }: DecidedRequest): string {
@@ -186,7 +244,7 @@ function redactedTraceText(
   return traceText(redactor.text(traceId, taskId), redactor.text(parentId, taskId))
 }
 
-function decisionText({ decision, decisionId, decisionUs, read }: DecidedRequest): string {
+function decisionText({ decision, decisionId, decisionUs, read }: Call & Decided): string {
   const { verdict, reason, policy, wouldDeny, obligations } = decision
   const { data, regulation, category } = obligations
   return (
@@ -196,13 +254,13 @@ function decisionText({ decision, decisionId, decisionUs, read }: DecidedRequest
   )
 }
 
-function ending(call: DecidedRequest, redactor: Redactor): string {
+function ending(call: Call & Decided, redactor: Redactor): string {
   const { credential, upstream, detail } = call
   const redact = (each: string): string => redactor.text(each, call.identity.task.id)
   let text = ''
   if (credential !== undefined)
     text += `,"credential":{"name":"${inner(credential.name)}","action":"${credential.action}"}`
-  text += ',"inspection":"full"'
+  text += `,"inspection":"${inspectionOf(call)}"`
   const dialed = dialedOf(call)
   if (dialed !== undefined) text += `,"dialed":${jsonText(dialed)}`
   const member = upstream && upstreamMember(upstream)

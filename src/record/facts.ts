@@ -108,7 +108,7 @@ export interface CallFacts {
 
 /** Reads a call's facts off it, as of now. Every object is written out whole, in one shape, so that it is cheap to make. */
 export function factsOf(call: Call): CallFacts {
-  const { arrival, request, decision } = call
+  const { arrival, request, decision, tunnel } = call
   return {
     id: arrival.id,
     kind: arrival.kind,
@@ -121,7 +121,7 @@ export function factsOf(call: Call): CallFacts {
     task: call.task,
     decision: decision === undefined ? undefined : decisionOf(call, decision),
     reason: call.reason,
-    target: request === undefined ? tunnelOf(call) : targetOf(request),
+    target: request ? targetOf(request) : tunnel && tunnelOf(call, tunnel),
     request: request === undefined ? undefined : requestOf(call, request),
     response: responseOf(call),
     tunnelled: tunnelledOf(call),
@@ -193,12 +193,16 @@ export function targetOf(request: CanonicalRequest): NonNullable<CallFacts['targ
   }
 }
 
-function tunnelOf(call: Call): CallFacts['target'] {
-  if (call.tunnel === undefined) return undefined
-  return { scheme: call.tunnelMode === 'tls' ? 'tls' : 'tcp', endpoint: call.tunnel }
+/** Where a tunnel goes. */
+export function tunnelOf(
+  { tunnelMode }: Call,
+  endpoint: Endpoint,
+): NonNullable<CallFacts['target']> {
+  return { scheme: tunnelMode === 'tls' ? 'tls' : 'tcp', endpoint }
 }
 
-function tunnelledOf({
+/** What went through an opaque tunnel. */
+export function tunnelledOf({
   tunnel,
   tunnelMode,
   cleared,
@@ -225,7 +229,8 @@ function responseOf(call: Call): CallFacts['response'] {
   return call.tunnel && call.cleared ? { status: 200, bytes: call.bytesIn } : undefined
 }
 
-function inspectionOf(call: Call): CallFacts['inspection'] {
+/** How far a call is looked into. */
+export function inspectionOf(call: Call): CallFacts['inspection'] {
   if (call.arrival.kind !== 'tunnel') return 'full'
   return call.tunnelMode === 'inspect' ? 'connect' : 'none'
 }

@@ -9,7 +9,13 @@ import type { Limits } from '../limits.ts'
 import type { Alerts, Detected } from './detect/alerts.ts'
 import type { Detector } from './detect/detector.ts'
 import { callRecord, eventRecord, type EventFields } from './ecs.ts'
-import { endedRecord, isDecidedRequest, startedRecord } from './call-text.ts'
+import {
+  endedRecord,
+  isDecidedRequest,
+  isDecidedTunnel,
+  startedRecord,
+  tunnelRecord,
+} from './call-text.ts'
 import { dnsRecord, type RefusedQuery } from './dns-record.ts'
 import { factsOf, type CallAction } from './facts.ts'
 import type { DenialLimiter } from './flood.ts'
@@ -69,8 +75,11 @@ export class CallRecorder {
       if (sinks.length > 0)
         return Promise.reject(new EgressError('audit-unavailable', { sinks: sinks.join(', ') }))
     }
-    const written = isDecidedRequest(call)
-      ? journal.appendText(startedRecord(call, now(), redactor))
+    const started = isDecidedRequest(call)
+      ? startedRecord(call, now(), redactor)
+      : isDecidedTunnel(call) && tunnelRecord(call, 'call-started', now(), redactor)
+    const written = started
+      ? journal.appendText(started)
       : journal.append(this.#record(call, 'call-started'))
     detector.noteStart(call)
     return written
@@ -236,6 +245,8 @@ export class CallRecorder {
     const { text = '', parts } = journal.startOf(call.id) ?? {}
     if (parts !== undefined && isDecidedRequest(call))
       this.#watch(journal.appendText(endedRecord(call, { text, parts }, redactor, now())))
+    else if (isDecidedTunnel(call))
+      this.#watch(journal.appendText(tunnelRecord(call, 'call-ended', now(), redactor)))
     else this.#append(call, 'call-ended')
   }
 

@@ -68,12 +68,13 @@ export function eventText(event: RecordBody['event']): string {
 
 /** The member `source`. */
 export function sourceText({ ip, port, bytes }: NonNullable<RecordBody['source']>): string {
-  if (ip === undefined || port === undefined || bytes !== undefined)
-    return `,"source":${jsonText({ ip, port, bytes })}`
-  return `,"source":{"ip":"${inner(ip)}","port":${numeral(port)}}`
+  if (ip === undefined || port === undefined) return `,"source":${jsonText({ ip, port, bytes })}`
+  const last = bytes === undefined ? '' : `,"bytes":${numeral(bytes)}`
+  return `,"source":{"ip":"${inner(ip)}","port":${numeral(port)}${last}}`
 }
 
-function destinationText({
+/** The member `destination`. */
+export function destinationText({
   domain,
   ip,
   port,

@@ -44,7 +44,7 @@ export function sniffClientHello(bytes: Uint8Array): Sniffed {
   if (!isComplete(message, message.length)) return MORE
   const end = HELLO_HEADER_BYTES + lengthOf(message)
   try {
-    return readHello(new Reader(message.subarray(HELLO_HEADER_BYTES, end)))
+    return readHello(new Reader(message, HELLO_HEADER_BYTES, end))
   } catch (error) {
     if (error instanceof RangeError) return MALFORMED
     throw error
@@ -53,21 +53,33 @@ export function sniffClientHello(bytes: Uint8Array): Sniffed {
 
 // The handshake bytes of all records that are there, the last one perhaps in part; undefined where a record is none.
 function joinRecords(bytes: Uint8Array): Uint8Array | undefined {
+  // Most come in one record, and need no copy.
+  const only = bytes.subarray(RECORD_HEADER_BYTES, RECORD_HEADER_BYTES + recordLengthAt(bytes, 0))
+  if (isHandshakeAt(bytes, 0) && isComplete(only, only.length)) return only
   const joined = new Uint8Array(bytes.length)
   let filled = 0
   let at = 0
   while (at + RECORD_HEADER_BYTES <= bytes.length) {
     // What follows a complete hello is not looked at, so only a gap inside one is malformed.
     if (isComplete(joined, filled)) break
-    const length = (bytes[at + 3]! << 8) | bytes[at + 4]!
-    const isHandshake = bytes[at] === HANDSHAKE_RECORD && bytes[at + 1] === 3
-    if (!isHandshake || length === 0 || length > RECORD_BYTES_MAX) return undefined
+    if (!isHandshakeAt(bytes, at)) return undefined
+    const length = recordLengthAt(bytes, at)
     const fragment = bytes.subarray(at + RECORD_HEADER_BYTES, at + RECORD_HEADER_BYTES + length)
     joined.set(fragment, filled)
     filled += fragment.length
     at += RECORD_HEADER_BYTES + length
   }
   return joined.subarray(0, filled)
+}
+
+function isHandshakeAt(bytes: Uint8Array, at: number): boolean {
+  const length = recordLengthAt(bytes, at)
+  const isHandshake = bytes[at] === HANDSHAKE_RECORD && bytes[at + 1] === 3
+  return isHandshake && length > 0 && length <= RECORD_BYTES_MAX
+}
+
+function recordLengthAt(bytes: Uint8Array, at: number): number {
+  return (bytes[at + 3]! << 8) | bytes[at + 4]!
 }
 
 function isComplete(message: Uint8Array, filled: number): boolean {
@@ -123,17 +135,20 @@ function readAlpn(body: Reader): string[] | undefined {
   return body.left === 0 && protocols.length > 0 && !protocols.includes('') ? protocols : undefined
 }
 
-/** Reads big-endian fields; past the end throws a RangeError. */
+/** Reads big-endian fields of a part of some bytes; past its end throws a RangeError. */
 class Reader {
   readonly #bytes: Uint8Array
-  #at = 0
+  readonly #end: number
+  #at: number
 
-  constructor(bytes: Uint8Array) {
+  constructor(bytes: Uint8Array, from: number, end: number) {
     this.#bytes = bytes
+    this.#at = from
+    this.#end = end
   }
 
   get left(): number {
-    return this.#bytes.length - this.#at
+    return this.#end - this.#at
   }
 
   skip(count: number): void {
@@ -144,7 +159,7 @@ class Reader {
   take(count: number): Reader {
     const from = this.#at
     this.skip(count)
-    return new Reader(this.#bytes.subarray(from, from + count))
+    return new Reader(this.#bytes, from, from + count)
   }
 
   uint8(): number {

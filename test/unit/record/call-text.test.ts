@@ -1,4 +1,4 @@
-// The two records of a call that is let through are, byte for byte, what the general way makes of the call's facts.
+// The two records of a call or a tunnel that is let through are, byte for byte, what the general way makes of the call's facts.
 
 import * as fc from 'fast-check'
 import t from 'tap'
@@ -9,7 +9,13 @@ import { Redactor } from '../../../src/inspect/redactor.ts'
 import type { Moment } from '../../../src/policy/facts.ts'
 import type { Policy } from '../../../src/policy/compile.ts'
 import type { QueuedRecord } from '../../../src/record/journal/batch.ts'
-import { endedRecord, isDecidedRequest, startedRecord } from '../../../src/record/call-text.ts'
+import {
+  endedRecord,
+  isDecidedRequest,
+  isDecidedTunnel,
+  startedRecord,
+  tunnelRecord,
+} from '../../../src/record/call-text.ts'
 import { callRecord } from '../../../src/record/ecs.ts'
 import { factsOf, type CallAction } from '../../../src/record/facts.ts'
 import { redactRecord } from '../../../src/record/redact-record.ts'
@@ -118,15 +124,23 @@ const progress = fc.record({
 type Start = typeof start extends fc.Arbitrary<infer T> ? T : never
 type Progress = typeof progress extends fc.Arbitrary<infer T> ? T : never
 
+function arrived(from: Start, kind: Call['arrival']['kind']): Call {
+  const { id, parent, client } = from
+  return new Call({ id, kind, startedAt: NOW, client, ...(parent !== undefined && { parent }) })
+}
+
+function tunnelOf(from: Start, mode: NonNullable<Call['tunnelMode']>): Call {
+  const { host, hostKind: kind, port } = from
+  const call: Call = arrived(from, 'tunnel')
+  call.tunnel = { host, kind, port, literal: host }
+  call.tunnelMode = mode
+  judge(call, from)
+  return call
+}
+
 function callOf(from: Start): Call {
-  const { id, kind, parent, client, task, rule, wouldDeny, host, port } = from
-  const call: Call = new Call({
-    id,
-    kind,
-    startedAt: NOW,
-    client,
-    ...(parent !== undefined && { parent }),
-  })
+  const { kind, host, port } = from
+  const call: Call = arrived(from, kind)
   call.receive({
     method: from.method,
     version: from.version,
@@ -139,6 +153,12 @@ function callOf(from: Start): Call {
     upgrade: from.upgrade,
     expectsContinue: false,
   })
+  judge(call, from)
+  return call
+}
+
+function judge(call: Call, from: Start): void {
+  const { task, rule, wouldDeny } = from
   if (from.trace !== undefined) call.trace = from.trace
   call.identify({ task, policies: [policy], standing: { task, state: 'active' }, moment })
   const decision = {
@@ -158,7 +178,6 @@ function callOf(from: Start): Call {
   } as const
   call.decide(decision, from.decisionId, from.decisionUs)
   if (from.read !== undefined) call.read = from.read
-  return call
 }
 
 function moveOn(call: Call, to: Progress): void {
@@ -199,6 +218,26 @@ void t.test('the start and the end of a call', async (t) => {
   t.pass('1000 calls')
 })
 
+const mode = fc.constantFrom('inspect' as const, 'tls' as const, 'tcp' as const)
+
+void t.test('the start and the end of a tunnel', async (t) => {
+  fc.assert(
+    fc.property(start, mode, progress, progress, fc.nat(), (from, mode, before, after, laterMs) => {
+      const call: Call = tunnelOf(from, mode)
+      moveOn(call, { ...before, response: undefined })
+      if (!isDecidedTunnel(call)) return false
+      const started = tunnelRecord(call, 'call-started', NOW, redactor)
+      if (!isAsEver(started, call, 'call-started', NOW)) return false
+      call.clear()
+      moveOn(call, { ...after, response: undefined })
+      const ended = tunnelRecord(call, 'call-ended', NOW + laterMs, redactor)
+      return isAsEver(ended, call, 'call-ended', NOW + laterMs)
+    }),
+    { numRuns: 1000 },
+  )
+  t.pass('1000 tunnels')
+})
+
 void t.test('a call that is no decided request goes the general way', async (t) => {
   const arrival = { id: 'C', kind: 'forward', startedAt: NOW, client: {} } as const
   t.notOk(isDecidedRequest(new Call(arrival)))
@@ -211,10 +250,12 @@ void t.test('a call that is no decided request goes the general way', async (t) 
     moment,
   })
   t.notOk(isDecidedRequest(tunnel))
+  t.notOk(isDecidedTunnel(tunnel), 'nobody has decided it')
   const [from] = fc.sample(start, 1)
   if (from === undefined) return
   const call = callOf(from)
   t.ok(isDecidedRequest(call))
+  t.notOk(isDecidedTunnel(call))
   call.inspected = { mcp: { method: { name: 'tools/list' } } }
   t.notOk(isDecidedRequest(call), 'more was read of it than its head')
 })
