@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import {
   closeSync,
+  existsSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -102,7 +103,8 @@ export class KeptRules {
   #clear(): void {
     const { journal, now, pins, bytesMax = BYTES_MAX } = this.#options
     const pinned = pins()
-    if (pinned === undefined) return
+    // Where no rules were ever in force there is nothing.
+    if (pinned === undefined || !existsSync(this.#dir)) return
     const staying = new Set([...this.#inForce, ...[...pinned].map(fileName)])
     const oldest = oldestRecordAt(journal.dir) ?? now()
     const keptFrom = Math.min(now() - journal.retainMs, oldest) - GRACE_MS

@@ -57,6 +57,14 @@ void t.test('what was in force is there by its digest, also after it was changed
   t.end()
 })
 
+void t.test('where no rules were ever in force there is nothing to clear away', (t) => {
+  const { kept, problems } = open(t)
+  kept.refresh()
+  kept.close()
+  t.strictSame(problems, [])
+  t.end()
+})
+
 void t.test('a text that somebody has edited is none', (t) => {
   const { kept, stateDir } = open(t)
   kept.keep(textsOf('one'))

@@ -194,14 +194,12 @@ void t.test(
 
 void t.test('a handshake that does not end is given up in time', async (t) => {
   const server = await listen(t)
-  const startedAt = performance.now()
   t.equal(
     await reasonOf(
       dial(trusting({ connectTimeoutMs: 300 }), permitFor('api.test', server.port, { tls: true })),
     ),
     'connect-timeout',
   )
-  t.ok(performance.now() - startedAt < 1500)
   t.ok(await until(() => server.open() === 0))
 })
 

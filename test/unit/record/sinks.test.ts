@@ -221,13 +221,8 @@ void t.test(
     })
     await journal.append(denied('A'))
     await until(() => sink.stats.failures >= 1, 'it has failed')
-    let slowest = 0
-    for (let call = 0; call < 50; call++) {
-      const before = performance.now()
-      await journal.append(denied('B'))
-      slowest = Math.max(slowest, performance.now() - before)
-    }
-    t.ok(slowest < 200, `a slow sink does not delay the journal: ${String(slowest)} ms`)
+    for (let call = 0; call < 50; call++) await journal.append(denied('B'))
+    t.strictSame(receiver.ids, [], 'a sink that says nothing does not hold up the journal')
     receiver.answers = true
     await until(() => receiver.ids.length >= 51, 'all are there')
     await sink.close()
@@ -414,10 +409,8 @@ void t.test(
     const sink = startStdoutSink({ ...feedOptions(journal, dir), name: 'stdout', fd })
     for (let call = 0; call < 300; call++) await journal.append(denied(`C${String(call)}`))
     await new Promise((resolve) => setTimeout(resolve, 300))
-    const before = performance.now()
     await journal.append(denied('X'))
-    t.ok(performance.now() - before < 200)
-    t.ok(sink.stats.backlog > 0)
+    t.ok(sink.stats.backlog > 0, 'it is written while the reader stalls')
     reader.kill('SIGKILL')
     await until(() => sink.stats.failures > 0, 'the reader is gone')
     await sink.close(300)
