@@ -8,7 +8,7 @@ import { createRequire } from 'node:module'
 
 import type forge from 'node-forge'
 
-import { keyIdOf } from './issuer.ts'
+import { keyIdOf, keyInfoOf } from './issuer.ts'
 
 /** What a certificate says. */
 export interface CertificateFields {
@@ -44,6 +44,7 @@ export interface NameAttribute {
 const ECDSA_SHA256 = '1.2.840.10045.4.3.2'
 const SUBJECT_KEY_ID = '2.5.29.14'
 const SERIAL_BYTES = 16
+const SEQUENCE = 0x30
 const LINE_CHARACTERS = 64
 
 type Node = forge.asn1.Asn1
@@ -56,19 +57,10 @@ export const EMPTY_NAME: Buffer = Buffer.of(0x30, 0)
 
 /** Makes and signs a certificate, PEM. */
 export function makeCertificate(fields: CertificateFields, issuerKey: KeyObject): string {
-  const tbs = asn1().toDer(toBeSigned(fields)).getBytes()
-  const signature = sign('sha256', Buffer.from(tbs, 'binary'), issuerKey)
-  const certificate = sequence([
-    asn1().fromDer(tbs),
-    algorithm(),
-    asn1().create(
-      asn1().Class.UNIVERSAL,
-      asn1().Type.BITSTRING,
-      false,
-      `\0${signature.toString('binary')}`,
-    ),
-  ])
-  return toPem(Buffer.from(asn1().toDer(certificate).getBytes(), 'binary'))
+  const tbs = toBeSigned(fields)
+  const signature = sign('sha256', tbs, issuerKey)
+  const signed = bits(`\0${signature.toString('binary')}`)
+  return toPem(sequenceOf([tbs, derOf(algorithm()), derOf(signed)]))
 }
 
 /** DER of a name of such attributes, in their order. */
@@ -88,7 +80,7 @@ export function encodeName(attributes: readonly NameAttribute[]): Buffer {
       ]),
     ),
   )
-  return Buffer.from(asn1().toDer(name).getBytes(), 'binary')
+  return derOf(name)
 }
 
 function asn1(): typeof forge.asn1 {
@@ -100,16 +92,19 @@ function asn1(): typeof forge.asn1 {
   return loaded
 }
 
-function toBeSigned(fields: CertificateFields): Node {
-  return sequence([
-    asn1().create(asn1().Class.CONTEXT_SPECIFIC, 0, true, [integer('\x02')]),
-    integer(makeSerial()),
-    algorithm(),
-    parse(fields.issuer),
-    sequence([time(fields.notBefore), time(fields.notAfter)]),
-    parse(fields.subject),
-    parse(fields.publicKey.export({ type: 'spki', format: 'der' })),
-    asn1().create(asn1().Class.CONTEXT_SPECIFIC, 3, true, [sequence(extensions(fields))]),
+// What is DER already stays as it is.
+function toBeSigned(fields: CertificateFields): Buffer {
+  return sequenceOf([
+    derOf(asn1().create(asn1().Class.CONTEXT_SPECIFIC, 0, true, [integer('\x02')])),
+    derOf(integer(makeSerial())),
+    derOf(algorithm()),
+    fields.issuer,
+    derOf(sequence([time(fields.notBefore), time(fields.notAfter)])),
+    fields.subject,
+    keyInfoOf(fields.publicKey),
+    derOf(
+      asn1().create(asn1().Class.CONTEXT_SPECIFIC, 3, true, [sequence(extensions(fields))]),
+    ),
   ])
 }
 
@@ -181,6 +176,19 @@ function time(at: number): Node {
 
 function parse(der: Buffer): Node {
   return asn1().fromDer(der.toString('binary'))
+}
+
+function derOf(node: Node): Buffer {
+  return Buffer.from(asn1().toDer(node).getBytes(), 'binary')
+}
+
+// X.690 section 8.1.3: the length in one byte, or in so many behind the first.
+function sequenceOf(elements: readonly Buffer[]): Buffer {
+  const content = Buffer.concat(elements)
+  const length = [content.length & 0xff]
+  for (let left = content.length >>> 8; left > 0; left >>>= 8) length.unshift(left & 0xff)
+  const more = content.length < 0x80 ? [] : [0x80 | length.length]
+  return Buffer.concat([Buffer.of(SEQUENCE, ...more, ...length), content])
 }
 
 function algorithm(): Node {

@@ -9,23 +9,47 @@ import { elementsIn, extensionsOf, fieldsOf } from './der.ts'
 const SUBJECT_KEY_ID = Buffer.of(0x55, 0x1d, 0x0e)
 const VERSION_TAG = 0xa0
 
+// All leaves of a process have one key.
+const publicKeys = new WeakMap<KeyObject, KeyObject>()
+const keyNames = new WeakMap<KeyObject, { readonly id: Buffer; readonly info: Buffer }>()
+
 /**
  * The identifier of an elliptic-curve key: SHA-1 of its point.
  * @see RFC 5280 section 4.2.1.2
  */
 export function keyIdOf(publicKey: KeyObject): Buffer {
-  const { x = '', y = '' } = publicKey.export({ format: 'jwk' })
-  const point = Buffer.concat([
-    Buffer.of(4),
-    Buffer.from(x, 'base64url'),
-    Buffer.from(y, 'base64url'),
-  ])
-  return createHash('sha1').update(point).digest()
+  return keyNamesOf(publicKey).id
+}
+
+/** DER of a key as certificates have it: its SubjectPublicKeyInfo. */
+export function keyInfoOf(publicKey: KeyObject): Buffer {
+  return keyNamesOf(publicKey).info
 }
 
 /** The public half of a private key. */
 export function publicKeyOf(privateKey: KeyObject): KeyObject {
-  return createPublicKey(privateKey)
+  let publicKey = publicKeys.get(privateKey)
+  if (publicKey === undefined) {
+    publicKey = createPublicKey(privateKey)
+    publicKeys.set(privateKey, publicKey)
+  }
+  return publicKey
+}
+
+function keyNamesOf(publicKey: KeyObject): { readonly id: Buffer; readonly info: Buffer } {
+  let names = keyNames.get(publicKey)
+  if (names === undefined) {
+    const { x = '', y = '' } = publicKey.export({ format: 'jwk' })
+    const point = Buffer.concat([
+      Buffer.of(4),
+      Buffer.from(x, 'base64url'),
+      Buffer.from(y, 'base64url'),
+    ])
+    const info = publicKey.export({ type: 'spki', format: 'der' })
+    names = { id: createHash('sha1').update(point).digest(), info }
+    keyNames.set(publicKey, names)
+  }
+  return names
 }
 
 /** What certificates issued by this one have to say of it: its subject as it is written, and its key identifier if it has one. */
