@@ -2,42 +2,62 @@
 // Deliberately not in compressed or escaped bodies: they are worthless there and only worth an alert. Called by `watch-body.ts`.
 
 import type { HeldPlaceholder } from '../credentials/placeholder.ts'
-import { TextFinder, tracesOf } from '../wire/text-finder.ts'
+import { tracesOf } from '../wire/text-finder.ts'
+import { FormFinder } from './scrub/form-finder.ts'
+
+/** Placeholders by their text, with what of each is random. */
+type Placeholders = ReadonlyMap<string, Pick<HeldPlaceholder, 'pieces'>>
+
+const NOTHING = new Uint8Array(0)
+const NONE: ReadonlySet<string> = new Set()
+
+const finders = new WeakMap<Placeholders, FormFinder>()
 
 /** Looks for any of some placeholders in a stream of chunks. */
 export class PlaceholderScan {
-  readonly #finder: TextFinder<string>
+  readonly #finder: FormFinder | undefined
   /** The end of what went before: too short to hold a placeholder, long enough to begin one. */
-  #tail: string = ''
+  #tail: Uint8Array = NOTHING
 
-  /** @param placeholders by their text, with what of each is random */
-  constructor(
-    placeholders: Iterable<readonly [text: string, held: Pick<HeldPlaceholder, 'pieces'>]>,
-  ) {
-    this.#finder = new TextFinder(
-      [...placeholders].flatMap(([text, { pieces }]) =>
-        pieces.flatMap(tracesOf).map((trace) => [trace, text] as const),
-      ),
-    )
+  /** @param placeholders the same map as long as they are the same */
+  constructor(placeholders: Placeholders) {
+    this.#finder = placeholders.size === 0 ? undefined : finderOf(placeholders)
   }
 
   /** Gives the placeholders seen with this chunk, whole or ending in it, in their order and none twice. */
   push(chunk: Uint8Array): ReadonlySet<string> {
-    const text = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength).toString('latin1')
-    const overlap = Math.max(0, this.#finder.lengthMax - 1)
-    const border = this.#tail + text.slice(0, overlap)
-    const seen = new Set<string>()
-    this.#find(border, seen)
-    this.#find(text, seen)
-    this.#tail = overlap === 0 ? '' : (text.length < overlap ? border : text).slice(-overlap)
-    return seen
+    const finder = this.#finder
+    if (finder === undefined) return NONE
+    const seen: { readonly at: number; readonly owner: string }[] = []
+    const overlap = finder.lengthMax - 1
+    const border = joined(this.#tail, chunk.subarray(0, overlap))
+    finder.find(border, 0, border.length, (at, _length, owner) => seen.push({ at, owner }))
+    const before = this.#tail.length
+    finder.find(chunk, 0, chunk.length, (at, _length, owner) => {
+      seen.push({ at: before + at, owner })
+    })
+    this.#tail = Uint8Array.from((chunk.length < overlap ? border : chunk).subarray(-overlap))
+    if (seen.length === 0) return NONE
+    return new Set(seen.sort((one, other) => one.at - other.at).map(({ owner }) => owner))
   }
+}
 
-  #find(text: string, seen: Set<string>): void {
-    let found = this.#finder.locate(text)
-    while (found !== undefined) {
-      seen.add(found.owner)
-      found = this.#finder.locate(text, found.at + found.length)
-    }
+function finderOf(placeholders: Placeholders): FormFinder {
+  let finder = finders.get(placeholders)
+  if (finder === undefined) {
+    finder = new FormFinder(
+      [...placeholders].flatMap(([owner, { pieces }]) =>
+        pieces.flatMap(tracesOf).map((trace) => ({ bytes: Buffer.from(trace, 'latin1'), owner })),
+      ),
+    )
+    finders.set(placeholders, finder)
   }
+  return finder
+}
+
+function joined(before: Uint8Array, bytes: Uint8Array): Uint8Array {
+  const all = new Uint8Array(before.length + bytes.length)
+  all.set(before)
+  all.set(bytes, before.length)
+  return all
 }

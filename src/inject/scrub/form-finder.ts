@@ -1,23 +1,33 @@
 // Finds any of many forms of values in bytes, in a fraction of a comparison a byte, and where one may have begun at their end.
-// Knows neither secrets nor encodings. Called by `scrubber.ts`.
+// Knows neither secrets nor encodings. Called by `scrubber.ts` and `body-scan.ts`.
 //
 // Letters of both cases are one, `-` and space are `+`, `_` is `/`: either alphabet of base64, either case of hex, `+` for space.
 // Of each form the four-byte pieces at its beginning are kept; of the bytes searched only every n-th piece is looked at, n being
-// such that no form fits between two looks. A look that meets compares the whole.
+// such that no form fits between two looks. A filter passes over most looks, by the bytes as they are but for one bit, which tells
+// the cases of letters apart; one that meets compares the whole.
 
 import assert from 'node:assert'
 
-/** Bytes of a form, at the least. */
+/** Bytes of a form of a value, at the least. */
 export const FORM_BYTES_MIN = 16
 
 const PIECE = 4
-const STRIDE = FORM_BYTES_MIN - PIECE + 1
+/** Bytes of any form: shorter ones would be looked for at every place. */
+const BYTES_MIN = 8
+/** Bytes between two looks, at the most: for each of them every form has a piece. */
+const STRIDE_MAX = 32
+const CASE_BITS = 0x20202020
 const FILTER_BITS_MIN = 12
 const FILTER_BITS_MAX = 18
 // Knuth's multiplier: the upper bits of the product depend on all bits of the piece.
 const SPREAD = 0x9e3779b1
 
 const FOLDED: Uint8Array = Uint8Array.from({ length: 256 }, (_, byte) => foldOf(byte))
+/** The other bytes that fold to one; but for letters. */
+const SPELLINGS: ReadonlyMap<number, readonly number[]> = new Map([
+  [0x2b, [0x2b, 0x2d, 0x20]],
+  [0x2f, [0x2f, 0x5f]],
+])
 
 /** A form that is looked for, and whose it is. */
 export interface Form {
@@ -36,33 +46,33 @@ interface Sighting extends Form {
 export class FormFinder {
   /** Bytes of the longest form. */
   readonly lengthMax: number
-  readonly #filter: Uint8Array
+  readonly #stride: number
+  /** By what spreads from a piece: the number of those that it may be of, 0 where it is of none. */
+  readonly #filter: Uint32Array
   readonly #shift: number
-  readonly #sightings: ReadonlyMap<number, readonly Sighting[]>
+  readonly #sightings: readonly (readonly Sighting[])[]
   /** Beginnings shorter than a piece, with their lengths. */
   readonly #beginnings: ReadonlySet<number>
 
-  /** @param forms each of 16 bytes at least */
+  /** @param forms one at least, each of 8 bytes at least */
   constructor(forms: readonly Form[]) {
-    const sightings = new Map<number, Sighting[]>()
-    const beginnings = new Set<number>()
     const folded = forms.map(({ bytes, owner }) => ({ bytes: fold(bytes), owner }))
-    for (const { bytes, owner } of folded) {
-      assert(bytes.length >= FORM_BYTES_MIN, 'forms long enough to be looked for by pieces')
-      for (let offset = 0; offset < STRIDE; offset += 1) {
-        const piece = pieceAt(bytes, offset)
-        const others = sightings.get(piece)
-        if (others) others.push({ bytes, owner, offset })
-        else sightings.set(piece, [{ bytes, owner, offset }])
-      }
-      for (let length = 1; length < PIECE; length += 1) beginnings.add(startKey(bytes, 0, length))
-    }
-    const bits = Math.ceil(Math.log2(sightings.size * 32 + 1))
+    const lengths = folded.map(({ bytes }) => bytes.length)
+    const shortest = Math.min(...lengths)
+    assert(shortest >= BYTES_MIN, 'forms long enough to be looked for by pieces')
+    this.lengthMax = Math.max(...lengths)
+    this.#stride = Math.min(STRIDE_MAX, shortest - PIECE + 1)
+    const bits = Math.ceil(Math.log2(forms.length * this.#stride * 32 + 1))
     const filterBits = Math.min(FILTER_BITS_MAX, Math.max(FILTER_BITS_MIN, bits))
     this.#shift = 32 - filterBits
-    this.#filter = new Uint8Array(2 ** filterBits)
-    for (const piece of sightings.keys()) this.#filter[Math.imul(piece, SPREAD) >>> this.#shift] = 1
-    this.lengthMax = Math.max(...folded.map(({ bytes }) => bytes.length))
+    this.#filter = new Uint32Array(2 ** filterBits)
+    const sightings: Sighting[][] = [[]]
+    const beginnings = new Set<number>()
+    for (const { bytes, owner } of folded) {
+      for (let offset = 0; offset < this.#stride; offset += 1)
+        this.#note({ bytes, owner, offset }, sightings)
+      for (let length = 1; length < PIECE; length += 1) beginnings.add(startKey(bytes, 0, length))
+    }
     this.#sightings = sightings
     this.#beginnings = beginnings
   }
@@ -71,10 +81,12 @@ export class FormFinder {
   find(bytes: Uint8Array, from: number, to: number, onFound: OnFound): void {
     const filter = this.#filter
     const shift = this.#shift
-    for (let at = from; at + PIECE <= to; at += STRIDE) {
-      const piece = pieceAt(bytes, at)
-      if (filter[Math.imul(piece, SPREAD) >>> shift] === 0) continue
-      for (const { bytes: form, owner, offset } of this.#sightings.get(piece) ?? []) {
+    const stride = this.#stride
+    const last = to - PIECE
+    for (let at = from; at <= last; at += stride) {
+      const number = filter[Math.imul(keyAt(bytes, at), SPREAD) >>> shift]!
+      if (number === 0) continue
+      for (const { bytes: form, owner, offset } of this.#sightings[number]!) {
         const start = at - offset
         if (start >= from && start + form.length <= to && isAt(bytes, start, form, form.length))
           onFound(start, form.length, owner)
@@ -87,19 +99,29 @@ export class FormFinder {
     const last = to - PIECE
     let at = Math.max(from, to - this.lengthMax + 1)
     for (; at <= last; at += 1) {
-      const piece = pieceAt(bytes, at)
-      if (this.#filter[Math.imul(piece, SPREAD) >>> this.#shift] === 0) continue
+      const number = this.#filter[Math.imul(keyAt(bytes, at), SPREAD) >>> this.#shift]!
+      if (number === 0) continue
       const length = to - at
-      const isBegun = this.#sightings
-        .get(piece)
-        ?.some(
-          ({ bytes: form, offset }) =>
-            offset === 0 && length < form.length && isAt(bytes, at, form, length),
-        )
-      if (isBegun === true) return at
+      const isBegun = this.#sightings[number]!.some(
+        ({ bytes: form, offset }) =>
+          offset === 0 && length < form.length && isAt(bytes, at, form, length),
+      )
+      if (isBegun) return at
     }
     for (; at < to; at += 1) if (this.#beginnings.has(startKey(bytes, at, to - at))) return at
     return to
+  }
+
+  // Under each way to write its piece; what spreads to the same place is looked at together.
+  #note(sighting: Sighting, sightings: Sighting[][]): void {
+    const slots = keysOf(sighting.bytes, sighting.offset).map(
+      (key) => Math.imul(key, SPREAD) >>> this.#shift,
+    )
+    for (const slot of new Set(slots)) {
+      const others = sightings[this.#filter[slot]!]
+      if (this.#filter[slot] !== 0 && others) others.push(sighting)
+      else this.#filter[slot] = sightings.push([sighting]) - 1
+    }
   }
 }
 
@@ -113,13 +135,20 @@ function fold(bytes: Uint8Array): Uint8Array {
   return bytes.map((byte) => FOLDED[byte]!)
 }
 
-function pieceAt(bytes: Uint8Array, at: number): number {
+// What the filter knows a piece by, as it stands.
+function keyAt(bytes: Uint8Array, at: number): number {
   return (
-    (FOLDED[bytes[at]!]! << 24) |
-    (FOLDED[bytes[at + 1]!]! << 16) |
-    (FOLDED[bytes[at + 2]!]! << 8) |
-    FOLDED[bytes[at + 3]!]!
+    ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) |
+    CASE_BITS
   )
+}
+
+// The same of every way to write a piece of a folded form.
+function keysOf(form: Uint8Array, offset: number): number[] {
+  let keys = [0]
+  for (const byte of form.subarray(offset, offset + PIECE))
+    keys = keys.flatMap((key) => (SPELLINGS.get(byte) ?? [byte]).map((one) => (key << 8) | one))
+  return keys.map((key) => key | CASE_BITS)
 }
 
 function startKey(bytes: Uint8Array, from: number, length: number): number {
