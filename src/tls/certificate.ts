@@ -102,9 +102,7 @@ function toBeSigned(fields: CertificateFields): Buffer {
     derOf(sequence([time(fields.notBefore), time(fields.notAfter)])),
     fields.subject,
     keyInfoOf(fields.publicKey),
-    derOf(
-      asn1().create(asn1().Class.CONTEXT_SPECIFIC, 3, true, [sequence(extensions(fields))]),
-    ),
+    derOf(asn1().create(asn1().Class.CONTEXT_SPECIFIC, 3, true, [sequence(extensions(fields))])),
   ])
 }
 

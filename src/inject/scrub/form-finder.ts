@@ -138,8 +138,7 @@ function fold(bytes: Uint8Array): Uint8Array {
 // What the filter knows a piece by, as it stands.
 function keyAt(bytes: Uint8Array, at: number): number {
   return (
-    ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) |
-    CASE_BITS
+    (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]! | CASE_BITS
   )
 }
 

@@ -218,21 +218,28 @@ void t.test('the start and the end of a call', async (t) => {
   t.pass('1000 calls')
 })
 
-const mode = fc.constantFrom('inspect' as const, 'tls' as const, 'tcp' as const)
+const tunnelMode = fc.constantFrom('inspect' as const, 'tls' as const, 'tcp' as const)
 
 void t.test('the start and the end of a tunnel', async (t) => {
   fc.assert(
-    fc.property(start, mode, progress, progress, fc.nat(), (from, mode, before, after, laterMs) => {
-      const call: Call = tunnelOf(from, mode)
-      moveOn(call, { ...before, response: undefined })
-      if (!isDecidedTunnel(call)) return false
-      const started = tunnelRecord(call, 'call-started', NOW, redactor)
-      if (!isAsEver(started, call, 'call-started', NOW)) return false
-      call.clear()
-      moveOn(call, { ...after, response: undefined })
-      const ended = tunnelRecord(call, 'call-ended', NOW + laterMs, redactor)
-      return isAsEver(ended, call, 'call-ended', NOW + laterMs)
-    }),
+    fc.property(
+      start,
+      tunnelMode,
+      progress,
+      progress,
+      fc.nat(),
+      (from, mode, before, after, laterMs) => {
+        const call: Call = tunnelOf(from, mode)
+        moveOn(call, { ...before, response: undefined })
+        if (!isDecidedTunnel(call)) return false
+        const started = tunnelRecord(call, 'call-started', NOW, redactor)
+        if (!isAsEver(started, call, 'call-started', NOW)) return false
+        call.clear()
+        moveOn(call, { ...after, response: undefined })
+        const ended = tunnelRecord(call, 'call-ended', NOW + laterMs, redactor)
+        return isAsEver(ended, call, 'call-ended', NOW + laterMs)
+      },
+    ),
     { numRuns: 1000 },
   )
   t.pass('1000 tunnels')
