@@ -19,6 +19,8 @@ const STRIDE_MAX = 32
 const CASE_BITS = 0x20202020
 const FILTER_BITS_MIN = 12
 const FILTER_BITS_MAX = 18
+/** As far as the filter counts. */
+const GROUPS_MAX = 0xffff
 // Knuth's multiplier: the upper bits of the product depend on all bits of the piece.
 const SPREAD = 0x9e3779b1
 
@@ -47,10 +49,10 @@ export class FormFinder {
   /** Bytes of the longest form. */
   readonly lengthMax: number
   readonly #stride: number
-  /** By what spreads from a piece: the number of those that it may be of, 0 where it is of none. */
-  readonly #filter: Uint32Array
+  /** By what spreads from a piece: which of the groups of sightings it may be of, 0 where it is of none. */
+  readonly #filter: Uint16Array
   readonly #shift: number
-  readonly #sightings: readonly (readonly Sighting[])[]
+  readonly #groups: readonly (readonly Sighting[])[]
   /** Beginnings shorter than a piece, with their lengths. */
   readonly #beginnings: ReadonlySet<number>
 
@@ -65,15 +67,15 @@ export class FormFinder {
     const bits = Math.ceil(Math.log2(forms.length * this.#stride * 32 + 1))
     const filterBits = Math.min(FILTER_BITS_MAX, Math.max(FILTER_BITS_MIN, bits))
     this.#shift = 32 - filterBits
-    this.#filter = new Uint32Array(2 ** filterBits)
-    const sightings: Sighting[][] = [[]]
+    this.#filter = new Uint16Array(2 ** filterBits)
+    const groups: Sighting[][] = [[]]
     const beginnings = new Set<number>()
     for (const { bytes, owner } of folded) {
       for (let offset = 0; offset < this.#stride; offset += 1)
-        this.#note({ bytes, owner, offset }, sightings)
+        this.#note({ bytes, owner, offset }, groups)
       for (let length = 1; length < PIECE; length += 1) beginnings.add(startKey(bytes, 0, length))
     }
-    this.#sightings = sightings
+    this.#groups = groups
     this.#beginnings = beginnings
   }
 
@@ -84,9 +86,9 @@ export class FormFinder {
     const stride = this.#stride
     const last = to - PIECE
     for (let at = from; at <= last; at += stride) {
-      const number = filter[Math.imul(keyAt(bytes, at), SPREAD) >>> shift]!
-      if (number === 0) continue
-      for (const { bytes: form, owner, offset } of this.#sightings[number]!) {
+      const group = filter[Math.imul(keyAt(bytes, at), SPREAD) >>> shift]!
+      if (group === 0) continue
+      for (const { bytes: form, owner, offset } of this.#groups[group]!) {
         const start = at - offset
         if (start >= from && start + form.length <= to && isAt(bytes, start, form, form.length))
           onFound(start, form.length, owner)
@@ -99,10 +101,10 @@ export class FormFinder {
     const last = to - PIECE
     let at = Math.max(from, to - this.lengthMax + 1)
     for (; at <= last; at += 1) {
-      const number = this.#filter[Math.imul(keyAt(bytes, at), SPREAD) >>> this.#shift]!
-      if (number === 0) continue
+      const group = this.#filter[Math.imul(keyAt(bytes, at), SPREAD) >>> this.#shift]!
+      if (group === 0) continue
       const length = to - at
-      const isBegun = this.#sightings[number]!.some(
+      const isBegun = this.#groups[group]!.some(
         ({ bytes: form, offset }) =>
           offset === 0 && length < form.length && isAt(bytes, at, form, length),
       )
@@ -112,16 +114,18 @@ export class FormFinder {
     return to
   }
 
-  // Under each way to write its piece; what spreads to the same place is looked at together.
-  #note(sighting: Sighting, sightings: Sighting[][]): void {
-    const slots = keysOf(sighting.bytes, sighting.offset).map(
-      (key) => Math.imul(key, SPREAD) >>> this.#shift,
-    )
-    for (const slot of new Set(slots)) {
-      const others = sightings[this.#filter[slot]!]
-      if (this.#filter[slot] !== 0 && others) others.push(sighting)
-      else this.#filter[slot] = sightings.push([sighting]) - 1
-    }
+  // Under each way to write its piece; what spreads to the same place is looked at together, and so is what is too much to count.
+  #note(sighting: Sighting, groups: Sighting[][]): void {
+    const filter = this.#filter
+    const numbers = keysOf(sighting.bytes, sighting.offset).map((key) => {
+      const slot = Math.imul(key, SPREAD) >>> this.#shift
+      if (filter[slot] === 0) {
+        if (groups.length <= GROUPS_MAX) groups.push([])
+        filter[slot] = groups.length - 1
+      }
+      return filter[slot]!
+    })
+    for (const number of new Set(numbers)) groups[number]!.push(sighting)
   }
 }
 

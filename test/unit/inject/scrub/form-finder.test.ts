@@ -1,7 +1,10 @@
 // What counts as a value: forms, folding, PEM by its lines, and what is too short; and what waits at the end of what has come.
 
+import { randomBytes } from 'node:crypto'
+
 import t from 'tap'
 
+import { FormFinder } from '../../../../src/inject/scrub/form-finder.ts'
 import { contentKind, looksLikeText } from '../../../../src/inject/scrub/content.ts'
 import { Scrubber } from '../../../../src/inject/scrub/scrubber.ts'
 import { finderOf } from '../../../../src/inject/scrub/sought.ts'
@@ -15,6 +18,23 @@ const scrub = (text: string, finder = finderFor(VALUE)): string =>
 void t.test('letters of both cases, both alphabets and plus for space are one', async (t) => {
   const finder = finderFor('Some Value+with-all_of/them')
   t.equal(scrub('<some value with all/of_THEM>', finder), `<${'*'.repeat(27)}>`)
+})
+
+void t.test('of very many forms each is found, however it is written, and once', async (t) => {
+  const texts = Array.from({ length: 5000 }, () => randomBytes(30).toString('base64'))
+  const finder = new FormFinder(texts.map((owner) => ({ bytes: Buffer.from(owner), owner })))
+  const found = (bytes: Buffer): string[] => {
+    const owners: string[] = []
+    finder.find(bytes, 0, bytes.length, (_at, _length, owner) => owners.push(owner))
+    return owners
+  }
+  const missed = texts.filter((text, number) => {
+    const other = text.toUpperCase().replaceAll('+', '-').replaceAll('/', '_')
+    const bytes = Buffer.concat([randomBytes(number % 50), Buffer.from(other), randomBytes(20)])
+    const owners = found(bytes)
+    return owners.length !== 1 || owners[0] !== text
+  })
+  t.strictSame(missed, [])
 })
 
 void t.test('bytes wait only where they may begin a value', async (t) => {
