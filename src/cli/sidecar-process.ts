@@ -1,8 +1,6 @@
 // Starts a sidecar in this process: its log, its CA, its parts. Deliberately waits for nothing and stops nothing: that is
 // whoever started it. Called by `main.ts` for `start`, and by `run.ts`.
 
-import { setFlagsFromString } from 'node:v8'
-
 import type { LogGuard } from '../config/secrets.ts'
 import type { SidecarOptions } from '../config/sidecar-options.ts'
 import { LOG_LEVELS, makeLog, type Log, type LogLevel } from '../record/log.ts'
@@ -27,19 +25,11 @@ export function openLog(environment: SidecarOptions['environment'], usual: LogLe
 }
 
 /**
- * How much the heap may grow between two full collections, in percent of what the last one left. V8 counts the bytes of buffers
- * in, and by itself allows a small heap some 13 MiB of both: one collection for every response of that size. It looks at this
- * whenever it sets the next limit.
- */
-const HEAP_GROWTH_PERCENT = 300
-
-/**
  * Starts a sidecar. The CA first: whoever waits for its file to start a client has it while the rest is loaded. The other
  * verbs do without the data path, so it is loaded here.
  * @throws Error saying which part did not start and why
  */
 export async function startSidecar(options: Omit<SidecarOptions, 'ca'>): Promise<Sidecar> {
-  setFlagsFromString(`--heap-growing-percent=${HEAP_GROWTH_PERCENT}`)
   const { loadOrMakeCa } = await import('../tls/ca.ts')
   const ca = loadOrMakeCa({ ...options.config.ca, now: Date.now })
   const parts = await import('../sidecar.ts')
