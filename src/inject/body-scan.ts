@@ -30,7 +30,7 @@ export class PlaceholderScan {
     if (finder === undefined) return NONE
     const seen: { readonly at: number; readonly owner: string }[] = []
     const overlap = finder.lengthMax - 1
-    const border = joined(this.#tail, chunk.subarray(0, overlap))
+    const border = Buffer.concat([this.#tail, chunk.subarray(0, overlap)])
     finder.find(border, 0, border.length, (at, _length, owner) => seen.push({ at, owner }))
     const before = this.#tail.length
     finder.find(chunk, 0, chunk.length, (at, _length, owner) => {
@@ -53,11 +53,4 @@ function finderOf(placeholders: Placeholders): FormFinder {
     finders.set(placeholders, finder)
   }
   return finder
-}
-
-function joined(before: Uint8Array, bytes: Uint8Array): Uint8Array {
-  const all = new Uint8Array(before.length + bytes.length)
-  all.set(before)
-  all.set(bytes, before.length)
-  return all
 }
